@@ -1,0 +1,87 @@
+"""What people see: steps that move, tables, and the closing words of a level."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def step(name: str) -> Iterator[None]:
+    """Show `name` while the block works, then how many seconds it took; a dot a second where there is no terminal."""
+    begun = time.perf_counter()
+    moving = console.status(name) if console.is_terminal else _dots(name)
+    try:
+        with moving:
+            yield
+    except BaseException:
+        console.print(f"[red]✗[/red] {name}")
+        raise
+    console.print(f"[green]✓[/green] {name} [dim]{time.perf_counter() - begun:.1f} s[/dim]")
+
+
+@contextmanager
+def bar(name: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a bar of `total` parts; the block calls what it is given after each part."""
+    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    if not console.is_terminal:
+        with step(name):
+            yield lambda: None
+        return
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(name, total=total)
+        yield lambda: progress.advance(task)
+    console.print(f"[green]✓[/green] {name} [dim]{total} of {total}[/dim]")
+
+
+@contextmanager
+def _dots(name: str) -> Iterator[None]:
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(1):
+            sys.stdout.write(".")
+            sys.stdout.flush()
+
+    sys.stdout.write(f"… {name} ")
+    sys.stdout.flush()
+    ticker = threading.Thread(target=tick, daemon=True)
+    ticker.start()
+    try:
+        yield
+    finally:
+        done.set()
+        ticker.join()
+        sys.stdout.write("\n")
+
+
+def headline(text: str) -> None:
+    """Print the heading of a part of the story."""
+    console.print(f"\n[bold]{text}[/bold]")
+
+
+def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table: the first column to the left, figures to the right."""
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+
+
+def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]) -> None:
+    """End a level: its score, what it adds with the evidence of this run, and what still hurts with its evidence."""
+    headline(f"{level}: {result}")
+    for title, lines in (("What this level adds", adds), ("What still hurts", hurts)):
+        table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
+        for what, evidence in lines.items():
+            table.add_row(what, evidence)
+        console.print(table)

@@ -1,0 +1,197 @@
+"""The data contract: types, units, ranges, allowed values and source of every column.
+
+The raw tables are checked as they come in (`FLIGHTS_CSV`, `WEATHER_CSV`, `AIRPORTS_CSV`), the joined
+table before anyone gets it (`FLIGHT`). Ranges alone do not see a changed unit (a temperature in °C lies
+within any range for °F), so each raw table also has checks that tie its columns to one another.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandera.errors import SchemaErrors
+
+ORIGINS = ["EWR", "JFK", "LGA"]
+
+
+class DataError(ValueError):
+    """A table that breaks its contract; the message says where, what, how often and what to do."""
+
+
+def number(unit: str, low: float, high: float, source: str, *, missing: bool = False, kind: Any = float) -> pa.Column:
+    """A column of numbers in `unit` within [low, high]."""
+    return pa.Column(
+        kind,
+        pa.Check.in_range(low, high, error=f"outside [{low:g}, {high:g}] {unit}"),
+        nullable=missing,
+        metadata={"unit": unit, "low": low, "high": high, "source": source},
+    )
+
+
+def code(pattern: str, source: str) -> pa.Column:
+    """A column of short codes that match `pattern`."""
+    return pa.Column(
+        str,
+        pa.Check.str_matches(f"^{pattern}$", error=f"not of the form {pattern}"),
+        metadata={"pattern": pattern, "source": source},
+    )
+
+
+def one_of(allowed: list[str], source: str) -> pa.Column:
+    """A column of values out of a closed list."""
+    return pa.Column(
+        str,
+        pa.Check.isin(allowed, error=f"not one of {', '.join(allowed)}"),
+        metadata={"allowed": allowed, "source": source},
+    )
+
+
+def instant(source: str, *, missing: bool = False) -> pa.Column:
+    """A column of instants in UTC."""
+    return pa.Column("datetime64[us, UTC]", nullable=missing, metadata={"unit": "UTC", "source": source})
+
+
+WEATHER = {
+    "temp": number("°F", -40, 115, "weather.csv", missing=True),
+    "dewp": number("°F", -60, 90, "weather.csv", missing=True),
+    "humid": number("%", 0, 100, "weather.csv", missing=True),
+    "wind_dir": number("degrees", 0, 360, "weather.csv", missing=True),
+    "wind_speed": number("mph", 0, 150, "weather.csv", missing=True),
+    "wind_gust": number("mph", 0, 200, "weather.csv", missing=True),
+    "precip": number("inches", 0, 6, "weather.csv", missing=True),
+    "pressure": number("mbar", 920, 1070, "weather.csv", missing=True),
+    "visib": number("miles", 0, 10, "weather.csv", missing=True),
+}
+
+
+def _clock(values: pd.Series) -> pd.Series:
+    """Minutes after midnight of local times written as HHMM (2400 is midnight)."""
+    return (values // 100 * 60 + values % 100) % 1440
+
+
+def _delay_fits_clock(scheduled: str, actual: str, delay: str) -> pa.Check:
+    def fits(table: pd.DataFrame) -> pd.Series:
+        off = (_clock(table[actual]) - _clock(table[scheduled]) - table[delay]) % 1440
+        return off.isna() | off.isin([0])
+
+    return pa.Check(fits, name=delay, error=f"are not the minutes from {scheduled} to {actual}")
+
+
+def _humidity_fits(table: pd.DataFrame) -> pd.Series:
+    """Relative humidity follows from temperature and dew point (Magnus formula, Alduchov and Eskridge 1996)."""
+    celsius = [(table[name] - 32) / 1.8 for name in ("dewp", "temp")]
+    dew, air = (np.exp(17.625 * c / (243.04 + c)) for c in celsius)
+    off = (100 * dew / air - table["humid"]).abs() > 8
+    return ~off if off.mean() > 0.01 else off | True  # a few published hours misfit (0.2%); a changed unit is all of them
+
+
+def _speed_is_an_airliners(table: pd.DataFrame) -> pd.Series:
+    speed = table["distance"] / table["air_time"] * 60  # mph over the ground
+    return speed.between(60, 750) | speed.isna()
+
+
+FLIGHTS_CSV = pa.DataFrameSchema(
+    {
+        "year": number("year", 2013, 2013, "flights.csv", kind=int),
+        "month": number("month", 1, 12, "flights.csv", kind=int),
+        "day": number("day", 1, 31, "flights.csv", kind=int),
+        "carrier": code("[A-Z0-9]{2}", "flights.csv"),
+        "flight": number("number", 1, 9999, "flights.csv", kind=int),
+        "origin": one_of(ORIGINS, "flights.csv"),
+        "dest": code("[A-Z]{3}", "flights.csv"),
+        "distance": number("miles", 10, 6000, "flights.csv", kind=int),
+        "sched_dep_time": number("HHMM", 0, 2400, "flights.csv", kind=int),
+        "sched_arr_time": number("HHMM", 0, 2400, "flights.csv", kind=int),
+        "dep_time": number("HHMM", 0, 2400, "flights.csv", missing=True),
+        "arr_time": number("HHMM", 0, 2400, "flights.csv", missing=True),
+        "dep_delay": number("minutes", -120, 2880, "flights.csv", missing=True),
+        "arr_delay": number("minutes", -180, 2880, "flights.csv", missing=True),
+        "air_time": number("minutes", 10, 1000, "flights.csv", missing=True),
+        "minute": number("minutes", 0, 59, "flights.csv", kind=int),
+        "time_hour": instant("flights.csv"),
+    },
+    checks=[
+        _delay_fits_clock("sched_dep_time", "dep_time", "dep_delay"),
+        pa.Check(_speed_is_an_airliners, name="air_time", error="that make, with distance, not an airliner's speed, 60 to 750 mph"),
+    ],
+    unique=["year", "month", "day", "carrier", "flight", "origin"],
+    coerce=True,
+)
+WEATHER_CSV = pa.DataFrameSchema(
+    {"origin": one_of(ORIGINS, "weather.csv"), "time_hour": instant("weather.csv"), **WEATHER},
+    checks=[pa.Check(_humidity_fits, name="temp", error="do not fit dewp and humid (all in °F?)")],
+    unique=["origin", "time_hour"],
+    coerce=True,
+)
+AIRPORTS_CSV = pa.DataFrameSchema(
+    {
+        "faa": code("[A-Z0-9]{3}", "airports.csv"),
+        "lat": number("degrees", -90, 90, "airports.csv"),
+        "lon": number("degrees", -180, 180, "airports.csv"),
+        "tzone": pa.Column(str, nullable=True, metadata={"source": "airports.csv"}),
+    },
+    unique=["faa"],
+    coerce=True,
+)
+
+SCHEDULE = {
+    "carrier": code("[A-Z0-9]{2}", "flights.csv"),
+    "origin": one_of(ORIGINS, "flights.csv"),
+    "dest": code("[A-Z]{3}", "flights.csv"),
+    "distance": number("miles", 10, 6000, "flights.csv"),
+    "scheduled_departure": instant("flights.csv"),
+    "scheduled_arrival": instant("flights.csv, airports.csv"),
+}
+RECENT_DELAYS = {
+    "airport_delay_1h": number("minutes", -120, 2880, "flights.csv", missing=True),
+    "airport_delay_3h": number("minutes", -120, 2880, "flights.csv", missing=True),
+    "airport_departures_1h": number("flights", 0, 200, "flights.csv"),
+    "airport_overdue": number("flights", 0, 400, "flights.csv"),
+    "carrier_delay_4h": number("minutes", -120, 2880, "flights.csv", missing=True),
+    "arrival_delay_6h": number("minutes", -180, 2880, "flights.csv", missing=True),
+    "arrival_delay_24h": number("minutes", -180, 2880, "flights.csv", missing=True),
+    "dest_delay_12h": number("minutes", -180, 2880, "flights.csv", missing=True),
+}
+KNOWN_BEFORE = {**SCHEDULE, **WEATHER, **RECENT_DELAYS}
+FLIGHT = pa.DataFrameSchema(
+    {
+        "flight_id": code(r"2013-\d\d-\d\d-[A-Z0-9]{2}\d{1,4}-[A-Z]{3}", "flights.csv"),
+        "predicted_at": instant("one hour before scheduled_departure"),
+        **KNOWN_BEFORE,
+        "arrival_delay": number("minutes", -180, 2880, "flights.csv", missing=True),
+        "late": number("1 if arrival_delay >= 15 minutes", 0, 1, "flights.csv", missing=True),
+        "label_known_at": instant("flights.csv, airports.csv", missing=True),
+    },
+    unique=["flight_id"],
+    strict=True,
+)
+
+
+def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.DataFrame:
+    """Return `table`, in the schema's types, or raise DataError naming every broken column of `where`."""
+    missing = [name for name in schema.columns if name not in table]
+    if missing:
+        raise DataError(
+            f"{where}: no column {', '.join(missing)} (it has {', '.join(map(str, table.columns))}). "
+            "Remedy: give the file its original column names, or fetch it anew."
+        )
+    try:
+        return schema.validate(table, lazy=True)
+    except SchemaErrors as errors:  # its own text lists every cell: ours replaces it
+        lines = [_sentence(table, failure, where) for failure in errors.schema_errors]
+        raise DataError("\n".join(dict.fromkeys(lines)) + f"\nRemedy: correct or re-fetch {where}; nothing of it was used.") from None
+
+
+def _sentence(table: pd.DataFrame, failure: Any, where: str) -> str:
+    """One broken rule as: column, count, example row, file."""
+    cases = failure.failure_cases
+    if not isinstance(cases, pd.DataFrame):
+        return f"{where}: {failure}"
+    rows = cases["index"].dropna().unique() if "index" in cases else []
+    rule = failure.check.error if isinstance(failure.check, pa.Check) else str(failure.reason_code.value).lower()
+    name = failure.schema.name or (failure.check.name if isinstance(failure.check, pa.Check) else "rows")
+    if not len(rows):
+        return f"{name}: {rule} ({cases['failure_case'].iloc[0]}) in {where}"
+    value = table.loc[rows[0], name] if name in table else cases["failure_case"].iloc[0]
+    return f"{name}: {len(rows):,} of {len(table):,} values {rule} (first: row {rows[0]} = {value}) in {where}"

@@ -1,0 +1,68 @@
+"""One score for every level: log loss, with AUC, Brier score, calibration and slices beside it."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.metrics import log_loss, roc_auc_score
+
+from shared.settings import NEW_YORK
+
+
+@dataclass(frozen=True)
+class Score:
+    """How good probabilities were on `rows` labelled flights.
+
+    log_loss: nats per flight, proper and additive. auc: area under the ROC curve, NaN where all flights ended
+    alike. brier: mean squared error. calibration_error: mean distance, over ten equally filled bins, of the mean
+    probability from the share late (expected calibration error; Naeini et al., AAAI 2015). late: share late.
+    """
+
+    log_loss: float
+    auc: float
+    brier: float
+    calibration_error: float
+    late: float
+    rows: int
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def score(late: ArrayLike, probability: ArrayLike) -> Score:
+    """Score `probability` (n,) of being late against `late` (n,) of 0 and 1; raises ValueError when empty."""
+    outcome, chance = np.asarray(late, dtype=float), np.asarray(probability, dtype=float)
+    if len(outcome) == 0:
+        raise ValueError("there is no labelled flight to score: choose a TODAY with flights after it")
+    table = calibration(outcome, chance)
+    gap = (table["predicted"] - table["observed"]).abs()
+    return Score(
+        log_loss=float(log_loss(outcome, chance, labels=[0, 1])),
+        auc=float(roc_auc_score(outcome, chance)) if len(set(outcome)) == 2 else float("nan"),
+        brier=float(np.mean((chance - outcome) ** 2)),
+        calibration_error=float(np.average(gap, weights=table["rows"])),
+        late=float(outcome.mean()),
+        rows=len(outcome),
+    )
+
+
+def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.DataFrame:
+    """Mean probability, share late and rows of equally filled bins of the probability."""
+    table = pd.DataFrame({"observed": np.asarray(late), "predicted": np.asarray(probability)})
+    rank = pd.qcut(table["predicted"].rank(method="first"), min(bins, len(table)), labels=False)
+    return table.groupby(rank).agg(predicted=("predicted", "mean"), observed=("observed", "mean"), rows=("observed", "size"))
+
+
+def by_slice(flights: pd.DataFrame, probability: ArrayLike, column: str) -> pd.DataFrame:
+    """The score of each value of `column`: one row a value, indexed by it."""
+    chance = pd.Series(np.asarray(probability, dtype=float), index=flights.index)
+    groups = flights.groupby(column, observed=True)
+    return pd.DataFrame({key: score(rows["late"], chance[rows.index]).as_dict() for key, rows in groups}).T.rename_axis(column)
+
+
+def by_month(flights: pd.DataFrame, probability: ArrayLike) -> pd.DataFrame:
+    """The score of each month of departure in New York, indexed by 2013-04 and so on."""
+    month = flights["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m")
+    return by_slice(flights.assign(month=month), probability, "month")

@@ -1,0 +1,67 @@
+"""What a user may set from outside, and where the levels keep their state."""
+
+import os
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+
+NEW_YORK = "America/New_York"
+PROJECT = Path(__file__).resolve().parent.parent
+FIRST_TODAY, LAST_TODAY = date(2013, 1, 8), date(2013, 12, 31)
+
+
+class SettingError(ValueError):
+    """A setting that cannot be used; the message says what it was and what it should be."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the environment says.
+
+    today: labels known before this day's midnight in New York may be used (`TODAY`).
+    data: the folder of the raw tables (`FLIGHTS_DATA`), or None for the installed package's.
+    state: the folder that holds everything the levels make (`MLOPS_STATE`).
+    """
+
+    today: date
+    data: Path | None
+    state: Path
+
+    @property
+    def now(self) -> pd.Timestamp:
+        """The instant `today` begins in New York, in UTC."""
+        return pd.Timestamp(self.today, tz=NEW_YORK).tz_convert("UTC")
+
+    def level(self, name: str) -> Path:
+        """The state folder of one level, made if it is not there."""
+        folder = self.state / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+
+def read_settings() -> Settings:
+    """Read the settings from the environment; raises SettingError."""
+    data = os.environ.get("FLIGHTS_DATA") or None
+    return Settings(
+        today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
+        data=Path(data) if data else None,
+        state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
+    )
+
+
+def parse_today(text: str) -> date:
+    """The day of 2013 that `text` names, as YYYY-MM-DD."""
+    try:
+        today = date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingError(
+            f"TODAY={text!r} is not a date; write it as YYYY-MM-DD, for example TODAY=2013-07-01"
+        ) from error
+    if not FIRST_TODAY <= today <= LAST_TODAY:
+        raise SettingError(
+            f"TODAY={today} is outside {FIRST_TODAY} … {LAST_TODAY}: "
+            "the data is of 2013, and a model needs a week of it to learn from"
+        )
+    return today

@@ -1,0 +1,20 @@
+"""Which flights may be learned from on a day, and which came after it."""
+
+import pandas as pd
+
+
+def history(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    """The flights whose label was known before `now`: all that may be learned from."""
+    return flights[flights["label_known_at"] < now]
+
+
+def future(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+    """The labelled flights predicted from `now` on: all that a model trained at `now` is judged by."""
+    return flights[(flights["predicted_at"] >= now) & flights["late"].notna()]
+
+
+def last_days(flights: pd.DataFrame, now: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Split history in time: what was known `days` days before `now`, and the flights predicted since then."""
+    cut = now - pd.Timedelta(days=days)
+    known = history(flights, now)
+    return history(known, cut), future(known, cut)
