@@ -27,10 +27,10 @@ class Hour:
 def replay(flights: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> Iterator[Hour]:
     """Yield every hour of [start, end), the quiet ones too; a cancelled or diverted flight never gets an outcome."""
     hour = pd.Timedelta(hours=1)
-    asked = flights[flights["predicted_at"].between(start, end, inclusive="left")].sort_values("predicted_at")
-    told = flights[flights["label_known_at"].between(start, end, inclusive="left")].sort_values("label_known_at")
+    asked = flights.loc[flights["predicted_at"].between(start, end, inclusive="left"), ASKED].sort_values("predicted_at")
+    told = flights.loc[flights["label_known_at"].between(start, end, inclusive="left"), TOLD].sort_values("label_known_at")
     starts = pd.date_range(start, end, freq=hour, inclusive="left")
     ask = asked["predicted_at"].searchsorted([*starts, end])
     tell = told["label_known_at"].searchsorted([*starts, end])
     for i, begin in enumerate(starts):
-        yield Hour(begin, asked[ASKED].iloc[ask[i] : ask[i + 1]], told[TOLD].iloc[tell[i] : tell[i + 1]])
+        yield Hour(begin, asked.iloc[ask[i] : ask[i + 1]], told.iloc[tell[i] : tell[i + 1]])

@@ -12,10 +12,12 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
+from shared.errors import UserError
+
 ORIGINS = ["EWR", "JFK", "LGA"]
 
 
-class DataError(ValueError):
+class DataError(UserError):
     """A table that breaks its contract; the message says where, what, how often and what to do."""
 
 

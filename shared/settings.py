@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from shared.errors import UserError
+
 NEW_YORK = "America/New_York"
 PROJECT = Path(__file__).resolve().parent.parent
 FIRST_TODAY, LAST_TODAY = date(2013, 1, 8), date(2013, 12, 31)
 
 
-class SettingError(ValueError):
+class SettingError(UserError):
     """A setting that cannot be used; the message says what it was and what it should be."""
 
 

@@ -1,0 +1,27 @@
+"""The features of a flight: the same code for training and for serving."""
+
+import pandas as pd
+
+from shared.schema import RECENT_DELAYS, WEATHER
+from shared.settings import NEW_YORK
+
+CATEGORIES = ["carrier", "origin", "dest"]
+TIMES = ["minute_of_day", "weekday", "scheduled_minutes", "scheduled_mph"]
+NUMBERS = ["distance", *TIMES, *WEATHER, *RECENT_DELAYS]
+
+
+def features(flights: pd.DataFrame) -> pd.DataFrame:
+    """(n, 25) features of flights that have the columns of `shared.schema.KNOWN_BEFORE`.
+
+    minute_of_day and weekday (0 is Monday) are New York's, scheduled_minutes is from gate to gate. Numbers are
+    float32, so that every runtime, whatever its precision, sees the values that the model was trained on.
+    """
+    local = flights["scheduled_departure"].dt.tz_convert(NEW_YORK)
+    minutes = (flights["scheduled_arrival"] - flights["scheduled_departure"]) / pd.Timedelta(minutes=1)
+    times = {
+        "minute_of_day": local.dt.hour * 60 + local.dt.minute,
+        "weekday": local.dt.dayofweek,
+        "scheduled_minutes": minutes,
+        "scheduled_mph": flights["distance"] / minutes * 60,
+    }
+    return flights.assign(**times)[CATEGORIES + NUMBERS].astype(dict.fromkeys(NUMBERS, "float32"))

@@ -1,0 +1,72 @@
+"""The model: a stock scikit-learn pipeline, fitted, asked, saved without pickle and loaded again."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import skops.io
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+from threadpoolctl import threadpool_limits
+
+from level2_devops.features import CATEGORIES, features
+from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.errors import UserError
+
+SEED = 2013
+# The one type outside skops' own list that a model file may hold; fixed here, never read from a file.
+TRUSTED_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
+
+
+class ModelError(UserError):
+    """A model file that is missing, damaged or not to be trusted."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What must be known of a model to serve it. base_rate: share late in its history of `rows` flights."""
+
+    base_rate: float
+    rows: int
+    trained_as_of: str  # YYYY-MM-DD
+
+
+def build_model(**parameters: Any) -> Pipeline:
+    """An unfitted pipeline: categories to codes (-1 when unknown), then boosted trees with `parameters`."""
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+    columns = ColumnTransformer([("codes", codes, CATEGORIES)], remainder="passthrough")
+    return Pipeline([("columns", columns), ("trees", HistGradientBoostingClassifier(random_state=SEED, **parameters))])
+
+
+def fit(flights: pd.DataFrame, **parameters: Any) -> Pipeline:
+    """Fit on labelled flights, on one thread: faster on shared cores, and the same bits every time."""
+    with threadpool_limits(1, user_api="openmp"):
+        return build_model(**parameters).fit(features(flights), flights["late"])
+
+
+def predict(model: Pipeline, flights: pd.DataFrame) -> NDArray[np.float64]:
+    """(n,) probabilities of arriving 15 or more minutes late."""
+    with threadpool_limits(1, user_api="openmp"):
+        return model.predict_proba(features(flights))[:, 1]
+
+
+def save(model: Pipeline, card: Card, folder: Path) -> None:
+    """Write the model file and its card into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    skops.io.dump(model, folder / MODEL_FILE)
+    (folder / MODEL_CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
+
+
+def load(folder: Path) -> tuple[Pipeline, Card]:
+    """Read what `save` wrote; raises ModelError, and builds no object of a type that is not trusted."""
+    try:
+        model = skops.io.load(folder / MODEL_FILE, trusted=TRUSTED_TYPES)
+        return model, Card(**json.loads((folder / MODEL_CARD).read_text()))
+    except Exception as error:  # a cut zip, a strange type, a missing key: each layer has its own exception
+        raise ModelError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error

@@ -1,0 +1,35 @@
+"""What tests share: the real year, loaded once, and settings with a state folder of their own."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from shared.flights import load_flights
+from shared.settings import Settings, read_settings
+from shared.split import future, history
+
+
+@pytest.fixture(scope="session")
+def flights() -> pd.DataFrame:
+    """Every departure of 2013, from the project's own cache."""
+    return load_flights(read_settings())
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Today is 1 April 2013; state goes to a folder of this test's own."""
+    return Settings(today=date(2013, 4, 1), data=None, state=tmp_path / "state")
+
+
+@pytest.fixture(scope="session")
+def known(flights: pd.DataFrame) -> pd.DataFrame:
+    """The labelled flights of January to March."""
+    return history(flights, pd.Timestamp("2013-04-01", tz="America/New_York"))
+
+
+@pytest.fixture(scope="session")
+def later(flights: pd.DataFrame) -> pd.DataFrame:
+    """The labelled flights of April to December."""
+    return future(flights, pd.Timestamp("2013-04-01", tz="America/New_York"))
