@@ -45,15 +45,25 @@ def build_model(**parameters: Any) -> Pipeline:
 
 
 def fit(flights: pd.DataFrame, **parameters: Any) -> Pipeline:
-    """Fit on labelled flights, on one thread: faster on shared cores, and the same bits every time."""
-    with threadpool_limits(1, user_api="openmp"):
-        return build_model(**parameters).fit(features(flights), flights["late"])
+    """Fit on labelled flights."""
+    return fit_features(features(flights), flights["late"], **parameters)
 
 
 def predict(model: Pipeline, flights: pd.DataFrame) -> NDArray[np.float64]:
     """(n,) probabilities of arriving 15 or more minutes late."""
+    return predict_features(model, features(flights))
+
+
+def fit_features(table: pd.DataFrame, late: pd.Series, **parameters: Any) -> Pipeline:
+    """Fit on (n, 25) features, on one thread: faster on shared cores, and the same bits every time."""
     with threadpool_limits(1, user_api="openmp"):
-        return model.predict_proba(features(flights))[:, 1]
+        return build_model(**parameters).fit(table, late)
+
+
+def predict_features(model: Pipeline, table: pd.DataFrame) -> NDArray[np.float64]:
+    """(n,) probabilities for (n, 25) features."""
+    with threadpool_limits(1, user_api="openmp"):
+        return model.predict_proba(table)[:, 1]
 
 
 def save(model: Pipeline, card: Card, folder: Path) -> None:

@@ -30,7 +30,7 @@ def load_flights(settings: Settings) -> pd.DataFrame:
         key.update(source.read_bytes())
     cache = settings.level("shared") / f"flights-{key.hexdigest()[:16]}.parquet"
     if not cache.exists():
-        _write_whole(build_flights(read_raw(folder)), cache)
+        write_whole(build_flights(read_raw(folder)), cache)
     return pd.read_parquet(cache)
 
 
@@ -69,8 +69,9 @@ def digest(table: pd.DataFrame) -> str:
     return total.hexdigest()
 
 
-def _write_whole(table: pd.DataFrame, file: Path) -> None:
-    """Write beside, then rename: a reader sees all of the file or none."""
+def write_whole(table: pd.DataFrame, file: Path) -> None:
+    """Write a table as Parquet beside `file`, then rename: a reader sees all of it or none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=file.parent, suffix=".part")
     os.close(handle)
     table.to_parquet(beside)
