@@ -11,7 +11,7 @@ from shared.errors import UserError
 
 NEW_YORK = "America/New_York"
 PROJECT = Path(__file__).resolve().parent.parent
-FIRST_TODAY, LAST_TODAY = date(2013, 1, 8), date(2013, 12, 31)
+FIRST_TODAY, LAST_TODAY = date(2013, 1, 8), date(2014, 1, 1)
 
 
 class SettingError(UserError):

@@ -1,0 +1,62 @@
+"""Gather, validate, build features: the steps before training, each of which hands on files and their digests."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from level2_devops import features
+from shared.flights import digest, load_flights, write_whole
+from shared.raw import data_folder, raw_digests
+from shared.schema import FLIGHT, DataError, check
+from shared.settings import NEW_YORK, Settings
+from shared.split import history
+
+FEWEST_ROWS = 1_000
+STALE_AFTER = pd.Timedelta(days=2)
+KEPT = ["flight_id", "predicted_at", "label_known_at", "late"]  # kept beside the features: to split and to score
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The flights that a training may learn from: a file, and what identifies its content."""
+
+    file: Path
+    digest: str  # SHA-256 of the table
+    rows: int
+    now: pd.Timestamp  # labels known before this instant (UTC)
+    raw: dict[str, str]  # SHA-256 of each raw file
+
+    @property
+    def today(self) -> str:
+        """The day in New York, as YYYY-MM-DD."""
+        return self.now.tz_convert(NEW_YORK).strftime("%Y-%m-%d")
+
+
+def gather(settings: Settings) -> Snapshot:
+    """Take the history as of today out of the raw tables and keep it as a file named by its digest."""
+    known = history(load_flights(settings), settings.now).reset_index(drop=True)
+    name = digest(known)
+    file = settings.level("level3") / "data" / f"history-{name[:16]}.parquet"
+    write_whole(known, file)
+    return Snapshot(file, name, len(known), settings.now, raw_digests(data_folder(settings.data)))
+
+
+def validate(snapshot: Snapshot) -> None:
+    """Raise DataError unless the snapshot is sound, large enough, fresh, and has both outcomes."""
+    flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
+    if len(flights) < FEWEST_ROWS:
+        raise DataError(f"{snapshot.file}: {len(flights):,} labelled flights, at least {FEWEST_ROWS:,} are needed. Remedy: a later TODAY.")
+    age = snapshot.now - flights["label_known_at"].max()
+    if age > STALE_AFTER:
+        raise DataError(f"{snapshot.file}: the newest label is {age} old, at most {STALE_AFTER} is allowed. Remedy: repair the label feed.")
+    if flights["late"].nunique() < 2:
+        raise DataError(f"{snapshot.file}: every flight ended alike (late = {flights['late'].iloc[0]}). Remedy: look at arr_delay in flights.csv.")
+
+
+def build_features(snapshot: Snapshot) -> Path:
+    """Write the features of the snapshot, with label and instants beside them; returns the file."""
+    flights = pd.read_parquet(snapshot.file)
+    file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}.parquet")
+    write_whole(pd.concat([flights[KEPT], features(flights)], axis=1), file)
+    return file

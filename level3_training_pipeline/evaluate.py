@@ -1,0 +1,67 @@
+"""Evaluation: the candidate beside two baselines and the champion, on the same flights, by slice and by calibration."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from level2_devops import CATEGORIES, NUMBERS, fit_features, predict_features
+from level3_training_pipeline.tune import windows
+from shared.score import Score, by_slice, calibration, score
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production, and the instant its history ended."""
+
+    version: str
+    model: Pipeline
+    now: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on the flights of the last 14 days, which nothing was fitted to or tuned on.
+
+    scores: by model name; `champion` is there when it has not seen these flights. slices and calibration are the candidate's.
+    """
+
+    scores: dict[str, Score]
+    slices: dict[str, pd.DataFrame]
+    calibration: pd.DataFrame
+
+
+def evaluate(table: pd.DataFrame, now: pd.Timestamp, parameters: dict[str, Any], champion: Champion | None) -> Evaluation:
+    """Fit candidate and baselines on what was known 14 days ago, and score them on the flights since then."""
+    _, _, fit_on, test = windows(table, now)
+    inputs = CATEGORIES + NUMBERS
+    candidate = predict_features(fit_features(fit_on[inputs], fit_on["late"], **parameters), test[inputs])
+    logistic = logistic_regression().fit(fit_on[inputs], fit_on["late"]).predict_proba(test[inputs])[:, 1]
+    predictions = {"candidate": candidate, "logistic regression": logistic, "climatology": climatology(fit_on, test)}
+    if champion and champion.now <= test["predicted_at"].min():
+        predictions["champion"] = predict_features(champion.model, test[inputs])
+    return Evaluation(
+        scores={name: score(test["late"], probability) for name, probability in predictions.items()},
+        slices={column: by_slice(test, candidate, column) for column in ("origin", "carrier")},
+        calibration=calibration(test["late"], candidate),
+    )
+
+
+def climatology(fit_on: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    """The share late of history, for every flight alike."""
+    return np.full(len(test), fit_on["late"].mean())
+
+
+def logistic_regression() -> Pipeline:
+    """The simpler model that trees must beat to be worth their trouble."""
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    codes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=50)
+    columns = ColumnTransformer([("numbers", numbers, NUMBERS), ("codes", codes, CATEGORIES)])
+    return make_pipeline(columns, LogisticRegression(C=0.1, max_iter=300))

@@ -1,0 +1,173 @@
+"""The training pipeline: gather → validate → features → tune → train → evaluate → register, run by Prefect."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+from mlflow import MlflowClient
+from prefect import flow, task
+from prefect.client.schemas.objects import TaskRun
+from prefect.context import TaskRunContext
+from prefect.runtime import flow_run
+from prefect.states import State
+
+from level2_devops import CATEGORIES, NUMBERS, Card, fit_features, load
+from level3_training_pipeline import data, evaluate, lineage, registry, tracking, tune
+from level3_training_pipeline.data import Snapshot
+from level3_training_pipeline.evaluate import Champion, Evaluation
+from level3_training_pipeline.registry import Version
+from level3_training_pipeline.tune import Trial
+from shared.console import bar, console, step
+from shared.errors import UserError
+from shared.settings import NEW_YORK, Settings, parse_today, read_settings
+
+TRIALS = 8
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best trial, and the MLflow run that holds all of them."""
+
+    best: Trial
+    run_id: str
+
+
+async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
+    """A passing fault is; what a user must mend is not."""
+    return not isinstance(await state.aresult(raise_on_failure=False), UserError)
+
+
+def tell_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
+    """Say which step failed, why, and what to do."""
+    console.print(
+        f"[red]step '{this.name}' failed[/red]: {state.message}\n"
+        "Steps already done are kept: mend the cause and give the same command again. All runs: make ui",
+        markup=True,
+    )
+
+
+def same_training(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """The cache key of a step: its name, and all that its result depends on."""
+    return f"{context.task.name}-{parameters['key']}"
+
+
+RETRIED: Any = {
+    "retries": 2,
+    "retry_delay_seconds": [1, 5],
+    "retry_condition_fn": worth_retrying,
+    "on_failure": [tell_failure],
+}
+CACHED: Any = {**RETRIED, "cache_key_fn": same_training, "persist_result": True}
+
+
+@task(name="gather", **RETRIED)
+def gather_step(settings: Settings) -> Snapshot:
+    """The history as of today."""
+    with step("Gather the flights"):
+        return data.gather(settings)
+
+
+@task(name="validate", **RETRIED)
+def validate_step(snapshot: Snapshot) -> None:
+    """Stop before training on bad data."""
+    with step(f"Validate {snapshot.rows:,} flights"):
+        data.validate(snapshot)
+
+
+@task(name="features", **CACHED)
+def features_step(snapshot: Snapshot, key: str) -> Path:
+    """The table that all later steps read."""
+    with step("Build the features"):
+        return data.build_features(snapshot)
+
+
+@task(name="tune", **CACHED)
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:
+    """The best of some trials, each of them on record."""
+    with bar(f"Tune: {trials} trials", trials) as advance:
+
+        def tell(trial: Trial) -> None:
+            tracking.record_trial(run_id, trial)
+            advance()
+
+        return Tuned(tune.tune(pd.read_parquet(features), snapshot.now, trials, tell), run_id)
+
+
+@task(name="evaluate", **RETRIED)
+def evaluate_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None) -> Evaluation:
+    """The candidate beside baselines and champion, on record."""
+    with step("Evaluate: baselines, slices, calibration, champion"):
+        rival = None
+        if champion:
+            folder = registry.fetch(MlflowClient(), champion)
+            now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
+            rival = Champion(str(champion.number), load(registry.as_level_2(folder))[0], now)
+        evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, rival)
+        tracking.record_evaluation(evaluation)
+        return evaluation
+
+
+@task(name="train", **RETRIED)
+def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
+    """The model, fitted on all of history, saved in the tracking store; returns its URI."""
+    with step("Train on all of history"):
+        table = pd.read_parquet(features)
+        inputs = table[CATEGORIES + NUMBERS]
+        model = fit_features(inputs, table["late"], **parameters)
+        card = Card(float(table["late"].mean()), len(table), snapshot.today)
+        return registry.log_model(model, card, inputs.head(3))
+
+
+@task(name="register", **RETRIED)
+def register_step(settings: Settings, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
+    """A version with its lineage; of two trainings with one key the second finds the first one's."""
+    with step("Register"), FileLock(settings.level("level3") / "register.lock"):
+        client = MlflowClient()
+        return registry.find(client, tags["training_key"]) or registry.register(client, model_uri, run_id, tags)
+
+
+def training_key(snapshot: Snapshot, trials: int) -> str:
+    """What a version depends on, in one digest: data, date, trials, code, locked environment."""
+    parts = [snapshot.digest, snapshot.today, str(trials), lineage.code_digest(), *lineage.environment().values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@flow(name="training", description="Train, evaluate and register flight-delays as of a day.")
+def training(today: str | None = None, trials: int = TRIALS, cause: str = "by hand") -> int:
+    """Train as of `today` (YYYY-MM-DD; TODAY when not given) and return the version's number.
+
+    Given again with nothing changed, it finds the version it made and makes no other.
+    """
+    settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
+    client = tracking.open_tracking(settings)
+    snapshot = gather_step(settings)
+    validate_step(snapshot)
+    key = training_key(snapshot, trials)
+    if made := registry.find(client, key):
+        console.print(f"Nothing has changed since version {made.number} was trained: it stands.")
+        return made.number
+    tags = {
+        "training_key": key,
+        "today": snapshot.today,
+        "data_digest": snapshot.digest,
+        "trials": str(trials),
+        "cause": cause,
+        "commit": lineage.commit(),
+        "code_digest": lineage.code_digest(),
+        "prefect_flow_run": str(flow_run.id),
+        **lineage.environment(),
+    }
+    with tracking.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
+        tracking.record_data(snapshot)
+        features = features_step(snapshot, key)
+        tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
+        tracking.record_choice(tuned.best, tuned.run_id)
+        parameters = tuned.best.parameters
+        evaluate_step(snapshot, features, parameters, registry.champion(client))
+        model_uri = train_step(snapshot, features, parameters)
+        tags["parameters"] = json.dumps(parameters)
+        return register_step(settings, model_uri, run.info.run_id, tags).number

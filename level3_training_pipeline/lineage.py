@@ -1,0 +1,48 @@
+"""Which code and which environment: what a version's record says of its making."""
+
+import hashlib
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+from shared.settings import PROJECT
+
+PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy", "skops"]  # what a fitted pipeline needs to predict
+CODE = ["shared", "level2_devops", "level3_training_pipeline"]
+
+
+def code_digest() -> str:
+    """SHA-256 of the sources that make a model; it moves with any edit, committed or not."""
+    total = hashlib.sha256()
+    for file in sorted(file for folder in CODE for file in (PROJECT / folder).glob("*.py")):
+        total.update(file.name.encode() + file.read_bytes())
+    return total.hexdigest()
+
+
+def commit() -> str:
+    """The commit checked out, with `-dirty` where files differ from it; `unknown` outside a git checkout."""
+    command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def requirements() -> list[str]:
+    """What a saved model needs, with the versions it was made with."""
+    return [f"{package}=={version(package)}" for package in PACKAGES]
+
+
+def environment() -> dict[str, str]:
+    """Python, platform and the lock file, as they are here."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "requirements_sha256": file_digest(PROJECT / "requirements.txt"),
+    }
+
+
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()

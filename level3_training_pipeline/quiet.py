@@ -1,0 +1,23 @@
+"""Where Prefect and MLflow keep their state, and what they must not say: set once, before either is imported."""
+
+import os
+
+from shared.settings import Settings
+
+
+def set_up_libraries(settings: Settings) -> None:
+    """Point Prefect and MLflow at level 3's state folder, their telemetry off, their chatter to their own pages."""
+    home = settings.level("level3") / "prefect"
+    os.environ.update(
+        {
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_HOME": str(home),
+            "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",
+            "PREFECT_CLI_PROMPT": "false",
+            "GIT_PYTHON_REFRESH": "quiet",
+        }
+    )

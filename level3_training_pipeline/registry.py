@@ -1,0 +1,137 @@
+"""The registry: versions with their lineage, found by number or alias, registered whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import infer_signature
+from sklearn.pipeline import Pipeline
+
+from level2_devops import TRUSTED_TYPES, Card
+from level3_training_pipeline.lineage import file_digest, requirements
+from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.errors import UserError
+
+MODEL = "flight-delays"
+CHAMPION, CANDIDATE = "champion", "candidate"
+
+
+class RegistryError(UserError):
+    """A version that is not there, or is not what its record says."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version and its record."""
+
+    number: int
+    run_id: str
+    tags: dict[str, str]
+
+
+def log_model(model: Pipeline, card: Card, example: pd.DataFrame) -> str:
+    """Save the pipeline in the running MLflow run, without pickle; returns its URI.
+
+    It loads anywhere from its recorded requirements: it holds stock scikit-learn classes only.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        card_file = Path(folder) / MODEL_CARD
+        card_file.write_text(json.dumps(asdict(card)))
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES,
+            pyfunc_predict_fn="predict_proba",
+            signature=infer_signature(example, model.predict_proba(example)),
+            input_example=example,
+            pip_requirements=requirements(),
+            extra_files=[str(card_file)],
+        )
+    return str(logged.model_uri)
+
+
+def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
+    """Make the next version. Tags and version are written in one transaction, after the files: a kill leaves no half."""
+    try:
+        client.create_registered_model(MODEL)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    digest = file_digest(model_file(Path(mlflow.artifacts.download_artifacts(model_uri))))
+    made = client.create_model_version(
+        MODEL, source=model_uri, run_id=run_id, tags={**tags, "model_sha256": digest}, model_id=model_uri.removeprefix("models:/")
+    )
+    client.set_registered_model_alias(MODEL, CANDIDATE, made.version)
+    return _version(made)
+
+
+def find(client: MlflowClient, key: str) -> Version | None:
+    """The version that a training with this key has made, if there is one."""
+    found = client.search_model_versions(f"name = '{MODEL}' and tags.training_key = '{key}'")
+    return _version(found[0]) if found else None
+
+
+def get(client: MlflowClient, number: str) -> Version:
+    """The version with this number; raises RegistryError."""
+    try:
+        return _version(client.get_model_version(MODEL, number))
+    except MlflowException as error:
+        known = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
+        raise RegistryError(f"VERSION={number}: there is no such version of {MODEL}; known: {known or 'none'}. Remedy: make level3.") from error
+
+
+def champion(client: MlflowClient) -> Version | None:
+    """The version in production, if there is one."""
+    try:
+        return _version(client.get_model_version_by_alias(MODEL, CHAMPION))
+    except MlflowException as error:
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
+
+
+def promote(client: MlflowClient, version: Version, who: str, release: str) -> None:
+    """Make `version` the champion, on record: who, when, in which release."""
+    record = {"deployed_by": who, "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"), "release": release}
+    for key, value in record.items():
+        client.set_model_version_tag(MODEL, str(version.number), key, value)
+    client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
+
+
+def fetch(client: MlflowClient, version: Version) -> Path:
+    """The folder with the version's files; raises RegistryError when the model file is not the registered one."""
+    source = client.get_model_version(MODEL, str(version.number)).source
+    folder = Path(mlflow.artifacts.download_artifacts(source))
+    found = file_digest(model_file(folder))
+    if found != version.tags["model_sha256"]:
+        raise RegistryError(
+            f"version {version.number}: {model_file(folder)} has SHA-256 {found}, registered was "
+            f"{version.tags['model_sha256']}. Remedy: restore the file, or train anew."
+        )
+    return folder
+
+
+def model_file(folder: Path) -> Path:
+    """The pipeline within a folder that MLflow made."""
+    return folder / MODEL_FILE
+
+
+def as_level_2(folder: Path) -> Path:
+    """Put the card beside the pipeline, as level 2 expects a model's folder; returns the folder."""
+    shutil.copy(folder / "extra_files" / MODEL_CARD, folder / MODEL_CARD)
+    return folder
+
+
+def _version(found: ModelVersion) -> Version:
+    tags: dict[str, Any] = found.tags
+    return Version(int(found.version), str(found.run_id), dict(tags))

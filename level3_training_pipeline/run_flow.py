@@ -1,0 +1,16 @@
+"""Run the training flow on a Prefect server, from a plain Python program."""
+
+from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+from level3_training_pipeline.flow import TRIALS, training
+from level3_training_pipeline.prefect_server import PrefectServer
+
+
+def run_training(server: PrefectServer, today: str, trials: int = TRIALS, cause: str = "by hand") -> int:
+    """Train as of `today` (YYYY-MM-DD) and return the version's number.
+
+    The flow's heartbeat is off: a command that people wait for would end only at its next whole second.
+    """
+    server.wait()
+    with temporary_settings({PREFECT_API_URL: server.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        return training(today, trials, cause)

@@ -1,0 +1,108 @@
+"""MLflow: what is recorded of every trial and every model, and where."""
+
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import mlflow
+import pandas as pd
+import psutil
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from level3_training_pipeline.data import Snapshot
+from level3_training_pipeline.evaluate import Evaluation
+from level3_training_pipeline.plots import calibration_plot, scores_plot, slices_plot
+from level3_training_pipeline.tune import Trial
+from shared.settings import Settings
+
+EXPERIMENT = "flight-delays"
+
+
+def tracking_uri(settings: Settings) -> str:
+    """The store: SQLite, that waits up to a minute for another writer."""
+    return f"sqlite:///{settings.level('level3') / 'mlflow.db'}?timeout=60"
+
+
+def open_tracking(settings: Settings) -> MlflowClient:
+    """The client of level 3's tracking store, which is made on first use, by one process at a time.
+
+    A run whose process is gone is closed as KILLED: it stays on record, and nothing waits for it.
+    """
+    folder = settings.level("level3")
+    mlflow.set_tracking_uri(tracking_uri(settings))
+    with FileLock(folder / "mlflow.lock"):
+        client = MlflowClient()
+        if client.get_experiment_by_name(EXPERIMENT) is None:
+            client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
+    for run in runs(client, "attributes.status = 'RUNNING'"):
+        if not _alive(run.data.tags.get("process", "")):
+            client.set_tag(run.info.run_id, "crashed", "its process is gone")
+            client.set_terminated(run.info.run_id, status="KILLED")
+    return client
+
+
+def runs(client: MlflowClient, which: str) -> list[Run]:
+    """All runs that `which` (an MLflow filter) selects, newest first."""
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    return list(client.search_runs([experiment.experiment_id], which, max_results=1000)) if experiment else []
+
+
+@contextmanager
+def tracked(name: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
+    """A run of this process, below `parent` if given; it ends FAILED when the block does."""
+    mlflow.set_experiment(EXPERIMENT)
+    with mlflow.start_run(run_name=name, tags={"process": _this_process(), **tags}, parent_run_id=parent, nested=True) as run:
+        yield run
+
+
+def record_choice(best: Trial, tuned_by: str) -> None:
+    """The chosen parameters, and the run that holds the trials (an earlier one when that was cut off after tuning)."""
+    mlflow.log_params(best.parameters)
+    mlflow.set_tag("tuned_by", tuned_by)
+
+
+def record_trial(parent: str, trial: Trial) -> None:
+    """One run a trial, below the training's."""
+    with tracked(f"trial {trial.number}", {"kind": "trial"}, parent):
+        mlflow.log_params(trial.parameters)
+        mlflow.log_metrics({f"validation_{name}": value for name, value in trial.score.as_dict().items()})
+
+
+def record_data(snapshot: Snapshot) -> None:
+    """The data set and its digest, as the run's input."""
+    dataset = mlflow.data.from_pandas(
+        pd.read_parquet(snapshot.file), source=str(snapshot.file), targets="late", name="history", digest=snapshot.digest[:36]
+    )
+    mlflow.log_input(dataset, context="training")
+    mlflow.log_params({"today": snapshot.today, "data_digest": snapshot.digest, "rows": snapshot.rows})
+    mlflow.log_dict(snapshot.raw, "raw_files.json")
+
+
+def record_evaluation(evaluation: Evaluation) -> None:
+    """Every figure as a metric, the tables and the pictures as artefacts."""
+    for name, result in evaluation.scores.items():
+        prefix = "test" if name == "candidate" else name.replace(" ", "_")
+        mlflow.log_metrics({f"{prefix}_{key}": value for key, value in result.as_dict().items()})
+    for column, table in evaluation.slices.items():
+        mlflow.log_metrics({f"{column}_{value}_log_loss": loss for value, loss in table["log_loss"].items()})
+        mlflow.log_table(table.reset_index(), f"by_{column}.json")
+    mlflow.log_table(evaluation.calibration, "calibration.json")
+    mlflow.log_figure(calibration_plot(evaluation), "calibration.png")
+    mlflow.log_figure(slices_plot(evaluation), "slices.png")
+    mlflow.log_figure(scores_plot(evaluation.scores), "scores.png")
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
+
+
+def _alive(process: str) -> bool:
+    """Whether the process that wrote this tag still runs; of another machine nothing is known, so it counts as alive."""
+    host, _, rest = process.partition(":")
+    pid, _, born = rest.partition(":")
+    if not pid or host != socket.gethostname():
+        return bool(pid)
+    return psutil.pid_exists(int(pid)) and str(psutil.Process(int(pid)).create_time()) == born

@@ -1,0 +1,74 @@
+"""Tuning: Optuna proposes parameters, flights that came later judge them, several trials at a time."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from level2_devops import CATEGORIES, NUMBERS, SEED, fit_features, predict_features
+from shared.score import Score, score
+from shared.split import future, history
+
+BATCH = 4  # trials proposed together: fixed, so that the number of cores changes the speed and never the result
+LEVEL_2 = {"learning_rate": 0.1, "max_iter": 100, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+START = {**LEVEL_2, "l2_regularization": 0.001, "max_features": 1.0}  # the first trial: what level 2 ships
+TEST_DAYS, VALIDATION_DAYS = 14, 28
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of parameters and its score on the validation flights."""
+
+    number: int
+    parameters: dict[str, Any]
+    score: Score
+
+
+def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Split in time: to tune on, to validate on (28 days), both together, and to test on (the last 14 days).
+
+    Each part to fit on holds only labels known when the part that judges begins.
+    """
+    test_from = now - pd.Timedelta(days=TEST_DAYS)
+    validate_from = test_from - pd.Timedelta(days=VALIDATION_DAYS)
+    before_test = history(table, test_from)
+    return history(table, validate_from), future(before_test, validate_from), before_test, future(table, test_from)
+
+
+def propose(trial: optuna.Trial) -> dict[str, Any]:
+    """The search space."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.03, 0.2, log=True),
+        "max_iter": trial.suggest_int("max_iter", 60, 160, step=20),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 6, 32, log=True),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 20, 1000, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 0.001, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.2, 1.0),
+    }
+
+
+def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, tell: Callable[[Trial], None]) -> Trial:
+    """Run `trials` trials, telling each as it is done, and return the best; the same inputs, the same best."""
+    fit_on, judge_on, _, _ = windows(table, now)
+
+    def run(proposed: tuple[optuna.Trial, dict[str, Any]]) -> Trial:
+        model = fit_features(fit_on[CATEGORIES + NUMBERS], fit_on["late"], **proposed[1])
+        probability = predict_features(model, judge_on[CATEGORIES + NUMBERS])
+        return Trial(proposed[0].number, proposed[1], score(judge_on["late"], probability))
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=BATCH, constant_liar=True))
+    study.enqueue_trial(START)
+    done: list[Trial] = []
+    with ThreadPoolExecutor(min(BATCH, os.cpu_count() or 1)) as pool:
+        while len(done) < trials:
+            asked = [study.ask() for _ in range(min(BATCH, trials - len(done)))]
+            for trial, result in zip(asked, pool.map(run, [(trial, propose(trial)) for trial in asked]), strict=True):
+                study.tell(trial, result.score.log_loss)
+                tell(result)
+                done.append(result)
+    return min(done, key=lambda trial: trial.score.log_loss)

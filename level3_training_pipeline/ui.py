@@ -1,0 +1,59 @@
+"""`make ui`: MLflow's and Prefect's pages on free ports, until Ctrl-C."""
+
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+
+from level3_training_pipeline.prefect_server import ServerError, free_port, prefect_server
+from level3_training_pipeline.quiet import set_up_libraries
+from shared.console import console, step
+from shared.errors import command
+from shared.settings import read_settings
+
+
+def main() -> None:
+    """Start both, print their addresses, end both."""
+    settings = read_settings()
+    set_up_libraries(settings)
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    with prefect_server(settings) as server:
+        with step("Load MLflow"):
+            from level3_training_pipeline.tracking import open_tracking, tracking_uri
+
+            open_tracking(settings)
+        port = free_port()
+        pages = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        log = settings.level("level3") / "mlflow-pages.log"
+        with log.open("ab") as output:
+            mlflow = subprocess.Popen(
+                [*pages, "--backend-store-uri", tracking_uri(settings)], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+            )
+        try:
+            with step("Start the pages"):
+                server.wait()
+                while not _answers(f"http://127.0.0.1:{port}/health"):
+                    if mlflow.poll() is not None:
+                        raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}: see {log}")
+                    stop.wait(0.2)
+            console.print(f"MLflow   http://127.0.0.1:{port}\nPrefect  {server.address}\nEnd with Ctrl-C.")
+            stop.wait()
+        finally:
+            mlflow.terminate()
+            mlflow.wait(timeout=15)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+if __name__ == "__main__":
+    command(main)
