@@ -1,0 +1,27 @@
+"""The environment of our Jupyter processes: all that they keep lies under the state folder, none of it in HOME."""
+
+import os
+
+from shared.settings import PROJECT, Settings
+
+
+def jupyter_environment(settings: Settings) -> dict[str, str]:
+    """This process's environment with `settings`, the project on the path and Jupyter's folders below the state."""
+    home = settings.level("level1") / "jupyter"
+    path = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    ours = {
+        "TODAY": settings.today.isoformat(),
+        "MLOPS_STATE": str(settings.state),
+        "FLIGHTS_DATA": str(settings.data.resolve()) if settings.data else "",
+        "PYTHONPATH": os.pathsep.join(path),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "lab"),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "lab" / "workspaces"),
+        "IPYTHONDIR": str(home / "ipython"),
+        "MPLCONFIGDIR": str(home / "matplotlib"),
+        "OMP_NUM_THREADS": "1",  # on shared cores, trees on many threads wait for each other
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the kernel's debugger warns of Python's frozen modules
+    }
+    return {**os.environ, **ours}
