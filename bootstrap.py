@@ -1,4 +1,4 @@
-"""Make `.venv` with the exact packages of requirements.txt. It happens once; afterwards it takes a twentieth of a second.
+"""Make `.venv` with the exact packages of requirements.txt. It happens once; then it takes a twentieth of a second.
 
 Run it with `python3 bootstrap.py`, on Linux, macOS or Windows; it needs nothing but Python. uv, itself taken
 from the lock, installs everything; where uv cannot, pip does. `.venv/ready` is written last, so a half-made
@@ -34,7 +34,7 @@ LIBRARIES = [
 ]  # fmt: skip
 
 
-class Stop(Exception):
+class SetupError(Exception):
     """The environment cannot be made; the text says why and what to do."""
 
 
@@ -47,12 +47,12 @@ def main() -> None:
     begun = time.monotonic()
     print(f"The environment is made once: {count()} packages, from {LOCK.name} into {VENV.name}", flush=True)
     if shutil.disk_usage(PROJECT).free < DISK:
-        raise Stop(f"less than {DISK / 1e9:.1f} GB are free on the disk of {PROJECT}. Remedy: make room.")
+        raise SetupError(f"less than {DISK / 1e9:.1f} GB are free on the disk of {PROJECT}. Remedy: make room.")
     READY.unlink(missing_ok=True)
     make_venv()
     install()
     if not run("Start every library once", *([PYTHON, "-c", f"import {', '.join(names)}"] for names in LIBRARIES)):
-        raise Stop("an installed library does not start. Remedy: tell us, with the lines above.")
+        raise SetupError("an installed library does not start. Remedy: tell us, with the lines above.")
     READY.write_text(wanted)
     print(f"The environment is ready: {size() / 1e9:.1f} GB, {time.monotonic() - begun:.0f} s", flush=True)
 
@@ -78,7 +78,9 @@ def make_venv() -> None:
     """An empty environment in place of whatever is there; only pip is in it."""
     base = getattr(sys, "_base_executable", sys.executable)  # not .venv's own Python, which is about to go
     if not run("Make an empty environment", [base, "-m", "venv", "--clear", VENV]):
-        raise Stop("Python could not make an environment. Remedy: on Debian and Ubuntu, `apt install python3-venv`.")
+        raise SetupError(
+            "Python could not make an environment. Remedy: on Debian and Ubuntu, `apt install python3-venv`."
+        )
 
 
 def install() -> None:
@@ -97,7 +99,7 @@ def install() -> None:
         return
     print("uv could not: pip, which is slower but has settings of its own, takes over", flush=True)
     if not run("Download and install the packages with pip", [*pip, LOCK]):
-        raise Stop(
+        raise SetupError(
             "the packages could not be installed (the last lines above say why). Remedy: check the network, "
             "a proxy (HTTPS_PROXY) or the index that pip is set to (`pip config list`), then run this again."
         )
@@ -146,7 +148,7 @@ def environment() -> dict[str, str]:
 if __name__ == "__main__":
     try:
         main()
-    except Stop as stop:
-        sys.exit(f"error: {stop}")
+    except SetupError as error:
+        sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         sys.exit("\ninterrupted: run it again, it starts over")

@@ -36,7 +36,8 @@ def scheduled_instants(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Data
 
 def _to_utc(local: pd.Series, zone: str) -> pd.Series:
     """Local wall-clock times as UTC: of a doubled hour the second, of a skipped hour the first after it."""
-    return local.dt.tz_localize(zone, ambiguous=False, nonexistent="shift_forward").dt.tz_convert("UTC")  # type: ignore[arg-type]
+    instants: pd.Series = local.dt.tz_localize(zone, ambiguous=False, nonexistent="shift_forward").dt.tz_convert("UTC")
+    return instants
 
 
 def _check_distances(flights: pd.DataFrame, place: pd.DataFrame) -> None:

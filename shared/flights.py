@@ -1,7 +1,6 @@
 """One row per flight: what was known one hour before its scheduled departure, and how it ended."""
 
 import hashlib
-import os
 import tempfile
 from pathlib import Path
 
@@ -72,7 +71,6 @@ def digest(table: pd.DataFrame) -> str:
 def write_whole(table: pd.DataFrame, file: Path) -> None:
     """Write a table as Parquet beside `file`, then rename: a reader sees all of it or none."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=file.parent, suffix=".part")
-    os.close(handle)
-    table.to_parquet(beside)
-    os.replace(beside, file)
+    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as beside:
+        table.to_parquet(beside)
+    Path(beside.name).replace(file)

@@ -66,7 +66,8 @@ def raw_digests(folder: Path) -> dict[str, str]:
 def read_raw(folder: Path) -> Raw:
     """Read and check the raw tables in `folder`; raises DataError."""
     flights = check(_read(folder / FILES["flights"]), FLIGHTS_CSV, str(folder / FILES["flights"]))
-    weather = check(_without_known_errors(_read(folder / FILES["weather"])), WEATHER_CSV, str(folder / FILES["weather"]))
+    observed = _without_known_errors(_read(folder / FILES["weather"]))
+    weather = check(observed, WEATHER_CSV, str(folder / FILES["weather"]))
     listed = check(_read(folder / FILES["airports"]), AIRPORTS_CSV, str(folder / FILES["airports"]))
     airports = pd.concat([listed, UNLISTED_AIRPORTS[~UNLISTED_AIRPORTS["faa"].isin(listed["faa"])]], ignore_index=True)
     return Raw(
@@ -88,8 +89,7 @@ def _bytes(file: Path) -> bytes:
 
 def _read(file: Path) -> pd.DataFrame:
     try:
-        compression = "zip" if file.suffix == ".zip" else None
-        return pd.read_csv(io.BytesIO(_bytes(file)), compression=compression)
+        return pd.read_csv(io.BytesIO(_bytes(file)), compression="zip" if file.suffix == ".zip" else None)
     except DataError:
         raise
     except Exception as error:  # a damaged zip, a cut line, a wrong encoding: each reader has its own exception
@@ -100,5 +100,5 @@ def _without_known_errors(weather: pd.DataFrame) -> pd.DataFrame:
     """The published table has one impossible wind: 1,048 mph at EWR on 12 February, 3 a.m.; it counts as missing."""
     if "wind_speed" not in weather or "time_hour" not in weather:
         return weather
-    error = (weather["origin"] == "EWR") & (weather["time_hour"] == "2013-02-12T08:00:00Z") & (weather["wind_speed"] > 1000)
-    return weather.assign(wind_speed=weather["wind_speed"].mask(error))
+    hour = (weather["origin"] == "EWR") & (weather["time_hour"] == "2013-02-12T08:00:00Z")
+    return weather.assign(wind_speed=weather["wind_speed"].mask(hour & (weather["wind_speed"] > 1000)))

@@ -38,13 +38,19 @@ def recent_delays(flights: pd.DataFrame, asked_at: pd.Series) -> pd.DataFrame:
 
 def _minutes(instants: pd.Series) -> Minutes:
     """Minutes since 1970, NaN for a missing instant."""
-    return ((instants - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(minutes=1)).to_numpy(float)
+    return np.asarray((instants - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(minutes=1), dtype=np.float64)
+
+
+def _rows(group: pd.Series) -> list[NDArray[np.intp]]:
+    """The row numbers of each group."""
+    codes = pd.factorize(group)[0]
+    return [np.flatnonzero(codes == code) for code in range(codes.max() + 1)]
 
 
 def _mean_since(window: int, when: Minutes, value: Minutes, at: Minutes, group: pd.Series) -> tuple[Minutes, Minutes]:
     """Mean of `value`, and number of events, in the `window` minutes up to `at`, within each group."""
     mean, count = np.full(len(at), np.nan), np.zeros(len(at))
-    for rows in group.groupby(group, observed=True).indices.values():
+    for rows in _rows(group):
         events = rows[~np.isnan(when[rows])]
         events = events[np.argsort(when[events], kind="stable")]
         running = np.concatenate([[0.0], np.cumsum(value[events])])
@@ -58,7 +64,7 @@ def _mean_since(window: int, when: Minutes, value: Minutes, at: Minutes, group: 
 def _overdue(scheduled: Minutes, departed: Minutes, at: Minutes, group: pd.Series) -> Minutes:
     """How many flights of the group should have left by `at`, and have not (the cancelled among them)."""
     overdue = np.zeros(len(at))
-    for rows in group.groupby(group, observed=True).indices.values():
+    for rows in _rows(group):
         order = rows[np.argsort(scheduled[rows], kind="stable")]
         left = np.where(np.isnan(departed[order]), np.inf, departed[order])
         first = np.searchsorted(scheduled[order], at[rows] - OVERDUE_WITHIN, side="right")

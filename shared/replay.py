@@ -27,8 +27,10 @@ class Hour:
 def replay(flights: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp) -> Iterator[Hour]:
     """Yield every hour of [start, end), the quiet ones too; a cancelled or diverted flight never gets an outcome."""
     hour = pd.Timedelta(hours=1)
-    asked = flights.loc[flights["predicted_at"].between(start, end, inclusive="left"), ASKED].sort_values("predicted_at")
-    told = flights.loc[flights["label_known_at"].between(start, end, inclusive="left"), TOLD].sort_values("label_known_at")
+    asked, told = (
+        flights.loc[flights[when].between(start, end, inclusive="left"), columns].sort_values([when, "flight_id"])
+        for when, columns in (("predicted_at", ASKED), ("label_known_at", TOLD))
+    )
     starts = pd.date_range(start, end, freq=hour, inclusive="left")
     ask = asked["predicted_at"].searchsorted([*starts, end])
     tell = told["label_known_at"].searchsorted([*starts, end])

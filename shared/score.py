@@ -52,14 +52,16 @@ def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.D
     """Mean probability, share late and rows of equally filled bins of the probability."""
     table = pd.DataFrame({"observed": np.asarray(late), "predicted": np.asarray(probability)})
     rank = pd.qcut(table["predicted"].rank(method="first"), min(bins, len(table)), labels=False)
-    return table.groupby(rank).agg(predicted=("predicted", "mean"), observed=("observed", "mean"), rows=("observed", "size"))
+    bins_of = table.groupby(rank)
+    return bins_of[["predicted", "observed"]].mean().assign(rows=bins_of.size())
 
 
 def by_slice(flights: pd.DataFrame, probability: ArrayLike, column: str) -> pd.DataFrame:
     """The score of each value of `column`: one row a value, indexed by it."""
     chance = pd.Series(np.asarray(probability, dtype=float), index=flights.index)
     groups = flights.groupby(column, observed=True)
-    return pd.DataFrame({key: score(rows["late"], chance[rows.index]).as_dict() for key, rows in groups}).T.rename_axis(column)
+    scores = {key: score(rows["late"], chance[rows.index]).as_dict() for key, rows in groups}
+    return pd.DataFrame.from_dict(scores, orient="index").rename_axis(column)
 
 
 def by_month(flights: pd.DataFrame, probability: ArrayLike) -> pd.DataFrame:

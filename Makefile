@@ -1,0 +1,89 @@
+# Every target is one line over a command that works without make too: after `python3 bootstrap.py`, type what
+# stands here with .venv/bin (on Windows .venv\Scripts) for $(BIN).
+# Settings come from the command line or the environment: make level3 TODAY=2013-07-01
+BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
+READY := .venv/ready
+export PYTHONUTF8 := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
+  diff-1-2 diff-2-3 test test-all check lint types imports lock clean
+
+help: ## List every target
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+
+env: $(READY) ## Make the environment, once; every target that needs it does so by itself
+
+$(READY): requirements.txt bootstrap.py
+	@for python in $(PYTHON3) python3 python3.13 python3.12 python3.11 python; do \
+	  $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec $$python bootstrap.py; \
+	done; echo "error: no Python 3.11 or newer here. Remedy: install one, or name yours: make env PYTHON3=/path/to/it" >&2; exit 2
+
+level1: $(READY) ## Level 1: a notebook, thrown over the wall
+	@$(BIN)/python -m level1_notebook
+
+level2: $(READY) ## Level 2: DevOps without MLOps: tests, a service, releases with rollback
+	@$(BIN)/python -m level2_devops
+
+level3: $(READY) ## Level 3: automated training with tracking and a registry (TODAY=2013-07-01 trains as of that day)
+	@$(BIN)/python -m level3_training_pipeline
+
+notebook: $(READY) ## Open level 1's notebook in JupyterLab
+	@$(BIN)/python -m level1_notebook.open
+
+train: $(READY) ## Train level 2's model
+	@$(BIN)/python -m level2_devops.train
+
+release: $(READY) ## Test, build, smoke-test and switch to a new release of level 2's service
+	@$(BIN)/python -m level2_devops.release
+
+rollback: $(READY) ## Switch level 2's service back to the release before
+	@$(BIN)/python -m level2_devops.rollback
+
+serve: $(READY) ## Serve level 2's current release on a free port
+	@$(BIN)/python -m level2_devops.serve
+
+deploy: $(READY) ## Put a version of the registry into level 2's service: VERSION=n
+	@$(BIN)/python -m level3_training_pipeline.deploy $(VERSION)
+
+reproduce: $(READY) ## Rebuild a version from its record and compare its predictions bit for bit: VERSION=n
+	@$(BIN)/python -m level3_training_pipeline.reproduce $(VERSION)
+
+ui: $(READY) ## Open MLflow and Prefect on free ports
+	@$(BIN)/python -m level3_training_pipeline.ui
+
+schedule: $(READY) ## Train on a schedule, and whenever a month of data arrives
+	@$(BIN)/python -m level3_training_pipeline.schedule
+
+data-arrives: $(READY) ## Tell the schedule that a month of data has arrived: MONTH=2013-04
+	@$(BIN)/python -m level3_training_pipeline.arrive $(MONTH)
+
+diff-1-2: ## What level 2 changes in the story of level 1
+	@git diff --no-index level1_notebook/run.py level2_devops/run.py || test $$? -eq 1
+
+diff-2-3: ## What level 3 changes in the story of level 2
+	@git diff --no-index level2_devops/run.py level3_training_pipeline/run.py || test $$? -eq 1
+
+test: $(READY) ## The quick tests, under five minutes
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(READY) ## All tests
+	@$(BIN)/python -m pytest
+
+check: lint types imports ## All three static checks
+
+lint: $(READY) ## Style and common mistakes (ruff)
+	@$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check .
+
+types: $(READY) ## Types (mypy)
+	@$(BIN)/python -m mypy
+
+imports: $(READY) ## Which package may import which (import-linter)
+	@$(BIN)/lint-imports
+
+lock: $(READY) ## Write requirements.txt anew from pyproject.toml; UPGRADE=1 takes the newest versions
+	@$(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.txt
+
+clean: ## Remove all that the levels have made; the environment stays
+	@rm -rf .state
