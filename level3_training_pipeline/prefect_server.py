@@ -65,8 +65,11 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     mine = folder / "users" / str(os.getpid())
     mine.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "server.lock")
+    process = None
     with lock:
-        server = _running(folder) or _start(folder)
+        server = _running(folder)
+        if server is None:
+            server, process = _start(folder)
         mine.touch()
     try:
         yield server
@@ -75,6 +78,8 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
             mine.unlink()
             if not _users(folder):
                 _stop(server)
+        if process:
+            process.poll()
 
 
 def running_server(settings: Settings) -> PrefectServer | None:
@@ -105,7 +110,7 @@ def _command(pid: int) -> list[str]:
         return []
 
 
-def _start(folder: Path) -> PrefectServer:
+def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     port, log = free_port(), folder / "server.log"
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("ab") as output:
@@ -113,7 +118,7 @@ def _start(folder: Path) -> PrefectServer:
         process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))
     (folder / "server.json").write_text(json.dumps(server.__dict__))
-    return server
+    return server, process
 
 
 def _users(folder: Path) -> list[int]:

@@ -1,5 +1,6 @@
 """Run the training flow on a Prefect server, from a plain Python program."""
 
+from prefect.logging.handlers import APILogHandler
 from prefect.settings import PREFECT_API_URL, PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
 from level3_training_pipeline.flow import TRIALS, training
@@ -13,4 +14,7 @@ def run_training(server: PrefectServer, today: str, trials: int = TRIALS, cause:
     """
     server.wait()
     with temporary_settings({PREFECT_API_URL: server.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        return training(today, trials, cause)
+        try:
+            return training(today, trials, cause)
+        finally:
+            APILogHandler().flush()  # the last lines reach the server while it is up

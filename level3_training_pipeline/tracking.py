@@ -10,6 +10,7 @@ import pandas as pd
 import psutil
 from filelock import FileLock
 from mlflow import MlflowClient
+from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.entities import Run
 
 from level3_training_pipeline.data import Snapshot
@@ -72,10 +73,10 @@ def record_trial(parent: str, trial: Trial) -> None:
 
 
 def record_data(snapshot: Snapshot) -> None:
-    """The data set and its digest, as the run's input."""
-    dataset = mlflow.data.from_pandas(
-        pd.read_parquet(snapshot.file), source=str(snapshot.file), targets="late", name="history", digest=snapshot.digest[:36]
-    )
+    """The data set, its digest and the raw files it was made from, as the run's input."""
+    source = CodeDatasetSource({"made_by": "level3_training_pipeline.data.gather", **snapshot.raw})
+    table = pd.read_parquet(snapshot.file)
+    dataset = mlflow.data.from_pandas(table, source=source, targets="late", name="history", digest=snapshot.digest[:36])
     mlflow.log_input(dataset, context="training")
     mlflow.log_params({"today": snapshot.today, "data_digest": snapshot.digest, "rows": snapshot.rows})
     mlflow.log_dict(snapshot.raw, "raw_files.json")
@@ -88,8 +89,8 @@ def record_evaluation(evaluation: Evaluation) -> None:
         mlflow.log_metrics({f"{prefix}_{key}": value for key, value in result.as_dict().items()})
     for column, table in evaluation.slices.items():
         mlflow.log_metrics({f"{column}_{value}_log_loss": loss for value, loss in table["log_loss"].items()})
-        mlflow.log_table(table.reset_index(), f"by_{column}.json")
-    mlflow.log_table(evaluation.calibration, "calibration.json")
+        mlflow.log_text(table.to_csv(), f"by_{column}.csv")
+    mlflow.log_text(evaluation.calibration.to_csv(), "calibration.csv")
     mlflow.log_figure(calibration_plot(evaluation), "calibration.png")
     mlflow.log_figure(slices_plot(evaluation), "slices.png")
     mlflow.log_figure(scores_plot(evaluation.scores), "scores.png")
