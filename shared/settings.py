@@ -11,7 +11,7 @@ from shared.errors import UserError
 
 NEW_YORK = "America/New_York"
 PROJECT = Path(__file__).resolve().parent.parent
-FIRST_TODAY, LAST_TODAY = date(2013, 1, 8), date(2014, 1, 1)
+FIRST_TODAY, LAST_TODAY = date(2013, 3, 1), date(2014, 1, 1)
 
 
 class SettingError(UserError):
@@ -64,6 +64,6 @@ def parse_today(text: str) -> date:
     if not FIRST_TODAY <= today <= LAST_TODAY:
         raise SettingError(
             f"TODAY={today} is outside {FIRST_TODAY} … {LAST_TODAY}: "
-            "the data is of 2013, and a model needs a week of it to learn from"
+            "the data are of 2013, and two months are needed to learn from"
         )
     return today

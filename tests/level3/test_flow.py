@@ -1,0 +1,101 @@
+"""The pipeline from end to end, on the real flights of January and February."""
+
+import pandas as pd
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from level3_training_pipeline import data, registry, tracking
+from shared.schema import DataError
+from tests.level3.conftest import TODAY, World
+
+
+def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int) -> None:
+    version = registry.get(world.client, str(trained))
+    assert version.tags["today"] == TODAY
+    assert version.tags["cause"] == "test"
+    assert len(version.tags["commit"]) >= 40
+    for name in ("data_digest", "code_digest", "requirements_sha256", "model_sha256"):
+        assert len(version.tags[name]) == 64, name
+    inputs = world.client.get_run(version.run_id).inputs.dataset_inputs
+    assert [entry.dataset.digest for entry in inputs] == [version.tags["data_digest"][:36]]
+
+
+def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
+    run_id = registry.get(world.client, str(trained)).run_id
+    trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{run_id}'")
+    assert len(trials) == 2
+    best = min(trials, key=lambda run: run.data.metrics["validation_log_loss"])
+    chosen = world.client.get_run(run_id).data.params
+    assert {name: chosen[name] for name in best.data.params} == best.data.params
+
+
+def test_the_candidate_is_compared_with_baselines_and_by_slice(world: World, trained: int) -> None:
+    run_id = registry.get(world.client, str(trained)).run_id
+    metrics = world.client.get_run(run_id).data.metrics
+    assert metrics["test_log_loss"] < metrics["logistic_regression_log_loss"] < metrics["climatology_log_loss"]
+    assert metrics["test_rows"] == metrics["climatology_rows"] > 10_000
+    assert {"origin_EWR_log_loss", "origin_JFK_log_loss", "origin_LGA_log_loss", "carrier_UA_log_loss"} <= set(metrics)
+    kept = {artefact.path for artefact in world.client.list_artifacts(run_id)}
+    assert {"calibration.png", "slices.png", "scores.png", "by_origin.csv", "by_carrier.csv"} <= kept
+
+
+def test_nothing_changed_means_no_new_version(world: World, trained: int) -> None:
+    assert world.train() == trained
+
+
+@pytest.mark.slow
+def test_two_dates_make_two_models_and_the_later_meets_the_champion(world: World, trained: int) -> None:
+    registry.promote(world.client, registry.get(world.client, str(trained)), "tester", "0.0.1")
+    later = world.train("2013-03-20")
+    assert later != trained
+    versions = [registry.get(world.client, str(number)) for number in (trained, later)]
+    assert versions[0].tags["model_sha256"] != versions[1].tags["model_sha256"]
+    metrics = world.client.get_run(versions[1].run_id).data.metrics
+    assert metrics["champion_rows"] == metrics["test_rows"]
+
+
+def test_a_step_that_fails_once_is_tried_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    gather = data.gather
+
+    def fails_once(settings: object) -> data.Snapshot:
+        calls.append(1)
+        if len(calls) == 1:
+            raise OSError("the share was away for a moment")
+        return gather(settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(data, "gather", fails_once)
+    assert world.train() > 0
+    assert len(calls) == 2
+
+
+def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gather = data.gather
+    calls = []
+
+    def spoilt(settings: object) -> data.Snapshot:
+        calls.append(1)
+        snapshot = gather(settings)  # type: ignore[arg-type]
+        table = pd.read_parquet(snapshot.file).drop(columns="carrier")
+        file = snapshot.file.with_name("spoilt.parquet")
+        table.to_parquet(file)
+        return data.Snapshot(file, "0" * 64, snapshot.rows, snapshot.now, snapshot.raw)
+
+    monkeypatch.setattr(data, "gather", spoilt)
+    before = len(world.client.search_model_versions())
+    with pytest.raises(DataError, match="no column carrier"):
+        world.train()
+    assert len(calls) == 1
+    assert len(world.client.search_model_versions()) == before
+    told = capsys.readouterr().out
+    assert "step 'validate' failed" in told
+    assert "give the same command again" in told
+
+
+def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:
+    flow_run = registry.get(world.client, str(trained)).tags["prefect_flow_run"]
+    with temporary_settings({PREFECT_API_URL: world.server.api}), get_client(sync_client=True) as prefect:
+        assert prefect.read_flow_run(flow_run).state_name == "Completed"
