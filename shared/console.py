@@ -68,10 +68,11 @@ def headline(text: str) -> None:
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: the first column to the left, figures to the right."""
+    """Print a table: texts to the left, figures to the right."""
     table = Table(title=title, title_justify="left", title_style="bold")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="left" if i == 0 else "right")
+        figures = i > 0 and all(row[i][:1] in "+-−0123456789" for row in rows)
+        table.add_column(column, justify="right" if figures else "left")
     for row in rows:
         table.add_row(*row)
     console.print(table)
