@@ -20,8 +20,8 @@ def scheduled_instants(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Data
     if unlisted.any():
         first = flights.index[unlisted][0]
         raise DataError(
-            f"dest: {unlisted.sum():,} of {len(flights):,} values without a time zone in airports.csv "
-            f"(first: row {first} = {flights['dest'][first]}). Remedy: add the airport to airports.csv."
+            f"dest: {unlisted.sum():,} of {len(flights):,} values in flights.csv without a time zone in "
+            f"airports.csv (first: row {first} = {flights['dest'][first]}). Remedy: add the airport to airports.csv."
         )
     _check_distances(flights, place)
     departure = flights["time_hour"] + pd.to_timedelta(flights["minute"], unit="min")

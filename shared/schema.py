@@ -117,6 +117,7 @@ FLIGHTS_CSV = pa.DataFrameSchema(
     },
     checks=[
         _delay_fits_clock("sched_dep_time", "dep_time", "dep_delay"),
+        _delay_fits_clock("sched_arr_time", "arr_time", "arr_delay"),
         pa.Check(
             _speed_is_an_airliners,
             name="air_time",
