@@ -1,0 +1,70 @@
+"""What people see: on a pipe, where nothing can spin, nothing is silent for more than two seconds either."""
+
+import subprocess
+import sys
+import time
+from itertools import pairwise
+
+import pytest
+
+from shared.console import console, show_table, step
+from shared.errors import UserError, command
+from shared.settings import PROJECT
+
+
+def run(code: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, bufsize=0
+    )
+
+
+@pytest.mark.parametrize("begin", ["step('Wait')", "bar('Wait', 3)"])
+def test_a_step_is_never_silent_for_two_seconds(begin: str) -> None:
+    heard, words = [], b""
+    with run(f"import time; from shared.console import bar, step\nwith {begin}: time.sleep(3.5)") as process:
+        assert process.stdout is not None
+        while part := process.stdout.read(1):
+            heard.append(time.monotonic())
+            words += part
+    assert process.returncode == 0
+    assert b"Wait" in words
+    assert words.count(b".") >= 3
+    assert max(later - before for before, later in pairwise(heard)) < 2
+
+
+def test_a_step_tells_its_name_and_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+    with step("Count the flights"):
+        pass
+    assert "Count the flights 0.0 s" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError), step("Divide"):
+        _ = 1 / 0
+    assert "✗ Divide" in capsys.readouterr().out
+
+
+def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("Scores", ["month", "log loss"], [["2013-04", "0.51"], ["2013-05", "0.52"]])
+    shown = capsys.readouterr().out
+    for cell in ("Scores", "month", "log loss", "2013-04", "0.51", "2013-05", "0.52"):
+        assert cell in shown
+    assert not console.is_terminal
+
+
+def test_an_error_that_a_user_can_mend_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        raise UserError("temp: 3 of 720 values outside [-40, 115] °F")
+
+    with pytest.raises(SystemExit) as stopped:
+        command(main)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err == "error: temp: 3 of 720 values outside [-40, 115] °F\n"
+
+
+def test_an_error_of_ours_is_not_hidden() -> None:
+    def main() -> None:
+        raise KeyError("carrier")
+
+    with pytest.raises(KeyError):
+        command(main)

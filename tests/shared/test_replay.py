@@ -1,0 +1,55 @@
+"""The live stream gives every flight once, every outcome once, and no outcome before its time."""
+
+import pandas as pd
+import pytest
+
+from shared.replay import Hour, replay
+from shared.schema import KNOWN_BEFORE
+
+APRIL, NEW_YEAR = (pd.Timestamp(day, tz="America/New_York") for day in ("2013-04-01", "2014-01-01"))
+HOUR = pd.Timedelta(hours=1)
+
+
+@pytest.fixture(scope="module")
+def stream(flights: pd.DataFrame) -> list[Hour]:
+    return list(replay(flights, APRIL, NEW_YEAR))
+
+
+def test_every_hour_comes_once_the_quiet_ones_and_the_changed_clocks_too(stream: list[Hour]) -> None:
+    assert [hour.start for hour in stream] == list(pd.date_range(APRIL, NEW_YEAR, freq="h", inclusive="left"))
+    assert any(hour.flights.empty for hour in stream)
+
+
+def test_the_whole_stream_is_the_table(stream: list[Hour], flights: pd.DataFrame) -> None:
+    asked = pd.concat([hour.flights for hour in stream]).sort_index()
+    told = pd.concat([hour.outcomes for hour in stream]).sort_index()
+    of_april_on = flights[(flights["predicted_at"] >= APRIL) & (flights["predicted_at"] < NEW_YEAR)]
+    known = flights[(flights["label_known_at"] >= APRIL) & (flights["label_known_at"] < NEW_YEAR)]
+    pd.testing.assert_frame_equal(asked, of_april_on[asked.columns])
+    pd.testing.assert_frame_equal(told, known[told.columns])
+
+
+def test_nothing_comes_before_or_after_its_hour(stream: list[Hour]) -> None:
+    for hour in stream:
+        assert hour.flights["predicted_at"].between(hour.start, hour.start + HOUR, inclusive="left").all()
+        assert hour.outcomes["label_known_at"].between(hour.start, hour.start + HOUR, inclusive="left").all()
+
+
+def test_a_flight_to_be_predicted_carries_no_outcome(stream: list[Hour]) -> None:
+    assert set(stream[0].flights.columns) == {"flight_id", "predicted_at", *KNOWN_BEFORE}
+    assert not {"late", "arrival_delay", "label_known_at"} & set(stream[0].flights.columns)
+
+
+def test_an_outcome_follows_its_prediction(stream: list[Hour]) -> None:
+    asked = {flight: hour.start for hour in stream for flight in hour.flights["flight_id"]}
+    told = {flight: hour.start for hour in stream for flight in hour.outcomes["flight_id"]}
+    both = asked.keys() & told.keys()
+    assert len(both) > 240_000
+    assert all(asked[flight] < told[flight] for flight in both)
+
+
+def test_a_cancelled_flight_is_asked_for_and_never_gets_an_outcome(stream: list[Hour], flights: pd.DataFrame) -> None:
+    told = {flight for hour in stream for flight in hour.outcomes["flight_id"]}
+    cancelled = flights.loc[flights["late"].isna() & (flights["predicted_at"] >= APRIL), "flight_id"]
+    assert len(cancelled) > 1000
+    assert not told & set(cancelled)

@@ -1,0 +1,82 @@
+"""The score, against values worked out by hand and against scikit-learn."""
+
+from math import isnan, log
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from shared.score import by_month, by_slice, calibration, score
+
+
+def test_four_flights_by_hand() -> None:
+    """Of the four pairs of a late and a punctual flight, three are ranked rightly: the area is 3/4."""
+    result = score([1, 0, 1, 0], [0.9, 0.2, 0.4, 0.5])
+    assert result.log_loss == pytest.approx(-(log(0.9) + log(0.8) + log(0.4) + log(0.5)) / 4)
+    assert result.auc == 0.75
+    assert result.brier == pytest.approx((0.01 + 0.04 + 0.36 + 0.25) / 4)
+    assert result.calibration_error == pytest.approx((0.1 + 0.2 + 0.6 + 0.5) / 4)
+    assert result.late == 0.5
+    assert result.rows == 4
+
+
+def test_a_year_of_flights_against_scikit_learn(later: pd.DataFrame) -> None:
+    chance = np.random.default_rng(2013).uniform(0.01, 0.99, len(later))
+    result = score(later["late"], chance)
+    assert result.log_loss == pytest.approx(log_loss(later["late"], chance), abs=1e-12)
+    assert result.auc == pytest.approx(roc_auc_score(later["late"], chance), abs=1e-12)
+    assert result.brier == pytest.approx(brier_score_loss(later["late"], chance), abs=1e-12)
+
+
+def test_the_log_loss_of_the_share_late_is_its_entropy(later: pd.DataFrame) -> None:
+    share = later["late"].mean()
+    result = score(later["late"], np.full(len(later), share))
+    assert result.log_loss == pytest.approx(-share * log(share) - (1 - share) * log(1 - share))
+    assert result.auc == 0.5
+    assert result.calibration_error == pytest.approx(0, abs=0.1)
+
+
+def test_right_probabilities_are_calibrated_and_others_are_not() -> None:
+    generator = np.random.default_rng(2013)
+    chance = generator.uniform(0, 1, 100_000)
+    late = (generator.uniform(0, 1, 100_000) < chance).astype(float)
+    assert score(late, chance).calibration_error < 0.01
+    assert score(late, chance**2).calibration_error > 0.1
+
+
+def test_where_all_flights_end_alike_there_is_no_area_under_the_curve() -> None:
+    result = score([0.0, 0.0], [0.1, 0.2])
+    assert isnan(result.auc)
+    assert result.log_loss == pytest.approx(-(log(0.9) + log(0.8)) / 2)
+
+
+def test_no_flight_is_no_score() -> None:
+    with pytest.raises(ValueError, match="no labelled flight to score"):
+        score([], [])
+
+
+def test_bins_of_the_calibration_are_equally_filled(later: pd.DataFrame) -> None:
+    table = calibration(later["late"], np.linspace(0, 1, len(later)))
+    assert len(table) == 10
+    assert table["rows"].max() - table["rows"].min() <= 1
+    assert table["rows"].sum() == len(later)
+    assert table["predicted"].is_monotonic_increasing
+
+
+def test_slices_add_up_to_the_whole(later: pd.DataFrame) -> None:
+    """The log loss is additive: the slices', weighed by their rows, give the whole's."""
+    chance = np.random.default_rng(2013).uniform(0.01, 0.99, len(later))
+    whole = score(later["late"], chance)
+    for slices in (by_slice(later, chance, "carrier"), by_slice(later, chance, "origin"), by_month(later, chance)):
+        assert slices["rows"].sum() == whole.rows
+        assert np.average(slices["log_loss"], weights=slices["rows"]) == pytest.approx(whole.log_loss)
+
+
+def test_a_month_is_new_yorks_and_the_scores_are_its_own(later: pd.DataFrame) -> None:
+    chance = np.random.default_rng(2013).uniform(0.01, 0.99, len(later))
+    months = by_month(later, chance)
+    assert list(months.index) == [f"2013-{month:02}" for month in range(4, 13)]
+    june = later["flight_id"].str.startswith("2013-06").to_numpy()
+    assert months.loc["2013-06", "rows"] == june.sum()
+    assert months.loc["2013-06", "log_loss"] == pytest.approx(score(later["late"][june], chance[june]).log_loss)

@@ -1,0 +1,62 @@
+"""What a user may set, and what is said when a setting cannot be used."""
+
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from shared.settings import FIRST_TODAY, LAST_TODAY, PROJECT, SettingError, Settings, read_settings
+
+
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def test_without_settings_today_is_the_first_of_april_and_the_data_is_the_installed() -> None:
+    assert read_settings() == Settings(today=date(2013, 4, 1), data=None, state=PROJECT / ".state")
+
+
+def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE"):
+        monkeypatch.setenv(name, "")
+    assert read_settings() == Settings(today=date(2013, 4, 1), data=None, state=PROJECT / ".state")
+
+
+def test_the_environment_sets_all_three(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("TODAY", "2013-07-01")
+    monkeypatch.setenv("FLIGHTS_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path / "state"))
+    assert read_settings() == Settings(today=date(2013, 7, 1), data=tmp_path / "data", state=tmp_path / "state")
+
+
+@pytest.mark.parametrize("text", ["July", "2013-07-32", "07/01/2013", "2013-02-29"])
+def test_what_is_no_date_is_told_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TODAY", text)
+    with pytest.raises(SettingError, match="YYYY-MM-DD, for example TODAY=2013-07-01") as error:
+        read_settings()
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["2012-12-31", "2013-01-01", "2014-06-01", "2026-01-01"])
+def test_a_day_without_data_is_told_with_the_days_that_have_some(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TODAY", text)
+    with pytest.raises(SettingError) as error:
+        read_settings()
+    assert text in str(error.value)
+    assert str(FIRST_TODAY) in str(error.value)
+    assert str(LAST_TODAY) in str(error.value)
+
+
+@pytest.mark.parametrize(("day", "hour"), [(date(2013, 4, 1), 4), (date(2013, 12, 1), 5)])
+def test_today_begins_at_midnight_in_new_york(day: date, hour: int, settings: Settings) -> None:
+    now = Settings(today=day, data=None, state=settings.state).now
+    assert now == pd.Timestamp(day, tz="UTC") + pd.Timedelta(hours=hour)
+
+
+def test_a_level_gets_a_folder_of_its_own(settings: Settings) -> None:
+    assert not settings.state.exists()
+    assert settings.level("level2") == settings.state / "level2"
+    assert settings.level("level2").is_dir()

@@ -1,0 +1,44 @@
+"""Nothing that became known after a day is learned from on that day."""
+
+import pandas as pd
+import pytest
+
+from shared.split import future, history, last_days
+
+DAYS = [pd.Timestamp(day, tz="America/New_York") for day in ("2013-03-10", "2013-04-01", "2013-07-01", "2013-11-03")]
+
+
+@pytest.mark.parametrize("now", DAYS)
+def test_no_label_crosses_now(now: pd.Timestamp, flights: pd.DataFrame) -> None:
+    known, later = history(flights, now), future(flights, now)
+    assert known["label_known_at"].max() < now
+    assert later["predicted_at"].min() >= now
+    assert known["late"].notna().all()
+    assert later["late"].notna().all()
+    assert not set(known["flight_id"]) & set(later["flight_id"])
+
+
+def test_only_flights_under_way_at_now_are_on_neither_side(flights: pd.DataFrame) -> None:
+    now = DAYS[1]
+    known, later = history(flights, now), future(flights, now)
+    labelled = flights[flights["late"].notna()]
+    neither = labelled[~labelled["flight_id"].isin([*known["flight_id"], *later["flight_id"]])]
+    assert 0 < len(neither) < 500
+    assert (neither["predicted_at"] < now).all()
+    assert (neither["label_known_at"] >= now).all()
+
+
+def test_a_flight_that_took_off_but_has_not_landed_is_not_history(flights: pd.DataFrame) -> None:
+    evening = pd.Timestamp("2013-03-08 23:00", tz="America/New_York")
+    in_the_air = flights[(flights["predicted_at"] < evening) & (flights["label_known_at"] >= evening)]
+    assert len(in_the_air) > 10
+    assert not set(history(flights, evening)["flight_id"]) & set(in_the_air["flight_id"])
+
+
+def test_the_last_days_are_split_off_in_time(flights: pd.DataFrame) -> None:
+    now = DAYS[1]
+    cut = now - pd.Timedelta(days=14)
+    before, since = last_days(flights, now, 14)
+    assert before["label_known_at"].max() < cut <= since["predicted_at"].min()
+    assert since["label_known_at"].max() < now
+    assert since["predicted_at"].min() < cut + pd.Timedelta(days=1)
