@@ -28,7 +28,9 @@ def around(raw: Raw, instant: pd.Timestamp) -> Raw:
 
 
 def features_of(flight: str, build: Build, raw: Raw) -> pd.Series:
-    return build(raw).set_index("flight_id").loc[flight, list(KNOWN_BEFORE)]
+    row = build(raw).set_index("flight_id")[list(KNOWN_BEFORE)].loc[flight]
+    assert isinstance(row, pd.Series), "one row, for one flight"
+    return row
 
 
 def sample(flights: pd.DataFrame, count: int) -> pd.DataFrame:

@@ -1,0 +1,41 @@
+"""The project's own files, as the tests of the project look at them."""
+
+import ast
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from shared.settings import PROJECT
+
+LEVELS = sorted(folder.parent.name for folder in PROJECT.glob("level*_*/__init__.py"))
+PACKAGES = ["shared", *LEVELS]
+
+
+def tracked() -> list[Path]:
+    """The files that git keeps, or would keep: nothing that it ignores."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(command, cwd=PROJECT, check=True, capture_output=True, text=True, encoding="utf-8").stdout
+    return [PROJECT / name for name in names.split("\0") if name and (PROJECT / name).is_file()]
+
+
+def modules(package: str) -> list[str]:
+    """The dotted names of a package's modules."""
+    files = sorted((PROJECT / package).rglob("*.py"))
+    parts = [file.relative_to(PROJECT).with_suffix("").parts for file in files]
+    return [".".join(part[:-1] if part[-1] == "__init__" else part) for part in parts]
+
+
+def is_module(name: str) -> bool:
+    """Whether `python -m name` finds something of ours to run."""
+    file = PROJECT / name.replace(".", "/")
+    return file.with_suffix(".py").is_file() or (file / "__main__.py").is_file()
+
+
+def imports(file: Path) -> Iterator[tuple[str, list[str]]]:
+    """Every import of a file, wherever it stands: the module, and the names taken from it."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}: a relative import"
+            yield str(node.module), [alias.name for alias in node.names]

@@ -1,0 +1,75 @@
+"""Importing is free of consequences, and what is imported is declared."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from shared.settings import PROJECT
+from tests.project.sources import PACKAGES, imports, modules
+
+# Each module is imported in turn; after each, what it printed or made is laid at its door.
+PROBE = """
+import contextlib, importlib, io, pathlib, sys
+folder = pathlib.Path.cwd()
+for name in sys.argv[1:]:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        importlib.import_module(name)
+    made = [str(file) for file in folder.rglob("*")]
+    if said.getvalue() or made:
+        sys.exit(f"{name} printed {said.getvalue()!r} and made {made}")
+tools = {"fastapi", "mlflow", "optuna", "prefect", "skops", "uvicorn"}
+print(*sorted(tools & sys.modules.keys()))
+"""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_import_makes_no_file_and_prints_nothing(package: str, tmp_path: Path) -> None:
+    names = [name for name in modules(package) if not name.endswith("__main__")]
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", PROBE, *names],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(PROJECT), "HOME": str(tmp_path), "MLOPS_STATE": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+    if package == "shared":
+        assert not done.stdout.strip(), "a tool comes in with the level that teaches it"
+
+
+def declared() -> dict[str, set[str]]:
+    """The distributions that each group of pyproject.toml declares."""
+    groups = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    return {
+        group: {normal(re.split(r"[^\w.-]", line)[0]) for line in lines if isinstance(line, str)}
+        for group, lines in groups.items()
+    }
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tests"])
+def test_what_is_imported_is_declared_by_its_level_or_an_earlier_one(package: str) -> None:
+    groups = declared()
+    earlier = [*PACKAGES[: PACKAGES.index(package) + 1]] if package in PACKAGES else [*PACKAGES, "dev"]
+    allowed = set().union(*(groups[name.split("_")[0]] for name in earlier))
+    brings = packages_distributions()
+    for file in (PROJECT / package).rglob("*.py"):
+        for module, _ in imports(file):
+            top = module.split(".")[0]
+            if top in sys.stdlib_module_names or top in [*PACKAGES, "tests", "bootstrap"]:
+                continue
+            distributions = {normal(name) for name in brings.get(top, [])}
+            assert distributions & allowed, (
+                f"{file.name} imports {top}: declare one of {distributions} in pyproject.toml"
+            )
