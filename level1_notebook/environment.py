@@ -8,6 +8,7 @@ from shared.settings import PROJECT, Settings
 def jupyter_environment(settings: Settings) -> dict[str, str]:
     """This process's environment with `settings`, the project on the path and Jupyter's folders below the state."""
     home = settings.level("level1") / "jupyter"
+    home.mkdir(exist_ok=True)  # IPython turns to a temporary folder when it has to make two levels at once
     path = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     ours = {
         "TODAY": settings.today.isoformat(),

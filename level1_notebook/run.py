@@ -1,0 +1,72 @@
+"""Level 1 from end to end: a notebook, a pickle over the wall, and the flights that came after."""
+
+from level1_notebook.headless import NOTEBOOK, Order, code_cells, run_notebooks
+from level1_notebook.months import MONTH_TITLES, draw_months, month_by_month, month_rows
+from level1_notebook.people import acts_of_a_release, hand_overs
+from level1_notebook.questions import questions, read_contents, sha256
+from level1_notebook.receiver import chances, columns, difference, open_pickle, throw_over_the_wall
+from level1_notebook.trials import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
+from shared.console import bar, closing, console, show_table, step
+from shared.flights import load_flights
+from shared.score import score
+from shared.settings import read_settings
+from shared.split import future, history
+
+
+def main() -> None:
+    """Run the notebook, then play the engineer who receives its pickle."""
+    settings = read_settings()
+    place = settings.level("level1")
+
+    # 1. Data
+    with step("Load the flights of 2013; export those of the past by hand, in metric units"):
+        flights = load_flights(settings)
+        past, later = history(flights, settings.now), future(flights, settings.now)
+        load_export = export_by_hand(past, place / "export" / "flights.parquet")
+
+    # 2. Train
+    orders = [Order(place / "notebook"), Order(place / "again"), Order(place / "metric", {"load": load_export})]
+    with bar("Run the notebook: as it is, once more, and on the export", total=len(orders) * code_cells()) as advance:
+        first, again, metric = run_notebooks(settings, orders, advance)
+
+    # 3. Evaluate
+    claim = first.claim
+    claimed = f"log loss {claim['log loss']:.3f}, AUC {claim['AUC']:.3f}"
+    console.print(f"  The notebook claims {claimed}, on a random fifth of its own flights")
+
+    # 4. Release
+    file = throw_over_the_wall(first.model, place / "receiver")
+    asked = questions(file, open_pickle(file))
+    show_table(f"\nThe receiver asks {file.name}", ["Question", "What the file says", "Still open"], asked)
+    warned, stranger = load_as_of_another_version(file), load_a_stranger(place / "stranger")
+
+    # 5. Operate
+    with step(f"Score the three models on the {len(later):,} flights that came after"):
+        x = columns(later, past)
+        chance, chance_again, chance_metric = (chances(open_pickle(run.model), x) for run in (first, again, metric))
+        then, then_metric = score(later["late"], chance), score(later["late"], chance_metric)
+        months = month_by_month(later, chance, past["late"].mean())
+        picture = draw_months(months, claim["log loss"], settings)
+    show_table(f"\nLog loss: claimed {claim['log loss']:.3f}, and then", MONTH_TITLES, month_rows(months))
+    console.print(f"  as a picture: {picture}")
+
+    # 6. Tell
+    acts = acts_of_a_release(code_cells(), first.plots, len(asked), x.shape[1], len(months))
+    show_table("\nWho acts, by hand", ["Who", "Does", "What waits"], [[act.who, act.does, act.waits] for act in acts])
+    two = f"sha256 {sha256(first.model)} and {sha256(again.model)}"
+    misled = f"log loss {metric.claim['log loss']:.3f} claimed, then {then_metric.log_loss:.3f}"
+    adds = {
+        "A model, from end to end": f"{code_cells()} cells from a clean kernel, {file.stat().st_size:,} bytes out",
+        "A look at the data": f"{first.plots} plots with what was thought of them, in {NOTEBOOK.name}",
+    }
+    hurts = {
+        "The claim does not hold": f"claimed {claimed}; then log loss {then.log_loss:.3f}, AUC {then.auc:.3f}",
+        "It is not repeatable": f"{two}: {difference(chance, chance_again)}",
+        "Bad data is accepted": f"{len(METRIC)} columns in other units: {len(metric.complaints)} complaints, {misled}",
+        "The file is opaque": f"{len(asked)} questions, each of them still open in part or whole",
+        "To load it is to run it": f"it names {len(read_contents(file).callables)} things to call; {stranger}",
+        "Another version only warns": f"stamped as another scikit-learn's, it loads: {len(warned)} warnings, no error",
+        "People wait": f"{len(acts)} steps by hand and {hand_overs(acts)} hand-overs for one model",
+    }
+    result = f"log loss {then.log_loss:.3f}, AUC {then.auc:.3f} on {then.rows:,} flights"
+    closing("Level 1, notebook", f"{result} of {months.index[0]} to {months.index[-1]}", adds, hurts)
