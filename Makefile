@@ -7,7 +7,7 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
-  diff-1-2 diff-2-3 test test-all check lint types imports lock clean
+  diff-1-2 diff-2-3 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -67,8 +67,10 @@ diff-2-3: ## What level 3 changes in the story of level 2
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-all: $(READY) ## All tests
-	@$(BIN)/python -m pytest
+test-slow: $(READY) ## The other tests
+	@$(BIN)/python -m pytest -m slow
+
+test-all: test test-slow ## All tests
 
 check: lint types imports ## All three static checks
 

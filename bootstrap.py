@@ -40,8 +40,7 @@ class SetupError(Exception):
 
 def main() -> None:
     """Make the environment unless it is there."""
-    wanted = f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} Python {sys.version_info[0]}.{sys.version_info[1]}\n"
-    if is_ready(wanted):
+    if is_ready():
         READY.touch()  # newer than the lock again, so that make asks no more
         return
     begun = time.monotonic()
@@ -53,13 +52,18 @@ def main() -> None:
     install()
     if not run("Start every library once", *([PYTHON, "-c", f"import {', '.join(names)}"] for names in LIBRARIES)):
         raise SetupError("an installed library does not start. Remedy: tell us, with the lines above.")
-    READY.write_text(wanted)
+    READY.write_text(wanted())
     print(f"The environment is ready: {size() / 1e9:.1f} GB, {time.monotonic() - begun:.0f} s", flush=True)
 
 
-def is_ready(wanted: str) -> bool:
+def wanted() -> str:
+    """What the environment must have been made from: this lock, and this Python."""
+    return f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} Python {sys.version_info[0]}.{sys.version_info[1]}\n"
+
+
+def is_ready() -> bool:
     """Whether the environment was made whole, from this lock and for this Python."""
-    return PYTHON.exists() and READY.exists() and READY.read_text() == wanted
+    return PYTHON.exists() and READY.exists() and READY.read_text() == wanted()
 
 
 def count() -> int:
