@@ -80,3 +80,9 @@ def load(folder: Path) -> tuple[Pipeline, Card]:
         return model, Card(**json.loads((folder / MODEL_CARD).read_text()))
     except Exception as error:  # a cut zip, a strange type, a missing key: each layer has its own exception
         raise ModelError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
+
+
+def known_categories(model: Pipeline) -> dict[str, set[str]]:
+    """The codes of each category that the model was fitted on."""
+    codes = model.named_steps["columns"].named_transformers_["codes"]
+    return {name: set(values) for name, values in zip(CATEGORIES, codes.categories_, strict=True)}

@@ -1,0 +1,152 @@
+"""What a request must look like: types, units and ranges come from the data contract, from nowhere else."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any, NoReturn
+
+import pandas as pd
+from fastapi import Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    create_model,
+    model_validator,
+)
+from starlette.exceptions import HTTPException
+
+from shared.schema import KNOWN_BEFORE
+
+EXAMPLE = {
+    "carrier": "B6",
+    "origin": "JFK",
+    "dest": "BOS",
+    "distance": 187,
+    "scheduled_departure": "2013-04-01T17:30:00-04:00",
+    "scheduled_arrival": "2013-04-01T18:45:00-04:00",
+    "temp": 51.8,
+    "wind_speed": 17.3,
+    "airport_delay_1h": 24.5,
+    "airport_departures_1h": 21,
+    "airport_overdue": 9,
+}
+MOST_FLIGHTS = 1_000  # in one batch
+
+
+def _only_text(value: object) -> object:
+    """A bare number would pass as seconds since 1970."""
+    if not isinstance(value, str):
+        raise ValueError("should be a date and time with offset, such as 2013-04-01T17:30:00-04:00")
+    return value
+
+
+def _within_reach(value: datetime) -> datetime:
+    """Keep to years whose every instant pandas and the time-zone tables can hold."""
+    if not 2000 <= value.year <= 2100:
+        raise ValueError("should lie in the years 2000 to 2100")
+    return value
+
+
+def _field(column: Any) -> Any:
+    """The type of a request's field, from the column's metadata in the contract."""
+    about = column.metadata
+    if "low" in about:
+        number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=about["low"], le=about["high"], description=about["unit"])]
+        return (number | None, None) if column.nullable else (number, ...)
+    if about.get("unit") == "UTC":
+        return Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_within_reach)], ...
+    pattern = about.get("pattern", "[A-Z]{3}")  # an origin that is not ours is answered too, as a fallback
+    return Annotated[str, Field(strict=True, pattern=f"^{pattern}$")], ...
+
+
+class _InOrder(BaseModel):
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [EXAMPLE]})
+
+    @model_validator(mode="after")
+    def _arrives_after_it_leaves(self) -> "_InOrder":
+        leaves, arrives = self.scheduled_departure, self.scheduled_arrival  # type: ignore[attr-defined]
+        if not 0 < (arrives - leaves).total_seconds() <= 24 * 3600:
+            raise ValueError("scheduled_arrival should be later than scheduled_departure, by 24 hours at most")
+        return self
+
+
+Flight: Any = create_model(
+    "Flight",
+    __base__=_InOrder,
+    __doc__="A flight and what is known of it one hour before its scheduled departure; what is not known is left out.",
+    **{name: _field(column) for name, column in KNOWN_BEFORE.items()},
+)
+
+
+class Batch(BaseModel):
+    """Several flights in one request."""
+
+    model_config = ConfigDict(extra="forbid")
+    flights: list[Flight] = Field(min_length=1, max_length=MOST_FLIGHTS)
+
+
+def as_table(flights: list[Any]) -> pd.DataFrame:
+    """(n, columns of the contract) table of validated flights."""
+    table = pd.DataFrame([flight.model_dump() for flight in flights], columns=list(KNOWN_BEFORE))
+    for name, column in KNOWN_BEFORE.items():
+        if "low" in column.metadata:
+            table[name] = table[name].astype(float)
+        elif column.metadata.get("unit") == "UTC":
+            table[name] = pd.to_datetime(table[name], utc=True)
+    return table
+
+
+def parse(body: bytes) -> Any:
+    """Read JSON as its standard has it: no key twice, no NaN or Infinity; raises RequestValidationError."""
+    try:
+        return json.loads(body, object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _problem((), "is nested too deeply") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise _problem((), f"is not JSON: {error}") from None
+
+
+def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise _problem((next(name for name in names if names.count(name) > 1),), "is given twice")
+    return found
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise _problem((), f"holds {word}, which is no JSON number; leave out what is not known")
+
+
+def _problem(where: tuple[str, ...], message: str) -> RequestValidationError:
+    return RequestValidationError([{"loc": ("body", *where), "msg": message, "type": "json"}])
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read by `parse`."""
+
+    async def json(self) -> Any:
+        """The body, read strictly."""
+        return parse(await self.body())
+
+
+class StrictRoute(APIRoute):
+    """A route whose requests are strict."""
+
+    def get_route_handler(self) -> Callable[[Request], Any]:
+        """FastAPI's handler, given a StrictRequest."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Any:
+            try:
+                return await handler(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:  # FastAPI makes a 400 of all that goes wrong in reading; `parse` knows more
+                raise (error.__cause__ if isinstance(error.__cause__, RequestValidationError) else error) from None
+
+        return strict
