@@ -1,0 +1,42 @@
+"""Real flights as the requests that the service gets, and what a model says of them."""
+
+import json
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from shared.flights import load_flights
+from shared.schema import KNOWN_BEFORE
+from shared.settings import Settings
+from shared.split import history
+
+
+def as_requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
+    """Each flight as the JSON of a request: instants as ISO texts, and nothing for what is not known."""
+    rows = flights[list(KNOWN_BEFORE)].to_dict("records")
+    return [
+        {name: value.isoformat() if isinstance(value, pd.Timestamp) else value for name, value in row.items() if pd.notna(value)}
+        for row in rows
+    ]
+
+
+def golden(model: Path, settings: Settings, count: int) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+    """`count` flights spread over the history, as requests, and (count,) probabilities: the model's own."""
+    from level2_devops.model import load, predict
+
+    known = history(load_flights(settings), settings.now)
+    flights = known.iloc[np.linspace(0, len(known) - 1, count).astype(int)]
+    return as_requests(flights), predict(load(model)[0], flights)
+
+
+def ask(address: str, route: str, body: Any) -> Any:
+    """POST `body` as JSON to a service on loopback; returns the answer's JSON."""
+    request = urllib.request.Request(  # noqa: S310 - an address that we opened ourselves
+        address + route, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+        return json.load(answer)
