@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 import psutil
 from filelock import FileLock
@@ -62,7 +63,7 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     It is given at once, still starting: other work can be done before `wait()`.
     """
     folder = settings.level("level3") / "prefect"
-    mine = folder / "users" / str(os.getpid())
+    mine = folder / "users" / f"{os.getpid()}-{uuid4().hex}"
     mine.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "server.lock")
     process = None
@@ -125,8 +126,9 @@ def _users(folder: Path) -> list[int]:
     """The commands that use the server now; what killed ones left behind is cleared away."""
     users = []
     for file in (folder / "users").iterdir():
-        if psutil.pid_exists(int(file.name)):
-            users.append(int(file.name))
+        pid = int(file.name.partition("-")[0])
+        if psutil.pid_exists(pid):
+            users.append(pid)
         else:
             file.unlink(missing_ok=True)
     return users

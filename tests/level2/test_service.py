@@ -1,5 +1,6 @@
 """The service, as a process of its own on loopback."""
 
+import asyncio
 import json
 import signal
 import socket
@@ -183,20 +184,15 @@ def test_a_client_that_stalls_does_not_hold_up_others(service: Service) -> None:
 @pytest.mark.slow
 def test_more_than_it_can_answer_is_shed_with_retry_after(start_service: Starter, small_model: Path) -> None:
     service = start_service(small_model)
-    found: list[httpx.Response] = []
-    body = {"flights": [EXAMPLE] * 200}
-    limits = httpx.Limits(max_connections=150)
+    body = json.dumps({"flights": [EXAMPLE] * 500}).encode()
 
-    def ask() -> None:
-        found.append(client.post("/predict/batch", json=body))
+    async def ask_at_once(times: int) -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=times)
+        async with httpx.AsyncClient(base_url=service.told["address"], timeout=60, limits=limits) as client:
+            return await asyncio.gather(*(client.post("/predict/batch", content=body, headers=JSON) for _ in range(times)))
 
-    with httpx.Client(base_url=service.told["address"], timeout=60, limits=limits) as client:
-        askers = [threading.Thread(target=ask) for _ in range(150)]
-        for asker in askers:
-            asker.start()
-        for asker in askers:
-            asker.join()
-    shed = [answer for answer in found if answer.status_code == 503]
-    assert len(found) == 150
+    found = asyncio.run(ask_at_once(200))
     assert {answer.status_code for answer in found} == {200, 503}
+    shed = [answer for answer in found if answer.status_code == 503]
     assert all(answer.headers["retry-after"] == "1" for answer in shed)
+    assert service.client.get("/ready").status_code == 200

@@ -1,0 +1,90 @@
+"""Killed at any step, raced, or locked out: no half version, and the same command finishes the work."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from level3_training_pipeline import registry, tracking
+from tests.level3.conftest import World
+
+# A process of its own that runs the real flow and dies by SIGKILL when it calls the named function.
+DIES = """
+import os, signal, sys
+from level3_training_pipeline import data, evaluate, flow, registry, tune
+module, name = sys.argv[1].split(".")
+if module != "-":
+    def die(*_args, **_options):
+        os.kill(os.getpid(), signal.SIGKILL)
+    setattr({"data": data, "evaluate": evaluate, "registry": registry, "tune": tune}[module], name, die)
+print("version", flow.training(today="2013-03-01", trials=int(sys.argv[2])))
+"""
+KILLED_AT = ["data.gather", "data.validate", "data.build_features", "tune.score", "evaluate.evaluate", "registry.log_model", "registry.file_digest"]
+
+
+def start(world: World, where: str, trials: int) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "PREFECT_API_URL": world.server.api}
+    command = [sys.executable, "-c", DIES, where, str(trials)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def version_told(process: "subprocess.Popen[str]") -> int:
+    told, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, told
+    return int(told.split("version ")[-1])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+def test_killed_at_each_step_it_leaves_no_half_version_and_the_next_run_finishes(world: World, trained: int) -> None:
+    before = {version.version for version in world.client.search_model_versions()}
+    for where in KILLED_AT:
+        process = start(world, where, 3)
+        process.communicate(timeout=240)
+        assert process.returncode == -signal.SIGKILL, where
+        assert {version.version for version in world.client.search_model_versions()} == before, where
+    made = version_told(start(world, "-.-", 3))
+    version = registry.get(world.client, str(made))
+    assert registry.fetch(world.client, version)
+    tracking.open_tracking(world.settings)
+    assert not tracking.runs(world.client, "attributes.status = 'RUNNING'")
+    assert [run.data.tags["crashed"] for run in tracking.runs(world.client, "attributes.status = 'KILLED'")]
+    # Tuning was done before the later kills: its trials are on record once, and were not run again.
+    tuned_by = world.client.get_run(version.run_id).data.tags["tuned_by"]
+    assert tuned_by != version.run_id
+
+
+@pytest.mark.slow
+def test_two_trainings_of_the_same_at_once_make_one_version(world: World, trained: int) -> None:
+    both = [start(world, "-.-", 4) for _ in range(2)]
+    made = {version_told(process) for process in both}
+    assert len(made) == 1
+    key = registry.get(world.client, str(made.pop())).tags["training_key"]
+    assert len(world.client.search_model_versions(f"tags.training_key = '{key}'")) == 1
+
+
+@pytest.mark.slow
+def test_two_different_trainings_at_once_make_two_whole_versions(world: World, trained: int) -> None:
+    both = [start(world, "-.-", trials) for trials in (5, 6)]
+    made = {version_told(process) for process in both}
+    assert len(made) == 2
+    for number in made:
+        assert registry.fetch(world.client, registry.get(world.client, str(number)))
+
+
+@pytest.mark.slow
+def test_a_locked_tracking_store_is_waited_for(world: World, trained: int) -> None:
+    locked = sqlite3.connect(Path(world.settings.state) / "level3" / "mlflow.db", isolation_level=None, check_same_thread=False)
+    locked.execute("BEGIN EXCLUSIVE")
+    threading.Timer(30, lambda: locked.execute("ROLLBACK")).start()
+    begun = time.monotonic()
+    process = start(world, "-.-", 7)
+    assert version_told(process) > trained
+    assert time.monotonic() - begun > 25
+    locked.close()

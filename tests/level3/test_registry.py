@@ -1,0 +1,95 @@
+"""Versions: whole, unaltered, loadable elsewhere, built again bit for bit."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from level2_devops import features, load, predict
+from level3_training_pipeline import registry
+from level3_training_pipeline.registry import RegistryError
+from level3_training_pipeline.reproduce import NotReproducibleError, reproduce
+from shared.raw import FILES, data_folder
+from tests.level3.conftest import World
+
+ELSEWHERE = """
+import sys, mlflow, numpy as np, pandas as pd
+model = mlflow.pyfunc.load_model(sys.argv[1])
+assert not [name for name in sys.modules if name.startswith(("level", "shared"))]
+np.save("predicted.npy", model.predict(pd.read_parquet("features.parquet"))[:, 1])
+"""
+
+
+def test_an_unknown_version_is_named_with_those_that_exist(world: World, trained: int) -> None:
+    with pytest.raises(RegistryError, match=rf"VERSION=99: there is no such version.*known: \[{trained}"):
+        registry.get(world.client, "99")
+
+
+def test_an_altered_model_file_is_refused(world: World, trained: int) -> None:
+    version = registry.get(world.client, str(trained))
+    file = registry.model_file(registry.fetch(world.client, version))
+    kept = file.read_bytes()
+    try:
+        file.write_bytes(kept + b"x")
+        with pytest.raises(RegistryError, match="registered was"):
+            registry.fetch(world.client, version)
+    finally:
+        file.write_bytes(kept)
+    assert registry.fetch(world.client, version)
+
+
+def test_it_is_saved_without_pickle(world: World, trained: int) -> None:
+    folder = registry.fetch(world.client, registry.get(world.client, str(trained)))
+    assert not [file for file in folder.rglob("*") if file.suffix in {".pkl", ".pickle", ".joblib"}]
+    assert "serialization_format: skops" in (folder / "MLmodel").read_text()
+
+
+def test_it_predicts_in_a_folder_without_this_repository(
+    world: World, trained: int, known: pd.DataFrame, tmp_path: Path
+) -> None:
+    folder = registry.fetch(world.client, registry.get(world.client, str(trained)))
+    shutil.copytree(folder, tmp_path / "model")
+    features(known.head(1_000)).to_parquet(tmp_path / "features.parquet")
+    subprocess.run([sys.executable, "-I", "-c", ELSEWHERE, "model"], cwd=tmp_path, check=True)
+    model, _ = load(registry.as_level_2(folder))
+    assert np.array_equal(np.load(tmp_path / "predicted.npy"), predict(model, known.head(1_000)))
+
+
+def test_a_version_is_built_again_bit_for_bit(world: World, trained: int) -> None:
+    result = reproduce(str(trained), world.settings)
+    assert (result.differing, result.largest) == (0, 0.0)
+    assert result.rows > 40_000
+
+
+def test_other_data_are_told_instead_of_another_model(world: World, trained: int, tmp_path: Path) -> None:
+    for name in FILES.values():
+        shutil.copy(data_folder() / name, tmp_path)
+    flights = pd.read_csv(tmp_path / FILES["flights"])
+    flights.drop(index=100).to_csv(tmp_path / FILES["flights"], index=False)
+    with pytest.raises(NotReproducibleError, match="digest") as refused:
+        reproduce(str(trained), replace(world.settings, data=tmp_path))
+    assert "Remedy" in str(refused.value)
+
+
+def test_registering_again_makes_the_next_version(world: World, trained: int) -> None:
+    version = registry.get(world.client, str(trained))
+    uri = world.client.get_model_version(registry.MODEL, str(trained)).source
+    made = registry.register(world.client, uri, version.run_id, {"training_key": "another"})
+    assert made.number > trained
+    assert made.tags["model_sha256"] == version.tags["model_sha256"]
+    assert world.client.get_model_version_by_alias(registry.MODEL, registry.CANDIDATE).version == made.number
+
+
+def test_a_promotion_is_on_record(world: World, trained: int) -> None:
+    version = registry.get(world.client, str(trained))
+    registry.promote(world.client, version, "Ada", "1.2.3")
+    champion = registry.champion(world.client)
+    assert champion is not None
+    assert champion.number == trained
+    assert (champion.tags["deployed_by"], champion.tags["release"]) == ("Ada", "1.2.3")
+    assert pd.Timestamp(champion.tags["deployed_at"]).tzinfo is not None
