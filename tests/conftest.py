@@ -1,5 +1,6 @@
 """What tests share: the real year, loaded once, and settings with a state folder of their own."""
 
+import os
 from datetime import date
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from shared.flights import load_flights
 from shared.settings import Settings, read_settings
 from shared.split import future, history
+
+os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a test module imports mlflow or prefect
 
 
 @pytest.fixture(scope="session")
