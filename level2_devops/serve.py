@@ -61,7 +61,7 @@ class Supervisor:
             except UserError as error:
                 refused = str(error)
             else:
-                old.stop()
+                threading.Thread(target=old.stop).start()  # it drains while the new one answers
         self._tell(to, refused)
 
     def _start_again(self) -> None:

@@ -112,4 +112,4 @@ def address_of(listening: socket.socket) -> str:
 def clean_environment() -> dict[str, str]:
     """The environment of processes that run from a release: no code from elsewhere, and nothing written into it."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,18 +1,20 @@
 """A release from end to end: build, checksums, tests, smoke test, switch; and the way back."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from level2_devops.release.artefact import add_model, commit_of, copy_source, pack, seal, verify
-from level2_devops.release.gates import smoke_test, tests_running
+from level2_devops.release.gates import Tests, smoke_test, tests_running
 from level2_devops.serving import wait_until_served
 from level2_devops.store import Current, ReleaseError, Store
 from shared.console import step
 from shared.errors import UserError
 from shared.settings import PROJECT, Settings
 
-__all__ = ["Release", "release", "roll_back"]
+__all__ = ["Candidate", "Release", "candidate", "release", "roll_back"]
 
 
 @dataclass(frozen=True)
@@ -31,34 +33,71 @@ class Release:
 
 
 @dataclass(frozen=True)
-class Order:
-    """What to release: the code in `source` with the model in the folder `model`; who wants it, and why."""
+class Candidate:
+    """A release in the making: its code is copied, its tests run, its model is yet to come."""
 
-    model: Path
-    source: Path
     version: str
     who: str
     note: str
+    commit: str | None
+    folder: Path
+    tests: Tests
+    settings: Settings
+    begun: float
+
+    def finish(self, model: Path) -> Release:
+        """Add the model in the folder `model`, pass all gates, and switch to it; raises UserError when one fails."""
+        store = Store(self.settings.level("level2"))
+        gates = self._pass_gates(model, store)
+        now = store.current()
+        before = (*now.before, now.version) if now else ()
+        switched_in = _switch(store, now, Current(self.version, before, now.change + 1 if now else 1))
+        store.record("released", self.version, self.who)
+        return Release(self.version, store.app(self.version), gates, time.monotonic() - self.begun, switched_in)
+
+    def _pass_gates(self, model: Path, store: Store) -> dict[str, str]:
+        """Build, check and test what was built, and publish it; returns what each gate found."""
+        app, name = self.folder / "app", self.version
+        with step(f"Build {name}, while its tests run"):
+            add_model(model, app)
+            digest = seal(app, name, self.commit, self.who, self.note)
+            pack(app, self.folder / f"level2-{name}.tar.gz")
+            verify(app, digest)
+        with step(f"Smoke-test {name}: start it from its own folder and compare its answers"):
+            answers = smoke_test(app, name, self.settings, store.home / "logs" / f"smoke-{name}.log")
+        with step(f"Wait for the tests of {name}"):
+            passed = self.tests.result()
+        files = verify(app, digest)  # once more, now that it has run
+        store.publish(self.folder, name, digest, self.who)
+        return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers, all the model's own"}
 
 
-def release(model: Path, settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Release:
-    """Build a release of the code in `source` with the model in the folder `model`, test it, and switch to it.
+@contextmanager
+def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Iterator[Candidate]:
+    """Copy the code in `source`, start its tests on the copy, and leave time to make the model; then `finish` it.
 
     Raises ReleaseError when a gate fails: its number is used up, and what served before serves on.
     """
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone(), store.workshop() as workshop:
-        version, before = store.next_version(), store.current()
+        version = store.next_version()
         store.record("building", version, who, note=note)
+        copy_source(source, workshop / "release" / "app")
         try:
-            gates = _pass_gates(Order(model, source, version, who, note), workshop, store, settings)
-            switched_in = _switch(store, before, to=_after(before, version))
+            with tests_running(source, workshop, settings, store.home / "logs" / f"tests-{version}.log") as tests:
+                commit = commit_of(source)
+                yield Candidate(version, who, note, commit, workshop / "release", tests, settings, begun)
         except UserError as error:
             store.record("refused", version, who, why=str(error))
-            serves = f"{before.version} serves on" if before else "none was released before"
+            now = store.current()
+            serves = f"{now.version} serves on" if now else "none was released before"
             raise ReleaseError(f"release {version} is refused; {serves}. {error}") from error
-        store.record("released", version, who)
-    return Release(version, store.app(version), gates, time.monotonic() - begun, switched_in)
+
+
+def release(model: Path, settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Release:
+    """Release the code in `source` with the model in the folder `model`, through all gates; raises ReleaseError."""
+    with candidate(settings, who=who, note=note, source=source) as made:
+        return made.finish(model)
 
 
 def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
@@ -69,38 +108,11 @@ def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
         if now is None or not now.before:
             raise ReleaseError("there is no earlier release to go back to. Remedy: make release.")
         to = Current(now.before[-1], now.before[:-1], now.change + 1)
-        with step(f"Check {to.version}"):
-            files = verify(store.app(to.version), store.manifest_digest(to.version))
+        files = verify(store.app(to.version), store.manifest_digest(to.version))
         switched_in = _switch(store, now, to)
         store.record("rolled back", to.version, who, after=now.version, note=note)
     seconds = time.monotonic() - begun
     return Release(to.version, store.app(to.version), {"checksums": f"{files} files"}, seconds, switched_in)
-
-
-def _pass_gates(order: Order, workshop: Path, store: Store, settings: Settings) -> dict[str, str]:
-    """Build in the workshop, test what was built, and publish it; returns what each gate found."""
-    version, made = order.version, workshop / "release"
-    app, logs = made / "app", store.home / "logs"
-    copy_source(order.source, app)
-    with tests_running(order.source, app, workshop / "tested", settings, logs / f"tests-{version}.log") as tests:
-        with step(f"Build {version}, while its tests run"):
-            add_model(order.model, app)
-            digest = seal(app, version, commit_of(order.source), order.who, order.note)
-            pack(app, made / f"level2-{version}.tar.gz")
-            files = verify(app, digest)
-        with step(f"Smoke-test {version}: start it from its own folder and compare its answers, while its tests run"):
-            answers = smoke_test(app, version, settings, logs / f"smoke-{version}.log")
-        with step(f"Wait for the tests of {version}"):
-            passed = tests.result()
-    verify(app, digest)  # once more, now that it has run
-    store.publish(made, version, digest, order.who)
-    return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers are the model's own"}
-
-
-def _after(before: Current | None, version: str) -> Current:
-    if before is None:
-        return Current(version, (), 1)
-    return Current(version, (*before.before, before.version), before.change + 1)
 
 
 def _switch(store: Store, now: Current | None, to: Current) -> float | None:

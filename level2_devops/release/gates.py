@@ -39,10 +39,11 @@ class Tests:
 
 
 @contextmanager
-def tests_running(source: Path, app: Path, folder: Path, settings: Settings, log: Path) -> Iterator[Tests]:
-    """Start the quick tests on a copy of the release's own code; they end with the block at the latest."""
+def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -> Iterator[Tests]:
+    """Start the quick tests of `source` on a copy of the release's own code; they end with the block at the latest."""
+    folder = workshop / "tested"
     for name in SOURCES:
-        shutil.copytree(app / name, folder / name)
+        shutil.copytree(workshop / "release" / "app" / name, folder / name)
     shutil.copytree(source / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", *LEFT_OUT))
     for name in ("pyproject.toml", REQUIREMENTS):
         shutil.copy(source / name, folder)
