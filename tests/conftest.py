@@ -1,6 +1,7 @@
 """What tests share: the real year, loaded once, and settings with a state folder of their own."""
 
 import os
+import threading
 from datetime import date
 from pathlib import Path
 
@@ -12,6 +13,22 @@ from shared.settings import Settings, read_settings
 from shared.split import future, history
 
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a test module imports mlflow or prefect
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Nothing is silent for more than two seconds: a middle dot every 1.5 s, while tests are gathered and run."""
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        screen = os.dup(1)  # pytest itself takes what is written to 1 while a test runs
+    ended = threading.Event()
+
+    def tick() -> None:
+        while not ended.wait(1.5):
+            os.write(screen, "·".encode())
+        os.close(screen)
+
+    session.config.add_cleanup(ended.set)
+    threading.Thread(target=tick, daemon=True).start()
 
 
 @pytest.fixture(scope="session")
