@@ -10,6 +10,7 @@ from level3_training_pipeline.reproduce import reproduce
 from level3_training_pipeline.run_flow import run_training
 from shared.console import closing, headline, step
 from shared.flights import load_flights
+from shared.progress import keep_summary
 from shared.score import score
 from shared.settings import read_settings
 from shared.split import future
@@ -39,8 +40,8 @@ def main() -> None:
     slices = story.show_evaluation(client, version)
 
     # 4. Release
-    with step(f"Deploy version {number} into level 2's service"):
-        release = deploy(str(number), settings, who)
+    headline(f"Deploy version {number} into level 2's service")
+    release = deploy(str(number), settings, who)
     version = registry.get(client, str(number))
     story.show_lineage(version)
 
@@ -55,6 +56,7 @@ def main() -> None:
     months = story.show_by_month(later, probability, overall)
 
     # 6. Tell
+    keep_summary(settings, "level3", overall, steps=1)
     worst = months["log_loss"].idxmax()
     closing(
         "Level 3",

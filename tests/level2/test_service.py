@@ -160,8 +160,9 @@ def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(start_ser
     time.sleep(0.5)
     service.client.get("/live")
     service.process.send_signal(signal.SIGTERM)
-    time.sleep(0.15)
     ready = service.client.get("/ready")
+    while ready.status_code == 200:
+        ready = service.client.get("/ready")
     assert ready.status_code == 503
     assert "draining" in ready.json()["detail"]
     for asker in askers:

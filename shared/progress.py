@@ -1,0 +1,105 @@
+"""The progression: what each level's last run was worth, as a table, also kept in README.md.
+
+`python -m shared.progress` prints it, `--write` puts it into README.md, `--check` compares README.md with it.
+"""
+
+import json
+import re
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from shared.console import console
+from shared.errors import UserError, command
+from shared.score import Score
+from shared.settings import PROJECT, Settings, read_settings
+
+README = PROJECT / "README.md"
+BEGIN, END = "<!-- progression: make progress writes it -->\n", "<!-- end of progression -->"
+LEVELS = {
+    "level1": ("1 · notebook", "a model, a claim, a pickle over the wall"),
+    "level2": ("2 · DevOps", "tests, a service, gated releases and rollback, operational metrics"),
+    "level3": ("3 · training pipeline", "a pipeline, tracking, a registry; any version built again bit for bit"),
+}
+TOLERANCE = {"level1": 0.01}  # the notebook sets no seed
+SMALL = 0.0005  # what another platform's arithmetic may change, beyond rounding
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One run of a level. score: of its model on the flights that came after; steps: what people did by hand."""
+
+    today: str
+    score: Score
+    steps: int
+
+
+def keep_summary(settings: Settings, level: str, score: Score, steps: int) -> None:
+    """Keep what a run of `level` came to, in its state folder."""
+    summary = Summary(str(settings.today), score, steps)
+    (settings.level(level) / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n")
+
+
+def read_summaries(settings: Settings) -> dict[str, Summary]:
+    """The last summary of each level; raises UserError for a level that has not been run."""
+    found = {}
+    for level in LEVELS:
+        file = settings.level(level) / "summary.json"
+        if not file.exists():
+            raise UserError(f"{level} has not been run here: there is no {file}. Remedy: make {level}.")
+        kept = json.loads(file.read_text())
+        found[level] = Summary(kept["today"], Score(**kept["score"]), kept["steps"])
+    return found
+
+
+def as_markdown(summaries: dict[str, Summary]) -> str:
+    """The table, one row a level."""
+    rows = ["| level | adds | log loss | AUC | steps by hand to a new model |", "|---|---|---|---|---|"]
+    for level, summary in summaries.items():
+        title, adds = LEVELS[level]
+        score = summary.score
+        rows.append(f"| {title} | {adds} | {score.log_loss:.3f} | {score.auc:.3f} | {summary.steps} |")
+    last = next(reversed(summaries.values()))
+    measured = (
+        f"Log loss (nats per flight) and AUC of each level's model, trained on what was known on {last.today} and "
+        f"measured on the {last.score.rows:,} labelled flights predicted from then to the end of the year."
+    )
+    return "\n".join(rows) + f"\n\n{measured}\n"
+
+
+def differences(text: str, summaries: dict[str, Summary]) -> list[str]:
+    """The rows of README.md's table whose figures are not those of the last runs."""
+    rows = dict(re.findall(r"^\| (\d) · [^|]*\|[^|]*(\|.*)$", text, re.MULTILINE))
+    wrong = []
+    for level, summary in summaries.items():
+        found = [float(figure) for figure in re.findall(r"[\d.]+", rows.get(level[-1], ""))]
+        measured = [summary.score.log_loss, summary.score.auc, summary.steps]
+        near = TOLERANCE.get(level, SMALL) + SMALL
+        if len(found) != 3 or any(abs(a - b) > near for a, b in zip(found, measured, strict=True)):
+            wrong.append(f"{level}: README.md says {found}, this run measured {[round(value, 4) for value in measured]}")
+    return wrong
+
+
+def _between(text: str) -> tuple[str, str, str]:
+    before, begin, rest = text.partition(BEGIN)
+    table, end, after = rest.partition(END)
+    if not (begin and end):
+        raise UserError(f"{README.name} has no table between {BEGIN.strip()!r} and {END!r}. Remedy: put both lines back.")
+    return before, table, after
+
+
+def main() -> None:
+    """Print, write or check the table."""
+    summaries = read_summaries(read_settings())
+    before, table, after = _between(Path(README).read_text())
+    if sys.argv[1:] == ["--check"]:
+        if wrong := differences(table, summaries):
+            raise UserError("\n".join([*wrong, "Remedy: make progress, and commit README.md."]))
+        console.print("README.md's table is what the levels measured.")
+    elif sys.argv[1:] == ["--write"]:
+        README.write_text(before + BEGIN + as_markdown(summaries) + END + after)
+    console.print(as_markdown(summaries))
+
+
+if __name__ == "__main__":
+    command(main)
