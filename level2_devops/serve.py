@@ -45,7 +45,7 @@ class Supervisor:
         try:
             while not self.stop.wait(0.1):
                 wanted = self.store.current()
-                if wanted is not None and wanted.change != self.change:
+                if wanted is not None and wanted.change != self.current.change:
                     self._move(wanted)
                 elif not self.worker.alive:
                     self._start_again()
