@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import NoSuchKernel
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_path
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -113,13 +114,17 @@ async def _run(settings: Settings, order: Order, progress: Callable[[], None]) -
 
 def _kernel(order: Order) -> AsyncKernelManager:
     """A kernel on loopback, spoken to in cipher: the other users of this machine cannot listen."""
-    file = str(order.folder / "kernel.json")
-    return AsyncKernelManager(kernel_name=order.kernel, connection_file=file, transport_encryption="auto")
+    return AsyncKernelManager(
+        kernel_name=order.kernel,
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=jupyter_path("kernels")),  # its default makes ~/.ipython
+        connection_file=str(order.folder / "kernel.json"),
+        transport_encryption="auto",
+    )
 
 
 def _where_it_stopped(notebook: NotebookNode, error: Exception) -> str:
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     number = next((i for i, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs)), None)
     cell = f"code cell {number} of {len(code)}" if number else "a cell"
-    last_line = str(error).strip().splitlines()[-1]
-    return f"{NOTEBOOK.name}: {cell} stopped with {last_line}. Remedy: `make notebook` opens it; run it cell by cell."
+    why = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else f"{error}"
+    return f"{NOTEBOOK.name}: {cell} stopped with {why}. Remedy: `make notebook` opens it; run it cell by cell."

@@ -42,10 +42,10 @@ def columns(flights: pd.DataFrame, taught: pd.DataFrame) -> pd.DataFrame:
         x[name] = flights[name].map(places).fillna(-1)
     x[WEATHER] = flights[WEATHER]
     x["wind_gust"] = x["wind_gust"].fillna(0)
-    x["temp"] = x["temp"].fillna(39)
-    x["board"] = flights["airport_delay_1h"].fillna(12).clip(-10, 120)
-    x["bad_weather"] = ((x["visib"] < 3) | (x["precip"] > 0.02)).astype(int)
-    x["rush"] = x["hour"].between(15, 20).astype(int)
+    x["temp"] = x["temp"].fillna(37)
+    x["board"] = flights["airport_delay_1h"].fillna(8).clip(-10, 120)
+    x["bad_weather"] = ((x["visib"] < 5) | (x["precip"] > 0)).astype(int)
+    x["rush"] = x["hour"].between(14, 22).astype(int)
     return x
 
 

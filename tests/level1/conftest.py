@@ -1,0 +1,34 @@
+"""Three real runs of the notebook, made once for all tests of level 1."""
+
+import shutil
+from dataclasses import dataclass
+from datetime import date
+
+import pandas as pd
+import pytest
+
+from level1_notebook.headless import Order, Run, run_notebooks
+from level1_notebook.trials import export_by_hand
+from shared.settings import Settings, read_settings
+
+
+@dataclass(frozen=True)
+class Runs:
+    """The notebook as it is, once more, and on the export in metric units."""
+
+    settings: Settings
+    first: Run
+    again: Run
+    metric: Run
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory, known: pd.DataFrame) -> Runs:
+    """Run in a state folder of the tests' own, which borrows the cache of the flights."""
+    settings = Settings(today=date(2013, 4, 1), data=None, state=tmp_path_factory.mktemp("state"))
+    shutil.copytree(read_settings().level("shared"), settings.state / "shared")
+    place = settings.level("level1")
+    load = export_by_hand(known, place / "export" / "flights.parquet")
+    orders = [Order(place / "notebook"), Order(place / "again"), Order(place / "metric", {"load": load})]
+    first, again, metric = run_notebooks(settings, orders, lambda: None)
+    return Runs(settings, first, again, metric)

@@ -1,0 +1,68 @@
+"""The level as a command, and its README."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from level1_notebook.headless import NOTEBOOK
+from level1_notebook.months import month_by_month
+from level1_notebook.receiver import chances, columns, open_pickle
+from shared.settings import PROJECT
+from tests.level1.conftest import Runs
+
+README = (PROJECT / "level1_notebook" / "README.md").read_text(encoding="utf-8")
+ROWS = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| 2013-")]
+
+
+@pytest.mark.slow
+def test_the_readmes_months_are_those_of_the_data_and_its_scores_those_of_such_a_run(
+    runs: Runs, known: pd.DataFrame, later: pd.DataFrame
+) -> None:
+    chance = chances(open_pickle(runs.first.model), columns(later, known))
+    months = month_by_month(later, chance, known["late"].mean())
+    assert [row[0] for row in ROWS] == list(months.index)
+    for (_, flights, late, log_loss, base_rate, auc), (_, month) in zip(ROWS, months.iterrows(), strict=True):
+        assert (flights, late) == (f"{month['rows']:,.0f}", f"{month['late']:.1%}")
+        assert base_rate == f"{month['base_rate']:.3f}"
+        assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.06)  # no two runs give the same model
+        assert float(auc) == pytest.approx(month["auc"], abs=0.04)
+
+
+def test_the_readmes_total_is_the_sum_of_its_months() -> None:
+    total = sum(int(row[1].replace(",", "")) for row in ROWS)
+    assert README.count(f"{total:,}") == 2
+    claimed = re.search(r"claimed log loss [\d.]+ and AUC ([\d.]+)\.", README)
+    assert claimed
+    assert all(float(row[5]) < float(claimed[1]) for row in ROWS)
+
+
+def run_level(**settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "level1_notebook"]
+    return subprocess.run(
+        command, cwd=PROJECT, env={**os.environ, **settings}, check=False, capture_output=True, text=True
+    )
+
+
+@pytest.mark.slow
+def test_the_command_tells_the_whole_story_and_writes_only_its_state(runs: Runs, tmp_path: Path) -> None:
+    before = NOTEBOOK.read_bytes()
+    done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(runs.settings.state), HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+    told = " ".join(done.stdout.replace("│", " ").split())
+    assert re.search(r"notebook: log loss 0\.\d{3}, AUC 0\.\d{3} on [\d,]+ flights of 2013-03 to 2013-12", told)
+    for words in ("Which data?", "Who acts, by hand", "The claim does not hold", "up to 0.", "0 complaints"):
+        assert words in told
+    assert NOTEBOOK.read_bytes() == before
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.slow
+def test_a_day_with_no_flight_after_it_is_told_in_one_line(runs: Runs) -> None:
+    done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(runs.settings.state))
+    assert done.returncode == 2
+    assert done.stderr == ("error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n")
