@@ -90,7 +90,7 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
     app.state.draining, app.state.service = False, state
     app.add_middleware(Limits)
     app.add_middleware(Observe, metrics=state.metrics)
-    app.add_exception_handler(RequestValidationError, _tell_problems)
+    app.exception_handler(RequestValidationError)(_tell_problems)
 
     @app.post("/predict", responses=REFUSALS)
     def predict_one(flight: Flight) -> Answer:
@@ -150,9 +150,8 @@ def _predict(state: State, flights: list[Any]) -> list[Prediction]:
     ]
 
 
-async def _tell_problems(_request: Request, error: Exception) -> JSONResponse:
+async def _tell_problems(_request: Request, error: RequestValidationError) -> JSONResponse:
     """422 with every wrong field by name; values as text, for a NaN could not be sent back as JSON."""
-    assert isinstance(error, RequestValidationError)
     problems = [
         Problem(
             field=".".join(str(part) for part in problem["loc"][1:]) or "body",

@@ -17,7 +17,7 @@ def features(flights: pd.DataFrame) -> pd.DataFrame:
     float32, so that every runtime, whatever its precision, sees the values that the model was trained on.
     """
     local = flights["scheduled_departure"].dt.tz_convert(NEW_YORK)
-    minutes = (flights["scheduled_arrival"] - flights["scheduled_departure"]) / pd.Timedelta(minutes=1)
+    minutes = (flights["scheduled_arrival"] - flights["scheduled_departure"]).dt.total_seconds() / 60
     times = {
         "minute_of_day": local.dt.hour * 60 + local.dt.minute,
         "weekday": local.dt.dayofweek,

@@ -19,12 +19,13 @@ class Limits:
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: 503 when too many are under way, 413 or 408 for its body, else as the application does."""
+        """Answer one request: 503 for one too many, 413 or 408 for its body, else what the application says."""
         if scope["type"] != "http" or scope["path"] in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
             return
         if self.in_flight >= MOST_IN_FLIGHT:
-            await _refuse(503, "too many requests at once; try again in a second", scope, receive, send, {"retry-after": "1"})
+            shed = _refusal(503, "too many requests at once; try again in a second", **{"retry-after": "1"})
+            await shed(scope, receive, send)
             return
         self.in_flight += 1
         try:
@@ -37,10 +38,10 @@ class Limits:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read(receive)
         except TimeoutError:
-            await _refuse(408, f"the body did not come within {BODY_SECONDS:g} seconds", scope, receive, send)
+            await _refusal(408, f"the body did not come within {BODY_SECONDS:g} seconds")(scope, receive, send)
             return
         if body is None:
-            await _refuse(413, f"the body has more than {MOST_BYTES:,} bytes", scope, receive, send)
+            await _refusal(413, f"the body has more than {MOST_BYTES:,} bytes")(scope, receive, send)
             return
         parts: list[Message] = [{"type": "http.request", "body": body}]
 
@@ -62,8 +63,5 @@ async def _read(receive: Receive) -> bytes | None:
             return bytes(body)
 
 
-async def _refuse(
-    status: int, detail: str, scope: Scope, receive: Receive, send: Send, headers: dict[str, str] | None = None
-) -> None:
-    reply = JSONResponse({"detail": detail}, status, {"connection": "close", **(headers or {})})
-    await reply(scope, receive, send)
+def _refusal(status: int, detail: str, **headers: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status, {"connection": "close", **headers})

@@ -13,7 +13,25 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5)  # seconds
+LATENCY_BUCKETS = (
+    0.001,
+    0.002,
+    0.003,
+    0.005,
+    0.0075,
+    0.01,
+    0.015,
+    0.02,
+    0.03,
+    0.05,
+    0.075,
+    0.1,
+    0.2,
+    0.5,
+    1,
+    2,
+    5,
+)  # seconds
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 log = logging.getLogger("service")
 
@@ -25,7 +43,11 @@ class Metrics:
         self.registry = CollectorRegistry()
         self.requests = Counter("http_requests", "Requests answered", ["route", "status"], registry=self.registry)
         self.seconds = Histogram(
-            "http_request_seconds", "Seconds from request to reply", ["route"], buckets=LATENCY_BUCKETS, registry=self.registry
+            "http_request_seconds",
+            "Seconds from request to reply",
+            ["route"],
+            buckets=LATENCY_BUCKETS,
+            registry=self.registry,
         )
         self.in_flight = Gauge("http_requests_in_flight", "Requests being answered", registry=self.registry)
         self.predictions = Counter("predictions", "Flights predicted", registry=self.registry)
@@ -69,7 +91,10 @@ class Observe:
                 route = getattr(scope.get("route"), "path", "none")
                 self.metrics.requests.labels(route, str(status)).inc()
                 self.metrics.seconds.labels(route).observe(seconds)
-                log.info("request", extra={"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)})
+                log.info(
+                    "request",
+                    extra={"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)},
+                )
 
 
 class JsonFormatter(logging.Formatter):
@@ -79,7 +104,11 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The record's time (UTC), level, message, request id and our own fields."""
-        line = {"at": datetime.fromtimestamp(record.created, UTC).isoformat(), "level": record.levelname, "event": record.getMessage()}
+        line = {
+            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "level": record.levelname,
+            "event": record.getMessage(),
+        }
         if request_id.get():
             line["request_id"] = request_id.get()
         line |= {name: getattr(record, name) for name in self.FIELDS if hasattr(record, name)}

@@ -23,7 +23,7 @@ from starlette.exceptions import HTTPException
 
 from shared.schema import KNOWN_BEFORE
 
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "carrier": "B6",
     "origin": "JFK",
     "dest": "BOS",
@@ -42,7 +42,7 @@ MOST_FLIGHTS = 1_000  # in one batch
 def _only_text(value: object) -> object:
     """A bare number would pass as seconds since 1970."""
     if not isinstance(value, str):
-        raise ValueError("should be a date and time with offset, such as 2013-04-01T17:30:00-04:00")
+        raise ValueError("should be a date and time with offset, such as 2013-04-01T17:30:00-04:00")  # noqa: TRY004 - pydantic tells ValueErrors
     return value
 
 
@@ -57,7 +57,9 @@ def _field(column: Any) -> Any:
     """The type of a request's field, from the column's metadata in the contract."""
     about = column.metadata
     if "low" in about:
-        number = Annotated[float, Field(strict=True, allow_inf_nan=False, ge=about["low"], le=about["high"], description=about["unit"])]
+        number = Annotated[
+            float, Field(strict=True, allow_inf_nan=False, ge=about["low"], le=about["high"], description=about["unit"])
+        ]
         return (number | None, None) if column.nullable else (number, ...)
     if about.get("unit") == "UTC":
         return Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_within_reach)], ...

@@ -1,1 +1,1 @@
-"""Level 3, automated training: a pipeline, experiment tracking, a registry. This front door is all that others import."""
+"""Level 3, automated training: pipeline, tracking, registry. This front door is all that others import."""

@@ -18,7 +18,9 @@ def arrive(month: str, settings: Settings) -> str:
     try:
         today = parse_today((pd.Period(month, freq="M") + 1).start_time.date().isoformat()).isoformat()
     except ValueError as error:
-        raise UserError(f"MONTH={month!r} is no month of 2013; write it as YYYY-MM, for example MONTH=2013-04 ({error})") from error
+        raise UserError(
+            f"MONTH={month!r} is no month of 2013; write it as YYYY-MM, for example MONTH=2013-04 ({error})"
+        ) from error
     server = running_server(settings)
     if server is None or not server.healthy():
         raise UserError("nothing listens: start the pipeline in another terminal first, with make schedule")
@@ -40,7 +42,9 @@ def main() -> None:
     if len(sys.argv) != 2:
         raise UserError("which month? make data-arrives MONTH=2013-04")
     today = arrive(sys.argv[1], settings)
-    console.print(f"Told: the data of {sys.argv[1]} are complete. The pipeline trains as of {today}; make ui shows the run.")
+    console.print(
+        f"Told: the data of {sys.argv[1]} are complete. The pipeline trains as of {today}; make ui shows the run."
+    )
 
 
 if __name__ == "__main__":

@@ -46,12 +46,21 @@ def validate(snapshot: Snapshot) -> None:
     """Raise DataError unless the snapshot is sound, large enough, fresh, and has both outcomes."""
     flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
     if len(flights) < FEWEST_ROWS:
-        raise DataError(f"{snapshot.file}: {len(flights):,} labelled flights, at least {FEWEST_ROWS:,} are needed. Remedy: a later TODAY.")
+        raise DataError(
+            f"{snapshot.file}: {len(flights):,} labelled flights, at least {FEWEST_ROWS:,} are needed. "
+            "Remedy: a later TODAY."
+        )
     age = snapshot.now - flights["label_known_at"].max()
     if age > STALE_AFTER:
-        raise DataError(f"{snapshot.file}: the newest label is {age} old, at most {STALE_AFTER} is allowed. Remedy: repair the label feed.")
+        raise DataError(
+            f"{snapshot.file}: the newest label is {age} old, at most {STALE_AFTER} is allowed. "
+            "Remedy: repair the label feed."
+        )
     if flights["late"].nunique() < 2:
-        raise DataError(f"{snapshot.file}: every flight ended alike (late = {flights['late'].iloc[0]}). Remedy: look at arr_delay in flights.csv.")
+        raise DataError(
+            f"{snapshot.file}: every flight ended alike (late = {flights['late'].iloc[0]}). "
+            "Remedy: look at arr_delay in flights.csv."
+        )
 
 
 def build_features(snapshot: Snapshot) -> Path:

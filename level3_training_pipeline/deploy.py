@@ -1,14 +1,12 @@
 """`make deploy VERSION=n`: put a registered version into level 2's service, on record."""
 
 import getpass
-import shutil
 import sys
 import tempfile
 from pathlib import Path
 
 from level2_devops import Release, release
 from level3_training_pipeline.quiet import set_up_libraries
-from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.settings import Settings, read_settings
@@ -24,11 +22,9 @@ def deploy(number: str, settings: Settings, who: str) -> Release:
 
     client = tracking.open_tracking(settings)
     version = registry.get(client, number)
-    files = registry.as_level_2(registry.fetch(client, version))
     with tempfile.TemporaryDirectory() as folder:
-        for name in (MODEL_FILE, MODEL_CARD):
-            shutil.copy(files / name, folder)
-        made = release(Path(folder), settings, who=who, note=f"registry version {version.number}")
+        model = registry.fetch(client, version, Path(folder))
+        made = release(model, settings, who=who, note=f"registry version {version.number}")
     registry.promote(client, version, who, made.version)
     return made
 

@@ -30,7 +30,8 @@ class Champion:
 class Evaluation:
     """Scores on the flights of the last 14 days, which nothing was fitted to or tuned on.
 
-    scores: by model name; `champion` is there when it has not seen these flights. slices and calibration are the candidate's.
+    scores: by model name; `champion` is there when it has not seen these flights.
+    slices and calibration: the candidate's.
     """
 
     scores: dict[str, Score]
@@ -38,7 +39,9 @@ class Evaluation:
     calibration: pd.DataFrame
 
 
-def evaluate(table: pd.DataFrame, now: pd.Timestamp, parameters: dict[str, Any], champion: Champion | None) -> Evaluation:
+def evaluate(
+    table: pd.DataFrame, now: pd.Timestamp, parameters: dict[str, Any], champion: Champion | None
+) -> Evaluation:
     """Fit candidate and baselines on what was known 14 days ago, and score them on the flights since then."""
     _, _, fit_on, test = windows(table, now)
     inputs = CATEGORIES + NUMBERS

@@ -15,7 +15,7 @@ from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.states import State
 
-from level2_devops import CATEGORIES, NUMBERS, Card, fit_features, load
+from level2_devops import CATEGORIES, NUMBERS, Card, fit_features
 from level3_training_pipeline import data, evaluate, lineage, registry, tracking, tune
 from level3_training_pipeline.data import Snapshot
 from level3_training_pipeline.evaluate import Champion, Evaluation
@@ -79,14 +79,14 @@ def validate_step(snapshot: Snapshot) -> None:
 
 
 @task(name="features", **CACHED)
-def features_step(snapshot: Snapshot, key: str) -> Path:
+def features_step(snapshot: Snapshot, key: str) -> Path:  # noqa: ARG001 - the key is for the cache
     """The table that all later steps read."""
     with step("Build the features"):
         return data.build_features(snapshot)
 
 
 @task(name="tune", **CACHED)
-def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - likewise
     """The best of some trials, each of them on record."""
     with bar(f"Tune: {trials} trials", trials) as advance:
 
@@ -98,14 +98,15 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
 
 
 @task(name="evaluate", **RETRIED)
-def evaluate_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None) -> Evaluation:
+def evaluate_step(
+    snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None
+) -> Evaluation:
     """The candidate beside baselines and champion, on record."""
     with step("Evaluate: baselines, slices, calibration, champion"):
         rival = None
         if champion:
-            folder = registry.fetch(MlflowClient(), champion)
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
-            rival = Champion(str(champion.number), load(registry.as_level_2(folder))[0], now)
+            rival = Champion(str(champion.number), registry.load_version(MlflowClient(), champion), now)
         evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, rival)
         tracking.record_evaluation(evaluation)
         return evaluation

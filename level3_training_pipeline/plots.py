@@ -24,7 +24,10 @@ def slices_plot(evaluation: Evaluation) -> Figure:
     whole = evaluation.scores["candidate"].log_loss
     figure = Figure(figsize=(6, 6), layout="constrained")
     axes = figure.subplots()
-    axes.barh([f"{value} ({rows:,.0f})" for (_, value), rows in table["rows"].items()], table["log_loss"])
+    axes.barh(
+        [f"{value} ({rows:,.0f})" for value, rows in zip(table.index.get_level_values(1), table["rows"], strict=True)],
+        table["log_loss"],
+    )
     axes.axvline(whole, color="black", linewidth=1)
     axes.invert_yaxis()
     axes.set(xlabel="log loss (line: all flights)", title="By origin and carrier (number of flights)")

@@ -52,7 +52,9 @@ class PrefectServer:
         until = time.monotonic() + START_LIMIT
         while not self.healthy():
             if not psutil.pid_exists(self.pid) or time.monotonic() > until:
-                raise ServerError(f"the Prefect server (process {self.pid}) does not answer at {self.address}: see {self.log}")
+                raise ServerError(
+                    f"the Prefect server (process {self.pid}) does not answer at {self.address}: see {self.log}"
+                )
             time.sleep(0.1)
 
 
@@ -116,7 +118,9 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with log.open("ab") as output:
         # A session of its own: Ctrl-C reaches this command, which then stops the server in order.
-        process = subprocess.Popen(command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+        )
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))
     (folder / "server.json").write_text(json.dumps(server.__dict__))
     return server, process

@@ -16,7 +16,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import infer_signature
 from sklearn.pipeline import Pipeline
 
-from level2_devops import TRUSTED_TYPES, Card
+from level2_devops import TRUSTED_TYPES, Card, load
 from level3_training_pipeline.lineage import file_digest, requirements
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
@@ -61,15 +61,19 @@ def log_model(model: Pipeline, card: Card, example: pd.DataFrame) -> str:
 
 
 def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
-    """Make the next version. Tags and version are written in one transaction, after the files: a kill leaves no half."""
+    """Make the next version: files first, then version and tags in one transaction, so a kill leaves no half."""
     try:
         client.create_registered_model(MODEL)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    digest = file_digest(model_file(Path(mlflow.artifacts.download_artifacts(model_uri))))
+    digest = file_digest(Path(mlflow.artifacts.download_artifacts(model_uri)) / MODEL_FILE)
     made = client.create_model_version(
-        MODEL, source=model_uri, run_id=run_id, tags={**tags, "model_sha256": digest}, model_id=model_uri.removeprefix("models:/")
+        MODEL,
+        source=model_uri,
+        run_id=run_id,
+        tags={**tags, "model_sha256": digest},
+        model_id=model_uri.removeprefix("models:/"),
     )
     client.set_registered_model_alias(MODEL, CANDIDATE, made.version)
     return _version(made)
@@ -87,7 +91,9 @@ def get(client: MlflowClient, number: str) -> Version:
         return _version(client.get_model_version(MODEL, number))
     except MlflowException as error:
         known = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
-        raise RegistryError(f"VERSION={number}: there is no such version of {MODEL}; known: {known or 'none'}. Remedy: make level3.") from error
+        raise RegistryError(
+            f"VERSION={number}: there is no such version of {MODEL}; known: {known or 'none'}. Remedy: make level3."
+        ) from error
 
 
 def champion(client: MlflowClient) -> Version | None:
@@ -108,28 +114,29 @@ def promote(client: MlflowClient, version: Version, who: str, release: str) -> N
     client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
 
 
-def fetch(client: MlflowClient, version: Version) -> Path:
-    """The folder with the version's files; raises RegistryError when the model file is not the registered one."""
-    source = client.get_model_version(MODEL, str(version.number)).source
-    folder = Path(mlflow.artifacts.download_artifacts(source))
-    found = file_digest(model_file(folder))
+def artefacts(client: MlflowClient, version: Version) -> Path:
+    """The folder that MLflow keeps the version in."""
+    return Path(mlflow.artifacts.download_artifacts(client.get_model_version(MODEL, str(version.number)).source))
+
+
+def fetch(client: MlflowClient, version: Version, into: Path) -> Path:
+    """Copy model and card into a folder, as level 2 serves them; raises RegistryError for an altered file."""
+    kept = artefacts(client, version)
+    shutil.copy(kept / MODEL_FILE, into)
+    shutil.copy(kept / "extra_files" / MODEL_CARD, into)
+    found = file_digest(into / MODEL_FILE)
     if found != version.tags["model_sha256"]:
         raise RegistryError(
-            f"version {version.number}: {model_file(folder)} has SHA-256 {found}, registered was "
+            f"version {version.number}: {kept / MODEL_FILE} has SHA-256 {found}, registered was "
             f"{version.tags['model_sha256']}. Remedy: restore the file, or train anew."
         )
-    return folder
+    return into
 
 
-def model_file(folder: Path) -> Path:
-    """The pipeline within a folder that MLflow made."""
-    return folder / MODEL_FILE
-
-
-def as_level_2(folder: Path) -> Path:
-    """Put the card beside the pipeline, as level 2 expects a model's folder; returns the folder."""
-    shutil.copy(folder / "extra_files" / MODEL_CARD, folder / MODEL_CARD)
-    return folder
+def load_version(client: MlflowClient, version: Version) -> Pipeline:
+    """The version's pipeline; raises RegistryError or ModelError."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load(fetch(client, version, Path(folder)))[0]
 
 
 def _version(found: ModelVersion) -> Version:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from level2_devops import CATEGORIES, NUMBERS, fit_features, load, predict_features
+from level2_devops import CATEGORIES, NUMBERS, fit_features, predict_features
 from level3_training_pipeline import data, lineage, registry, tracking
 from level3_training_pipeline.quiet import set_up_libraries
 from shared.console import console, step
@@ -33,13 +33,13 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
     """Gather, build features and fit again as the record says; raises NotReproducibleError when the data are others."""
     client = tracking.open_tracking(settings)
     version = registry.get(client, number)
-    registered, _ = load(registry.as_level_2(registry.fetch(client, version)))
+    registered = registry.load_version(client, version)
     snapshot = data.gather(replace(settings, today=parse_today(version.tags["today"])))
     if snapshot.digest != version.tags["data_digest"]:
         raise NotReproducibleError(
             f"version {number}: the history as of {snapshot.today} has digest {snapshot.digest[:16]}, its record says "
-            f"{version.tags['data_digest'][:16]}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in raw_files.json "
-            f"of run {version.run_id}, and the code of commit {version.tags['commit']}."
+            f"{version.tags['data_digest'][:16]}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
+            f"raw_files.json of run {version.run_id}, and the code of commit {version.tags['commit']}."
         )
     table = pd.read_parquet(data.build_features(snapshot))
     inputs = table[CATEGORIES + NUMBERS]
@@ -50,7 +50,11 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
         rows=len(table),
         differing=int((before != after).sum()),
         largest=float(np.abs(before - after).max()),
-        changed=[f"{name} was {version.tags[name]}, is {value}" for name, value in here.items() if version.tags[name] != value],
+        changed=[
+            f"{name} was {version.tags[name]}, is {value}"
+            for name, value in here.items()
+            if version.tags[name] != value
+        ],
     )
 
 
@@ -62,7 +66,9 @@ def main() -> None:
         raise UserError("which version? Give its number: make reproduce VERSION=1 (make ui shows them all)")
     with step(f"Build version {sys.argv[1]} again from its record"):
         result = reproduce(sys.argv[1], settings)
-    console.print(f"{result.differing:,} of {result.rows:,} predictions differ (largest difference {result.largest:g}).")
+    console.print(
+        f"{result.differing:,} of {result.rows:,} predictions differ (largest difference {result.largest:g})."
+    )
     for line in result.changed:
         console.print(f"  since then: {line}")
     sys.exit(1 if result.differing else 0)

@@ -2,7 +2,7 @@
 
 import getpass
 
-from level2_devops import load, predict
+from level2_devops import predict
 from level3_training_pipeline import data, registry, story, tracking
 from level3_training_pipeline.deploy import deploy
 from level3_training_pipeline.prefect_server import prefect_server
@@ -25,8 +25,10 @@ def main() -> None:
         headline(f"Level 3 · automated training. Today is {today}.")
         with step("Load the year"):
             flights = load_flights(settings)
-        gate = story.spoilt_data_stops(settings, data.gather(settings))
-        client = tracking.open_tracking(settings)
+        with step("Put an impossible value into a copy of the history"):
+            gate = story.spoilt_data_stops(data.gather(settings))
+        with step("Open the tracking store"):
+            client = tracking.open_tracking(settings)
         with step("Wait for the Prefect server"):
             server.wait()
 
@@ -50,29 +52,28 @@ def main() -> None:
         rebuilt = reproduce(str(number), settings)
     with step("Score the flights that came after"):
         later = future(flights, settings.now)
-        model, card = load(registry.as_level_2(registry.fetch(client, version)))
-        probability = predict(model, later)
+        probability = predict(registry.load_version(client, version), later)
         overall = score(later["late"], probability)
     months = story.show_by_month(later, probability, overall)
 
     # 6. Tell
     keep_summary(settings, "level3", overall, steps=1)
-    worst = months["log_loss"].idxmax()
-    closing(
-        "Level 3",
-        f"log loss {overall.log_loss:.4f}, AUC {overall.auc:.4f} on {overall.rows:,} flights after {today}",
-        {
-            "training is a pipeline": f"7 steps, one command; given again: version {again}, nothing trained twice",
-            "bad data stop it": gate,
-            "every trial is on record": trials,
-            "evaluated by slice and against baselines": slices,
-            "versions with lineage": f"version {number} → run {version.run_id[:8]} → commit {version.tags['commit'][:8]} → data {version.tags['data_digest'][:8]}",
-            "reproducible": f"{rebuilt.differing} of {rebuilt.rows:,} predictions differ after a rebuild from the record",
-            "deployed by one command": f"release {release.version} by {version.tags['deployed_by']} at {version.tags['deployed_at']}",
-        },
-        {
-            "a person decides what goes live": f"1 human step: {who} gave the deploy command",
-            "nobody compares on live traffic": f"judged on {client.get_run(version.run_id).data.metrics['test_rows']:,.0f} flights of the past only",
-            "nobody watches": f"frozen since {card.trained_as_of}: log loss {months['log_loss'].iloc[0]:.4f} in the first month, {months['log_loss'][worst]:.4f} in {worst}",
-        },
-    )
+    tags, judged = version.tags, client.get_run(version.run_id).data.metrics["test_rows"]
+    lineage = f"run {version.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
+    first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
+    adds = {
+        "Training is a pipeline": f"7 steps, one command; given again: version {again}, nothing trained twice",
+        "Bad data stop it": gate,
+        "Every trial is on record": trials,
+        "Evaluated by slice, beside baselines": slices,
+        "Versions with lineage": f"version {number} → {lineage}",
+        "Reproducible": f"{rebuilt.differing} of {rebuilt.rows:,} predictions differ when built again from the record",
+        "Deployed by one command": f"release {release.version} by {tags['deployed_by']} at {tags['deployed_at']}",
+    }
+    hurts = {
+        "A person decides what goes live": f"1 step by hand: {who} gave the deploy command",
+        "Nobody compares on live traffic": f"judged on {judged:,.0f} flights of the past only",
+        "Nobody watches": f"log loss {first.log_loss:.3f} in {first.name}, {worst.log_loss:.3f} in {worst.name}",
+    }
+    result = f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights"
+    closing("Level 3, training pipeline", f"{result} of {first.name} to {months.index[-1]}", adds, hurts)

@@ -15,7 +15,9 @@ MONTH_ARRIVED = "flights.month-arrived"
 def main() -> None:
     """Serve the flow until Ctrl-C."""
     arguments = argparse.ArgumentParser(description=main.__doc__)
-    arguments.add_argument("--every", type=float, metavar="SECONDS", help="a schedule to watch, instead of 6 a.m. on the 1st")
+    arguments.add_argument(
+        "--every", type=float, metavar="SECONDS", help="a schedule to watch, instead of 6 a.m. on the 1st"
+    )
     arguments.add_argument("--trials", type=int, default=8, help="tuning trials a training")
     options = arguments.parse_args()
     settings = read_settings()
@@ -33,7 +35,11 @@ def main() -> None:
         new_month = DeploymentEventTrigger(
             name="a month of data has arrived",
             expect={MONTH_ARRIVED},
-            parameters={"today": "{{ event.payload.today }}", "cause": "{{ event.payload.cause }}", "trials": options.trials},
+            parameters={
+                "today": "{{ event.payload.today }}",
+                "cause": "{{ event.payload.cause }}",
+                "trials": options.trials,
+            },
         )
         console.print(f"Prefect: {server.address} · a new month: make data-arrives MONTH=2013-04 · end: Ctrl-C")
         training.serve(

@@ -2,68 +2,115 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from numpy.typing import NDArray
 
-from level3_training_pipeline import data, registry, tracking
+from level3_training_pipeline import data, tracking
 from level3_training_pipeline.data import Snapshot
 from level3_training_pipeline.registry import Version
 from shared.console import show_table
 from shared.flights import write_whole
 from shared.schema import DataError
 from shared.score import Score, by_month
-from shared.settings import Settings
 
 
 def show_trials(client: MlflowClient, version: Version) -> str:
     """Print the trials of the version's training, best first; returns one line of evidence."""
     training = client.get_run(version.run_id)
-    trials = tracking.runs(client, f"tags.`mlflow.parentRunId` = '{training.data.tags['tuned_by']}' and tags.kind = 'trial'")
+    trials = tracking.runs(
+        client, f"tags.`mlflow.parentRunId` = '{training.data.tags['tuned_by']}' and tags.kind = 'trial'"
+    )
     trials.sort(key=lambda run: run.data.metrics["validation_log_loss"])
-    names = sorted(trials[0].data.params)
+    names = {name: name.split("_")[0] for name in sorted(trials[0].data.params)}
+    names |= {
+        "max_features": "columns",
+        "max_iter": "trees",
+        "max_leaf_nodes": "leaves",
+        "min_samples_leaf": "in a leaf",
+    }
     rows = [
-        [run.info.run_name or "", *(f"{float(run.data.params[name]):.4g}" for name in names), f"{run.data.metrics['validation_log_loss']:.4f}"]
+        [
+            run.info.run_name or "",
+            *(f"{float(run.data.params[name]):.3g}" for name in names),
+            f"{run.data.metrics['validation_log_loss']:.4f}",
+        ]
         for run in trials
     ]
     flights = trials[0].data.metrics["validation_rows"]
-    show_table(f"Trials, validated on {flights:,.0f} later flights", ["", *names, "log loss"], rows)
-    return f"{len(trials)} trials × {len(names)} parameters, {len(training.data.metrics)} metrics of the training"
+    show_table(f"Trials, validated on {flights:,.0f} later flights", ["", *names.values(), "log loss"], rows)
+    return f"{len(trials)} trials x {len(names)} parameters, {len(training.data.metrics)} metrics of the training"
 
 
 def show_evaluation(client: MlflowClient, version: Version) -> str:
     """Print candidate, baselines and champion on the same flights; returns one line of evidence."""
     metrics = client.get_run(version.run_id).data.metrics
-    names = {"candidate": "test", "champion": "champion", "logistic regression": "logistic_regression", "climatology": "climatology"}
+    names = {
+        "candidate": "test",
+        "champion": "champion",
+        "logistic regression": "logistic_regression",
+        "climatology": "climatology",
+    }
     rows = [
-        [name, f"{metrics[f'{prefix}_log_loss']:.4f}", f"{metrics[f'{prefix}_auc']:.4f}", f"{metrics[f'{prefix}_calibration_error']:.4f}"]
+        [
+            name,
+            f"{metrics[f'{prefix}_log_loss']:.4f}",
+            f"{metrics[f'{prefix}_auc']:.4f}",
+            f"{metrics[f'{prefix}_calibration_error']:.4f}",
+        ]
         for name, prefix in names.items()
         if f"{prefix}_log_loss" in metrics
     ]
-    show_table(f"The last 14 days before today: {metrics['test_rows']:,.0f} flights nothing was fitted to", ["", "log loss", "AUC", "calibration error"], rows)
+    show_table(
+        f"The last 14 days before today: {metrics['test_rows']:,.0f} flights nothing was fitted to",
+        ["", "log loss", "AUC", "calibration error"],
+        rows,
+    )
     slices = {name: value for name, value in metrics.items() if name.startswith(("origin_", "carrier_"))}
     worst = max(slices, key=lambda name: slices[name])
-    return f"{len(slices)} slices; worst {worst.removesuffix('_log_loss').replace('_', ' ')}: log loss {slices[worst]:.3f}"
+    return (
+        f"{len(slices)} slices; worst {worst.removesuffix('_log_loss').replace('_', ' ')}: log loss {slices[worst]:.3f}"
+    )
 
 
-def show_by_month(later: pd.DataFrame, probability: NDArray, overall: Score) -> pd.DataFrame:  # type: ignore[type-arg]
+def show_by_month(later: pd.DataFrame, probability: NDArray[np.float64], overall: Score) -> pd.DataFrame:
     """Print the score of each month that came after; returns the table."""
     months = by_month(later, probability)
-    rows = [[str(name), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"] for name, row in months.iterrows()]
+    rows = [
+        [str(name), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
+        for name, row in months.iterrows()
+    ]
     rows.append(["all", f"{overall.rows:,}", f"{overall.late:.1%}", f"{overall.log_loss:.4f}", f"{overall.auc:.4f}"])
-    show_table("What came after today: every labelled flight, model frozen", ["", "flights", "late", "log loss", "AUC"], rows)
+    show_table(
+        "What came after today: every labelled flight, model frozen", ["", "flights", "late", "log loss", "AUC"], rows
+    )
     return months
 
 
 def show_lineage(version: Version) -> None:
     """Print where the version comes from."""
-    names = ["today", "trials", "data_digest", "commit", "code_digest", "requirements_sha256", "python", "model_sha256", "prefect_flow_run"]
-    rows = [[name, version.tags[name]] for name in [*names, "deployed_by", "deployed_at", "release"] if name in version.tags]
+    names = [
+        "today",
+        "trials",
+        "data_digest",
+        "commit",
+        "code_digest",
+        "requirements_sha256",
+        "python",
+        "model_sha256",
+        "prefect_flow_run",
+    ]
+    rows = [
+        [name, version.tags[name][:40]]
+        for name in [*names, "deployed_by", "deployed_at", "release"]
+        if name in version.tags
+    ]
     show_table(f"Version {version.number}: where it comes from", ["", ""], [["MLflow run", version.run_id], *rows])
 
 
-def spoilt_data_stops(settings: Settings, snapshot: Snapshot) -> str:
-    """Put one impossible temperature into a copy of the history; returns what the data gate says, or raises if it is silent."""
+def spoilt_data_stops(snapshot: Snapshot) -> str:
+    """Put one impossible temperature into a copy of the history; returns what the data gate says of it."""
     spoilt = pd.read_parquet(snapshot.file)
     spoilt.loc[1000, "temp"] = 412.0
     copy = snapshot.file.with_name("spoilt.parquet")

@@ -11,6 +11,7 @@ import psutil
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
+from mlflow.data.pandas_dataset import from_pandas
 from mlflow.entities import Run
 
 from level3_training_pipeline.data import Snapshot
@@ -55,7 +56,9 @@ def runs(client: MlflowClient, which: str) -> list[Run]:
 def tracked(name: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
     """A run of this process, below `parent` if given; it ends FAILED when the block does."""
     mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(run_name=name, tags={"process": _this_process(), **tags}, parent_run_id=parent, nested=True) as run:
+    with mlflow.start_run(
+        run_name=name, tags={"process": _this_process(), **tags}, parent_run_id=parent, nested=True
+    ) as run:
         yield run
 
 
@@ -76,7 +79,7 @@ def record_data(snapshot: Snapshot) -> None:
     """The data set, its digest and the raw files it was made from, as the run's input."""
     source = CodeDatasetSource({"made_by": "level3_training_pipeline.data.gather", **snapshot.raw})
     table = pd.read_parquet(snapshot.file)
-    dataset = mlflow.data.from_pandas(table, source=source, targets="late", name="history", digest=snapshot.digest[:36])
+    dataset = from_pandas(table, source=source, targets="late", name="history", digest=snapshot.digest[:36])
     mlflow.log_input(dataset, context="training")
     mlflow.log_params({"today": snapshot.today, "data_digest": snapshot.digest, "rows": snapshot.rows})
     mlflow.log_dict(snapshot.raw, "raw_files.json")
@@ -101,7 +104,7 @@ def _this_process() -> str:
 
 
 def _alive(process: str) -> bool:
-    """Whether the process that wrote this tag still runs; of another machine nothing is known, so it counts as alive."""
+    """Whether the process of this tag still runs; one of another machine counts as alive, for nothing is known."""
     host, _, rest = process.partition(":")
     pid, _, born = rest.partition(":")
     if not pid or host != socket.gethostname():

@@ -67,7 +67,9 @@ def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, tell: Callable[[Tr
         return Trial(proposed[0].number, proposed[1], score(judge_on["late"], probability))
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=BATCH, constant_liar=True))
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=BATCH, constant_liar=True)
+    )
     study.enqueue_trial(START)
     done: list[Trial] = []
     with ThreadPoolExecutor(min(BATCH, os.cpu_count() or 1)) as pool:

@@ -31,7 +31,10 @@ def main() -> None:
         log = settings.level("level3") / "mlflow-pages.log"
         with log.open("ab") as output:
             mlflow = subprocess.Popen(
-                [*pages, "--backend-store-uri", tracking_uri(settings)], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+                [*pages, "--backend-store-uri", tracking_uri(settings)],
+                stdout=output,
+                stderr=output,
+                stdin=subprocess.DEVNULL,
             )
         try:
             with step("Start the pages"):

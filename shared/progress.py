@@ -76,7 +76,9 @@ def differences(text: str, summaries: dict[str, Summary]) -> list[str]:
         measured = [summary.score.log_loss, summary.score.auc, summary.steps]
         near = TOLERANCE.get(level, SMALL) + SMALL
         if len(found) != 3 or any(abs(a - b) > near for a, b in zip(found, measured, strict=True)):
-            wrong.append(f"{level}: README.md says {found}, this run measured {[round(value, 4) for value in measured]}")
+            wrong.append(
+                f"{level}: README.md says {found}, this run measured {[round(value, 4) for value in measured]}"
+            )
     return wrong
 
 
@@ -84,7 +86,9 @@ def _between(text: str) -> tuple[str, str, str]:
     before, begin, rest = text.partition(BEGIN)
     table, end, after = rest.partition(END)
     if not (begin and end):
-        raise UserError(f"{README.name} has no table between {BEGIN.strip()!r} and {END!r}. Remedy: put both lines back.")
+        raise UserError(
+            f"{README.name} has no table between {BEGIN.strip()!r} and {END!r}. Remedy: put both lines back."
+        )
     return before, table, after
 
 

@@ -200,8 +200,8 @@ def _sentence(table: pd.DataFrame, failure: Any, where: str) -> str:
         return f"{where}: {failure}"
     rows = list(cases["index"].dropna().unique()) if "index" in cases else []
     rule = failure.check.error if isinstance(failure.check, pa.Check) else str(failure.reason_code.value).lower()
-    of_table = failure.check.name if isinstance(failure.check, pa.Check) else ", ".join(failure.schema.unique or ["rows"])
-    name = failure.schema.name or of_table
+    unique = ", ".join(getattr(failure.schema, "unique", None) or ["rows"])
+    name = failure.schema.name or (failure.check.name if isinstance(failure.check, pa.Check) else unique)
     if not rows:
         return f"{name}: {rule} ({cases['failure_case'].iloc[0]}) in {where}"
     value = table.loc[rows[0], name] if name in table else cases["failure_case"].iloc[0]

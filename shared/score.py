@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.metrics import log_loss, roc_auc_score
 
+from shared.errors import UserError
 from shared.settings import NEW_YORK
 
 
@@ -32,10 +33,10 @@ class Score:
 
 
 def score(late: ArrayLike, probability: ArrayLike) -> Score:
-    """Score `probability` (n,) of being late against `late` (n,) of 0 and 1; raises ValueError when empty."""
+    """Score `probability` (n,) of being late against `late` (n,) of 0 and 1; raises UserError when empty."""
     outcome, chance = np.asarray(late, dtype=float), np.asarray(probability, dtype=float)
     if len(outcome) == 0:
-        raise ValueError("there is no labelled flight to score: choose a TODAY with flights after it")
+        raise UserError("there is no labelled flight to score: choose a TODAY with flights after it")
     table = calibration(outcome, chance)
     gap = (table["predicted"] - table["observed"]).abs()
     return Score(

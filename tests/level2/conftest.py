@@ -28,7 +28,7 @@ def small_model(known: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -
 def as_request(flight: pd.Series) -> dict[str, Any]:
     """A flight as its request: instants in ISO 8601, what is missing left out."""
     known = flight[list(KNOWN_BEFORE)].dropna()
-    return {name: value.isoformat() if isinstance(value, pd.Timestamp) else value for name, value in known.items()}
+    return {str(name): value.isoformat() if isinstance(value, pd.Timestamp) else value for name, value in known.items()}
 
 
 @dataclass

@@ -11,7 +11,7 @@ def row(flights: pd.DataFrame, flight_id: str) -> pd.Series:
 
 
 def test_a_worked_example(flights: pd.DataFrame) -> None:
-    """UA 1545 left Newark for Houston on Tuesday, 1 January at 5:15, due at 8:19 Houston time: 4 h 4 min, 1,400 miles."""
+    """UA 1545 left Newark for Houston on Tuesday, 1 January at 5:15, due at 8:19 there: 4 h 4 min, 1,400 miles."""
     first = row(flights, "2013-01-01-UA1545-EWR")
     assert list(first[CATEGORIES]) == ["UA", "EWR", "IAH"]
     assert (first["minute_of_day"], first["weekday"]) == (5 * 60 + 15, 1)

@@ -17,5 +17,6 @@ def test_no_request_of_the_schemas_making_or_breaking_gets_a_5xx(service: Servic
         *("--checks", "not_a_server_error,status_code_conformance,response_schema_conformance"),
         *("--max-examples", "40", "--seed", "2013", "--phases", "examples,coverage,fuzzing"),
     ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "NO_COLOR": "1"})
+    plain = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=plain, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

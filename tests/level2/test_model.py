@@ -80,7 +80,7 @@ def test_direction_more_delay_at_the_airport_means_more_risk(small_model: Path, 
 def test_invariance_what_is_not_a_feature_changes_nothing(small_model: Path, later: pd.DataFrame) -> None:
     model, _ = load(small_model)
     some = later.head(500)
-    other = some.assign(flight_id="x", arrival_delay=999.0, late=1.0, label_known_at=pd.NaT)
+    other = some.assign(flight_id="x", arrival_delay=999.0, late=1.0, label_known_at=None)
     assert np.array_equal(predict(model, some), predict(model, other))
 
 
@@ -89,6 +89,6 @@ def test_minimum_functionality_it_answers_when_all_weather_and_delays_are_missin
 ) -> None:
     model, _ = load(small_model)
     some = later.head(100)
-    nothing = [name for name in some.select_dtypes("float") if name not in {"distance", "airport_departures_1h"}]
+    nothing = [str(name) for name in some.select_dtypes("float") if name not in {"distance", "airport_departures_1h"}]
     chances = predict(model, some.assign(**dict.fromkeys(nothing, np.nan)))
     assert ((chances > 0) & (chances < 1)).all()

@@ -37,7 +37,9 @@ def test_it_answers_what_the_model_predicts(service: Service, small_model: Path,
 
 
 @pytest.mark.parametrize("name", ["carrier", "origin", "dest"])
-def test_an_unknown_code_is_answered_by_the_base_rate_and_counted(service: Service, small_model: Path, name: str) -> None:
+def test_an_unknown_code_is_answered_by_the_base_rate_and_counted(
+    service: Service, small_model: Path, name: str
+) -> None:
     before = service.metric(f'fallbacks_total{{unknown="{name}"}}')
     code = "ZZ" if name == "carrier" else "ZZZ"
     answer = service.client.post("/predict", json={**EXAMPLE, name: code})
@@ -141,7 +143,9 @@ def test_without_a_model_it_lives_and_says_why_it_is_not_ready(start_service: St
         assert "nothing" in answer.json()["detail"]
 
 
-def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(start_service: Starter, small_model: Path) -> None:
+def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
+    start_service: Starter, small_model: Path
+) -> None:
     service = start_service(small_model)
     answers: list[int] = []
     closed = threading.Event()
@@ -176,7 +180,9 @@ def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(start_ser
 def test_a_client_that_stalls_does_not_hold_up_others(service: Service) -> None:
     host, port = service.told["address"].removeprefix("http://").split(":")
     with socket.create_connection((host, int(port))) as slow:
-        slow.sendall(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{")
+        slow.sendall(
+            b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{"
+        )
         assert service.client.post("/predict", json=EXAMPLE).status_code == 200
         slow.settimeout(20)
         assert b" 408 " in slow.recv(1000)
@@ -190,7 +196,9 @@ def test_more_than_it_can_answer_is_shed_with_retry_after(start_service: Starter
     async def ask_at_once(times: int) -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=times)
         async with httpx.AsyncClient(base_url=service.told["address"], timeout=60, limits=limits) as client:
-            return await asyncio.gather(*(client.post("/predict/batch", content=body, headers=JSON) for _ in range(times)))
+            return await asyncio.gather(
+                *(client.post("/predict/batch", content=body, headers=JSON) for _ in range(times))
+            )
 
     found = asyncio.run(ask_at_once(200))
     assert {answer.status_code for answer in found} == {200, 503}

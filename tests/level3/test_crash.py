@@ -25,7 +25,15 @@ if module != "-":
     setattr({"data": data, "evaluate": evaluate, "registry": registry, "tune": tune}[module], name, die)
 print("version", flow.training(today="2013-03-01", trials=int(sys.argv[2])))
 """
-KILLED_AT = ["data.gather", "data.validate", "data.build_features", "tune.score", "evaluate.evaluate", "registry.log_model", "registry.file_digest"]
+KILLED_AT = [
+    "data.gather",
+    "data.validate",
+    "data.build_features",
+    "tune.score",
+    "evaluate.evaluate",
+    "registry.log_model",
+    "registry.file_digest",
+]
 
 
 def start(world: World, where: str, trials: int) -> "subprocess.Popen[str]":
@@ -51,7 +59,7 @@ def test_killed_at_each_step_it_leaves_no_half_version_and_the_next_run_finishes
         assert {version.version for version in world.client.search_model_versions()} == before, where
     made = version_told(start(world, "-.-", 3))
     version = registry.get(world.client, str(made))
-    assert registry.fetch(world.client, version)
+    assert registry.load_version(world.client, version)
     tracking.open_tracking(world.settings)
     assert not tracking.runs(world.client, "attributes.status = 'RUNNING'")
     assert [run.data.tags["crashed"] for run in tracking.runs(world.client, "attributes.status = 'KILLED'")]
@@ -75,12 +83,14 @@ def test_two_different_trainings_at_once_make_two_whole_versions(world: World, t
     made = {version_told(process) for process in both}
     assert len(made) == 2
     for number in made:
-        assert registry.fetch(world.client, registry.get(world.client, str(number)))
+        assert registry.load_version(world.client, registry.get(world.client, str(number)))
 
 
 @pytest.mark.slow
 def test_a_locked_tracking_store_is_waited_for(world: World, trained: int) -> None:
-    locked = sqlite3.connect(Path(world.settings.state) / "level3" / "mlflow.db", isolation_level=None, check_same_thread=False)
+    locked = sqlite3.connect(
+        Path(world.settings.state) / "level3" / "mlflow.db", isolation_level=None, check_same_thread=False
+    )
     locked.execute("BEGIN EXCLUSIVE")
     threading.Timer(30, lambda: locked.execute("ROLLBACK")).start()
     begun = time.monotonic()

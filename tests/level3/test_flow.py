@@ -1,5 +1,7 @@
 """The pipeline from end to end, on the real flights of January and February."""
 
+from uuid import UUID
+
 import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
@@ -17,8 +19,9 @@ def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int)
     assert len(version.tags["commit"]) >= 40
     for name in ("data_digest", "code_digest", "requirements_sha256", "model_sha256"):
         assert len(version.tags[name]) == 64, name
-    inputs = world.client.get_run(version.run_id).inputs.dataset_inputs
-    assert [entry.dataset.digest for entry in inputs] == [version.tags["data_digest"][:36]]
+    inputs = world.client.get_run(version.run_id).inputs
+    assert inputs
+    assert [entry.dataset.digest for entry in inputs.dataset_inputs] == [version.tags["data_digest"][:36]]
 
 
 def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
@@ -98,4 +101,4 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
 def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:
     flow_run = registry.get(world.client, str(trained)).tags["prefect_flow_run"]
     with temporary_settings({PREFECT_API_URL: world.server.api}), get_client(sync_client=True) as prefect:
-        assert prefect.read_flow_run(flow_run).state_name == "Completed"
+        assert prefect.read_flow_run(UUID(flow_run)).state_name == "Completed"

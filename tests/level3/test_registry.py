@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level2_devops import features, load, predict
+from level2_devops import features, predict
 from level3_training_pipeline import registry
 from level3_training_pipeline.registry import RegistryError
 from level3_training_pipeline.reproduce import NotReproducibleError, reproduce
+from shared.artefacts import MODEL_FILE
 from shared.raw import FILES, data_folder
 from tests.level3.conftest import World
 
@@ -32,19 +33,20 @@ def test_an_unknown_version_is_named_with_those_that_exist(world: World, trained
 
 def test_an_altered_model_file_is_refused(world: World, trained: int) -> None:
     version = registry.get(world.client, str(trained))
-    file = registry.model_file(registry.fetch(world.client, version))
+    file = registry.artefacts(world.client, version) / MODEL_FILE
     kept = file.read_bytes()
     try:
         file.write_bytes(kept + b"x")
         with pytest.raises(RegistryError, match="registered was"):
-            registry.fetch(world.client, version)
+            registry.load_version(world.client, version)
     finally:
         file.write_bytes(kept)
-    assert registry.fetch(world.client, version)
+    assert registry.load_version(world.client, version)
 
 
 def test_it_is_saved_without_pickle(world: World, trained: int) -> None:
-    folder = registry.fetch(world.client, registry.get(world.client, str(trained)))
+    version = registry.get(world.client, str(trained))
+    folder = registry.artefacts(world.client, version)
     assert not [file for file in folder.rglob("*") if file.suffix in {".pkl", ".pickle", ".joblib"}]
     assert "serialization_format: skops" in (folder / "MLmodel").read_text()
 
@@ -52,12 +54,13 @@ def test_it_is_saved_without_pickle(world: World, trained: int) -> None:
 def test_it_predicts_in_a_folder_without_this_repository(
     world: World, trained: int, known: pd.DataFrame, tmp_path: Path
 ) -> None:
-    folder = registry.fetch(world.client, registry.get(world.client, str(trained)))
+    version = registry.get(world.client, str(trained))
+    folder = registry.artefacts(world.client, version)
     shutil.copytree(folder, tmp_path / "model")
     features(known.head(1_000)).to_parquet(tmp_path / "features.parquet")
     subprocess.run([sys.executable, "-I", "-c", ELSEWHERE, "model"], cwd=tmp_path, check=True)
-    model, _ = load(registry.as_level_2(folder))
-    assert np.array_equal(np.load(tmp_path / "predicted.npy"), predict(model, known.head(1_000)))
+    here = predict(registry.load_version(world.client, version), known.head(1_000))
+    assert np.array_equal(np.load(tmp_path / "predicted.npy"), here)
 
 
 def test_a_version_is_built_again_bit_for_bit(world: World, trained: int) -> None:
@@ -78,11 +81,11 @@ def test_other_data_are_told_instead_of_another_model(world: World, trained: int
 
 def test_registering_again_makes_the_next_version(world: World, trained: int) -> None:
     version = registry.get(world.client, str(trained))
-    uri = world.client.get_model_version(registry.MODEL, str(trained)).source
+    uri = str(world.client.get_model_version(registry.MODEL, str(trained)).source)
     made = registry.register(world.client, uri, version.run_id, {"training_key": "another"})
     assert made.number > trained
     assert made.tags["model_sha256"] == version.tags["model_sha256"]
-    assert world.client.get_model_version_by_alias(registry.MODEL, registry.CANDIDATE).version == made.number
+    assert world.client.get_model_version_by_alias(registry.MODEL, registry.CANDIDATE).run_id == version.run_id
 
 
 def test_a_promotion_is_on_record(world: World, trained: int) -> None:

@@ -70,7 +70,10 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
 @pytest.mark.skipif(os.name == "nt", reason="SIGINT")
 def test_ui_serves_both_pages_and_ends_what_it_started(world: World, trained: int) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "level3_training_pipeline.ui"], stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONUNBUFFERED": "1"}
+        [sys.executable, "-m", "level3_training_pipeline.ui"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout
     told = ""
