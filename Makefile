@@ -7,7 +7,7 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
-  diff-1-2 diff-2-3 test test-slow test-all check lint types imports lock clean
+  progress progress-check diff-1-2 diff-2-3 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +57,12 @@ schedule: $(READY) ## Train on a schedule, and whenever a month of data arrives
 
 data-arrives: $(READY) ## Tell the schedule that a month of data has arrived: MONTH=2013-04
 	@$(BIN)/python -m level3_training_pipeline.arrive $(MONTH)
+
+progress: $(READY) ## Write what the levels' last runs measured into README.md
+	@$(BIN)/python -m shared.progress --write
+
+progress-check: $(READY) ## Compare README.md's table with what the levels' last runs measured
+	@$(BIN)/python -m shared.progress --check
 
 diff-1-2: ## What level 2 changes in the story of level 1
 	@git diff --no-index level1_notebook/run.py level2_devops/run.py || test $$? -eq 1
