@@ -15,7 +15,6 @@ from filelock import FileLock
 
 from shared.errors import UserError
 
-
 MODEL = "model"  # the folder of the model inside a release
 
 
