@@ -94,8 +94,9 @@ def install() -> None:
     first = next(i for i, line in enumerate(lines) if line.startswith("uv=="))
     last = next(i for i in range(first, len(lines)) if not lines[i].endswith("\\"))
     uv.write_text("\n".join(lines[first : last + 1]) + "\n")
-    pip = [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--no-deps", "--require-hashes", "-r"]
-    fast = [PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--require-hashes", "-r", LOCK]
+    exact = ["install", "--no-deps", "--require-hashes", "-r"]  # the lock is whole: nothing is left to resolve
+    pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", *exact]
+    fast = [PYTHON, "-m", "uv", "pip", *exact, LOCK, "--python", PYTHON]
     if run("Install the installer, uv", [*pip, uv]) and (
         run("Download and install the packages", fast)
         or run("Once more, with the certificates of this machine", [*fast, "--system-certs"])
