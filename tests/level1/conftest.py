@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -22,11 +23,16 @@ class Runs:
     metric: Run
 
 
+def lend_cache(state: Path) -> None:
+    """Put the project's cache of the flights into a test's own state folder."""
+    shutil.copytree(read_settings().level("shared"), state / "shared")
+
+
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory, known: pd.DataFrame) -> Runs:
     """Run in a state folder of the tests' own, which borrows the cache of the flights."""
     settings = Settings(today=date(2013, 4, 1), data=None, state=tmp_path_factory.mktemp("state"))
-    shutil.copytree(read_settings().level("shared"), settings.state / "shared")
+    lend_cache(settings.state)
     place = settings.level("level1")
     load = export_by_hand(known, place / "export" / "flights.parquet")
     orders = [Order(place / "notebook"), Order(place / "again"), Order(place / "metric", {"load": load})]

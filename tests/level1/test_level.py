@@ -12,8 +12,8 @@ import pytest
 from level1_notebook.headless import NOTEBOOK
 from level1_notebook.months import month_by_month
 from level1_notebook.receiver import chances, columns, open_pickle
-from shared.settings import PROJECT
-from tests.level1.conftest import Runs
+from shared.settings import NEW_YORK, PROJECT
+from tests.level1.conftest import Runs, lend_cache
 
 README = (PROJECT / "level1_notebook" / "README.md").read_text(encoding="utf-8")
 ROWS = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| 2013-")]
@@ -49,20 +49,25 @@ def run_level(**settings: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
-def test_the_command_tells_the_whole_story_and_writes_only_its_state(runs: Runs, tmp_path: Path) -> None:
-    before = NOTEBOOK.read_bytes()
-    done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(runs.settings.state), HOME=str(tmp_path))
+def test_the_command_tells_the_whole_story_and_writes_only_its_state(flights: pd.DataFrame, tmp_path: Path) -> None:
+    before, home = NOTEBOOK.read_bytes(), tmp_path / "home"
+    lend_cache(tmp_path / "state")
+    home.mkdir()
+    done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(tmp_path / "state"), HOME=str(home))
     assert (done.returncode, done.stderr) == (0, "")
     told = " ".join(done.stdout.replace("│", " ").split())
-    assert re.search(r"notebook: log loss 0\.\d{3}, AUC 0\.\d{3} on [\d,]+ flights of 2013-03 to 2013-12", told)
+    after = int((flights["late"].notna() & (flights["predicted_at"] >= pd.Timestamp("2013-03-01", tz=NEW_YORK))).sum())
+    assert re.search(rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", told)
     for words in ("Which data?", "Who acts, by hand", "The claim does not hold", "up to 0.", "0 complaints"):
         assert words in told
     assert NOTEBOOK.read_bytes() == before
-    assert list(tmp_path.iterdir()) == []
+    assert list(home.iterdir()) == []
 
 
 @pytest.mark.slow
-def test_a_day_with_no_flight_after_it_is_told_in_one_line(runs: Runs) -> None:
-    done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(runs.settings.state))
+@pytest.mark.usefixtures("flights")  # they make the cache that is lent
+def test_a_day_with_no_flight_after_it_is_told_in_one_line(tmp_path: Path) -> None:
+    lend_cache(tmp_path)
+    done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(tmp_path))
     assert done.returncode == 2
-    assert done.stderr == ("error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n")
+    assert done.stderr == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"
