@@ -8,7 +8,7 @@ from level3_training_pipeline.deploy import deploy
 from level3_training_pipeline.prefect_server import prefect_server
 from level3_training_pipeline.reproduce import reproduce
 from level3_training_pipeline.run_flow import run_training
-from shared.console import closing, headline, step
+from shared.console import closing, headline, show_table, step
 from shared.flights import load_flights
 from shared.progress import keep_summary
 from shared.score import score
@@ -55,9 +55,10 @@ def main() -> None:
         probability = predict(registry.load_version(client, version), later)
         overall = score(later["late"], probability)
     months = story.show_by_month(later, probability, overall)
+    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in story.ACTS])
 
     # 6. Tell
-    keep_summary(settings, "level3", overall, steps=1)
+    keep_summary(settings, "level3", overall, steps=len(story.ACTS))
     tags, judged = version.tags, client.get_run(version.run_id).data.metrics["test_rows"]
     lineage = f"run {version.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
@@ -71,7 +72,7 @@ def main() -> None:
         "Deployed by one command": f"release {release.version} by {tags['deployed_by']} at {tags['deployed_at']}",
     }
     hurts = {
-        "A person decides what goes live": f"1 step by hand: {who} gave the deploy command",
+        "A person decides what goes live": f"{len(story.ACTS)} steps by hand, 0 hand-overs for one model",
         "Nobody compares on live traffic": f"judged on {judged:,.0f} flights of the past only",
         "Nobody watches": f"log loss {first.log_loss:.3f} in {first.name}, {worst.log_loss:.3f} in {worst.name}",
     }

@@ -47,6 +47,7 @@ def main() -> None:
             schedule=clock,
             triggers=[new_month],
             parameters={"cause": "schedule", "trials": options.trials},
+            limit=1,  # one training at a time; the next one waits
             print_starting_message=False,
         )
 

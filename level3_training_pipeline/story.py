@@ -16,6 +16,13 @@ from shared.schema import DataError
 from shared.score import Score, by_month
 
 
+# Who acts, does what, and what waits for it, from a new month of data to a model that serves.
+ACTS = [
+    ("data scientist", "reads the record of the new version: make ui", "the deployment"),
+    ("data scientist", "make deploy", "every prediction"),
+]
+
+
 def show_trials(client: MlflowClient, version: Version) -> str:
     """Print the trials of the version's training, best first; returns one line of evidence."""
     training = client.get_run(version.run_id)

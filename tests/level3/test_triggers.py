@@ -46,7 +46,10 @@ def test_commands_share_a_server_and_the_last_one_stops_it(world: World) -> None
 
 def end(process: "subprocess.Popen[str]") -> None:
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=60)
+    try:
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
 
 
 @pytest.mark.slow
@@ -55,7 +58,7 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     def caused_by(cause: str) -> list[ModelVersion]:
         return list(world.client.search_model_versions(f"tags.cause = '{cause}'"))
 
-    command = [sys.executable, "-m", "level3_training_pipeline.schedule", "--every", "5", "--trials", "1"]
+    command = [sys.executable, "-m", "level3_training_pipeline.schedule", "--every", "15", "--trials", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: caused_by("schedule"), 150)
