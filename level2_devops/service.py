@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import json
+import os
 import signal
 import socket
 import sys
@@ -25,11 +26,11 @@ class Server(uvicorn.Server):
     So for a while every reply closes its connection, and only what stays silent is closed unasked.
     """
 
-    def __init__(self, app: FastAPI) -> None:
+    def __init__(self, app: FastAPI, parent: int | None) -> None:
         super().__init__(
             uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=30, timeout_graceful_shutdown=10)
         )
-        self.app = app
+        self.app, self.parent = app, parent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print one JSON line: ready with the address, or not ready with the reason."""
@@ -37,6 +38,7 @@ class Server(uvicorn.Server):
         state = self.app.state
         address = "http://{}:{}".format(*self.servers[0].sockets[0].getsockname()[:2])
         told = {"event": "not ready", "reason": state.service.reason} if state.service.reason else {"event": "ready"}
+        self.watch = asyncio.create_task(self._leave_with_parent())
         print(json.dumps({**told, "version": state.service.version, "address": address}), flush=True)  # noqa: T201
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -48,21 +50,28 @@ class Server(uvicorn.Server):
         await asyncio.sleep(DRAIN_SECONDS)
         await super().shutdown(sockets)
 
+    async def _leave_with_parent(self) -> None:
+        """End once the process that handed the socket over is gone: nobody else would ever end this one."""
+        while self.parent and os.getppid() == self.parent:
+            await asyncio.sleep(0.5)
+        self.should_exit = self.parent is not None
+
 
 def main() -> None:
     """Serve until SIGTERM or Ctrl-C, then end with status 0."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder with the model and its card")
     parser.add_argument("--version", required=True, help="name of this release")
-    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; 0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="only a container, whose network is its own, needs another")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port")
     options = parser.parse_args()
     log_as_json()
     for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
         signal.signal(sign, lambda *_: sys.exit(0))
-    listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server(("127.0.0.1", options.port))
+    listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server((options.host, options.port))
     app = create_app(options.model, options.version)
-    Server(app).run([listener])
+    Server(app, os.getppid() if options.fd else None).run([listener])
 
 
 if __name__ == "__main__":
