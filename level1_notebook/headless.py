@@ -38,6 +38,18 @@ class Order:
 
 
 @dataclass(frozen=True)
+class Claim:
+    """The scores that a notebook claims."""
+
+    log_loss: float
+    auc: float
+
+    def __str__(self) -> str:
+        """As words of a sentence."""
+        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f}"
+
+
+@dataclass(frozen=True)
 class Run:
     """What a run left behind: the notebook with its outputs, and the pickle."""
 
@@ -45,11 +57,13 @@ class Run:
     model: Path
 
     @property
-    def claim(self) -> dict[str, float]:
+    def claim(self) -> Claim:
         """The scores that the notebook printed: they exist nowhere else, so they are read from its text."""
         text = "".join(o.get("text", "") for c in self.notebook.cells for o in c.get("outputs", []))
-        found = {name: re.search(rf"^{name} (\d\.\d+)$", text, re.MULTILINE) for name in ("AUC", "log loss")}
-        return {name: float(match[1]) for name, match in found.items() if match}
+        found = [re.search(rf"^{name} (\d\.\d+)$", text, re.MULTILINE) for name in ("log loss", "AUC")]
+        if not all(found):
+            raise NotebookError(f"{NOTEBOOK.name} prints no score. Remedy: print `log loss 0.5` and `AUC 0.7`.")
+        return Claim(*(float(match[1]) for match in found if match))
 
     @property
     def plots(self) -> int:

@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import nbformat
 import pandas as pd
 import pytest
 
-from level1_notebook.headless import NotebookError, Order, code_cells, read_notebook, run_notebooks
+from level1_notebook.headless import NotebookError, Order, Run, code_cells, read_notebook, run_notebooks
 from level1_notebook.receiver import chances, columns, open_pickle
 from shared.score import score
 from shared.settings import Settings
@@ -51,11 +52,17 @@ def test_a_run_reports_every_cell_honours_today_and_writes_nothing_at_home(
 
 @pytest.mark.slow
 def test_a_run_leaves_a_model_and_a_claim(runs: Runs, known: pd.DataFrame) -> None:
-    assert set(runs.first.claim) == {"AUC", "log loss"}
+    assert 0.3 < runs.first.claim.log_loss < 0.6
+    assert 0.7 < runs.first.claim.auc < 0.85
     assert runs.first.plots >= 5
     model = open_pickle(runs.first.model)
     chance = chances(model, columns(known.head(1000), known))
     assert ((chance > 0) & (chance < 1)).all()
+
+
+def test_a_notebook_that_prints_no_score_is_told(tmp_path: Path) -> None:
+    with pytest.raises(NotebookError, match="prints no score"):
+        _ = Run(nbformat.v4.new_notebook(), tmp_path / "model.pkl").claim
 
 
 @pytest.mark.slow
@@ -63,8 +70,8 @@ def test_the_claim_does_not_hold_on_the_flights_that_come_after(
     runs: Runs, known: pd.DataFrame, later: pd.DataFrame
 ) -> None:
     then = score(later["late"], chances(open_pickle(runs.first.model), columns(later, known)))
-    assert then.log_loss > runs.first.claim["log loss"] + 0.03
-    assert then.auc < runs.first.claim["AUC"] - 0.04
+    assert then.log_loss > runs.first.claim.log_loss + 0.03
+    assert then.auc < runs.first.claim.auc - 0.04
 
 
 @pytest.mark.slow
@@ -81,7 +88,7 @@ def test_a_table_in_other_units_trains_without_a_word_and_claims_as_much(
     runs: Runs, known: pd.DataFrame, later: pd.DataFrame
 ) -> None:
     assert runs.metric.complaints == []
-    assert runs.metric.claim["log loss"] == pytest.approx(runs.first.claim["log loss"], abs=0.03)
+    assert runs.metric.claim.log_loss == pytest.approx(runs.first.claim.log_loss, abs=0.03)
     x = columns(later, known)
     good, bad = (score(later["late"], chances(open_pickle(run.model), x)) for run in (runs.first, runs.metric))
     assert bad.log_loss > good.log_loss
