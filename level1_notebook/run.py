@@ -9,6 +9,7 @@ from level1_notebook.trials import METRIC, export_by_hand, load_a_stranger, load
 from shared.console import bar, closing, console, show_table, step
 from shared.errors import UserError
 from shared.flights import load_flights
+from shared.progress import keep_summary
 from shared.score import score
 from shared.settings import read_settings
 from shared.split import future, history
@@ -68,4 +69,5 @@ def main() -> None:
         "People wait": f"{len(acts)} steps by hand and {hand_overs(acts)} hand-overs for one model",
     }
     result = f"log loss {then.log_loss:.3f}, AUC {then.auc:.3f} on {then.rows:,} flights"
+    keep_summary(settings, "level1", then, steps=len(acts))
     closing("Level 1, notebook", f"{result} of {months.index[0]} to {months.index[-1]}", adds, hurts)

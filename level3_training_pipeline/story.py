@@ -15,7 +15,6 @@ from shared.flights import write_whole
 from shared.schema import DataError
 from shared.score import Score, by_month
 
-
 # Who acts, does what, and what waits for it, from a new month of data to a model that serves.
 ACTS = [
     ("data scientist", "reads the record of the new version: make ui", "the deployment"),
