@@ -42,7 +42,7 @@ def code_of(document: Path) -> list[str]:
 
 def test_every_make_target_named_exists(document: Path) -> None:
     for code in code_of(document):
-        for words in re.findall(r"\bmake((?: +[a-z][a-z0-9-]*)+)", code):
+        for words in re.findall(r"\bmake((?: [a-z][a-z0-9-]*)+)", code):
             assert set(words.split()) <= TARGETS, f"{named(document)}: make{words}"
 
 
@@ -87,8 +87,10 @@ def test_every_module_that_the_makefile_runs_exists() -> None:
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
-def test_make_alone_lists_every_target() -> None:
-    shown = subprocess.run(["make"], cwd=PROJECT, check=True, capture_output=True, text=True).stdout
+def test_make_help_lists_every_target() -> None:
+    shown = subprocess.run(
+        ["make", "--no-print-directory", "help"], cwd=PROJECT, check=True, capture_output=True, text=True
+    ).stdout
     assert set(re.findall(r"^  make ([\w-]+)", shown, re.MULTILINE)) == TARGETS
     assert len(shown.splitlines()) == len(TARGETS)
 
@@ -96,7 +98,7 @@ def test_make_alone_lists_every_target() -> None:
 def test_no_file_names_a_machine_or_a_package_index() -> None:
     """Paths of one machine and addresses of package indexes work for nobody else."""
     foreign = re.compile(
-        rb"/(?:root|work|opt|home/\w+|Users/\w+|tmp)/[\w.]|https?://[\w.-]*(?:pypi|pythonhosted|artifactory)"
+        rb"/(?:root|work|opt|home/\w+|Users/\w+)/[\w.]|https?://[\w.-]*(?:pypi|pythonhosted|artifactory)"
     )
     this = Path(__file__)
     for file in tracked():
