@@ -1,0 +1,165 @@
+"""A release passes every gate or never serves; the way back is one command."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from level2_devops import ReleaseError, release, roll_back
+from level2_devops.store import Store
+from shared.settings import Settings, read_settings
+from tests.level2.releases import WHO, copy_project, publish, seed_bug
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """The test's own, with the data's cache of the project."""
+    settings.state.mkdir()
+    (settings.state / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    return settings
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return copy_project(tmp_path / "project")
+
+
+@pytest.fixture
+def store(settings: Settings) -> Store:
+    return Store(settings.level("level2"))
+
+
+def test_a_release_passes_its_gates_becomes_current_and_can_be_taken_back(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    first = release(small_model, settings, who=WHO, note="first", source=project)
+    assert "passed" in first.gates["tests"]
+    assert first.gates["smoke test"] == "106 answers, all the model's own"
+    assert first.switched_in is None  # nothing serves here
+    second = release(small_model, settings, who=WHO, source=project)
+    assert (first.version, second.version) == ("1.0.0", "1.0.1")
+    assert store.current().version == "1.0.1"  # type: ignore[union-attr]
+    assert roll_back(settings, who=WHO).version == "1.0.0"
+    assert store.current().version == "1.0.0"  # type: ignore[union-attr]
+    with pytest.raises(ReleaseError, match="no earlier release"):
+        roll_back(settings, who=WHO)
+    told = [(event["what"], event["version"]) for event in store.history() if event["what"] != "published"]
+    assert told == [
+        ("building", "1.0.0"),
+        ("released", "1.0.0"),
+        ("building", "1.0.1"),
+        ("released", "1.0.1"),
+        ("rolled back", "1.0.0"),
+    ]
+
+
+def refused(small_model: Path, settings: Settings, project: Path, store: Store, why: str) -> None:
+    """A release of `project` is refused for `why`, and what was current stays so."""
+    before = publish(store, small_model)
+    with pytest.raises(ReleaseError, match=rf"release 1\.0\.1 is refused; {before} serves on\. .*{why}"):
+        release(small_model, settings, who=WHO, source=project)
+    assert store.current().version == before  # type: ignore[union-attr]
+    assert store.versions() == [before]
+    assert not list(store.home.glob("building-*"))
+    assert store.history()[-1]["what"] == "refused"
+    assert store.next_version() == "1.0.2"
+
+
+def test_a_bug_that_turns_a_test_red_is_not_released(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    seed_bug(project, "features.py", '"float32"))', '"float64"))')  # no answer changes, but the contract does
+    refused(small_model, settings, project, store, "FAILED tests/level2/test_features.py::")
+
+
+def test_a_bug_that_no_test_sees_is_caught_by_the_smoke_test(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    seed_bug(project, "app.py", "else float(chance)", "else float(chance) / 2")
+    refused(small_model, settings, project, store, r"106 of 106 answers differ from the model's own")
+
+
+def test_a_release_that_does_not_start_is_refused(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    seed_bug(project, "service.py", "log_as_json()\n", "log_as_json()\n    sys.exit(3)\n")
+    refused(small_model, settings, project, store, "ended with 3")
+
+
+def test_a_project_without_tests_is_not_released(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    (project / "tests" / "level2" / "test_features.py").unlink()
+    refused(small_model, settings, project, store, "no tests ran")
+
+
+def test_a_damaged_model_is_not_released(small_model: Path, settings: Settings, project: Path, store: Store) -> None:
+    damaged = settings.state / "damaged"
+    shutil.copytree(small_model, damaged)
+    (damaged / "model.skops").write_bytes((small_model / "model.skops").read_bytes()[:1000])
+    with pytest.raises(ReleaseError, match=r"cannot be loaded"):
+        release(damaged, settings, who=WHO, source=project)
+    assert store.current() is None
+
+
+def test_a_tampered_release_is_not_rolled_back_to(small_model: Path, settings: Settings, store: Store) -> None:
+    first, second = publish(store, small_model), publish(store, small_model)
+    card = store.app(first) / "model" / "model.json"
+    card.chmod(0o644)
+    card.write_text("{}")
+    with pytest.raises(ReleaseError, match=r"model/model\.json: 1 of .* are not what was released"):
+        roll_back(settings, who=WHO)
+    assert store.current().version == second  # type: ignore[union-attr]
+
+
+def test_two_releases_at_once_are_two_versions(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    with ThreadPoolExecutor(2) as both:
+        started = [both.submit(release, small_model, settings, who=WHO, source=project) for _ in range(2)]
+        made = {one.result().version for one in started}
+    assert made == {"1.0.0", "1.0.1"} == set(store.versions())
+    assert store.current().before == ("1.0.0",)  # type: ignore[union-attr]
+
+
+RELEASE = """
+import sys
+from pathlib import Path
+from level2_devops import release
+from shared.settings import read_settings
+release(Path(sys.argv[1]), read_settings(), who="tester", source=Path(sys.argv[2]))
+"""
+
+
+def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_succeeds(
+    small_model: Path, settings: Settings, project: Path, store: Store
+) -> None:
+    before = publish(store, small_model)
+    for events, seconds in ((2, 0.0), (3, 0.3), (4, 2.0)):  # while it copies, builds, tests
+        process = subprocess.Popen(
+            [sys.executable, "-c", RELEASE, str(small_model), str(project)],
+            env=os.environ | {"MLOPS_STATE": str(settings.state)},
+            stdout=subprocess.DEVNULL,
+        )
+        until = time.monotonic() + 60
+        while len(store.history()) < events and time.monotonic() < until:
+            time.sleep(0.005)
+        time.sleep(seconds)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert store.current().version == before  # type: ignore[union-attr]
+        assert store.versions() == [before]
+    made = release(small_model, settings, who=WHO, source=project)
+    assert made.version == "1.0.4"
+    assert store.versions() == [before, "1.0.4"]
+    assert not list(store.home.glob("building-*"))
+
+

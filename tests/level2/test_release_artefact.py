@@ -1,0 +1,78 @@
+"""An artefact vouches for itself: what was released is what serves, or it is said what is not."""
+
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from level2_devops import ReleaseError
+from level2_devops.release.artefact import MANIFEST, add_model, checksums, copy_source, pack, seal, verify
+from shared.settings import PROJECT
+
+
+@pytest.fixture
+def app(small_model: Path, tmp_path: Path) -> Path:
+    """An unsealed release of this project with the small model."""
+    copy_source(PROJECT, tmp_path / "app")
+    add_model(small_model, tmp_path / "app")
+    return tmp_path / "app"
+
+
+def sealed(app: Path) -> str:
+    return seal(app, "1.0.0", "0123abc", "tester", "a note")
+
+
+def test_it_holds_the_code_the_lock_and_the_model_and_says_where_they_come_from(app: Path) -> None:
+    assert verify(app, sealed(app)) == len(checksums(app))
+    told = json.loads((app / MANIFEST).read_text())
+    assert {"shared/schema.py", "level2_devops/service.py", "requirements.txt", "model/model.skops"} <= set(told["files"])
+    assert (told["version"], told["commit"], told["built_by"], told["note"]) == ("1.0.0", "0123abc", "tester", "a note")
+
+
+def test_its_files_are_read_only(app: Path) -> None:
+    sealed(app)
+    assert not [file for file in app.rglob("*") if file.is_file() and file.stat().st_mode & 0o222]
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "too many", "manifest"])
+def test_a_file_that_was_tampered_with_is_named(app: Path, damage: str) -> None:
+    digest = sealed(app)
+    name = {"changed": "model/model.json", "missing": "shared/score.py", "too many": "level2_devops/x.py"}.get(
+        damage, MANIFEST
+    )
+    file = app / name
+    if file.exists():
+        file.chmod(0o644)
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_text((file.read_text() if file.exists() else "") + " ")
+    with pytest.raises(ReleaseError, match=rf"{name}: 1 of \d+ files in .* are not what was released\. Remedy: "):
+        verify(app, digest)
+
+
+def test_a_manifest_written_anew_to_fit_the_tampered_files_is_refused(app: Path) -> None:
+    digest = sealed(app)
+    for name in ("model/model.json", MANIFEST):
+        (app / name).chmod(0o644)
+    (app / "model" / "model.json").write_text("{}")
+    sealed(app)
+    with pytest.raises(ReleaseError, match=MANIFEST):
+        verify(app, digest)
+
+
+def test_without_a_model_there_is_nothing_to_release(tmp_path: Path) -> None:
+    (tmp_path / "app").mkdir()
+    with pytest.raises(ReleaseError, match="model.skops is not in .*Remedy: train first"):
+        add_model(tmp_path, tmp_path / "app")
+
+
+def test_the_archive_unpacks_to_the_same_release(app: Path, tmp_path: Path) -> None:
+    digest = sealed(app)
+    pack(app, tmp_path / "release.tar.gz")
+    with tarfile.open(tmp_path / "release.tar.gz") as tar:
+        tar.extractall(tmp_path / "elsewhere", filter="data")
+    assert verify(tmp_path / "elsewhere", digest) == verify(app, digest)
+    assert not os.access(tmp_path / "release.tar.gz", os.W_OK) or os.getuid() == 0

@@ -1,0 +1,94 @@
+"""The store of releases: numbers that never come back, a pointer that is never half written, a history."""
+
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from level2_devops import ReleaseError
+from level2_devops.store import Current, Store
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path)
+
+
+def test_a_number_is_never_given_twice_not_even_after_a_failure_or_a_deletion(store: Store) -> None:
+    assert store.next_version() == "1.0.0"
+    store.record("building", "1.0.0", "ann")
+    assert store.next_version() == "1.0.1"
+    (store.home / "made").mkdir()
+    store.publish(store.home / "made", "1.0.1", "digest", "ann")
+    shutil.rmtree(store.home / "releases")
+    assert store.next_version() == "1.0.2"
+
+
+def test_the_tenth_release_is_newer_than_the_ninth(store: Store) -> None:
+    for number in range(11):
+        store.record("building", f"1.0.{number}", "ann")
+    assert store.next_version() == "1.0.11"
+
+
+def test_a_reader_never_sees_a_pointer_half_written(store: Store) -> None:
+    store.point_to(Current("1.0.0", (), 1))
+    seen, done = set(), threading.Event()
+
+    def read() -> None:
+        while not done.is_set():
+            seen.add(store.current())
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    written = [Current(f"1.0.{n}", tuple(f"1.0.{m}" for m in range(n)), n + 1) for n in range(200)]
+    for current in written:
+        store.point_to(current)
+    done.set()
+    reader.join()
+    assert len(seen) > 1
+    assert seen <= set(written)
+
+
+def test_the_history_says_who_did_what_to_which_version_and_when(store: Store) -> None:
+    store.record("building", "1.0.0", "ann", note="first")
+    store.record("refused", "1.0.0", "ann", why="its tests fail")
+    first, second = store.history()
+    assert (first["who"], first["what"], first["version"], first["note"]) == ("ann", "building", "1.0.0", "first")
+    assert second["why"] == "its tests fail"
+    assert first["at"] <= second["at"]
+
+
+def test_a_version_that_was_never_published_has_no_digest(store: Store) -> None:
+    store.record("building", "1.0.0", "ann")
+    with pytest.raises(ReleaseError, match=r"1\.0\.0 was never published"):
+        store.manifest_digest("1.0.0")
+
+
+def test_what_a_killed_release_left_is_swept_away_by_the_next(store: Store) -> None:
+    with store.workshop() as left:
+        (left / "half").write_text("of a release")
+        with store.workshop() as workshop:  # as after a kill: the first was never closed
+            assert not left.exists()
+            assert not list(workshop.iterdir())
+    assert not list(store.home.glob("building-*"))
+
+
+def test_two_at_once_take_turns(store: Store) -> None:
+    inside, most = 0, 0
+
+    def work() -> None:
+        nonlocal inside, most
+        with store.alone():
+            inside += 1
+            most = max(most, inside)
+            store.record("building", store.next_version(), "ann")
+            inside -= 1
+
+    workers = [threading.Thread(target=work) for _ in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert most == 1
+    assert [event["version"] for event in store.history()] == [f"1.0.{n}" for n in range(8)]

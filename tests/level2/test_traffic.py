@@ -1,0 +1,103 @@
+"""The load counts what fails, and the figures are the service's own."""
+
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from level2_devops.request import EXAMPLE
+from level2_devops.traffic import between, look, quantile, traffic
+from shared.errors import UserError
+from tests.level2.conftest import Service
+
+INFINITE = float("inf")
+
+
+@pytest.mark.parametrize(
+    ("below", "share", "value"),
+    [
+        ({1.0: 50, 2.0: 100, INFINITE: 100}, 0.75, 1.5),  # halfway through the second bucket
+        ({1.0: 50, 2.0: 100, INFINITE: 100}, 0.5, 1.0),
+        ({1.0: 100, 2.0: 100, INFINITE: 100}, 0.99, 0.99),
+        ({1.0: 0, 2.0: 100, INFINITE: 100}, 0.25, 1.25),
+        ({1.0: 90, 2.0: 95, INFINITE: 100}, 0.99, 2.0),  # beyond the last bound nothing is known but that
+    ],
+)
+def test_a_quantile_is_interpolated_within_its_bucket(below: dict[float, float], share: float, value: float) -> None:
+    assert quantile(below, share) == pytest.approx(value)
+
+
+def test_the_figures_are_of_the_requests_between_two_looks(service: Service) -> None:
+    address = str(service.told["address"])
+    service.client.post("/predict", json=EXAMPLE)
+    first = look(address)
+    answers = [service.client.post("/predict", json=EXAMPLE) for _ in range(7)]
+    figures = between(first, look(address))
+    slowest = max(answer.elapsed.total_seconds() for answer in answers)
+    assert figures.requests == 7
+    assert figures.errors == 0
+    assert 0 < figures.p50 <= figures.p99 <= 3 * slowest  # bounds of the buckets lie up to a factor of 2.5 apart
+    assert figures.rate == pytest.approx(7 / figures.seconds)
+
+
+def test_the_load_sends_until_the_block_ends_and_sees_every_answer(service: Service) -> None:
+    address = str(service.told["address"])
+    first = look(address)
+    with traffic(address, [EXAMPLE], clients=2) as seen:
+        while between(first, look(address)).requests < 10:
+            time.sleep(0.05)
+    assert len(seen.rows) == between(first, look(address)).requests
+    assert seen.failed == []
+    assert {row[3] for row in seen.rows} == {"1.2.3"}
+
+
+class Failing(BaseHTTPRequestHandler):
+    """Answers 500 to the first request, and hangs up on the second."""
+
+    protocol_version = "HTTP/1.1"
+    asked = 0
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["content-length"]))
+        Failing.asked += 1
+        if Failing.asked == 1:
+            self.send_response(500)
+            self.send_header("content-length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+        else:
+            self.close_connection = True
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def failing() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Failing)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_errors_and_broken_connections_count_as_failed(failing: str) -> None:
+    with traffic(failing, [EXAMPLE], clients=1) as seen:
+        while Failing.asked < 3:
+            time.sleep(0.05)
+    assert len(seen.failed) == len(seen.rows) >= 2
+    assert seen.rows[0][2] == 500
+    assert seen.rows[1][2] == 0
+    assert "RemoteProtocolError" in seen.rows[1][3]
+
+
+def test_it_loads_this_machine_only() -> None:
+    with (
+        pytest.raises(UserError, match=r"http://example\.com is not this machine's own"),
+        traffic("http://example.com", [EXAMPLE]),
+    ):
+        raise AssertionError("it went out")
