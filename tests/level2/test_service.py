@@ -134,6 +134,7 @@ def test_the_openapi_page_shows_ranges_units_and_an_example(service: Service) ->
     assert service.client.post("/predict", json=flight["examples"][0]).status_code == 200
 
 
+@pytest.mark.slow
 def test_without_a_model_it_lives_and_says_why_it_is_not_ready(start_service: Starter, tmp_path: Path) -> None:
     service = start_service(tmp_path / "nothing")
     assert service.told["event"] == "not ready"
@@ -143,6 +144,7 @@ def test_without_a_model_it_lives_and_says_why_it_is_not_ready(start_service: St
         assert "nothing" in answer.json()["detail"]
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
     start_service: Starter, small_model: Path
 ) -> None:
