@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
-from level2_devops.release import Release, release, roll_back
+from level2_devops.release import Release, candidate, release, roll_back
 from level2_devops.store import ReleaseError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "Release",
     "ReleaseError",
     "build_model",
+    "candidate",
     "features",
     "fit",
     "fit_features",

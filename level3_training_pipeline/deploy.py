@@ -3,20 +3,31 @@
 import getpass
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
-from level2_devops import Release, release
+from level2_devops import Release, candidate
 from level3_training_pipeline.quiet import set_up_libraries
+from level3_training_pipeline.reproduce import NotReproducibleError, Reproduction, reproduce
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.settings import Settings, read_settings
 
 
-def deploy(number: str, settings: Settings, who: str) -> Release:
+@dataclass(frozen=True)
+class Deployment:
+    """A release with a registered version's model, and the proof that the version can be built again."""
+
+    release: Release
+    rebuilt: Reproduction
+
+
+def deploy(number: str, settings: Settings, who: str) -> Deployment:
     """Release the service with this version's model, through all gates, and make the version the champion.
 
-    Raises RegistryError for an unknown or altered version, and what `release` raises when a gate fails; then
-    nothing has changed.
+    Level 2's gates, and one more while its tests run: built again from its record by the code that will serve it,
+    the version must predict the same bits. Raises RegistryError, NotReproducibleError or ReleaseError; then nothing
+    has changed.
     """
     from level3_training_pipeline import registry, tracking
 
@@ -24,9 +35,14 @@ def deploy(number: str, settings: Settings, who: str) -> Release:
     version = registry.get(client, number)
     with tempfile.TemporaryDirectory() as folder:
         model = registry.fetch(client, version, Path(folder))
-        made = release(model, settings, who=who, note=f"registry version {version.number}")
-    registry.promote(client, version, who, made.version)
-    return made
+        with candidate(settings, who=who, note=f"registry version {version.number}") as made:
+            with step(f"Build version {version.number} again from its record, while the tests run"):
+                rebuilt = reproduce(number, settings)
+            if rebuilt.differing:
+                raise NotReproducibleError(f"{rebuilt}. Remedy: train anew with the code as it is, and deploy that.")
+            release = made.finish(model)
+    registry.promote(client, version, who, release.version)
+    return Deployment(release, rebuilt)
 
 
 def main() -> None:
@@ -38,7 +54,7 @@ def main() -> None:
     with step("Load the libraries"):
         import mlflow  # noqa: F401
     made = deploy(sys.argv[1], settings, getpass.getuser())
-    console.print(f"Version {sys.argv[1]} is the champion: release {made.version}, by {getpass.getuser()}.")
+    console.print(f"Version {sys.argv[1]} is the champion: release {made.release.version}, by {getpass.getuser()}.")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from shared.console import bar, console, step
 from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings, parse_today, read_settings
 
-TRIALS = 8
+TRIALS = 6
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ from level2_devops import predict
 from level3_training_pipeline import data, registry, story, tracking
 from level3_training_pipeline.deploy import deploy
 from level3_training_pipeline.prefect_server import prefect_server
-from level3_training_pipeline.reproduce import reproduce
 from level3_training_pipeline.run_flow import run_training
 from shared.console import closing, headline, show_table, step
 from shared.flights import load_flights
@@ -43,13 +42,12 @@ def main() -> None:
 
     # 4. Release
     headline(f"Deploy version {number} into level 2's service")
-    release = deploy(str(number), settings, who)
+    deployment = deploy(str(number), settings, who)
+    release, rebuilt = deployment.release, deployment.rebuilt
     version = registry.get(client, str(number))
     story.show_lineage(version)
 
     # 5. Operate
-    with step(f"Build version {number} again from its record"):
-        rebuilt = reproduce(str(number), settings)
     with step("Score the flights that came after"):
         later = future(flights, settings.now)
         probability = predict(registry.load_version(client, version), later)

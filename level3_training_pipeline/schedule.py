@@ -18,7 +18,7 @@ def main() -> None:
     arguments.add_argument(
         "--every", type=float, metavar="SECONDS", help="a schedule to watch, instead of 6 a.m. on the 1st"
     )
-    arguments.add_argument("--trials", type=int, default=8, help="tuning trials a training")
+    arguments.add_argument("--trials", type=int, default=6, help="tuning trials a training")
     options = arguments.parse_args()
     settings = read_settings()
     set_up_libraries(settings)

@@ -145,6 +145,7 @@ def test_without_a_model_it_lives_and_says_why_it_is_not_ready(start_service: St
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
     start_service: Starter, small_model: Path
 ) -> None:
