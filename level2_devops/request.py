@@ -5,6 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any, NoReturn
 
+import numpy as np
 import pandas as pd
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
@@ -95,13 +96,14 @@ class Batch(BaseModel):
 
 def as_table(flights: list[Any]) -> pd.DataFrame:
     """(n, columns of the contract) table of validated flights."""
-    table = pd.DataFrame([flight.model_dump() for flight in flights], columns=list(KNOWN_BEFORE))
-    for name, column in KNOWN_BEFORE.items():
-        if "low" in column.metadata:
-            table[name] = table[name].astype(float)
-        elif column.metadata.get("unit") == "UTC":
-            table[name] = pd.to_datetime(table[name], utc=True)
-    return table
+    rows = [flight.model_dump() for flight in flights]
+    return pd.DataFrame({name: _column([row[name] for row in rows], KNOWN_BEFORE[name]) for name in KNOWN_BEFORE})
+
+
+def _column(values: list[Any], column: Any) -> Any:
+    if "low" in column.metadata:
+        return np.array(values, dtype=float)  # None becomes NaN
+    return pd.to_datetime(values, utc=True) if column.metadata.get("unit") == "UTC" else values
 
 
 def parse(body: bytes) -> Any:
