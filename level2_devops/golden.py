@@ -17,11 +17,13 @@ from shared.split import history
 
 def as_requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
     """Each flight as the JSON of a request: instants as ISO texts, and nothing for what is not known."""
-    rows = flights[list(KNOWN_BEFORE)].to_dict("records")
     return [
-        {name: value.isoformat() if isinstance(value, pd.Timestamp) else value for name, value in row.items() if pd.notna(value)}
-        for row in rows
+        {name: _json(row[name]) for name in KNOWN_BEFORE if pd.notna(row[name])} for row in flights.to_dict("records")
     ]
+
+
+def _json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value
 
 
 def golden(model: Path, settings: Settings, count: int) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
@@ -35,8 +37,6 @@ def golden(model: Path, settings: Settings, count: int) -> tuple[list[dict[str, 
 
 def ask(address: str, route: str, body: Any) -> Any:
     """POST `body` as JSON to a service on loopback; returns the answer's JSON."""
-    request = urllib.request.Request(
-        address + route, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    request = urllib.request.Request(address + route, json.dumps(body).encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)

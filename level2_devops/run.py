@@ -4,11 +4,13 @@ import getpass
 
 from level2_devops import story
 from level2_devops.model import load, predict
+from level2_devops.picture import draw_swap
 from level2_devops.release import candidate, release, roll_back
 from level2_devops.traffic import load_for, traffic
 from level2_devops.train import train
 from shared.console import closing, console, headline, show_table, step
 from shared.flights import load_flights
+from shared.progress import keep_summary
 from shared.score import score
 from shared.settings import read_settings
 from shared.split import future, history
@@ -39,7 +41,7 @@ def main() -> None:
 
         # 4. Release
         one = first.finish(model)
-    console.print(f"  {one.version} after {one.seconds:.1f} s: {'; '.join(f'{k}: {v}' for k, v in one.gates.items())}")
+    console.print(f"  {one.version} is current after {one.seconds:.1f} s")
 
     # 5. Operate
     ends = [months.index[0], months.index[-1]]
@@ -52,23 +54,27 @@ def main() -> None:
             two = release(other, settings, who=who, note="fewer trees")
             back = roll_back(settings, who=who, note="too few")
     swap = story.show_swap(seen)
-    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in story.ACTS])
+    console.print(f"  as a picture: {draw_swap(seen, settings)}")
 
     # 6. Tell
-    low, high = (months.loc[month, "log_loss"] for month in ends)
+    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in story.ACTS])
+    low, high = (f"{months.loc[month, 'log_loss']:.3f}" for month in ends)
     calm, drifted = figures
     adds = {
-        "Code under test": f"the gate ran: {one.gates['tests']}",
-        "Versioned, checked releases": f"{one.version}: {one.gates['checksums']}; {one.gates['smoke test']}",
-        "Released under load": f"{two.version} in {two.seconds:.1f} s, rolled back to {back.version} in {back.seconds:.1f} s",
-        "Nobody noticed": swap,
-        "Operational metrics": f"{calm.rate:.0f} requests/s, p50 {calm.p50 * 1000:.0f} ms, p99 {calm.p99 * 1000:.0f} ms, {calm.errors:.0f} errors, from /metrics",
+        "Code under test": f"{one.version}: {one.gates['tests']}",
+        "Versioned, checked releases": f"{one.version}: {one.gates['checksums']}, {one.gates['smoke test']}",
+        "Release by one command": f"{two.version} after {two.seconds:.1f} s, through the same gates, under load",
+        "Rollback by one command": f"{back.version} after {back.seconds:.1f} s, under load",
+        "Nobody is cut off": swap,
+        "Operational metrics": str(calm),
     }
     hurts = {
-        "No metrics of the model": f"{ends[0]} → {ends[1]}: errors {calm.errors:.0f} → {drifted.errors:.0f}, p50 {calm.p50 * 1000:.0f} → {drifted.p50 * 1000:.0f} ms, but log loss {low:.3f} → {high:.3f}",
-        "A model without a history": f"two models: {story.untracked(model, other)}",
-        "Training by hand": "nothing starts it, nothing records its data, parameters or scores",
-        "People wait": f"{len(story.ACTS)} steps by hand, {story.hand_overs()} hand-overs for one model",
+        "No metrics of the model": f"{ends[0]}: {calm.errors:.0f} errors, log loss {low}; "
+        f"{ends[1]}: {drifted.errors:.0f} errors, log loss {high}",
+        "A model without a history": story.untracked(model, other),
+        "Training is by hand": f"trained once, as of {settings.today}, and served until {ends[1]}",
+        "People wait": f"{len(story.ACTS)} steps by hand and {story.hand_overs()} hand-overs for one model",
     }
-    period = f"{overall.rows:,} flights of {ends[0]} to {ends[1]}"
-    closing("Level 2, DevOps", f"log loss {overall.log_loss:.4f}, AUC {overall.auc:.4f} on the {period}", adds, hurts)
+    keep_summary(settings, "level2", overall, steps=len(story.ACTS))
+    result = f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights"
+    closing("Level 2, DevOps", f"{result} of {ends[0]} to {ends[1]}", adds, hurts)

@@ -69,7 +69,8 @@ class Supervisor:
         lived = time.monotonic() - self.began
         self.ends = 1 if lived > SETTLED else self.ends + 1
         wait = min(0.1 * 2**self.ends, LONGEST_WAIT)
-        self._say(f"{self.worker.version} ended with {self.worker.process.returncode}; starting it again in {wait:.1f} s")
+        status = self.worker.process.returncode
+        self._say(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
         if self.stop.wait(wait):
             return
         try:
@@ -96,7 +97,8 @@ class Supervisor:
     def _tell(self, current: Current, refused: str | None) -> None:
         """Publish what serves now, for those that release; and say it."""
         self.current = current
-        state = Serving(self.address, self.worker.version, current.change, refused, os.getpid(), self.worker.process.pid)
+        worker = self.worker
+        state = Serving(self.address, worker.version, current.change, refused, os.getpid(), worker.process.pid)
         write_whole(self.store.home / "serving.json", asdict(state))
         self._say(f"{self.worker.version} serves on{f', for {refused}' if refused else ''}")
 

@@ -56,6 +56,7 @@ def wait_until_served(store: Store, current: Current) -> float | None:
                 raise ReleaseError(serving.refused)
             return time.monotonic() - begun
         if time.monotonic() - begun > SWITCHED_WITHIN:
-            raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {store.home / 'logs'}")
+            logs = store.home / "logs"
+            raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {logs}")
         time.sleep(0.05)
     return None

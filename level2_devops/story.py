@@ -28,11 +28,11 @@ from shared.settings import NEW_YORK, Settings
 
 # Who acts, does what, and what waits for it, from an idea to a model that serves.
 ACTS = [
-    ("data scientist", "writes features and parameters as code, with tests", "the release"),
-    ("data scientist", "make train, tells that there is a model", "the release"),
-    ("engineer", "make release", "every prediction"),
-    ("engineer", "looks at the service's figures, make rollback when they are bad", "every prediction"),
-    ("data scientist", "fetches the outcomes, scores the months, trains again", "every flight until then"),
+    ("data scientist", "writes features and parameters into the code", "the release"),
+    ("data scientist", "runs make train, tells where the model is", "the release"),
+    ("engineer", "runs make release", "every prediction"),
+    ("data scientist", "fetches the outcomes, scores the months", "the news how good it is"),
+    ("data scientist", "trains again when told of it", "every flight until then"),
 ]
 
 
@@ -88,7 +88,7 @@ def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame)
     rows = [
         [
             name,
-            f"{one.requests:.0f} in {one.seconds:.1f} s",
+            f"{one.requests:,.0f}",
             f"{one.rate:.0f}",
             f"{one.p50 * 1000:.0f} ms",
             f"{one.p99 * 1000:.0f} ms",
@@ -97,8 +97,8 @@ def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame)
         ]
         for name, one in zip(names, figures, strict=True)
     ]
-    titles = ["Flights of", "Requests", "Per second", "p50", "p99", "Errors", "Log loss, by hand"]
-    show_table("What the service says in /metrics, and what it does not", titles, rows)
+    titles = ["Flights of", "Requests", "per s", "p50", "p99", "Errors", "Log loss"]
+    show_table("What /metrics says, and, computed from the labels, what it does not: the log loss", titles, rows)
 
 
 def show_swap(seen: Traffic) -> str:
@@ -111,12 +111,6 @@ def show_swap(seen: Traffic) -> str:
     said = f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
     console.print(f"  {said}")
     return said
-
-
-def show_history(settings: Settings) -> None:
-    """Print the last lines of the history of releases."""
-    events = Store(settings.level("level2")).history()[-8:]
-    show_table("Who released what", ["At", "Who", "What", "Version"], [list(map(event.get, ("at", "who", "what", "version"))) for event in events])  # type: ignore[arg-type]
 
 
 def untracked(first: Path, second: Path) -> str:

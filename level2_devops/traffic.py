@@ -24,7 +24,8 @@ from shared.flights import load_flights
 from shared.settings import read_settings
 from shared.split import future
 
-CLIENTS, LONGEST = 4, 180.0  # seconds
+Request = dict[str, Any]  # the JSON of a request
+CLIENTS, LONGEST = 4, 300.0  # seconds
 ROUTE = "/predict"
 
 
@@ -41,7 +42,7 @@ class Traffic:
 
 
 @contextmanager
-def traffic(address: str, requests: list[dict[str, Any]], pause: float = 0.0, clients: int = CLIENTS) -> Iterator[Traffic]:
+def traffic(address: str, requests: list[Request], pause: float = 0.0, clients: int = CLIENTS) -> Iterator[Traffic]:
     """Load `address` (loopback only) while the block runs, from a process of its own; then the rows are there.
 
     pause: seconds that each client rests after an answer.
@@ -85,6 +86,11 @@ class Figures:
     def rate(self) -> float:
         """Requests per second."""
         return self.requests / self.seconds
+
+    def __str__(self) -> str:
+        """One line for people."""
+        times = f"p50 {self.p50 * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms"
+        return f"{self.rate:.0f} requests/s, {times}, {self.errors:.0f} errors in {self.requests:,.0f} requests"
 
 
 @dataclass(frozen=True)
@@ -135,11 +141,13 @@ def quantile(below: dict[float, float], share: float) -> float:
     return low
 
 
-def load_for(seconds: float, address: str, requests: list[dict[str, Any]]) -> tuple[Figures, Traffic]:
+def load_for(seconds: float, address: str, requests: list[Request]) -> tuple[Figures, Traffic]:
     """Load a service for some seconds; what it counted itself, and what the clients saw."""
     with traffic(address, requests) as seen:
-        time.sleep(1.0)  # the clients start
-        first = look(address)
+        before = first = look(address)
+        while sum(first.count.values()) < sum(before.count.values()) + CLIENTS:  # the clients start
+            time.sleep(0.05)
+            first = look(address)
         time.sleep(seconds)
         figures = between(first, look(address))
     return figures, seen
@@ -155,11 +163,7 @@ def main() -> None:
         requests = as_requests(future(load_flights(settings), settings.now).head(2000))
     with step(f"Load {serving.address} for 5 s with {CLIENTS} clients"):
         figures, seen = load_for(5.0, serving.address, requests)
-    console.print(
-        f"{figures.requests:.0f} requests, {figures.rate:.0f} a second, p50 {figures.p50 * 1000:.1f} ms, "
-        f"p99 {figures.p99 * 1000:.1f} ms, {figures.errors:.0f} errors (/metrics); {len(seen.failed)} of {len(seen.rows)} "
-        "failed (clients)"
-    )
+    console.print(f"/metrics: {figures}\nthe clients: {len(seen.failed)} of {len(seen.rows):,} requests failed")
 
 
 if __name__ == "__main__":

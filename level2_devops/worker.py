@@ -44,7 +44,8 @@ class Worker:
         until = time.monotonic() + READY_WITHIN
         while not (told := self._told()):
             if not self.alive or stopped() or time.monotonic() > until:
-                why = f"is not ready after {READY_WITHIN:g} s" if self.alive else f"ended with {self.process.returncode}"
+                status = self.process.poll()
+                why = f"is not ready after {READY_WITHIN:g} s" if status is None else f"ended with {status}"
                 raise WorkerError(f"the service of {self.version} {why}. Remedy: see {self.log}")
             time.sleep(0.02)
         if told["event"] != "ready":
@@ -79,7 +80,7 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
             cwd=app,
             env=clean_environment(),
             close_fds=False,  # `pass_fds` would say it better, but Windows has none; other files do not inherit anyway
-            creationflags=subprocess.CREATE_NEW_PROCESS_GROUP if sys.platform == "win32" else 0,
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows: what CTRL_BREAK_EVENT needs
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -112,4 +113,5 @@ def address_of(listening: socket.socket) -> str:
 def clean_environment() -> dict[str, str]:
     """The environment of processes that run from a release: no code from elsewhere, and nothing written into it."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    return kept | {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return kept | one_thread | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}

@@ -75,7 +75,8 @@ def smoke_test(app: Path, version: str, settings: Settings, log: Path) -> int:
         address = address_of(listening)
         answers = ask(address, "/predict/batch", {"flights": flights})["predictions"]
         answers += [ask(address, "/predict", flight) for flight in flights[:ONE_BY_ONE]]
-    off = [abs(answer["probability"] - right) for answer, right in zip(answers, [*expected, *expected[:ONE_BY_ONE]], strict=True)]
+    right = [*expected, *expected[:ONE_BY_ONE]]
+    off = [abs(answer["probability"] - own) for answer, own in zip(answers, right, strict=True)]
     wrong = sum(difference > 1e-9 for difference in off)
     if wrong:
         raise ReleaseError(

@@ -161,5 +161,3 @@ def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_
     assert made.version == "1.0.4"
     assert store.versions() == [before, "1.0.4"]
     assert not list(store.home.glob("building-*"))
-
-

@@ -27,7 +27,8 @@ def sealed(app: Path) -> str:
 def test_it_holds_the_code_the_lock_and_the_model_and_says_where_they_come_from(app: Path) -> None:
     assert verify(app, sealed(app)) == len(checksums(app))
     told = json.loads((app / MANIFEST).read_text())
-    assert {"shared/schema.py", "level2_devops/service.py", "requirements.txt", "model/model.skops"} <= set(told["files"])
+    some = {"shared/schema.py", "level2_devops/service.py", "requirements.txt", "model/model.skops"}
+    assert some <= set(told["files"])
     assert (told["version"], told["commit"], told["built_by"], told["note"]) == ("1.0.0", "0123abc", "tester", "a note")
 
 
@@ -65,7 +66,7 @@ def test_a_manifest_written_anew_to_fit_the_tampered_files_is_refused(app: Path)
 
 def test_without_a_model_there_is_nothing_to_release(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
-    with pytest.raises(ReleaseError, match="model.skops is not in .*Remedy: train first"):
+    with pytest.raises(ReleaseError, match=r"model\.skops is not in .*Remedy: train first"):
         add_model(tmp_path, tmp_path / "app")
 
 
