@@ -67,4 +67,4 @@ def logistic_regression() -> Pipeline:
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     codes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=50)
     columns = ColumnTransformer([("numbers", numbers, NUMBERS), ("codes", codes, CATEGORIES)])
-    return make_pipeline(columns, LogisticRegression(C=0.1, max_iter=300))
+    return make_pipeline(columns, LogisticRegression(C=0.1, solver="newton-cholesky"))

@@ -14,6 +14,7 @@ def set_up_libraries(settings: Settings) -> None:
             "MLFLOW_LOGGING_LEVEL": "WARNING",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "DO_NOT_TRACK": "1",
+            "OMP_NUM_THREADS": "1",  # threads of scikit-learn that wait for a busy core cost more than they bring
             "PREFECT_HOME": str(home),
             "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -11,8 +11,9 @@ import psutil
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
-from mlflow.data.pandas_dataset import from_pandas
+from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
+from mlflow.models import infer_signature
 
 from level3_training_pipeline.data import Snapshot
 from level3_training_pipeline.evaluate import Evaluation
@@ -78,8 +79,8 @@ def record_trial(parent: str, trial: Trial) -> None:
 def record_data(snapshot: Snapshot) -> None:
     """The data set, its digest and the raw files it was made from, as the run's input."""
     source = CodeDatasetSource({"made_by": "level3_training_pipeline.data.gather", **snapshot.raw})
-    table = pd.read_parquet(snapshot.file)
-    dataset = from_pandas(table, source=source, targets="late", name="history", digest=snapshot.digest[:36])
+    schema = infer_signature(pd.read_parquet(snapshot.file).head(1000)).inputs
+    dataset = MetaDataset(source, name="history", digest=snapshot.digest[:36], schema=schema)
     mlflow.log_input(dataset, context="training")
     mlflow.log_params({"today": snapshot.today, "data_digest": snapshot.digest, "rows": snapshot.rows})
     mlflow.log_dict(snapshot.raw, "raw_files.json")
