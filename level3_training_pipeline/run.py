@@ -61,7 +61,7 @@ def main() -> None:
     lineage = f"run {version.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
     adds = {
-        "Training is a pipeline": f"7 steps, one command: version {number}; given again, nothing changed: version {again}",
+        "Training is a pipeline": f"7 steps, one command: version {number}; given again: version {again}",
         "Bad data stop it": gate,
         "Every trial is on record": trials,
         "Evaluated by slice, beside baselines": slices,

@@ -80,7 +80,7 @@ def record_data(snapshot: Snapshot) -> None:
     """The data set, its digest and the raw files it was made from, as the run's input."""
     source = CodeDatasetSource({"made_by": "level3_training_pipeline.data.gather", **snapshot.raw})
     schema = infer_signature(pd.read_parquet(snapshot.file).head(1000)).inputs
-    dataset = MetaDataset(source, name="history", digest=snapshot.digest[:36], schema=schema)
+    dataset = MetaDataset(source, name="history", digest=snapshot.digest[:36], schema=schema)  # type: ignore[abstract]
     mlflow.log_input(dataset, context="training")
     mlflow.log_params({"today": snapshot.today, "data_digest": snapshot.digest, "rows": snapshot.rows})
     mlflow.log_dict(snapshot.raw, "raw_files.json")
