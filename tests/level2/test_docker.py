@@ -1,0 +1,123 @@
+"""The image, as far as it can be tested where no engine is: its files, its packages, its command, its health check."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from shared.settings import PROJECT
+
+DOCKERFILE = PROJECT / "level2_devops" / "Dockerfile"
+PORT = "8000"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The Dockerfile's instructions in order, continued lines joined."""
+    text = re.sub(r"^#.*\n", "", DOCKERFILE.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    lines = re.sub(r"\s*\\\n\s*", " ", text).splitlines()
+    return [(word, rest.strip()) for word, _, rest in (line.partition(" ") for line in lines if line)]
+
+
+def of(name: str) -> list[str]:
+    return [rest for word, rest in instructions() if word == name]
+
+
+def from_the_project() -> list[tuple[list[str], str]]:
+    """What is copied from the repository: sources, and where to."""
+    copies = [rest.split() for rest in of("COPY") if not rest.startswith("--from")]
+    return [(sources, to) for *sources, to in copies]
+
+
+def let_through() -> set[str]:
+    """What the ignore file lets into the build: it shuts out everything else first."""
+    lines = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(encoding="utf-8").split()
+    assert lines[0] == "*"
+    return {line.removeprefix("!") for line in lines if line.startswith("!")}
+
+
+def test_every_file_that_is_copied_is_in_the_repository_and_let_through() -> None:
+    names = [source for sources, _ in from_the_project() for source in sources]
+    assert {"shared", "level2_devops", "requirements.txt"} <= set(names)
+    for name in names:
+        assert (PROJECT / name).exists(), name
+        assert name in let_through(), name
+
+
+def test_the_packages_are_those_of_the_lock_and_no_other_levels() -> None:
+    install = next(run for run in of("RUN") if "uv pip install" in run)
+    groups = re.findall(r"--group (\w+)", install)
+    assert groups == ["shared", "level2"]
+    assert "--require-hashes" in install
+    assert "--constraints requirements.txt" in install
+    declared = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]
+    locked = re.findall(r"^([\w.-]+)==", (PROJECT / "requirements.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    for package in (re.split(r"[\[<=]", package)[0] for group in groups for package in declared[group]):
+        assert package in locked, package
+
+
+@pytest.mark.skipif(shutil.which("awk") is None, reason="there is no awk here")
+def test_the_installer_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
+    shutil.copy(PROJECT / "requirements.txt", tmp_path)
+    awk = next(run for run in of("RUN") if run.startswith("awk")).partition(" && pip ")[0]
+    subprocess.run(["sh", "-c", awk], cwd=tmp_path, check=True)
+    first, *hashes = (tmp_path / "uv.txt").read_text().splitlines()
+    assert re.match(r"uv==[\d.]+", first)
+    assert hashes
+    assert all(line.strip().startswith("--hash=sha256:") for line in hashes)
+
+
+def test_it_does_not_run_as_root() -> None:
+    names = [word for word, _ in instructions()]
+    user = names.index("USER")
+    assert of("USER") == ["service"]
+    assert user < names.index("CMD")
+    assert any(rest.startswith("useradd") and rest.endswith(" service") for rest in of("RUN"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end in peace")
+def test_its_command_starts_from_its_files_alone_and_its_health_check_tells_ready_from_not(
+    small_model: Path, tmp_path: Path
+) -> None:
+    app = tmp_path / "app"
+    for sources, to in from_the_project():
+        for name in sources:
+            if (PROJECT / name).is_dir():
+                shutil.copytree(PROJECT / name, app / to, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
+    shutil.copytree(small_model, app / "model")
+    port = free_port()
+    command = json.loads(of("CMD")[0])
+    command[command.index("--host") + 1] = "127.0.0.1"  # a container's network is its own, this machine's is not
+    command[command.index("--port") + 1] = port
+    check = json.loads(of("HEALTHCHECK")[0].partition("CMD ")[2])
+    health = [sys.executable, *(word.replace(f":{PORT}/", f":{port}/") for word in check[1:])]
+    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+
+    def healthy() -> bool:
+        return subprocess.run(health, capture_output=True, check=False).returncode == 0
+
+    assert not healthy()
+    process = subprocess.Popen([sys.executable, *command[1:]], cwd=app, env=plain, stderr=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not (ready := healthy()) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.1)
+        assert ready
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    assert not healthy()
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return str(listening.getsockname()[1])
