@@ -48,9 +48,9 @@ def main() -> None:
     requests = {month: story.requests_of(later, month) for month in ends}
     with story.served(settings) as service:
         with step(f"Load {service.address} with flights of {' and then of '.join(ends)}"):
-            figures = [load_for(2.0, service.address, requests[month])[0] for month in ends]
+            figures = [load_for(1.5, service.address, requests[month])[0] for month in ends]
         story.show_figures(ends, figures, months)
-        with traffic(service.address, requests[ends[0]], pause=0.1) as seen:
+        with traffic(service.address, requests[ends[0]], pause=0.25) as seen:
             two = release(other, settings, who=who, note="fewer trees")
             back = roll_back(settings, who=who, note="too few")
     swap = story.show_swap(seen)

@@ -16,7 +16,7 @@ from level2_devops.app import create_app
 from level2_devops.observe import log_as_json
 
 NOTICE_SECONDS = 0.3  # not ready, still accepting: whoever watches /ready sends new connections elsewhere
-DRAIN_SECONDS = 1.0  # accepting no more; each reply tells its connection to close
+DRAIN_SECONDS = 1.0  # at the most, accepting no more: each reply tells its connection to close
 
 
 class Server(uvicorn.Server):
@@ -47,7 +47,10 @@ class Server(uvicorn.Server):
         await asyncio.sleep(NOTICE_SECONDS)
         for server in self.servers:
             server.close()
-        await asyncio.sleep(DRAIN_SECONDS)
+        for _ in range(20):
+            await asyncio.sleep(DRAIN_SECONDS / 20)
+            if not self.server_state.connections:
+                break
         await super().shutdown(sockets)
 
     async def _leave_with_parent(self) -> None:

@@ -40,7 +40,10 @@ class Tests:
 
 @contextmanager
 def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -> Iterator[Tests]:
-    """Start the quick tests of `source` on a copy of the release's own code; they end with the block at the latest."""
+    """Start the quick tests of `source` on a copy of the release's own code; they end with the block at the latest.
+
+    They find the data's cache in the state folder, and load no plugin, which would take longer than they do.
+    """
     folder = workshop / "tested"
     for name in SOURCES:
         shutil.copytree(workshop / "release" / "app" / name, folder / name)
@@ -52,7 +55,7 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider", *TESTS],
             cwd=folder,
-            env=clean_environment() | {"MLOPS_STATE": str(settings.state)},  # the data's cache is there
+            env=clean_environment() | {"MLOPS_STATE": str(settings.state), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
