@@ -76,7 +76,9 @@ def refused(small_model: Path, settings: Settings, project: Path, store: Store, 
 def test_a_bug_that_turns_a_test_red_is_not_released(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
-    seed_bug(project, "features.py", '"float32"))', '"float64"))')  # no answer changes, but the contract does
+    seed_bug(
+        project, "features.py", 'to_numpy("float32")', 'to_numpy("float64")'
+    )  # no answer changes, but the contract does
     refused(small_model, settings, project, store, "FAILED tests/level2/test_features.py::")
 
 

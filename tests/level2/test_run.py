@@ -1,0 +1,136 @@
+"""The level as a command: what it tells is what it did."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from level2_devops import load, predict
+from level2_devops.serving import read_serving
+from level2_devops.store import Store
+from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.score import by_month, score
+from shared.settings import PROJECT, Settings, read_settings
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder with the data's cache of the project, and nothing else."""
+    folder = tmp_path_factory.mktemp("state")
+    (folder / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    return folder
+
+
+def run_level(state: Path, today: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "level2_devops"],
+        cwd=PROJECT,
+        env={**os.environ, "MLOPS_STATE": str(state), "TODAY": today, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def told(state: Path) -> Iterator[str]:
+    """What the command prints, its tables on lines of 200 characters."""
+    done = run_level(state, "2013-04-01")
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout[-2000:] + done.stderr[-2000:]
+    yield done.stdout
+
+
+@pytest.fixture(scope="module")
+def store(told: str, state: Path) -> Store:
+    return Store(replace(read_settings(), today=date(2013, 4, 1), state=state).level("level2"))
+
+
+@pytest.fixture(scope="module")
+def probability(store: Store, later: pd.DataFrame) -> NDArray[np.float64]:
+    """What the model that the run left behind says of the flights that came after."""
+    return predict(load(store.home / "model")[0], later)
+
+
+def test_the_scores_it_tells_are_those_of_the_model_it_leaves(
+    told: str, store: Store, later: pd.DataFrame, probability: NDArray[np.float64]
+) -> None:
+    overall, months = score(later["late"], probability), by_month(later, probability)
+    assert json.loads((store.home / "summary.json").read_text())["score"] == overall.as_dict()
+    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in told
+    for month, row in months.iterrows():
+        cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
+        assert re.search(r"\s+│\s+".join(map(re.escape, cells)), told), cells
+
+
+def test_it_predicts_as_well_as_what_is_known_an_hour_before_allows(
+    later: pd.DataFrame, probability: NDArray[np.float64]
+) -> None:
+    overall = score(later["late"], probability)
+    assert overall.log_loss <= 0.48
+    assert overall.auc >= 0.75
+
+
+def test_no_request_failed_while_a_release_and_its_rollback_went_live(told: str, store: Store) -> None:
+    found = re.search(r"0 of ([\d,]+) requests failed \(([\d,]+) by 1\.0\.0, ([\d,]+) by 1\.0\.1; the slowest", told)
+    assert found, told
+    asked, by_first, by_second = (int(number.replace(",", "")) for number in found.groups())
+    assert asked == by_first + by_second
+    assert by_first > 20
+    assert by_second > 0
+    events = [(event["what"], event["version"]) for event in store.history()]
+    assert [event for event in events if event[0] in {"released", "rolled back", "refused"}] == [
+        ("released", "1.0.0"),
+        ("released", "1.0.1"),
+        ("rolled back", "1.0.0"),
+    ]
+    current = store.current()
+    assert current
+    assert current.version == "1.0.0"
+
+
+def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
+    told: str, later: pd.DataFrame, probability: NDArray[np.float64]
+) -> None:
+    months = by_month(later, probability)["log_loss"]
+    assert months["2013-12"] > months["2013-04"] + 0.02
+    for month in ("2013-04", "2013-12"):
+        row = re.search(rf"│ {month}\s+│((?:[^│\n]+│){{6}})$", told, re.MULTILINE)
+        assert row, month
+        asked, rate, p50, p99, errors, loss = (cell.split()[0] for cell in row[1].strip("│").split("│"))
+        assert int(asked.replace(",", "")) > 20
+        assert float(rate) > 0
+        assert 0 < float(p50) <= float(p99)
+        assert (errors, loss) == ("0", f"{months[month]:.3f}")
+
+
+def test_two_models_differ_and_nothing_they_carry_says_how(store: Store) -> None:
+    first, second = (store.app(version) / "model" for version in ("1.0.0", "1.0.1"))
+    assert (first / MODEL_FILE).read_bytes() != (second / MODEL_FILE).read_bytes()
+    assert (first / MODEL_CARD).read_text() == (second / MODEL_CARD).read_text()
+
+
+def test_its_picture_is_drawn_and_nothing_serves_when_it_ends(store: Store) -> None:
+    assert (store.home / "swap.png").read_bytes().startswith(b"\x89PNG")
+    assert read_serving(store) is None
+    assert not list(store.home.glob("building-*"))
+
+
+def test_a_day_with_no_flight_after_it_is_told_before_any_work(settings: Settings, state: Path) -> None:
+    settings.state.mkdir()
+    (settings.state / "shared").symlink_to(state / "shared", target_is_directory=True)
+    done = run_level(settings.state, "2014-01-01")
+    assert done.returncode == 2
+    assert done.stderr == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"
+    assert Store(settings.level("level2")).history() == []
