@@ -1,6 +1,7 @@
 """Level 2 from end to end: modules with tests, a service, releases that can be taken back. The model is a mere file."""
 
 import getpass
+import time
 
 from level2_devops import story
 from level2_devops.model import load, predict
@@ -53,6 +54,7 @@ def main() -> None:
         with traffic(service.address, requests[ends[0]], pause=0.25) as seen:
             two = release(other, settings, who=who, note="fewer trees")
             back = roll_back(settings, who=who, note="too few")
+            time.sleep(1)  # the clients see the release that is back
     swap = story.show_swap(seen)
     console.print(f"  as a picture: {draw_swap(seen, settings)}")
 
