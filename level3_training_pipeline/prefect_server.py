@@ -119,7 +119,12 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     with log.open("ab") as output:
         # A session of its own: Ctrl-C reaches this command, which then stops the server in order.
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"},  # to its log
+            start_new_session=True,
         )
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))
     (folder / "server.json").write_text(json.dumps(server.__dict__))
