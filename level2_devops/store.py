@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
+from shared.console import step
 from shared.errors import UserError
 
 MODEL = "model"  # the folder of the model inside a release
@@ -96,8 +97,16 @@ class Store:
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Let one release or rollback work at a time; the next waits. A killed one lets go by itself."""
-        with FileLock(self.home / "release.lock"):
+        lock = FileLock(self.home / "release.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            with step("Wait for another release to end"):
+                lock.acquire()
+        try:
             yield
+        finally:
+            lock.release()
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:

@@ -83,8 +83,11 @@ def show_months(later: pd.DataFrame, probability: NDArray[Any], overall: Score) 
     return months
 
 
-def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame) -> None:
-    """Print what the service says of itself in its /metrics, beside the log loss that it cannot know."""
+def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame) -> str:
+    """Print what the service says of itself in its /metrics, beside the log loss that it cannot know.
+
+    names: of the months whose flights were sent. Returns one line of evidence.
+    """
     rows = [
         [
             name,
@@ -99,9 +102,14 @@ def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame)
     ]
     titles = ["Flights of", "Requests", "per s", "p50", "p99", "Errors", "Log loss"]
     show_table("What /metrics says, and, computed from the labels, what it does not: the log loss", titles, rows)
+    seen = (
+        f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.3f}"
+        for name, one in zip(names, figures, strict=True)
+    )
+    return "; ".join(seen)
 
 
-def show_swap(seen: Traffic) -> str:
+def show_swap(seen: Traffic, picture: Path) -> str:
     """Print which version answered how much while they were switched; returns one line of evidence."""
     served_by: dict[str, int] = {}
     for row in seen.rows:
@@ -109,7 +117,7 @@ def show_swap(seen: Traffic) -> str:
     slowest = max(row[1] for row in seen.rows)
     by = ", ".join(f"{count} by {version}" for version, count in served_by.items())
     said = f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
-    console.print(f"  {said}")
+    console.print(f"  {said}\n  as a picture: {picture}")
     return said
 
 

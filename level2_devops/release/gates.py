@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Tests:
         self.process.wait()
         lines = self.log.read_text().strip().splitlines() or ["no output"]
         if self.process.returncode == 0:
-            return lines[-1].strip("= ")
+            return next(line for line in reversed(lines) if " passed" in line).strip("= ")
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or lines[-3:]
         raise ReleaseError(f"its tests fail: {'; '.join(failed)}. Remedy: mend it (all that they say: {self.log})")
 
@@ -76,8 +77,12 @@ def smoke_test(app: Path, version: str, settings: Settings, log: Path) -> int:
         flights, expected = golden(app / MODEL, settings, GOLDEN_FLIGHTS)  # while it starts
         worker.wait_ready()
         address = address_of(listening)
-        answers = ask(address, "/predict/batch", {"flights": flights})["predictions"]
-        answers += [ask(address, "/predict", flight) for flight in flights[:ONE_BY_ONE]]
+        try:
+            urllib.request.urlopen(address + "/ready", timeout=10).close()
+            answers = ask(address, "/predict/batch", {"flights": flights})["predictions"]
+            answers += [ask(address, "/predict", flight) for flight in flights[:ONE_BY_ONE]]
+        except OSError as error:  # no answer, or one that says 4xx or 5xx
+            raise ReleaseError(f"the service does not answer real flights: {error}. Remedy: see {log}") from error
     right = [*expected, *expected[:ONE_BY_ONE]]
     off = [abs(answer["probability"] - own) for answer, own in zip(answers, right, strict=True)]
     wrong = sum(difference > 1e-9 for difference in off)
