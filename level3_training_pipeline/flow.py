@@ -50,6 +50,11 @@ def tell_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
     )
 
 
+def tell_unchanged(version: Version) -> None:
+    """Say that there is nothing to do (a function: Prefect sends a flow by value, and a console cannot be sent)."""
+    console.print(f"Nothing has changed since version {version.number} was trained: it stands.")
+
+
 def same_training(context: TaskRunContext, parameters: dict[str, Any]) -> str:
     """The cache key of a step: its name, and all that its result depends on."""
     return f"{context.task.name}-{parameters['key']}"
@@ -149,7 +154,7 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
     validate_step(snapshot)
     key = training_key(snapshot, trials)
     if made := registry.find(client, key):
-        console.print(f"Nothing has changed since version {made.number} was trained: it stands.")
+        tell_unchanged(made)
         return made.number
     tags = {
         "training_key": key,
