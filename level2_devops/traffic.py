@@ -141,16 +141,14 @@ def quantile(below: dict[float, float], share: float) -> float:
     return low
 
 
-def load_for(seconds: float, address: str, requests: list[Request]) -> tuple[Figures, Traffic]:
-    """Load a service for some seconds; what it counted itself, and what the clients saw."""
-    with traffic(address, requests) as seen:
-        before = first = look(address)
-        while sum(first.count.values()) < sum(before.count.values()) + CLIENTS:  # the clients start
-            time.sleep(0.05)
-            first = look(address)
-        time.sleep(seconds)
-        figures = between(first, look(address))
-    return figures, seen
+def measure(address: str, seconds: float) -> Figures:
+    """What a service that is under load says of itself in the next `seconds`."""
+    before = first = look(address)
+    while sum(first.count.values()) < sum(before.count.values()) + CLIENTS:  # the clients start
+        time.sleep(0.05)
+        first = look(address)
+    time.sleep(seconds)
+    return between(first, look(address))
 
 
 def main() -> None:
@@ -161,8 +159,8 @@ def main() -> None:
         raise UserError("no service runs here. Remedy: make serve, in another terminal.")
     with step("Prepare the requests"):
         requests = as_requests(future(load_flights(settings), settings.now).head(2000))
-    with step(f"Load {serving.address} for 5 s with {CLIENTS} clients"):
-        figures, seen = load_for(5.0, serving.address, requests)
+    with step(f"Load {serving.address} for 5 s with {CLIENTS} clients"), traffic(serving.address, requests) as seen:
+        figures = measure(serving.address, 5.0)
     console.print(f"/metrics: {figures}\nthe clients: {len(seen.failed)} of {len(seen.rows):,} requests failed")
 
 
