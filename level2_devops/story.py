@@ -60,8 +60,9 @@ def served(settings: Settings) -> Iterator[Serving]:
                 time.sleep(0.05)
         yield running
     finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait()
+        with step("End the service when nobody is left"):
+            process.send_signal(signal.SIGTERM)
+            process.wait()
 
 
 def requests_of(flights: pd.DataFrame, month: str) -> list[dict[str, Any]]:
