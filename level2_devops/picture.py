@@ -40,6 +40,8 @@ def draw_swap(seen: Traffic, settings: Settings) -> Path:
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(ncols=3, loc="upper center", frameon=False, markerscale=2)
     axes.set_ylim(top=3 * max(row[1] for row in seen.rows))
+    axes.set_yticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+    axes.minorticks_off()
     file = home / "swap.png"
     figure.savefig(file)
     return file
