@@ -2,6 +2,7 @@
 
 import getpass
 import time
+from contextlib import ExitStack
 
 from level2_devops import story
 from level2_devops.model import load, predict
@@ -49,16 +50,17 @@ def main() -> None:
     # 5. Operate
     ends = [months.index[0], months.index[-1]]
     calm, drifted = (story.requests_of(later, month) for month in ends)
-    with story.served(settings) as service:
-        with step(f"Load {service.address} with flights of {ends[0]}"), traffic(service.address, calm):
-            figures = [measure(service.address, 2.0)]
-        with traffic(service.address, drifted, pause=0.25) as seen:
-            with candidate(settings, who=who, note="fewer trees") as second:
-                with step(f"Load it with flights of {ends[1]}, while the tests of {second.version} run"):
-                    figures.append(measure(service.address, 2.0))
-                two = second.finish(other)
-            back = roll_back(settings, who=who, note="too few")
-            time.sleep(0.5)  # the clients see the release that is back
+    figures = []
+    with story.served(settings) as service, ExitStack() as clients:
+        with candidate(settings, who=who, note="fewer trees") as second:
+            with step(f"Load {service.address}: {' and then '.join(ends)}, beside the tests of {second.version}"):
+                for requests in (calm, drifted):
+                    with traffic(service.address, requests):
+                        figures.append(measure(service.address, 2.0))
+            seen = clients.enter_context(traffic(service.address, calm, pause=0.25))
+            two = second.finish(other)
+        back = roll_back(settings, who=who, note="too few")
+        time.sleep(0.5)  # the clients see the release that is back
     unseen = story.show_figures(ends, figures, months)
     swap = story.show_swap(seen, draw_swap(seen, settings))
 
