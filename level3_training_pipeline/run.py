@@ -23,7 +23,7 @@ def main() -> None:
         # 1. Data
         headline(f"Level 3 · automated training. Today is {today}.")
         with step("Load the year"):
-            flights = load_flights(settings)
+            later = future(load_flights(settings), settings.now)
         with step("Put an impossible value into a copy of the history"):
             gate = story.spoilt_data_stops(data.gather(settings))
         with step("Open the tracking store"):
@@ -49,7 +49,6 @@ def main() -> None:
 
     # 5. Operate
     with step("Score the flights that came after"):
-        later = future(flights, settings.now)
         probability = predict(registry.load_version(client, version), later)
         overall = score(later["late"], probability)
     months = story.show_by_month(later, probability, overall)

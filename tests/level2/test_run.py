@@ -5,7 +5,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -45,11 +44,11 @@ def run_level(state: Path, today: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="module")
-def told(state: Path) -> Iterator[str]:
+def told(state: Path) -> str:
     """What the command prints, its tables on lines of 200 characters."""
     done = run_level(state, "2013-04-01")
     assert (done.returncode, done.stderr) == (0, ""), done.stdout[-2000:] + done.stderr[-2000:]
-    yield done.stdout
+    return done.stdout
 
 
 @pytest.fixture(scope="module")

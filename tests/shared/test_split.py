@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from shared.errors import UserError
 from shared.split import future, history, last_days
 
 DAYS = [pd.Timestamp(day, tz="America/New_York") for day in ("2013-03-10", "2013-04-01", "2013-07-01", "2013-11-03")]
@@ -42,3 +43,8 @@ def test_the_last_days_are_split_off_in_time(flights: pd.DataFrame) -> None:
     assert before["label_known_at"].max() < cut <= since["predicted_at"].min()
     assert since["label_known_at"].max() < now
     assert since["predicted_at"].min() < cut + pd.Timedelta(days=1)
+
+
+def test_a_day_with_no_flight_after_it_is_told(flights: pd.DataFrame) -> None:
+    with pytest.raises(UserError, match="TODAY=2014-01-01: no flight comes after it"):
+        future(flights, pd.Timestamp("2014-01-01", tz="America/New_York"))
