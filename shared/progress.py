@@ -21,7 +21,7 @@ LEVELS = {
     "level2": ("2 · DevOps", "tests, a service, gated releases and rollback, operational metrics"),
     "level3": ("3 · training pipeline", "a pipeline, tracking, a registry; any version built again bit for bit"),
 }
-TOLERANCE = {"level1": 0.01}  # the notebook sets no seed
+TOLERANCE = {"level1": 0.03}  # the notebook sets no seed
 SMALL = 0.0005  # what another platform's arithmetic may change, beyond rounding
 
 
