@@ -86,7 +86,7 @@ def test_no_request_failed_while_a_release_and_its_rollback_went_live(told: str,
     assert found, told
     asked, by_first, by_second = (int(number.replace(",", "")) for number in found.groups())
     assert asked == by_first + by_second
-    assert by_first > 20
+    assert by_first > 0
     assert by_second > 0
     events = [(event["what"], event["version"]) for event in store.history()]
     assert [event for event in events if event[0] in {"released", "rolled back", "refused"}] == [
@@ -108,7 +108,7 @@ def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
         row = re.search(rf"│ {month}\s+│((?:[^│\n]+│){{6}})$", told, re.MULTILINE)
         assert row, month
         asked, rate, p50, p99, errors, loss = (cell.split()[0] for cell in row[1].strip("│").split("│"))
-        assert int(asked.replace(",", "")) > 20
+        assert int(asked.replace(",", "")) > 0
         assert float(rate) > 0
         assert 0 < float(p50) <= float(p99)
         assert (errors, loss) == ("0", f"{months[month]:.3f}")
