@@ -49,7 +49,7 @@ class Problem(BaseModel):
 
 
 class Problems(BaseModel):
-    """All that is wrong with a request."""
+    """What is wrong with a request: its first 100 problems."""
 
     detail: list[Problem]
     request_id: str
@@ -72,6 +72,7 @@ class State:
     reason: str = ""
 
 
+MOST_PROBLEMS = 100  # told of one request; a body of a megabyte can have a hundred thousand
 REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problems},
     **{status: {"model": Refusal} for status in (400, 408, 413, 503)},
@@ -154,10 +155,15 @@ async def _tell_problems(_request: Request, error: RequestValidationError) -> JS
     """422 with every wrong field by name; values as text, for a NaN could not be sent back as JSON."""
     problems = [
         Problem(
-            field=".".join(str(part) for part in problem["loc"][1:]) or "body",
+            field=".".join(_shown(part) for part in problem["loc"][1:]) or "body",
             problem=problem["msg"].removeprefix("Value error, "),
             value=repr(problem["input"])[:80] if "input" in problem and problem["type"] != "missing" else None,
         )
-        for problem in error.errors()
+        for problem in error.errors()[:MOST_PROBLEMS]
     ]
     return JSONResponse(Problems(detail=problems, request_id=request_id.get()).model_dump(), 422)
+
+
+def _shown(part: object) -> str:
+    """A name as it can be sent: JSON may hold half a character, which UTF-8 may not."""
+    return str(part)[:80].encode(errors="backslashreplace").decode()

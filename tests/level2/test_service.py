@@ -91,6 +91,7 @@ def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
         ("{", "not JSON"),
         ("\xff", "not JSON"),
         ("null", "body"),
+        ('{"\\ud800": 1}', "ud800"),
     ],
 )
 def test_what_json_does_not_know_is_refused(service: Service, text: str, said: str) -> None:
