@@ -1,5 +1,9 @@
 """The prediction service: one model, one release, nothing global."""
 
+import asyncio
+import hashlib
+import reprlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from level2_devops.limits import Limits
 from level2_devops.model import Card, ModelError, known_categories, load, predict
 from level2_devops.observe import Metrics, Observe, request_id
 from level2_devops.request import Batch, Flight, StrictRoute, as_table
+from shared.artefacts import MODEL_FILE
 
 
 class Prediction(BaseModel):
@@ -49,7 +54,7 @@ class Problem(BaseModel):
 
 
 class Problems(BaseModel):
-    """What is wrong with a request: its first 100 problems."""
+    """All that is wrong with a flight; of a batch, with its first wrong flight."""
 
     detail: list[Problem]
     request_id: str
@@ -72,20 +77,26 @@ class State:
     reason: str = ""
 
 
-MOST_PROBLEMS = 100  # told of one request; a body of a megabyte can have a hundred thousand
 REFUSALS: dict[int | str, dict[str, Any]] = {
     422: {"model": Problems},
     **{status: {"model": Refusal} for status in (400, 408, 413, 503)},
 }
 
 
-def create_app(model_folder: Path, version: str) -> FastAPI:
-    """The service with the model in `model_folder`; without a readable one it lives, but is not ready."""
-    state = State(version, Metrics(version))
+def _start(model_folder: Path, version: str) -> State:
+    state, digest = State(version, Metrics()), ""
     try:
         state.model, state.card = load(model_folder)
+        digest = hashlib.sha256((model_folder / MODEL_FILE).read_bytes()).hexdigest()
     except ModelError as error:
         state.reason = str(error)
+    state.metrics.release.labels(version, digest).set(1)
+    return state
+
+
+def create_app(model_folder: Path, version: str) -> FastAPI:
+    """The service with the model in `model_folder`; without a readable one it lives, but is not ready."""
+    state = _start(model_folder, version)
     app = FastAPI(title="Will this flight arrive late?", version=version)
     app.router.route_class = StrictRoute
     app.state.draining, app.state.service = False, state
@@ -93,16 +104,23 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
     app.add_middleware(Observe, metrics=state.metrics)
     app.exception_handler(RequestValidationError)(_tell_problems)
 
+    # One thread: more would only take turns, and leave the loop no time to answer or refuse the others.
+    thread = ThreadPoolExecutor(1)
+
+    async def predictions(flights: list[Any]) -> list[Prediction]:
+        return await asyncio.get_running_loop().run_in_executor(thread, _predict, state, flights)
+
     @app.post("/predict", responses=REFUSALS)
-    def predict_one(flight: Flight) -> Answer:
+    async def predict_one(flight: Flight) -> Answer:
         """Predict one flight."""
-        (prediction,) = _predict(state, [flight])
+        (prediction,) = await predictions([flight])
         return Answer(**prediction.model_dump(), version=version, request_id=request_id.get())
 
     @app.post("/predict/batch", responses=REFUSALS)
-    def predict_batch(batch: Batch) -> Answers:
+    async def predict_batch(batch: Batch) -> Answers:
         """Predict up to 1,000 flights."""
-        return Answers(predictions=_predict(state, batch.flights), version=version, request_id=request_id.get())
+        found = await predictions(batch.flights)
+        return Answers(predictions=found, version=version, request_id=request_id.get())
 
     @app.get("/live")
     async def live() -> dict[str, str]:
@@ -152,14 +170,14 @@ def _predict(state: State, flights: list[Any]) -> list[Prediction]:
 
 
 async def _tell_problems(_request: Request, error: RequestValidationError) -> JSONResponse:
-    """422 with every wrong field by name; values as text, for a NaN could not be sent back as JSON."""
+    """422 with the wrong fields by name; values as text, for a NaN could not be sent back as JSON."""
     problems = [
         Problem(
-            field=".".join(_shown(part) for part in problem["loc"][1:]) or "body",
+            field=".".join(map(_shown, problem["loc"][1:])) or "body",
             problem=problem["msg"].removeprefix("Value error, "),
-            value=repr(problem["input"])[:80] if "input" in problem and problem["type"] != "missing" else None,
+            value=reprlib.repr(problem["input"]) if "input" in problem and problem["type"] != "missing" else None,
         )
-        for problem in error.errors()[:MOST_PROBLEMS]
+        for problem in error.errors()
     ]
     return JSONResponse(Problems(detail=problems, request_id=request_id.get()).model_dump(), 422)
 

@@ -1,67 +1,124 @@
-"""What the service refuses: bodies too large or too slow, and more requests at once than it can answer."""
+"""What the service refuses: requests too large or too slow, and more of them at once than it can answer."""
 
 import asyncio
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST_BYTES = 1 << 20  # of a body
-BODY_SECONDS = 10.0  # from the first byte of a request to the last
-MOST_IN_FLIGHT = 64
+MOST_BYTES = 1 << 20  # of a body; of a head too
+MOST_BYTES_HELD = 64 << 20  # of all bodies that are here or on their way
+HEAD_SECONDS = BODY_SECONDS = 10.0  # from the first byte to the last
+MOST_IN_FLIGHT = 32  # whose bodies are here
 ALWAYS_ANSWERED = ("/live", "/ready", "/metrics")
 
 
 class Limits:
-    """ASGI middleware that reads a body whole, within bounds, before the application sees the request."""
+    """ASGI middleware that reads a body whole, within bounds, before the application sees the request.
+
+    A request takes its place among those in flight only then: clients that stall keep nobody out.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
         self.in_flight = 0
+        self.held = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: 503 for one too many, 413 or 408 for its body, else what the application says."""
+        """Answer one request: 503 for one too many, 400, 408 or 413 for its body, else what the application says."""
         if scope["type"] != "http" or scope["path"] in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
             return
-        if self.in_flight >= MOST_IN_FLIGHT:
-            shed = _refusal(503, "too many requests at once; try again in a second", **{"retry-after": "1"})
-            await shed(scope, receive, send)
-            return
-        self.in_flight += 1
+        body = bytearray()
         try:
-            await self._answer(scope, receive, send)
+            refusal = await self._read(receive, body)
+            if refusal is None and self.in_flight >= MOST_IN_FLIGHT:
+                refusal = _refusal(503, "too many requests at once; try again in a second")
+            if refusal:
+                await refusal(scope, receive, send)
+            else:
+                await self._answer(bytes(body), scope, receive, send)
         finally:
-            self.in_flight -= 1
+            self.held -= len(body)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read(self, receive: Receive, body: bytearray) -> JSONResponse | None:
+        """Fill `body`; returns the refusal as soon as there is a reason for one."""
         try:
             async with asyncio.timeout(BODY_SECONDS):
-                body = await _read(receive)
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return _refusal(400, "the client left before its body had come")
+                    part, more = message.get("body", b""), message.get("more_body", False)
+                    body += part
+                    self.held += len(part)
+                    if len(body) > MOST_BYTES:
+                        return _refusal(413, f"the body has more than {MOST_BYTES:,} bytes")
+                    if self.held > MOST_BYTES_HELD:
+                        return _refusal(503, "too many bodies at once; try again in a second")
         except TimeoutError:
-            await _refusal(408, f"the body did not come within {BODY_SECONDS:g} seconds")(scope, receive, send)
-            return
-        if body is None:
-            await _refusal(413, f"the body has more than {MOST_BYTES:,} bytes")(scope, receive, send)
-            return
+            return _refusal(408, f"the body did not come within {BODY_SECONDS:g} seconds")
+        return None
+
+    async def _answer(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
         parts: list[Message] = [{"type": "http.request", "body": body}]
 
         async def receive_again() -> Message:
             return parts.pop() if parts else await receive()
 
-        await self.app(scope, receive_again, send)
+        self.in_flight += 1
+        try:
+            await self.app(scope, receive_again, send)
+        finally:
+            self.in_flight -= 1
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The body, or None as soon as it is too large."""
-    body = bytearray()
-    while True:
-        message = await receive()
-        body += message.get("body", b"")
-        if len(body) > MOST_BYTES:
-            return None
-        if not message.get("more_body", False):
-            return bytes(body)
+def _refusal(status: int, detail: str) -> JSONResponse:
+    later = {"retry-after": "1"} if status == 503 else {}
+    return JSONResponse({"detail": detail}, status, {"connection": "close", **later})
 
 
-def _refusal(status: int, detail: str, **headers: str) -> JSONResponse:
-    return JSONResponse({"detail": detail}, status, {"connection": "close", **headers})
+class BoundedHead(HttpToolsProtocol):
+    """uvicorn's protocol, which by itself waits for the head of a request without end and lets it grow without end."""
+
+    deadline: asyncio.TimerHandle | None = None  # while a head is awaited
+    head_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Await the first head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def on_message_begin(self) -> None:
+        """Await the rest of a head; between requests uvicorn itself closes an idle connection."""
+        super().on_message_begin()
+        self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """The head is here."""
+        self._end_wait()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Refuse a head that is too large."""
+        super().data_received(data)
+        if self.deadline and not self.transport.is_closing():
+            self.head_bytes += len(data)
+            if self.head_bytes > MOST_BYTES:
+                self.send_400_response(f"The head has more than {MOST_BYTES:,} bytes.")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing is awaited any more."""
+        self._end_wait()
+        super().connection_lost(exc)
+
+    def _await_head(self) -> None:
+        self._end_wait()
+        self.head_bytes = 0
+        self.deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _end_wait(self) -> None:
+        if self.deadline:
+            self.deadline.cancel()
+            self.deadline = None

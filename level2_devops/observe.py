@@ -39,7 +39,7 @@ log = logging.getLogger("service")
 class Metrics:
     """The service's metrics, in a registry of its own."""
 
-    def __init__(self, version: str) -> None:
+    def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("http_requests", "Requests answered", ["route", "status"], registry=self.registry)
         self.seconds = Histogram(
@@ -52,8 +52,7 @@ class Metrics:
         self.in_flight = Gauge("http_requests_in_flight", "Requests being answered", registry=self.registry)
         self.predictions = Counter("predictions", "Flights predicted", registry=self.registry)
         self.fallbacks = Counter("fallbacks", "Flights answered by the base rate", ["unknown"], registry=self.registry)
-        self.release = Gauge("release", "1 for the release that runs", ["version"], registry=self.registry)
-        self.release.labels(version).set(1)
+        self.release = Gauge("release", "1 for what runs", ["version", "model_sha256"], registry=self.registry)
 
 
 class Observe:
@@ -88,13 +87,19 @@ class Observe:
                 await self.app(scope, receive, send_with_id)
             finally:
                 seconds = time.perf_counter() - begun
-                route = getattr(scope.get("route"), "path", "none")
+                route = _route(scope)
                 self.metrics.requests.labels(route, str(status)).inc()
                 self.metrics.seconds.labels(route).observe(seconds)
                 log.info(
                     "request",
                     extra={"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)},
                 )
+
+
+def _route(scope: Scope) -> str:
+    """The path if it is one of ours, also when the request was refused on its way; strangers share one label."""
+    known = any(getattr(route, "path", None) == scope["path"] for route in scope["app"].routes)
+    return scope["path"] if known else "none"
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,9 +1,10 @@
 """What a request must look like: types, units and ranges come from the data contract, from nowhere else."""
 
 import json
+import re
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    FailFast,
     Field,
     create_model,
     model_validator,
@@ -38,12 +40,13 @@ EXAMPLE: dict[str, Any] = {
     "airport_overdue": 9,
 }
 MOST_FLIGHTS = 1_000  # in one batch
+MOST_NAMES = 100  # in one JSON object
 
 
-def _only_text(value: object) -> object:
-    """A bare number would pass as seconds since 1970."""
-    if not isinstance(value, str):
-        raise ValueError("should be a date and time with offset, such as 2013-04-01T17:30:00-04:00")  # noqa: TRY004 - pydantic tells ValueErrors
+def _only_dates(value: object) -> object:
+    """A number, or a text of one, would pass as seconds since 1970."""
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError("should be a date and time with offset, such as 2013-04-01T17:30:00-04:00")
     return value
 
 
@@ -63,7 +66,7 @@ def _field(column: Any) -> Any:
         ]
         return (number | None, None) if column.nullable else (number, ...)
     if about.get("unit") == "UTC":
-        return Annotated[AwareDatetime, BeforeValidator(_only_text), AfterValidator(_within_reach)], ...
+        return Annotated[AwareDatetime, BeforeValidator(_only_dates), AfterValidator(_within_reach)], ...
     pattern = about.get("pattern", "[A-Z]{3}")  # an origin that is not ours is answered too, as a fallback
     return Annotated[str, Field(strict=True, pattern=f"^{pattern}$")], ...
 
@@ -91,7 +94,7 @@ class Batch(BaseModel):
     """Several flights in one request."""
 
     model_config = ConfigDict(extra="forbid")
-    flights: list[Flight] = Field(min_length=1, max_length=MOST_FLIGHTS)
+    flights: Annotated[list[Flight], FailFast()] = Field(min_length=1, max_length=MOST_FLIGHTS)
 
 
 def as_table(flights: list[Any]) -> pd.DataFrame:
@@ -107,25 +110,27 @@ def _column(values: list[Any], column: Any) -> Any:
 
 
 def parse(body: bytes) -> Any:
-    """Read JSON as its standard has it: no key twice, no NaN or Infinity; raises RequestValidationError."""
+    """Read JSON, no key twice; raises a 400 for what is no JSON.
+
+    NaN, Infinity and 1e999 pass here as floats, for the model of the request then refuses them by field.
+    """
     try:
-        return json.loads(body, object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
+        return json.loads(body, object_pairs_hook=_object)
     except RecursionError:
-        raise _problem((), "is nested too deeply") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise _problem((), f"is not JSON: {error}") from None
+        raise HTTPException(400, "the body is nested too deeply") from None
+    except ValueError as error:
+        raise HTTPException(400, f"the body is not JSON: {error}") from None
 
 
-def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise _problem((next(name for name in names if names.count(name) > 1),), "is given twice")
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_NAMES:  # each would be told as a problem of its own
+        raise _problem((), f"has {len(pairs):,} names in one object; a flight has {len(KNOWN_BEFORE)}")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise _problem((name,), "is given twice")
+        found[name] = value
     return found
-
-
-def _refuse_constant(word: str) -> NoReturn:
-    raise _problem((), f"holds {word}, which is no JSON number; leave out what is not known")
 
 
 def _problem(where: tuple[str, ...], message: str) -> RequestValidationError:

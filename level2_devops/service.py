@@ -8,11 +8,13 @@ import signal
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from level2_devops.app import create_app
+from level2_devops.limits import BoundedHead
 from level2_devops.observe import log_as_json
 
 NOTICE_SECONDS = 0.3  # not ready, still accepting: whoever watches /ready sends new connections elsewhere
@@ -27,9 +29,9 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: FastAPI, parent: int | None) -> None:
-        super().__init__(
-            uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=30, timeout_graceful_shutdown=10)
-        )
+        quiet: dict[str, Any] = {"log_config": None, "access_log": False}  # we log each request ourselves
+        ends: dict[str, Any] = {"timeout_keep_alive": 30, "timeout_graceful_shutdown": 10}  # seconds
+        super().__init__(uvicorn.Config(app, http=BoundedHead, **quiet, **ends))
         self.app, self.parent = app, parent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -38,7 +40,8 @@ class Server(uvicorn.Server):
         state = self.app.state
         address = "http://{}:{}".format(*self.servers[0].sockets[0].getsockname()[:2])
         told = {"event": "not ready", "reason": state.service.reason} if state.service.reason else {"event": "ready"}
-        self.watch = asyncio.create_task(self._leave_with_parent())
+        if self.parent:
+            self.watch = asyncio.create_task(self._leave_with_parent())
         print(json.dumps({**told, "version": state.service.version, "address": address}), flush=True)  # noqa: T201
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -55,9 +58,9 @@ class Server(uvicorn.Server):
 
     async def _leave_with_parent(self) -> None:
         """End once the process that handed the socket over is gone: nobody else would ever end this one."""
-        while self.parent and os.getppid() == self.parent:
+        while os.getppid() == self.parent:
             await asyncio.sleep(0.5)
-        self.should_exit = self.parent is not None
+        self.should_exit = True
 
 
 def main() -> None:

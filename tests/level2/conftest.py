@@ -38,6 +38,7 @@ class Service:
     process: "subprocess.Popen[str]"
     told: dict[str, str]  # its ready line
     client: httpx.Client
+    log: Path
 
     def metric(self, line: str) -> float:
         """The value of one line of /metrics."""
@@ -49,16 +50,18 @@ Starter = Callable[[Path], Service]
 
 
 @pytest.fixture(scope="session")
-def start_service() -> Iterator[Starter]:
+def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
     """Start services; what still runs at the end is ended."""
     started: list[Service] = []
 
     def start(model: Path) -> Service:
         command = [sys.executable, "-m", "level2_devops.service", "--model", str(model), "--version", "1.2.3"]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        log = tmp_path_factory.mktemp("service") / "service.log"
+        with log.open("w") as lines:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines, text=True)
         assert process.stdout
         told = json.loads(process.stdout.readline())
-        service = Service(process, told, httpx.Client(base_url=told["address"], timeout=20))
+        service = Service(process, told, httpx.Client(base_url=told["address"], timeout=20), log)
         started.append(service)
         return service
 

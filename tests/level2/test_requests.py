@@ -1,0 +1,177 @@
+"""What the service takes and what it refuses, as a process of its own on loopback."""
+
+import json
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from level2_devops.limits import MOST_IN_FLIGHT
+from level2_devops.request import EXAMPLE, MOST_FLIGHTS
+from tests.level2.conftest import Service
+
+JSON = {"content-type": "application/json"}
+TEXT = json.dumps(EXAMPLE)
+HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+
+
+@pytest.fixture
+def connect(service: Service) -> Iterator[Callable[[], socket.socket]]:
+    """Open connections to the service; they are closed at the end."""
+    host, port = service.told["address"].removeprefix("http://").split(":")
+    opened: list[socket.socket] = []
+
+    def open_one() -> socket.socket:
+        opened.append(socket.create_connection((host, int(port)), timeout=20))
+        return opened[-1]
+
+    yield open_one
+    for connection in opened:
+        connection.close()
+
+
+def without(name: str) -> dict[str, Any]:
+    return {key: value for key, value in EXAMPLE.items() if key != name}
+
+
+def post(service: Service, text: str, route: str = "/predict") -> httpx.Response:
+    return service.client.post(route, content=text.encode("latin-1"), headers=JSON)
+
+
+def fields(answer: httpx.Response) -> list[str]:
+    assert answer.status_code == 422, answer.text
+    return [problem["field"] for problem in answer.json()["detail"]]
+
+
+def memory(service: Service) -> int:
+    return psutil.Process(service.process.pid).memory_info().rss
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({**EXAMPLE, "temp": 400}, "temp"),
+        ({**EXAMPLE, "distance": "12"}, "distance"),
+        ({**EXAMPLE, "temp": True}, "temp"),
+        ({**EXAMPLE, "origin": "jfk"}, "origin"),
+        ({**EXAMPLE, "dest": 7}, "dest"),
+        ({**EXAMPLE, "scheduled_departure": 1364851800}, "scheduled_departure"),
+        ({**EXAMPLE, "scheduled_departure": "1364851800"}, "scheduled_departure"),
+        ({**EXAMPLE, "scheduled_departure": "2013-04-01T17:30:00"}, "scheduled_departure"),
+        ({**EXAMPLE, "scheduled_departure": "0001-01-01T00:00:00+00:00"}, "scheduled_departure"),
+        ({**EXAMPLE, "arrival_delay": 3}, "arrival_delay"),
+        (without("carrier"), "carrier"),
+    ],
+)
+def test_a_wrong_field_is_named(service: Service, body: dict[str, Any], field: str) -> None:
+    assert fields(service.client.post("/predict", json=body)) == [field]
+    in_batch = service.client.post("/predict/batch", json={"flights": [EXAMPLE, body]})
+    assert fields(in_batch) == [f"flights.1.{field}"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 4000])
+def test_what_is_no_finite_number_is_refused_by_field(service: Service, number: str) -> None:
+    text = TEXT.replace("51.8", number)
+    assert fields(post(service, text)) == ["temp"]
+    assert fields(post(service, f'{{"flights": [{TEXT}, {text}]}}', "/predict/batch")) == ["flights.1.temp"]
+
+
+@pytest.mark.parametrize("name", ["temp", r"\ud800"])
+def test_a_key_given_twice_is_named_even_one_that_utf8_cannot_hold(service: Service, name: str) -> None:
+    answer = post(service, f'{TEXT[:-1]}, "{name}": 3, "{name}": 4}}')
+    assert fields(answer) == [name]
+    assert "twice" in answer.json()["detail"][0]["problem"]
+
+
+def test_a_name_that_utf8_cannot_hold_is_refused(service: Service) -> None:
+    answer = post(service, r'{"\ud800": 1}')
+    assert answer.status_code == 422
+    assert "ud800" in answer.text
+
+
+def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
+    answer = service.client.post("/predict", json={**EXAMPLE, "scheduled_arrival": EXAMPLE["scheduled_departure"]})
+    assert answer.status_code == 422
+    assert "later than scheduled_departure" in answer.json()["detail"][0]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"temp":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
+        ("{", "not JSON"),
+        ("\xff", "not JSON"),
+        (TEXT.replace("51.8", "9" * 5000), "not JSON"),
+    ],
+)
+def test_what_cannot_be_read_is_a_bad_request(service: Service, text: str, said: str) -> None:
+    answer = post(service, text)
+    assert answer.status_code == 400
+    assert said in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("text", ["null", "[]", '"x"', ""])
+def test_json_that_is_no_flight_is_refused_as_a_whole(service: Service, text: str) -> None:
+    assert fields(post(service, text)) == ["body"]
+
+
+def test_a_batch_holds_one_to_a_thousand_flights(service: Service) -> None:
+    for flights in ([], [EXAMPLE] * (MOST_FLIGHTS + 1)):
+        assert fields(service.client.post("/predict/batch", json={"flights": flights})) == ["flights"]
+    full = service.client.post("/predict/batch", json={"flights": [EXAMPLE] * MOST_FLIGHTS})
+    assert len(full.json()["predictions"]) == MOST_FLIGHTS
+
+
+NAMES = json.dumps({f"n{number}": 1 for number in range(60_000)})
+EMPTY = json.dumps({"flights": [{}] * MOST_FLIGHTS})
+LONG = json.dumps({"k" * 900_000: 1})
+
+
+@pytest.mark.parametrize(("route", "text"), [("/predict", NAMES), ("/predict/batch", EMPTY), ("/predict", LONG)])
+def test_a_body_wrong_in_many_places_gets_a_short_answer(service: Service, route: str, text: str) -> None:
+    answer = post(service, text, route)
+    assert answer.status_code == 422
+    assert len(answer.content) < 5_000
+
+
+def test_a_large_body_is_refused_before_it_is_read(service: Service) -> None:
+    def chunks() -> Iterator[bytes]:
+        for _ in range(50):
+            yield b" " * 1_000_000
+
+    refused = 'http_requests_total{route="/predict",status="413"}'
+    counted, held = service.metric(refused), memory(service)
+    for content in (chunks(), b" " * 50_000_000):
+        try:
+            assert service.client.post("/predict", content=content, headers=JSON).status_code == 413
+        except httpx.WriteError:
+            continue  # refused while we were still sending
+    assert memory(service) < held + 20_000_000
+    assert service.metric(refused) == counted + 2
+    assert service.client.post("/predict", json=EXAMPLE).status_code == 200
+
+
+def test_a_head_without_end_is_refused(service: Service, connect: Callable[[], socket.socket]) -> None:
+    held = memory(service)
+    with pytest.raises(ConnectionError):
+        connect().sendall(b"GET /live HTTP/1.1\r\nX-Long: " + b"a" * 50_000_000)
+    assert memory(service) < held + 20_000_000
+
+
+def test_clients_that_stall_keep_nobody_out(service: Service, connect: Callable[[], socket.socket]) -> None:
+    for _ in range(MOST_IN_FLIGHT + 4):
+        connect().sendall(HEAD + b"{")
+    assert service.client.post("/predict", json=EXAMPLE).status_code == 200
+
+
+@pytest.mark.slow
+def test_clients_that_stall_are_let_go(service: Service, connect: Callable[[], socket.socket]) -> None:
+    told = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
+    stalled = {sent: connect() for sent in told}
+    for sent, connection in stalled.items():
+        connection.sendall(sent)
+    assert {sent: connection.recv(12) for sent, connection in stalled.items()} == told
