@@ -1,0 +1,103 @@
+"""The prediction log: every answer, every score that was not returned, every outcome; SQLite or PostgreSQL."""
+
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.errors import UserError
+
+METADATA = sa.MetaData()
+
+# All instants are seconds since 1970 (UTC).
+PREDICTIONS = sa.Table(
+    "predictions",
+    METADATA,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("flight_id", sa.Text, nullable=False, index=True),
+    sa.Column("departs_at", sa.Double, nullable=False, index=True),
+    sa.Column("asked_at", sa.Double, nullable=False),  # by this machine's clock
+    sa.Column("features", sa.Text, nullable=False),  # the request, as it was sent
+    sa.Column("experiment", sa.Text),
+    sa.Column("arm", sa.Text, nullable=False),  # champion or challenger: whose turn it was
+    sa.Column("propensity", sa.Double, nullable=False),  # the chance that a flight had to come into this arm
+    sa.Column("version", sa.Integer, nullable=False),  # who answered: the champion also for a challenger that failed
+    sa.Column("probability", sa.Double, nullable=False),
+    sa.Column("fallback", sa.Text, nullable=False),  # the fields whose codes the model has never seen
+    sa.Column("seconds", sa.Double, nullable=False),  # from the parsed request to the answer, log and waiting included
+)
+PAIRED = sa.Table(
+    "paired",  # the other model's score of the same flight: never returned
+    METADATA,
+    sa.Column("request_id", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False, index=True),
+    sa.Column("probability", sa.Double),  # none when it failed
+    sa.Column("failure", sa.Text),
+)
+SCORING = sa.Table(
+    "scoring",  # how a model fared: one row each time it was asked for some rows at once
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False, index=True),
+    sa.Column("experiment", sa.Text),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("failed", sa.Integer, nullable=False),  # of these rows
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("slow", sa.Integer, nullable=False),  # 1 when it took several times as long as the champion did
+)
+OUTCOMES = sa.Table(
+    "outcomes",
+    METADATA,
+    sa.Column("flight_id", sa.Text, primary_key=True),
+    sa.Column("late", sa.Integer, nullable=False),
+    sa.Column("known_at", sa.Double, nullable=False),
+    sa.Column("received_at", sa.Double, nullable=False),
+)
+QUARANTINE = sa.Table(
+    "quarantine",  # what contradicts an outcome that is here; neither of the two is used
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("flight_id", sa.Text, nullable=False, index=True),
+    sa.Column("late", sa.Integer, nullable=False),
+    sa.Column("known_at", sa.Double, nullable=False),
+    sa.Column("received_at", sa.Double, nullable=False),
+)
+
+
+class LogError(UserError):
+    """A log that cannot be opened."""
+
+
+def default_url(home: Path) -> str:
+    """SQLite in the platform's folder."""
+    return f"sqlite:///{home / 'log.db'}"
+
+
+def open_log(url: str) -> sa.Engine:
+    """The log at `url`, with its tables. SQLite: WAL, a commit is on disk's way before it is acknowledged.
+
+    synchronous=NORMAL loses nothing when a process is killed; a power cut may take the last commits.
+    """
+    try:
+        engine = sa.create_engine(url)
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _set_up_sqlite)
+        METADATA.create_all(engine)
+    except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+        raise LogError(
+            f"the prediction log at {sa.make_url(url).render_as_string()} cannot be opened: {error}. "
+            "Remedy: PREDICTION_LOG=postgresql+psycopg://user@host/database, or leave it out for SQLite."
+        ) from error
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _record: object) -> None:
+    for setting in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=5000"):
+        connection.execute(f"PRAGMA {setting}")
+
+
+def insert(engine: sa.Engine, table: sa.Table) -> Any:
+    """An INSERT that leaves a row alone whose key is there already."""
+    dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
