@@ -31,11 +31,12 @@ class Evaluation:
     """Scores on the flights of the last 14 days, which nothing was fitted to or tuned on.
 
     scores: by model name; `champion` is there when it has not seen these flights.
-    slices and calibration: the candidate's.
+    slices, days (of departure, in New York) and calibration: the candidate's.
     """
 
     scores: dict[str, Score]
     slices: dict[str, pd.DataFrame]
+    days: pd.DataFrame
     calibration: pd.DataFrame
 
 
@@ -53,6 +54,7 @@ def evaluate(
     return Evaluation(
         scores={name: score(test["late"], probability) for name, probability in predictions.items()},
         slices={column: by_slice(test, candidate, column) for column in ("origin", "carrier")},
+        days=by_slice(test.assign(day=test["flight_id"].str[:10]), candidate, "day"),
         calibration=calibration(test["late"], candidate),
     )
 

@@ -173,7 +173,7 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
         tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
         tracking.record_choice(tuned.best, tuned.run_id)
         parameters = tuned.best.parameters
-        evaluate_step(snapshot, features, parameters, registry.champion(client))
+        evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))
         model_uri = train_step(snapshot, features, parameters)
         tags["parameters"] = json.dumps(parameters)
         return register_step(settings, model_uri, run.info.run_id, tags).number

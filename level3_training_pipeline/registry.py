@@ -96,10 +96,10 @@ def get(client: MlflowClient, number: str) -> Version:
         ) from error
 
 
-def champion(client: MlflowClient) -> Version | None:
-    """The version in production, if there is one."""
+def by_alias(client: MlflowClient, alias: str) -> Version | None:
+    """The version that the alias names, if there is one: `champion` is the one in production."""
     try:
-        return _version(client.get_model_version_by_alias(MODEL, CHAMPION))
+        return _version(client.get_model_version_by_alias(MODEL, alias))
     except MlflowException as error:
         if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
             return None

@@ -94,6 +94,7 @@ def record_evaluation(evaluation: Evaluation) -> None:
     for column, table in evaluation.slices.items():
         mlflow.log_metrics({f"{column}_{value}_log_loss": loss for value, loss in table["log_loss"].items()})
         mlflow.log_text(table.to_csv(), f"by_{column}.csv")
+    mlflow.log_text(evaluation.days.to_csv(), "by_day.csv")
     mlflow.log_text(evaluation.calibration.to_csv(), "calibration.csv")
     mlflow.log_figure(calibration_plot(evaluation), "calibration.png")
     mlflow.log_figure(slices_plot(evaluation), "slices.png")

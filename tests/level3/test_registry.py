@@ -91,7 +91,7 @@ def test_registering_again_makes_the_next_version(world: World, trained: int) ->
 def test_a_promotion_is_on_record(world: World, trained: int) -> None:
     version = registry.get(world.client, str(trained))
     registry.promote(world.client, version, "Ada", "1.2.3")
-    champion = registry.champion(world.client)
+    champion = registry.by_alias(world.client, registry.CHAMPION)
     assert champion is not None
     assert champion.number == trained
     assert (champion.tags["deployed_by"], champion.tags["release"]) == ("Ada", "1.2.3")
