@@ -51,8 +51,10 @@ def test_each_request_is_logged_as_json_under_the_id_it_was_answered_with(servic
     made = service.client.post("/predict", json={}, headers={"x-request-id": "not one, but\ttwo"})
     ids = [answer.headers["x-request-id"] for answer in (given, made)]
     assert ids == ["from-the-client", made.json()["request_id"]]
-    lines = [json.loads(line) for line in service.log.read_text().splitlines()]
-    logged = {line["request_id"]: line for line in lines if line["event"] == "request"}
+    until, logged = time.monotonic() + 10, dict[str, dict[str, object]]()
+    while not set(ids) <= set(logged) and time.monotonic() < until:  # a line follows its answer
+        lines = [json.loads(line) for line in service.log.read_text().split("\n")[:-1]]
+        logged = {line["request_id"]: line for line in lines if line["event"] == "request"}
     assert [(logged[name]["route"], logged[name]["status"]) for name in ids] == [("/predict", 200), ("/predict", 422)]
 
 
