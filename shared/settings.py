@@ -25,11 +25,13 @@ class Settings:
     today: labels known before this day's midnight in New York may be used (`TODAY`).
     data: the folder of the raw tables (`FLIGHTS_DATA`), or None for the installed package's.
     state: the folder that holds everything the levels make (`MLOPS_STATE`).
+    within: the level that has earlier levels' state to itself (`MLOPS_WITHIN`, which that level sets), or nothing.
     """
 
     today: date
     data: Path | None
     state: Path
+    within: str = ""
 
     @property
     def now(self) -> pd.Timestamp:
@@ -38,7 +40,7 @@ class Settings:
 
     def level(self, name: str) -> Path:
         """The state folder of one level, made if it is not there."""
-        folder = self.state / name
+        folder = self.state / name if name in (self.within, "shared") else self.state / self.within / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
@@ -50,6 +52,7 @@ def read_settings() -> Settings:
         today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
         data=Path(data) if data else None,
         state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
+        within=os.environ.get("MLOPS_WITHIN") or "",
     )
 
 
