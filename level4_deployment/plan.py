@@ -100,20 +100,22 @@ def decide(plan: Plan, units: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_
     return kinds, np.where(kinds == UNDECIDED, n, first + 1)
 
 
-def make_plan(history: ArrayLike, *, max_days: int = 28, **wished: Any) -> Plan:
+def make_plan(history: ArrayLike, **wished: Any) -> Plan:
     """Plan from earlier days' mean paired differences (nats per flight), and simulate what lies ahead.
 
-    Where a day is correlated with the next (p < 0.05, in four weeks or more), weeks are the units, of 56 days.
+    wished: fields of Plan. Unless they say otherwise, weeks are the units, of 56 days, where a day is correlated with
+    the next (p < 0.05, in four weeks or more).
     """
     days = np.asarray(history, dtype=float)
     if not np.isfinite(days).all():
         wrong = int((~np.isfinite(days)).sum())
         raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
     if len(days) < 3:
-        return Plan(max_days=max_days, **wished)
+        return Plan(**wished)
     correlation, p = sequential.lag_one(days)
     correlated = len(days) >= FEWEST_TO_CORRELATE and p < 0.05
-    plan = Plan(max_days=56, unit="week", **wished) if correlated else Plan(max_days=max_days, **wished)
+    chosen: dict[str, Any] = {"unit": "week", "max_days": 56} if correlated else {}
+    plan = Plan(**chosen | wished)
     sd, r = float(days.std(ddof=1)), correlation if correlated else 0.0
     noise = np.random.default_rng(0).standard_normal((SIMULATED, WARM_UP + plan.max_days)) * np.sqrt(1 - r**2)
     ahead = plan.smallest_gain + sd * lfilter([1.0], [1.0, -r], noise)[:, WARM_UP:]  # what a day has of the day before

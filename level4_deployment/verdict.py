@@ -6,7 +6,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from level4_deployment import sequential
 from level4_deployment.plan import BETTER, HARM, Plan, decide, make_plan
@@ -41,7 +40,7 @@ class Verdict:
 class Path(NamedTuple):
     """The gain after 1, 2, … units: nats per flight. needed: what the mean must reach, infinite between the looks."""
 
-    days: NDArray[np.int_]
+    days: Floats
     mean: Floats
     z: Floats
     lower: Floats
@@ -83,11 +82,11 @@ def path_of(plan: Plan, days: pd.DataFrame, end: int | None = None) -> Path:
     units = plan.units(_evidence(days)["difference"].to_numpy(float))[:end]
     mean, error, z = sequential.running(units)
     needed, harm, both = (_in_nats(bound[: len(units)], error) for bound in plan.bounds)
-    return Path(np.arange(1, len(units) + 1) * plan.size, mean, z, mean - both, mean + both, needed, mean + harm)
+    return Path(np.arange(1.0, len(units) + 1) * plan.size, mean, z, mean - both, mean + both, needed, mean + harm)
 
 
 def _in_words(plan: Plan, path: Path, decided: int, boundary: float) -> tuple[Kind, str]:
-    seen = f"a gain of {path.mean[-1]:+.4f} nats per flight, z {path.z[-1]:.2f}"
+    seen = f"mean gain {path.mean[-1]:+.4f} nats per flight, z {path.z[-1]:.2f}"
     if decided == BETTER:
         return "promote", f"better: {seen}, and {boundary:.2f} was needed"
     if decided == HARM:
