@@ -142,8 +142,8 @@ def tell(table: pd.DataFrame, real: Days) -> None:
     spread = 7 * sequential.weeks(gain).var(ddof=1) / gain.var(ddof=1)
     console.print(
         f"  {len(gain)} days, {real.flights.sum():,.0f} flights: mean gain {gain.mean():+.4f} nats per flight, SD of "
-        f"days {gain.std(ddof=1):.4f}.\n  A day's correlation with the next is {correlation:+.2f} (p {p:.2g}); weeks vary "
-        f"{spread:.1f} times as much as seven independent days would."
+        f"days {gain.std(ddof=1):.4f}.\n  A day's correlation with the next is {correlation:+.2f} (p {p:.2g}); weeks "
+        f"vary {spread:.1f} times as much as seven independent days would."
     )
     rows = []
     for name, row in table.iterrows():
