@@ -52,7 +52,7 @@ def test_nobody_is_promoted_between_the_looks() -> None:
 
 @pytest.mark.parametrize("mean", [-0.02, -0.005, 0.0, 0.004, 0.01])
 def test_a_day_more_never_changes_what_was_decided(mean: float) -> None:
-    for seed in range(20):
+    for seed in range(6):
         days = table(np.random.default_rng(seed).normal(mean, 0.01, 28))
         verdicts = [judge(PLAN, days.head(n), SHADOW) for n in range(29)]
         decided = [verdict for verdict in verdicts if verdict.kind != "running"]
@@ -172,6 +172,14 @@ def test_false_verdicts_keep_to_alpha_and_power_to_the_fixed_horizons() -> None:
     fixed = TTestPower().power(effect, 56, 0.05, alternative="larger")
     assert fixed - 0.02 < (kinds == BETTER).mean() <= fixed + 0.01
     assert ends.mean() < 45, "days are saved"
+
+
+@pytest.mark.parametrize(
+    ("plan", "most"), [(PLAN, 0.055), (Plan(unit="week"), 0.061), (Plan(unit="week", max_days=56), 0.06)]
+)
+def test_few_units_cost_no_more_than_is_said(plan: Plan, most: float) -> None:
+    noise = np.random.default_rng(10).standard_normal((40_000, plan.max_days))
+    assert 0.045 < (decide(plan, plan.units(noise))[0] == BETTER).mean() < most
 
 
 def test_power_is_planned_from_the_days_before() -> None:
