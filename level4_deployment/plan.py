@@ -81,7 +81,7 @@ class Plan:
         looks = units[(units * self.size % self.look_every == 0) & (units > 1)]
         better = np.full(len(units), np.inf)
         better[looks - 1] = sequential.boundaries(self.alpha, tuple((looks / len(units)).tolist()))
-        early = (units * self.size < self.first_harm_day) | (units == 1)
+        early = units * self.size < self.first_harm_day
         harm = sequential.one_sided(units, sequential.best_rho(2 * self.alpha, len(units) / 2), self.alpha)
         both = sequential.two_sided(units, sequential.best_rho(self.alpha, len(units) / 2), self.alpha)
         return Bounds(better, np.where(early, np.inf, harm), np.where(early, np.inf, both))

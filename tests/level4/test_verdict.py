@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from statsmodels.stats.power import TTestPower
 
+from level4_deployment import sequential
 from level4_deployment.plan import BETTER, HARM, decide
 from level4_deployment.plots import verdict_plot
 from level4_deployment.verdict import Plan, Verdict, judge, make_plan, path_of
@@ -160,6 +161,7 @@ def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
         assert verdict.upper is not None
         assert verdict.lower is not None
         assert verdict.lower < verdict.mean < verdict.upper
+        assert verdict.mean - verdict.lower == pytest.approx(verdict.upper - verdict.mean)
 
 
 def test_false_verdicts_keep_to_alpha_and_power_to_the_fixed_horizons() -> None:
@@ -208,6 +210,29 @@ def test_days_tied_to_the_next_make_the_week_the_unit() -> None:
     assert (make_plan(tied).unit, make_plan(tied).max_days) == ("week", 56)
     assert make_plan(tied, max_days=28).max_days == 28
     assert make_plan(noise).unit == "day"
+
+
+def test_planned_weeks_vary_as_the_weeks_before_them_did() -> None:
+    noise = np.random.default_rng(12).standard_normal(20_001)
+    days = noise[1:] + 0.8 * noise[:-1]
+    plan = make_plan(days, smallest_gain=1.0)
+    weeks = sequential.weeks(days[: 20_000 // 56 * 56]).reshape(-1, 8)
+    kinds, ends = decide(plan, weeks - weeks.mean() + 1.0)
+    assert plan.predicted_power == pytest.approx((kinds == BETTER).mean(), abs=0.08)
+    assert plan.expected_days == pytest.approx(ends.mean() * 7, abs=3)
+
+
+def test_boundaries_apply_where_the_plan_says() -> None:
+    looks = np.flatnonzero(np.isfinite(PLAN.bounds.better)) + 1
+    assert looks.tolist() == [7, 14, 21, 28]
+    weekly = Plan(unit="week").bounds.better
+    assert weekly[1:] == pytest.approx(sequential.boundaries(0.05, (0.5, 0.75, 1.0)))  # one week has no spread
+    assert np.isinf(weekly[0])
+    for bound in (PLAN.bounds.harm, PLAN.bounds.both):
+        assert np.isinf(bound[:6]).all()
+        assert np.isfinite(bound[6:]).all()
+        assert np.argmin(bound) + 1 == pytest.approx(14, abs=3), "tightest half-way"
+    assert (PLAN.bounds.harm[6:] < PLAN.bounds.both[6:]).all()
 
 
 @pytest.mark.parametrize(
