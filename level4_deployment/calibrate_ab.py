@@ -155,8 +155,7 @@ def tell(table: pd.DataFrame, real: Days) -> None:
     )
     held = bool((table["bound"] <= DAILY.alpha + 0.01)[OURS])
     console.print(
-        "  Sequential: O'Brien-Fleming boundaries at weekly looks, on means of days, or of weeks as planned when days are "
-        "tied.\n"
+        "  Sequential: O'Brien-Fleming boundaries at weekly looks, on means of days, or of weeks.\n"
         f"  False: promotions where no model is better, at most (95% sure); tied: when whole weeks keep their sign.\n"
         f"  Power, days and days saved: for a gain of {EFFECT:g} nats per flight.\n"
         f"  At most {DAILY.alpha + 0.01:.0%} of false promotions by {OURS}: {'held' if held else 'NOT held'}."
