@@ -10,6 +10,7 @@ from level2_devops.traffic import traffic
 from level2_devops.worker import address_of, open_socket
 
 if TYPE_CHECKING:
+    from level2_devops.limits import Limits
     from level2_devops.model import (
         SEED,
         TRUSTED_TYPES,
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
         predict_features,
         save,
     )
-    from level2_devops.request import Flight, as_table
+    from level2_devops.request import Flight, as_table, parse
+    from level2_devops.server import Server
 
 __all__ = [
     "CATEGORIES",
@@ -32,9 +34,11 @@ __all__ = [
     "TRUSTED_TYPES",
     "Card",
     "Flight",
+    "Limits",
     "ModelError",
     "Release",
     "ReleaseError",
+    "Server",
     "address_of",
     "as_table",
     "build_model",
@@ -44,6 +48,7 @@ __all__ = [
     "fit_features",
     "load",
     "open_socket",
+    "parse",
     "predict",
     "predict_features",
     "release",
@@ -51,12 +56,11 @@ __all__ = [
     "save",
     "traffic",
 ]
-_OF_REQUESTS = {"Flight", "as_table"}
+_ROOMS = {"Flight": "request", "as_table": "request", "parse": "request", "Limits": "limits", "Server": "server"}
 
 
 def __getattr__(name: str) -> Any:
-    """Import model and requests when first asked for: they take seconds, and most commands need neither."""
+    """Open a room when something in it is first asked for: the model takes seconds, and most commands need none."""
     if name not in __all__:
         raise AttributeError(f"level2_devops has no {name}")
-    room = "request" if name in _OF_REQUESTS else "model"
-    return getattr(import_module(f"level2_devops.{room}"), name)
+    return getattr(import_module(f"level2_devops.{_ROOMS.get(name, 'model')}"), name)
