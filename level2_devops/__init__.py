@@ -24,11 +24,14 @@ if TYPE_CHECKING:
         predict_features,
         save,
     )
-    from level2_devops.request import Flight, as_table, parse
+    from level2_devops.observe import LATENCY_BUCKETS, log_as_json
+    from level2_devops.request import MOST_FLIGHTS, Flight, as_table, parse
     from level2_devops.server import Server
 
 __all__ = [
     "CATEGORIES",
+    "LATENCY_BUCKETS",
+    "MOST_FLIGHTS",
     "NUMBERS",
     "SEED",
     "TRUSTED_TYPES",
@@ -47,6 +50,7 @@ __all__ = [
     "fit",
     "fit_features",
     "load",
+    "log_as_json",
     "open_socket",
     "parse",
     "predict",
@@ -56,7 +60,16 @@ __all__ = [
     "save",
     "traffic",
 ]
-_ROOMS = {"Flight": "request", "as_table": "request", "parse": "request", "Limits": "limits", "Server": "server"}
+_ROOMS = {
+    "LATENCY_BUCKETS": "observe",
+    "Limits": "limits",
+    "MOST_FLIGHTS": "request",
+    "Flight": "request",
+    "Server": "server",
+    "as_table": "request",
+    "log_as_json": "observe",
+    "parse": "request",
+}
 
 
 def __getattr__(name: str) -> Any:

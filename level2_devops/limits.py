@@ -19,8 +19,8 @@ class Limits:
     A request takes its place among those in flight only then: clients that stall keep nobody out.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, most_in_flight: int = MOST_IN_FLIGHT) -> None:
+        self.app, self.most_in_flight = app, most_in_flight
         self.in_flight = 0
         self.held = 0  # bytes
 
@@ -32,7 +32,7 @@ class Limits:
         body = bytearray()
         try:
             refusal = await self._read(receive, body)
-            if refusal is None and self.in_flight >= MOST_IN_FLIGHT:
+            if refusal is None and self.in_flight >= self.most_in_flight:
                 refusal = _refusal(503, "too many requests at once; try again in a second")
             if refusal:
                 await refusal(scope, receive, send)
