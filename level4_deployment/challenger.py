@@ -1,0 +1,96 @@
+"""A challenger beside the champion: in a thread of its own, within a deadline, at nobody's cost but its own."""
+
+import queue
+import threading
+import time
+from asyncio import AbstractEventLoop, TimerHandle
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from level4_deployment.package import Numbers, Strings
+from level4_deployment.served import Answer, ServedModel
+
+LIVE, SHADOW = 0.050, 1.0  # seconds that a turn's flights wait for a challenger; in shadow nobody waits with them
+TIMES = 4  # a batch that keeps the champion at work for long gives the challenger as many times that, on top
+SLOW_FROM = 0.002  # seconds: what takes less is never called slow
+LATE, BUSY = "deadline", "deadline: still at work on earlier flights"
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What became of one turn's flights: for each an answer, or why there is none.
+
+    seconds: of work, as the processor counts it; what did not end in time counts as long as it was given. slow: it took
+    several times as long as the champion did for the same flights. Waiting for a processor is the machine's doing.
+    """
+
+    found: list[Answer | str]
+    seconds: float
+    slow: bool
+
+
+@dataclass
+class Trial:
+    """One turn's flights on their way. settle: called once, in the event loop; by then `settled`."""
+
+    strings: Strings
+    numbers: Numbers
+    champion_seconds: float
+    within: float
+    settle: Callable[[Tried], None]
+    timer: TimerHandle | None = None
+    settled: bool = False
+
+
+class Challenger:
+    """One version on trial.
+
+    A run that hangs cannot be stopped from outside. So nobody queues behind one that is over its time, and its thread
+    is a daemon, which does not keep the process from ending.
+    """
+
+    def __init__(self, model: ServedModel, loop: AbstractEventLoop) -> None:
+        self.model, self.loop = model, loop
+        self.trials: queue.SimpleQueue[Trial | None] = queue.SimpleQueue()
+        self.over_at: float | None = None  # while it is at work: when its time is over
+        threading.Thread(target=self._run, name=f"challenger {model.version}", daemon=True).start()
+
+    def ask(
+        self, strings: Strings, numbers: Numbers, champion_seconds: float, wait: float, settle: Callable[[Tried], None]
+    ) -> None:
+        """Ask about one turn's flights, for which the champion worked `champion_seconds`; `wait` is LIVE or SHADOW."""
+        trial = Trial(strings, numbers, champion_seconds, wait + TIMES * champion_seconds, settle)
+        if self.over_at is not None and time.monotonic() > self.over_at:
+            self._give_up(trial, BUSY)
+            return
+        trial.timer = self.loop.call_later(trial.within, self._give_up, trial, LATE)
+        self.trials.put(trial)
+
+    def close(self) -> None:
+        """Let the thread end, after what waits."""
+        self.trials.put(None)
+
+    def _run(self) -> None:
+        while (trial := self.trials.get()) is not None:
+            if trial.settled:
+                continue
+            self.over_at = time.monotonic() + trial.within
+            begun = time.thread_time()
+            found = self.model.answers(trial.strings, trial.numbers)
+            seconds = time.thread_time() - begun
+            self.over_at = None
+            slow = seconds > max(TIMES * trial.champion_seconds, SLOW_FROM)
+            self.loop.call_soon_threadsafe(self._settle, trial, Tried(found, seconds, slow))
+
+    def _give_up(self, trial: Trial, why: str) -> None:
+        self._settle(trial, Tried([why] * len(trial.strings), trial.within, slow=True))
+
+    @staticmethod
+    def _settle(trial: Trial, tried: Tried) -> None:
+        """What comes first settles a trial: the answers, or the deadline."""
+        if trial.settled:
+            return
+        trial.settled = True
+        if trial.timer:
+            trial.timer.cancel()
+        trial.settle(tried)
