@@ -7,10 +7,11 @@ export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
-  progress progress-check diff-1-2 diff-2-3 test test-slow test-all check lint types imports lock clean
+  level4 platform submit experiments audit promote platform-rollback approve share stop-experiment explain \
+  calibrate-ab progress progress-check diff-1-2 diff-2-3 diff-3-4 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 env: $(READY) ## Make the environment, once; every target that needs it does so by itself
 
@@ -27,6 +28,9 @@ level2: $(READY) ## Level 2: DevOps without MLOps: tests, a service, releases wi
 
 level3: $(READY) ## Level 3: automated training with tracking and a registry (TODAY=2013-07-01 trains as of that day)
 	@$(BIN)/python -m level3_training_pipeline
+
+level4: $(READY) ## Level 4: automated deployment: gates, shadow, live split, verdict, rollback
+	@$(BIN)/python -m level4_deployment
 
 notebook: $(READY) ## Open level 1's notebook in JupyterLab
 	@$(BIN)/python -m level1_notebook.open
@@ -58,6 +62,39 @@ schedule: $(READY) ## Train on a schedule, and whenever a month of data arrives
 data-arrives: $(READY) ## Tell the schedule that a month of data has arrived: MONTH=2013-04
 	@$(BIN)/python -m level3_training_pipeline.arrive $(MONTH)
 
+platform: $(READY) ## Run level 4's platform: control plane and workers on free ports
+	@$(BIN)/python -m level4_deployment.serve
+
+submit: $(READY) ## Put a registered version through the gates and try it against the champion: VERSION=n
+	@$(BIN)/python -m level4_deployment.act submit $(VERSION)
+
+experiments: $(READY) ## What level 4's platform serves, and how its experiments stand
+	@$(BIN)/python -m level4_deployment.act status
+
+audit: $(READY) ## Who did what on level 4's platform
+	@$(BIN)/python -m level4_deployment.act audit
+
+promote: $(READY) ## Make a version the champion by hand: VERSION=n
+	@$(BIN)/python -m level4_deployment.act promote $(VERSION)
+
+platform-rollback: $(READY) ## Give production back to the champion before
+	@$(BIN)/python -m level4_deployment.act rollback
+
+approve: $(READY) ## Let a winner that waits for approval become the champion
+	@$(BIN)/python -m level4_deployment.act approve
+
+share: $(READY) ## Another live share; the experiment is void and a new one begins: SHARE=0.3
+	@$(BIN)/python -m level4_deployment.act share $(SHARE)
+
+stop-experiment: $(READY) ## End the experiment without a verdict
+	@$(BIN)/python -m level4_deployment.act stop
+
+explain: $(READY) ## From one answer back to version, run, commit and data: REQUEST=id
+	@$(BIN)/python -m level4_deployment.explain $(REQUEST)
+
+calibrate-ab: $(READY) ## How often the A/B test errs, on thousands of replays of the real year
+	@$(BIN)/python -m level4_deployment.calibrate_ab
+
 progress: $(READY) ## Write what the levels' last runs measured into README.md
 	@$(BIN)/python -m shared.progress --write
 
@@ -69,6 +106,9 @@ diff-1-2: ## What level 2 changes in the story of level 1
 
 diff-2-3: ## What level 3 changes in the story of level 2
 	@git diff --no-index level2_devops/run.py level3_training_pipeline/run.py || test $$? -eq 1
+
+diff-3-4: ## What level 4 changes in the story of level 3
+	@git diff --no-index level3_training_pipeline/run.py level4_deployment/run.py || test $$? -eq 1
 
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow"

@@ -20,6 +20,7 @@ LEVELS = {
     "level1": ("1 · notebook", "a model, a claim, a pickle over the wall"),
     "level2": ("2 · DevOps", "tests, a service, gated releases and rollback, operational metrics"),
     "level3": ("3 · training pipeline", "a pipeline, tracking, a registry; any version built again bit for bit"),
+    "level4": ("4 · deployment", "a platform, gates, shadow, live split, a verdict; rollback by one command"),
 }
 TOLERANCE = {"level1": 0.03}  # the notebook sets no seed
 SMALL = 0.0005  # what another platform's arithmetic may change, beyond rounding

@@ -1,0 +1,160 @@
+"""The control plane's own service: versions, outcomes, experiments and the audit trail, each act behind a token."""
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from level4_deployment import access, experiments
+from level4_deployment.access import AccessError
+from level4_deployment.control import ConflictError, Platform
+from level4_deployment.outcomes import Outcome, ingest, read_watermark
+from level4_deployment.plan import Plan
+from shared.errors import UserError
+
+
+class Told(BaseModel):
+    """One outcome."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    flight_id: str = Field(max_length=40, examples=["2013-04-01-B61018-JFK"])
+    late: int = Field(ge=0, le=1, description="1: arrived 15 or more minutes late")
+    known_at: float = Field(ge=0, le=1e11, allow_inf_nan=False, description="seconds since 1970, UTC")
+
+
+class Outcomes(BaseModel):
+    """Outcomes, and how far they reach."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    outcomes: list[Told] = Field(max_length=10_000)
+    watermark: float | None = Field(
+        default=None, ge=0, le=1e11, description="every outcome known before this instant has been sent"
+    )
+
+
+class Submission(BaseModel):
+    """A version that has passed the gates. Without a plan it becomes the first champion."""
+
+    version: int
+    plan: dict[str, Any] | None = None
+
+
+class Reason(BaseModel):
+    """Why it is done."""
+
+    reason: str = Field(min_length=3, max_length=500)
+
+
+class Share(BaseModel):
+    """The share of flights that the challenger shall answer."""
+
+    share: float = Field(gt=0, lt=1)
+
+
+def create_api(platform: Platform) -> FastAPI:
+    """The service; reading needs no token."""
+    api = FastAPI(title="The platform's control plane")
+    api.include_router(_reading(platform))
+    api.include_router(_pipeline(platform))
+    api.include_router(_operating(platform))
+    api.exception_handler(UserError)(_refused)
+    return api
+
+
+async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    status = 403 if isinstance(error, AccessError) else 409 if isinstance(error, ConflictError) else 422
+    return JSONResponse({"detail": str(error)}, status)
+
+
+def _allowed(platform: Platform, act: str) -> Any:
+    """Who asks, by the token; raises AccessError unless that one may `act`."""
+
+    def check(authorization: Annotated[str, Header()] = "") -> str:
+        return access.who(platform.home, authorization.removeprefix("Bearer "), act)
+
+    return Depends(check)
+
+
+def _reading(platform: Platform) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/status")
+    def status() -> dict[str, Any]:
+        """What serves, what is tried, what is wrong."""
+        return describe(platform)
+
+    @routes.get("/audit")
+    def audit() -> list[dict[str, Any]]:
+        """Every act, oldest first."""
+        return experiments.acts(platform.log)
+
+    return routes
+
+
+def _pipeline(platform: Platform) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.post("/outcomes", dependencies=[_allowed(platform, "outcomes")])
+    def outcomes(told: Outcomes) -> dict[str, Any]:
+        """Take outcomes, and judge the days that they close."""
+        taken = ingest(platform.log, [Outcome(**one.model_dump()) for one in told.outcomes], told.watermark)
+        verdict = platform.judge() if told.watermark is not None else None
+        return {**asdict(taken), "verdict": asdict(verdict) if verdict else None}
+
+    @routes.post("/versions")
+    def submit(sent: Submission, who: str = _allowed(platform, "submit")) -> dict[str, Any]:
+        """Try a version against the champion."""
+        made = platform.submit(sent.version, Plan(**sent.plan) if sent.plan else None, who)
+        return {"experiment": made.experiment if made else None}
+
+    return routes
+
+
+def _operating(platform: Platform) -> APIRouter:
+    routes = APIRouter()
+    operator = _allowed(platform, "operate")
+
+    @routes.post("/versions/{number}/promote")
+    def promote(number: int, why: Reason, who: str = operator) -> dict[str, Any]:
+        """Make a version the champion by hand."""
+        platform.promote(number, who, why.reason)
+        return describe(platform)
+
+    @routes.post("/rollback")
+    def roll_back(why: Reason, who: str = operator) -> dict[str, Any]:
+        """Back to the champion before this one."""
+        platform.roll_back(who, why.reason)
+        return describe(platform)
+
+    @routes.post("/experiment/stop")
+    def stop(why: Reason, who: str = operator) -> dict[str, Any]:
+        """End the experiment without a verdict."""
+        platform.stop(who, why.reason)
+        return describe(platform)
+
+    @routes.post("/experiment/share")
+    def share(wanted: Share, who: str = operator) -> dict[str, Any]:
+        """Another share: the experiment is void, and a new one begins."""
+        platform.set_share(wanted.share, who)
+        return describe(platform)
+
+    @routes.post("/experiment/approve")
+    def approve(who: str = operator) -> dict[str, Any]:
+        """Let the winner that waits become the champion."""
+        platform.approve(who)
+        return describe(platform)
+
+    return routes
+
+
+def describe(platform: Platform) -> dict[str, Any]:
+    """How the platform stands."""
+    return {
+        "routes": asdict(platform.routes) if platform.routes else None,
+        "trouble": platform.trouble,
+        "registry_seen": platform.registry_seen,
+        "watermark": read_watermark(platform.log),
+        "experiments": [asdict(one) for one in experiments.find(platform.log)],
+    }

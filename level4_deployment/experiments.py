@@ -1,0 +1,125 @@
+"""The record of experiments and of acts: what is compared with what, and who changed anything about it."""
+
+import json
+import secrets
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
+
+from level4_deployment.log import METADATA
+from level4_deployment.plan import Plan
+
+RUNNING, APPROVAL = "running", "awaiting approval"  # every other state is an end:
+PROMOTED, REJECTED, INCONCLUSIVE, ABORTED, VOID = "promoted", "rejected", "inconclusive", "aborted", "void"
+
+EXPERIMENTS = sa.Table(
+    "experiments",
+    METADATA,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("champion", sa.Integer, nullable=False),
+    sa.Column("challenger", sa.Integer, nullable=False),
+    sa.Column("salt", sa.Text, nullable=False),
+    sa.Column("share", sa.Double, nullable=False),  # of flights, 0 in shadow
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("live_from", sa.Text),  # the first day of the live split, once it is known
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("submitted_by", sa.Text, nullable=False),
+)
+DAYS = sa.Table(
+    "days",  # what an experiment saw on a day that is closed; written once
+    METADATA,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("flights", sa.Integer, nullable=False),  # with both scores and an outcome
+    sa.Column("difference", sa.Double),  # mean over them of the champion's loss minus the challenger's
+    sa.Column("champion_arm", sa.Integer, nullable=False),  # flights logged in the live split, by arm
+    sa.Column("challenger_arm", sa.Integer, nullable=False),
+)
+AUDIT = sa.Table(
+    "audit",  # written before an act, and closed after it: what is open at a start was cut off
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("who", sa.Text, nullable=False),
+    sa.Column("act", sa.Text, nullable=False),
+    sa.Column("before", sa.Text),
+    sa.Column("after", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One comparison of two versions. Salt and planned share never change: another split is another experiment."""
+
+    experiment: str
+    champion: int
+    challenger: int
+    salt: str
+    share: float
+    plan: Plan
+    live_from: str | None
+    state: str
+    reason: str
+    submitted_by: str
+
+
+def new_experiment(champion: int, challenger: int, plan: Plan, who: str) -> Experiment:
+    """An experiment that begins in shadow."""
+    name = f"{champion}-against-{challenger}-{secrets.token_hex(3)}"
+    return Experiment(name, champion, challenger, secrets.token_hex(16), 0.0, plan, None, RUNNING, "in shadow", who)
+
+
+def save(log: sa.Engine, experiment: Experiment) -> Experiment:
+    """Write the experiment in place of what is on record of it."""
+    row = asdict(experiment) | {"plan": json.dumps(asdict(experiment.plan))}
+    with log.begin() as connection:
+        connection.execute(EXPERIMENTS.delete().where(EXPERIMENTS.c.experiment == experiment.experiment))
+        connection.execute(EXPERIMENTS.insert(), row)
+    return experiment
+
+
+def find(log: sa.Engine, *states: str) -> list[Experiment]:
+    """The experiments in any of these states; without one, all."""
+    query = sa.select(EXPERIMENTS)
+    if states:
+        query = query.where(EXPERIMENTS.c.state.in_(states))
+    with log.connect() as connection:
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+    return [Experiment(**row | {"plan": Plan(**json.loads(row["plan"]))}) for row in rows]
+
+
+def days_of(log: sa.Engine, experiment: str) -> pd.DataFrame:
+    """The closed days of an experiment, in order: day, flights, difference, champion_arm, challenger_arm."""
+    query = sa.select(DAYS).where(DAYS.c.experiment == experiment).order_by(DAYS.c.day)
+    with log.connect() as connection:
+        return pd.DataFrame(connection.execute(query).mappings().all(), columns=DAYS.columns.keys())
+
+
+def begin_act(log: sa.Engine, who: str, act: str, change: tuple[object, object], reason: str) -> int:
+    """Put on record what is about to be done; returns the number to close it with."""
+    before, after = (None if value is None else str(value) for value in change)
+    row: dict[str, Any] = {"at": time.time(), "who": who, "act": act, "before": before, "after": after}
+    with log.begin() as connection:
+        added = connection.execute(AUDIT.insert().returning(AUDIT.c.number), row | {"reason": reason, "done": 0})
+        return int(added.scalar_one())
+
+
+def end_act(log: sa.Engine, number: int) -> None:
+    """It is done."""
+    with log.begin() as connection:
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(done=1))
+
+
+def acts(log: sa.Engine, *, open_only: bool = False) -> list[dict[str, Any]]:
+    """The audit trail, oldest first."""
+    query = sa.select(AUDIT).order_by(AUDIT.c.number)
+    if open_only:
+        query = query.where(AUDIT.c.done == 0)
+    with log.connect() as connection:
+        return [dict(row) for row in connection.execute(query).mappings()]

@@ -1,0 +1,142 @@
+"""`make explain REQUEST=id`: from one answer back to version, run, commit and data; and which features made it so."""
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from level2_devops import Flight, as_table, features
+from level4_deployment.home import enter
+from level4_deployment.log import OUTCOMES, PREDICTIONS, default_url, open_log
+from shared.console import show_table, step
+from shared.errors import UserError, command
+from shared.settings import Settings, parse_today
+
+BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of features, that a contribution is averaged over
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """An answer and all that led to it. contributions: in probability, of each feature; with `average` they add up."""
+
+    answer: dict[str, Any]
+    lineage: dict[str, str]
+    average: float
+    contributions: pd.Series
+
+
+def explain(settings: Settings, home: Path, url: str, request: str) -> Explanation:
+    """Look up the request in the log and its version in the registry, and take the answer apart; raises UserError."""
+    from level3_training_pipeline import data, registry, tracking
+    from level4_deployment.package import inputs_of
+    from level4_deployment.publish import package_of, pull
+    from level4_deployment.served import load_served
+
+    answer = look_up(url, request)
+    client = tracking.open_tracking(settings)
+    version = registry.get(client, str(answer["version"]))
+    served = load_served(home, pull(version, home))
+    trained_on = data.gather(replace(settings, today=parse_today(version.tags["today"])))
+    history = pd.read_parquet(trained_on.file)
+    sent = json.loads(answer["features"])
+    sent.pop("flight_id", None)
+    row = features(as_table([Flight(**sent)]))
+    background = features(history.sample(BACKGROUND, random_state=SEED))
+    average, parts = shapley(lambda table: served.score(*inputs_of(table)), row, background)
+    known = version.tags.get("data_digest")
+    lineage = {
+        "version": str(version.number),
+        "package": package_of(version).digest,
+        "model": version.tags["model_sha256"],
+        "MLflow run": version.run_id,
+        "cause": version.tags.get("cause", "not on record"),
+        "parameters": json.dumps(client.get_run(version.run_id).data.params),
+        "commit": version.tags["commit"],
+        "data digest": known or "not on record: it was not trained by the pipeline",
+        "trained on": f"{len(history):,} flights known on {version.tags['today']}, rows in {trained_on.file.name}"
+        + ("" if known in (None, trained_on.digest) else " (ANOTHER digest than on record)"),
+    }
+    return Explanation(answer, lineage, average, parts)
+
+
+def look_up(url: str, request: str) -> dict[str, Any]:
+    """The answer on the log, with its outcome if that is known; raises UserError."""
+    query = (
+        sa.select(PREDICTIONS, OUTCOMES.c.late)
+        .outerjoin(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
+        .where(PREDICTIONS.c.request_id == request)
+    )
+    with open_log(url).connect() as connection:
+        found = connection.execute(query).mappings().first()
+    if found is None:
+        raise UserError(f"REQUEST={request}: no such answer in {url}. Remedy: the request_id of an answer.")
+    return dict(found)
+
+
+def shapley(
+    score: Callable[[pd.DataFrame], NDArray[np.float64]], row: pd.DataFrame, background: pd.DataFrame
+) -> tuple[float, pd.Series]:
+    """Shapley values by sampling (Štrumbelj and Kononenko 2014): the average score, and each feature's contribution.
+
+    In each of ORDERS random orders, the row's values replace those of a background flight one by one; what the score
+    moves by is the feature's. Average and contributions add up to the row's score exactly.
+    """
+    random = np.random.default_rng(SEED)
+    names = list(row.columns)
+    starts = [background.iloc[[i % len(background)]] for i in range(ORDERS)]
+    orders = [random.permutation(len(names)) for _ in range(ORDERS)]
+    tables = []
+    for start, order in zip(starts, orders, strict=True):
+        steps = pd.concat([start] * (len(names) + 1), ignore_index=True)
+        for position, feature in enumerate(order):
+            steps.iloc[position + 1 :, feature] = row.iloc[0, feature]
+        tables.append(steps)
+    scores = score(pd.concat(tables, ignore_index=True)).reshape(ORDERS, len(names) + 1)
+    parts = np.zeros(len(names))
+    for order, moved in zip(orders, np.diff(scores, axis=1), strict=True):
+        parts[order] += moved / ORDERS
+    return float(scores[:, 0].mean()), pd.Series(parts, index=names)
+
+
+def show(explained: Explanation) -> None:
+    """Print the trace, and the features that moved the answer most."""
+    answer = explained.answer
+    outcome = {None: "not known yet", 0: "on time", 1: "late"}[answer["late"]]
+    facts = {
+        "flight": answer["flight_id"],
+        "answered": f"probability {answer['probability']:.4f} by version {answer['version']}, arm {answer['arm']} "
+        f"(propensity {answer['propensity']:g}) of {answer['experiment'] or 'no experiment'}",
+        "fallback": answer["fallback"] or "no",
+        "took": f"{answer['seconds'] * 1000:.1f} ms",
+        "outcome": outcome,
+    }
+    rows = [[name, value] for name, value in {**facts, **explained.lineage}.items()]
+    show_table(f"Request {answer['request_id']}", ["", ""], rows)
+    largest = explained.contributions.reindex(explained.contributions.abs().sort_values(ascending=False).index)[:8]
+    rest = explained.contributions.sum() - largest.sum()
+    moved = [[str(name), f"{part:+.4f}"] for name, part in largest.items()] + [["all others", f"{rest:+.4f}"]]
+    title = f"From the average of {explained.average:.4f} to this answer, over {ORDERS} orders, {BACKGROUND} flights"
+    show_table(title, ["feature", "probability"], moved)
+
+
+def main() -> None:
+    """Read the request's id from the command line."""
+    settings = enter()
+    if len(sys.argv) != 2:
+        raise UserError("which answer? Give its request_id: make explain REQUEST=…")
+    home = settings.level("level4")
+    with step("Look it up"):
+        explained = explain(settings, home, os.environ.get("PREDICTION_LOG") or default_url(home), sys.argv[1])
+    show(explained)
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,166 @@
+"""Outcomes: late, twice, out of order, contradicting; each joined once to its flight, day by day behind a watermark."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from level4_deployment.experiments import DAYS, Experiment, days_of
+from level4_deployment.log import METADATA, OUTCOMES, PAIRED, PREDICTIONS, QUARANTINE, insert
+from shared.settings import NEW_YORK
+
+CLOSES_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
+
+FEED = sa.Table(
+    "feed",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("watermark", sa.Double, nullable=False),  # all outcomes known before this instant have been sent
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a flight ended. late: 1 for 15 or more minutes; known_at: seconds since 1970 (UTC)."""
+
+    flight_id: str
+    late: int
+    known_at: float
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What became of the outcomes that were sent."""
+
+    new: int
+    repeated: int
+    quarantined: int
+
+
+def ingest(log: sa.Engine, outcomes: list[Outcome], watermark: float | None) -> Ingested:
+    """Keep each flight's first outcome; one that contradicts it goes to quarantine, and the flight is used no more."""
+    first: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        first.setdefault(outcome.flight_id, outcome)
+    now = time.time()
+    with log.begin() as connection:
+        new = 0
+        if first:
+            rows = [vars(outcome) | {"received_at": now} for outcome in first.values()]
+            known = _known(connection, list(first))
+            new = len(first) - len(known)
+            connection.execute(insert(log, OUTCOMES), rows)
+            known = _known(connection, list(first))
+            against = [vars(outcome) for outcome in outcomes if outcome.late != known[outcome.flight_id]]
+            if against:
+                connection.execute(QUARANTINE.insert(), [row | {"received_at": now} for row in against])
+        if watermark is not None:
+            _advance(log, connection, watermark)
+    return Ingested(new, len(outcomes) - new - len(against) if first else 0, len(against) if first else 0)
+
+
+def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
+    found = {}
+    for start in range(0, len(flights), 500):  # SQLite binds a limited number of values
+        part = flights[start : start + 500]
+        query = sa.select(OUTCOMES.c.flight_id, OUTCOMES.c.late).where(OUTCOMES.c.flight_id.in_(part))
+        found.update({row.flight_id: row.late for row in connection.execute(query)})
+    return found
+
+
+def _advance(log: sa.Engine, connection: sa.Connection, watermark: float) -> None:
+    """A watermark never goes back."""
+    connection.execute(insert(log, FEED), {"name": "outcomes", "watermark": watermark})
+    later = FEED.c.watermark < watermark
+    connection.execute(FEED.update().where(later).values(watermark=watermark))
+
+
+def read_watermark(log: sa.Engine) -> float | None:
+    """The instant before which every outcome has been sent; None before the first."""
+    with log.connect() as connection:
+        found = connection.execute(sa.select(FEED.c.watermark)).scalar()
+        return None if found is None else float(found)
+
+
+def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
+    """Write down the days of an experiment that the watermark has passed; returns the new ones."""
+    watermark = read_watermark(log)
+    written = set(days_of(log, experiment.experiment)["day"])
+    closed = []
+    for day in _days_asked(log, experiment.experiment):
+        until = _begin(day) + pd.DateOffset(days=1) + CLOSES_AFTER
+        if day in written or watermark is None or watermark < until.timestamp():
+            continue
+        with log.begin() as connection:
+            connection.execute(insert(log, DAYS), _day(_rows(log, experiment, day), experiment, day))
+        closed.append(day)
+    return closed
+
+
+def _begin(day: str) -> pd.Timestamp:
+    return pd.Timestamp(day, tz=NEW_YORK)
+
+
+def _days_asked(log: sa.Engine, experiment: str) -> list[str]:
+    """The days of departure it has predictions for; the first is left out, which may have begun before it."""
+    query = sa.select(sa.func.min(PREDICTIONS.c.departs_at), sa.func.max(PREDICTIONS.c.departs_at))
+    with log.connect() as connection:
+        first, last = connection.execute(query.where(PREDICTIONS.c.experiment == experiment)).one()
+    if first is None:
+        return []
+    start, end = (pd.Timestamp(at, unit="s", tz=NEW_YORK).normalize() for at in (first, last))
+    return [str(day.date()) for day in pd.date_range(start + pd.DateOffset(days=1), end, freq="D")]
+
+
+def _rows(log: sa.Engine, experiment: Experiment, day: str) -> pd.DataFrame:
+    """Each flight of the day that the experiment saw, by its first answer: both scores, and the outcome if known."""
+    begin, end = _begin(day), _begin(day) + pd.DateOffset(days=1)
+    contradicted = sa.select(QUARANTINE.c.flight_id)
+    in_time = sa.and_(
+        OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id,
+        OUTCOMES.c.known_at <= (end + CLOSES_AFTER).timestamp(),
+        OUTCOMES.c.flight_id.not_in(contradicted),
+    )
+    query = (
+        sa.select(
+            PREDICTIONS.c.flight_id,
+            PREDICTIONS.c.arm,
+            PREDICTIONS.c.propensity,
+            PREDICTIONS.c.version,
+            PREDICTIONS.c.probability,
+            PAIRED.c.probability.label("other"),
+            OUTCOMES.c.late,
+        )
+        .outerjoin(PAIRED, PAIRED.c.request_id == PREDICTIONS.c.request_id)
+        .outerjoin(OUTCOMES, in_time)
+        .where(
+            PREDICTIONS.c.experiment == experiment.experiment,
+            PREDICTIONS.c.departs_at >= begin.timestamp(),
+            PREDICTIONS.c.departs_at < end.timestamp(),
+        )
+        .order_by(PREDICTIONS.c.asked_at)
+    )
+    with log.connect() as connection:
+        found = pd.DataFrame(connection.execute(query).mappings().all())
+    return found.drop_duplicates("flight_id") if len(found) else found
+
+
+def _day(rows: pd.DataFrame, experiment: Experiment, day: str) -> dict[str, Any]:
+    """A line of DAYS. Loss is log loss, in nats; a probability of exactly 0 or 1 counts as 1e-15 from it."""
+    empty = {"experiment": experiment.experiment, "day": day, "flights": 0, "difference": None}
+    if rows.empty:
+        return empty | {"champion_arm": 0, "challenger_arm": 0}
+    live = rows[rows["propensity"] < 1]
+    arms = {f"{arm}_arm": int((live["arm"] == arm).sum()) for arm in ("champion", "challenger")}
+    both = rows.dropna(subset=["other", "late"])
+    if both.empty:
+        return empty | arms
+    own, other = (
+        np.where(both["late"] == 1, -np.log(chance), -np.log1p(-chance))
+        for chance in (both[name].astype(float).clip(1e-15, 1 - 1e-15) for name in ("probability", "other"))
+    )
+    better = np.where(both["version"] == experiment.champion, own - other, other - own)
+    return empty | arms | {"flights": len(both), "difference": float(better.mean())}

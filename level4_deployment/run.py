@@ -1,0 +1,88 @@
+"""Level 4, told from top to bottom: a new model reaches its users by itself, or not at all; evidence decides."""
+
+from contextlib import ExitStack
+
+from level3_training_pipeline import prefect_server, run_flow, tracking
+from level4_deployment import story
+from level4_deployment.candidates import START, leak, register_by_hand
+from level4_deployment.client import PlatformClient
+from level4_deployment.flow import delivery, deployment
+from level4_deployment.process import running_platform
+from level4_deployment.stream import play
+from shared.console import closing, headline, show_table, step
+from shared.flights import load_flights
+from shared.progress import keep_summary
+from shared.replay import replay
+from shared.settings import read_settings
+from shared.split import future
+
+TRIALS = 4
+
+
+def main() -> None:
+    """Deploy two models by pipeline and a mistake by hand; two months of live flights decide about them."""
+    settings = read_settings()
+    month_ago, one, two = story.months_around(settings)
+    home = story.empty_home(settings)
+    with prefect_server.prefect_server(settings) as server, running_platform(home) as platform, ExitStack() as clients:
+        # 1. Data
+        headline(f"Level 4 · automated deployment. Today is {settings.today}.")
+        with step("Load the year"):
+            flights = load_flights(settings)
+            later = future(flights, settings.now)
+        with step("Wait for the platform, and for the Prefect server"):
+            client = tracking.open_tracking(settings)
+            platform.wait_for_control()
+            server.wait()
+
+        # 2. Train
+        headline(f"By pipeline: a first champion as of {month_ago}, its challenger as of {settings.today}")
+        run_flow.run_flow(server, delivery, str(month_ago), home, TRIALS)
+        platform.wait_until_ready()
+        second = run_flow.run_flow(server, delivery, str(settings.today), home, TRIALS)
+
+        # 3. Evaluate
+        headline("At the gates")
+        gates = story.show_gates(second, story.refusals(server, client, settings, home))
+        overall = story.score_version(client, second.version, later)
+
+        # 4. Release
+        headline(f"Live: the flights of {settings.today} to {one.today}, hour by hour; nobody touches anything")
+        feed, operator = (clients.enter_context(PlatformClient.at(home, name)) for name in ("feed", "operator"))
+        view = story.View(operator)
+        before = play(replay(flights, settings.now, one.now), platform.service, feed, view.tell)
+        headline(f"As of {one.today}, by hand: a candidate whose evaluation looks far too good")
+        with step("Train it, evaluate it, register it"):
+            mistaken = register_by_hand(client, one, leak, START, "a mean over the whole day")
+        story.show_gates(run_flow.run_flow(server, deployment, mistaken.number, home), {})
+        after = play(replay(flights, one.now, two.now), platform.service, feed, view.tell)
+        promoted, rejected = story.show_experiments(home)
+
+        # 5. Operate
+        headline("Roll back, under load; and explain an answer")
+        drill = story.roll_back_under_load(operator, platform.service, later.head(500))
+        traced = story.show_explanation(settings, home, after.last_request)
+        show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in story.ACTS])
+
+    # 6. Tell
+    keep_summary(settings, "level4", overall, steps=len(story.ACTS))
+    requests, answered, failed = (
+        before.requests + after.requests,
+        before.flights + after.flights,
+        before.failed + after.failed,
+    )
+    adds = {
+        "Deployment is a stage": f"version {second.version}, from data to experiment {second.experiment} in one flow",
+        "Gates": gates,
+        "A/B test": f"version {promoted.challenger} {promoted.state}: {promoted.reason}",
+        "Live traffic has the last word": f"version {mistaken.number} {rejected.state}: {rejected.reason}",
+        "Nobody is cut off": f"{failed} of {requests:,} requests for {answered:,} flights failed",
+        "Rollback by one command": str(drill),
+        "From an answer back to its data": traced,
+    }
+    hurts = {
+        "Somebody must start the pipeline": f"trained as of {settings.today}, because a person said so",
+        "Nobody watches the data": "0 monitors, 0 alerts",
+    }
+    result = f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights"
+    closing("Level 4, automated deployment", f"{result} after {settings.today}", adds, hurts)

@@ -1,0 +1,101 @@
+"""`make platform`: the control plane and its workers, in one command.
+
+Workers share one listening socket. Should this process die, they leave with it; started again, it finishes what was
+cut off and serves what it served before, from its verified copies, whether the registry is there or not.
+"""
+
+import argparse
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+from filelock import FileLock, Timeout
+
+from level2_devops import address_of, open_socket
+from level4_deployment.access import make_tokens
+from level4_deployment.client import ADDRESSES
+from level4_deployment.home import enter
+from level4_deployment.log import default_url, open_log
+from level4_deployment.worker import start_worker
+from shared.console import console, step
+from shared.errors import UserError, command
+from shared.settings import Settings
+
+WORKERS = 2
+LOOK_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
+
+
+def run_platform(settings: Settings, home: Path, workers: int, stop: threading.Event, *, approval: bool) -> None:
+    """Serve until `stop` is set; raises UserError when it runs already."""
+    with step("Load the libraries"):
+        from level3_training_pipeline import tracking
+        from level4_deployment.api import create_api
+        from level4_deployment.control import Platform
+
+    make_tokens(home)
+    url = os.environ.get("PREDICTION_LOG") or default_url(home)
+    try:
+        lock = FileLock(home / "platform.lock").acquire(timeout=1)
+    except Timeout:
+        raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
+    with lock, open_socket() as service, open_socket() as control:
+        platform = Platform(home, tracking.open_tracking(settings), open_log(url), approval=approval)
+        platform.reconcile()
+        with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
+            running = [start_worker(home, service, url) for _ in range(workers)]
+            try:
+                addresses = {"service": address_of(service), "control": address_of(control), "pid": os.getpid()}
+                (home / ADDRESSES).write_text(json.dumps(addresses))
+                console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
+                while not stop.wait(LOOK_EVERY):
+                    platform.sync()
+                    platform.guard()
+                    for i, worker in enumerate(running):
+                        if not worker.alive:
+                            running[i] = start_worker(home, service, url)
+            finally:
+                (home / ADDRESSES).unlink(missing_ok=True)
+                for worker in running:
+                    worker.stop()
+
+
+@contextmanager
+def api_server(config: uvicorn.Config, listening: socket.socket) -> Iterator[None]:
+    """The control plane's service, in a thread, while the block runs."""
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        while not server.started and thread.is_alive():
+            time.sleep(0.02)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m level4_deployment.serve", description=main.__doc__)
+    parser.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
+    parser.add_argument("--workers", type=int, default=WORKERS)
+    parser.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+    options = parser.parse_args()
+    settings = enter()
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    home = options.home or settings.level("level4")
+    home.mkdir(parents=True, exist_ok=True)
+    run_platform(settings, home, options.workers, stop, approval=options.approval)
+
+
+if __name__ == "__main__":
+    command(main)

@@ -1,0 +1,76 @@
+"""The live stream over HTTP: each hour's flights are asked for, then the outcomes that became known are sent."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pandas as pd
+
+from level4_deployment.client import PlatformClient
+from shared.replay import Hour
+from shared.schema import KNOWN_BEFORE
+
+AT_ONCE = 200  # flights a request
+HOUR = pd.Timedelta(hours=1)
+
+
+@dataclass
+class Played:
+    """What the stream's side saw. failed: requests without an answer of 200; verdicts: as the platform told them."""
+
+    requests: int = 0
+    failed: int = 0
+    flights: int = 0
+    outcomes: int = 0
+    by_version: dict[int, int] = field(default_factory=dict)
+    verdicts: list[dict[str, Any]] = field(default_factory=list)
+    last_request: str = ""
+
+
+def play(hours: Iterable[Hour], service: str, feed: PlatformClient, tell: Callable[[Hour, Played], None]) -> Played:
+    """Play the hours in order, telling after each; a refused outcome stops the stream, a failed answer is counted."""
+    played = Played()
+    with httpx.Client(base_url=service, timeout=30, trust_env=False) as http:
+        for hour in hours:
+            ask(http, hour.flights, played)
+            told = feed.post(
+                "/outcomes", outcomes=as_outcomes(hour.outcomes), watermark=(hour.start + HOUR).timestamp()
+            )
+            played.outcomes += told["new"]
+            if told["verdict"]:
+                played.verdicts.append(told["verdict"])
+            tell(hour, played)
+    return played
+
+
+def ask(http: httpx.Client, flights: pd.DataFrame, played: Played) -> None:
+    """Ask for the flights, some at once."""
+    bodies = as_requests(flights)
+    for start in range(0, len(bodies), AT_ONCE):
+        played.requests += 1
+        try:
+            answer = http.post("/predict/batch", json={"flights": bodies[start : start + AT_ONCE]})
+            answer.raise_for_status()
+        except httpx.HTTPError:
+            played.failed += 1
+            continue
+        for one in answer.json()["predictions"]:
+            played.flights += 1
+            played.by_version[one["version"]] = played.by_version.get(one["version"], 0) + 1
+            played.last_request = one["request_id"]
+
+
+def as_requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
+    """What a client would send: times with their offset, missing values left out."""
+    table = flights[["flight_id", *KNOWN_BEFORE]].copy()
+    for name in ("scheduled_departure", "scheduled_arrival"):
+        table[name] = table[name].dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")
+    return [{str(key): value for key, value in row.items() if value == value} for row in table.to_dict("records")]  # noqa: PLR0124 - NaN
+
+
+def as_outcomes(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+    """What the feed of landings would send."""
+    known = outcomes["label_known_at"].map(pd.Timestamp.timestamp)
+    rows = zip(outcomes["flight_id"], outcomes["late"].astype(int), known, strict=True)
+    return [{"flight_id": flight, "late": late, "known_at": at} for flight, late, at in rows]

@@ -1,0 +1,65 @@
+"""A registry with three small versions, packaged for serving; each test gets a platform's folder of its own."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from level3_training_pipeline import quiet, tracking
+from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
+from level4_deployment.plan import Plan, make_plan
+from level4_deployment.publish import publish
+from shared.settings import Settings
+
+TODAY = date(2013, 3, 1)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Versions 1, 2 and 3 have 5, 10 and 20 trees."""
+
+    settings: Settings
+    client: MlflowClient
+
+
+@pytest.fixture(scope="session")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """Level 4's own registry, in a state folder of the tests."""
+    before = dict(os.environ)
+    settings = Settings(TODAY, None, tmp_path_factory.mktemp("level4"), within="level4")
+    os.environ.update({"MLOPS_STATE": str(settings.state), "MLOPS_WITHIN": "level4", "TODAY": str(TODAY)})
+    quiet.set_up_libraries(settings)
+    client = tracking.open_tracking(settings)
+    for trees in (5, 10, 20):
+        parameters = {**TOO_FEW_TREES, "max_iter": trees}
+        publish(client, register_by_hand(client, settings, lambda table: table, parameters, f"{trees} trees"))
+    yield Registry(settings, client)
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def registry_(registered: Registry) -> Registry:
+    """The registry without any alias."""
+    model = registered.client.get_registered_model("flight-delays")
+    for alias in dict(model.aliases):
+        registered.client.delete_registered_model_alias("flight-delays", alias)
+    return registered
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A platform's folder."""
+    return tmp_path / "platform"
+
+
+@pytest.fixture(scope="session")
+def plan() -> Plan:
+    """Planned on two weeks of small differences."""
+    days = pd.date_range("2013-02-15", periods=14, freq="D").strftime("%Y-%m-%d")
+    return make_plan(pd.Series([0.01, -0.005] * 7, index=days))

@@ -1,0 +1,75 @@
+"""The control plane's service, on loopback: acts need the right token, and each is on record."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+import uvicorn
+
+from level2_devops import address_of, open_socket
+from level4_deployment.access import make_tokens, read_token
+from level4_deployment.api import create_api
+from level4_deployment.client import PlatformClient, RefusedError
+from level4_deployment.control import Platform
+from level4_deployment.log import default_url, open_log
+from level4_deployment.plan import Plan
+from level4_deployment.serve import api_server
+from tests.level4.conftest import Registry
+
+As = Callable[[str], PlatformClient]
+
+
+@pytest.fixture
+def address(registry_: Registry, home: Path) -> Iterator[str]:
+    make_tokens(home)
+    platform = Platform(home, registry_.client, open_log(default_url(home)))
+    with open_socket() as listening:
+        config = uvicorn.Config(create_api(platform), log_config=None, access_log=False)
+        with api_server(config, listening):
+            yield address_of(listening)
+
+
+@pytest.fixture
+def as_(address: str, home: Path) -> Iterator[As]:
+    with ExitStack() as clients:
+        yield lambda name: clients.enter_context(PlatformClient(address, read_token(home, name)))
+
+
+def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) -> None:
+    pipeline, operator = as_("pipeline"), as_("operator")
+    assert pipeline.submit(1, None) is None
+    assert pipeline.submit(2, plan)
+    status = operator.get("/status")
+    assert status["routes"]["champion"]["version"] == 1
+    assert status["routes"]["challenger"]["version"] == 2
+    operator.post("/versions/3/promote", reason="a drill")
+    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["void"]
+    assert operator.post("/rollback", reason="the drill is over")["routes"]["champion"]["version"] == 1
+    trail = [(act["who"], act["act"], act["before"], act["after"]) for act in operator.get("/audit")]
+    assert ("operator", "promote", "1", "3") in trail
+    assert trail[-1] == ("operator", "roll back", "3", "1")
+
+
+@pytest.mark.parametrize(
+    "path", ["/versions/1/promote", "/rollback", "/experiment/stop", "/experiment/share", "/experiment/approve"]
+)
+def test_who_may_not_operate_changes_nothing(as_: As, address: str, home: Path, path: str) -> None:
+    body = {"share": 0.3} if path.endswith("share") else {"reason": "because"}
+    for token in ("", "Bearer x", f"Bearer {read_token(home, 'pipeline')}", f"Bearer {read_token(home, 'feed')}"):
+        answer = httpx.post(address + path, json=body, headers={"authorization": token})
+        assert answer.status_code == 403, answer.text
+    assert as_("operator").get("/audit") == []
+
+
+def test_outcomes_are_taken_once_and_bad_ones_are_named(as_: As) -> None:
+    feed = as_("feed")
+    outcome = {"flight_id": "2013-04-01-B61-JFK", "late": 1, "known_at": 1364860800.0}
+    assert feed.post("/outcomes", outcomes=[outcome], watermark=1364860800.0)["new"] == 1
+    assert feed.post("/outcomes", outcomes=[outcome])["repeated"] == 1
+    assert feed.post("/outcomes", outcomes=[outcome | {"late": 0}])["quarantined"] == 1
+    with pytest.raises(RefusedError, match="late"):
+        feed.post("/outcomes", outcomes=[outcome | {"late": 2}])
+    with pytest.raises(RefusedError, match="422"):
+        as_("operator").post("/experiment/approve")

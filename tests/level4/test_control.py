@@ -1,0 +1,273 @@
+"""The control plane on a real registry: who serves, who is tried, what follows from what is seen."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment import experiments
+from level4_deployment.control import CHALLENGER, ConflictError, Platform
+from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, default_url, open_log
+from level4_deployment.outcomes import ingest
+from level4_deployment.plan import Plan
+from level4_deployment.routes import MODELS, read_routes
+from shared.errors import UserError
+from tests.level4.conftest import Registry
+
+MODEL = "flight-delays"
+
+
+@pytest.fixture
+def platform(registry_: Registry, home: Path) -> Platform:
+    """Version 1 is the champion."""
+    home.mkdir()
+    made = Platform(home, registry_.client, open_log(default_url(home)))
+    made.submit(1, None, "pipeline")
+    return made
+
+
+def alias(platform: Platform, name: str) -> int | None:
+    found = platform.client.get_registered_model(MODEL).aliases.get(name)
+    return None if found is None else int(found)
+
+
+def stream(platform: Platform, days: int, gain: float, share: float = 0.2, flights: int = 40) -> None:
+    """Put whole days of answers and outcomes on the log, the challenger better by `gain` nats, and judge each."""
+    random = np.random.default_rng(5)
+    running = platform.running()
+    assert running
+    first = pd.Timestamp("2013-04-01 12:00", tz="America/New_York")
+    for day in range(days + 1):
+        running = platform.running()
+        at = (first + pd.DateOffset(days=day)).timestamp()
+        if running is None:
+            return
+        rows, paired, outcomes = [], [], []
+        for number in range(flights):
+            name = f"{day}-{number}"
+            live = bool(running.share)
+            arm = "challenger" if live and random.random() < share else "champion"
+            propensity = 1.0 if not live else running.share if arm == "challenger" else 1 - running.share
+            chance = {1: 0.5, 2: float(np.exp(np.log(0.5) + gain + random.normal(0, 0.02)))}
+            own = 2 if arm == "challenger" else 1
+            rows.append(
+                {
+                    "request_id": name,
+                    "flight_id": name,
+                    "departs_at": at,
+                    "asked_at": at,
+                    "features": "{}",
+                    "experiment": running.experiment,
+                    "arm": arm,
+                    "propensity": propensity,
+                    "version": own,
+                    "probability": chance[own],
+                    "fallback": "",
+                    "seconds": 0.001,
+                }
+            )
+            paired.append({"request_id": name, "version": 3 - own, "probability": chance[3 - own]})
+            outcomes.append({"flight_id": name, "late": 1, "known_at": at + 60, "received_at": at + 60})
+        with platform.log.begin() as connection:
+            connection.execute(PREDICTIONS.insert(), rows)
+            connection.execute(PAIRED.insert(), paired)
+            connection.execute(OUTCOMES.insert(), outcomes)
+        closes = (first.normalize() + pd.DateOffset(days=day + 2)).timestamp()
+        ingest(platform.log, [], closes)
+        platform.judge()
+
+
+def test_the_first_version_becomes_champion_and_is_routed_to(platform: Platform) -> None:
+    routes = read_routes(platform.home)
+    assert routes
+    assert (routes.champion.version, routes.challenger, routes.split) == (1, None, None)
+    assert (platform.home / MODELS / routes.champion.digest / "model.onnx").exists()
+    assert alias(platform, "champion") == 1
+
+
+def test_the_next_one_is_tried_in_shadow_first_then_live_then_judged(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.split
+    assert (routes.challenger and routes.challenger.version, routes.split.share) == (2, 0.0)
+    stream(platform, 3, gain=0.05)
+    live = read_routes(platform.home)
+    assert live
+    assert live.split
+    assert live.split.share == plan.share
+    assert live.split.salt == routes.split.salt
+
+
+def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 28, gain=0.05)
+    (done,) = experiments.find(platform.log)
+    assert done.state == "promoted"
+    assert (alias(platform, "champion"), alias(platform, CHALLENGER)) == (2, None)
+    routes = read_routes(platform.home)
+    assert routes
+    assert (routes.champion.version, routes.challenger) == (2, None)
+    trail = [(act["act"], act["who"], act["done"]) for act in experiments.acts(platform.log)]
+    assert trail[1:] == [
+        ("begin experiment", "pipeline", 1),
+        ("go live", "platform", 1),
+        ("promote", "platform", 1),
+        ("end experiment", "platform", 1),
+    ]
+
+
+def test_a_worse_challenger_is_rejected(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 28, gain=-0.05)
+    (done,) = experiments.find(platform.log)
+    assert done.state == "rejected"
+    assert alias(platform, "champion") == 1
+
+
+def test_a_split_that_is_not_the_one_asked_for_blocks_every_verdict(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 24, gain=0.05, share=0.5)
+    assert experiments.find(platform.log)[0].state == "running"
+    assert alias(platform, "champion") == 1
+
+
+def test_with_approval_a_winner_waits_for_a_person(platform: Platform, plan: Plan) -> None:
+    platform.approval = True
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 28, gain=0.05)
+    assert alias(platform, "champion") == 1
+    assert platform.approve("operator") == 2
+    assert alias(platform, "champion") == 2
+    assert experiments.find(platform.log)[0].state == "promoted"
+
+
+def test_a_failing_challenger_is_stopped_at_once(platform: Platform, plan: Plan) -> None:
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    row = {"version": 2, "experiment": made.experiment, "rows": 20, "seconds": 0.001, "slow": 0}
+    with platform.log.begin() as connection:
+        connection.execute(SCORING.insert(), [row | {"failed": 0}] * 20)
+    platform.guard()
+    assert platform.running()
+    with platform.log.begin() as connection:
+        connection.execute(SCORING.insert(), [row | {"failed": 2}] * 10)
+    platform.guard()
+    (done,) = experiments.find(platform.log)
+    assert done.state == "aborted"
+    assert "20 of 600" in done.reason
+    assert alias(platform, CHALLENGER) is None
+
+
+def test_a_second_challenger_must_wait_and_is_told(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    with pytest.raises(ConflictError, match="version 3 must wait"):
+        platform.submit(3, plan, "pipeline")
+
+
+def test_of_two_who_would_replace_the_same_champion_one_wins_and_the_other_is_told(platform: Platform) -> None:
+    platform.promote(2, "one", "was better than 1", expected=1)
+    with pytest.raises(ConflictError, match="the champion is now version 2"):
+        platform.promote(3, "other", "was better than 1", expected=1)
+    assert alias(platform, "champion") == 2
+
+
+def test_another_share_voids_the_experiment_and_begins_a_new_one(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    before = platform.running()
+    after = platform.set_share(0.4, "operator")
+    assert before
+    states = {one.experiment: one.state for one in experiments.find(platform.log)}
+    assert states == {before.experiment: "void", after.experiment: "running"}
+    assert (after.plan.share, after.salt != before.salt) == (0.4, True)
+
+
+def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: Platform) -> None:
+    before = read_routes(platform.home)
+    platform.client.delete_registered_model_alias(MODEL, "champion")
+    platform.sync()
+    assert read_routes(platform.home) == before
+    assert "version 1 serves on" in platform.trouble
+    assert "champion names no version" in platform.trouble
+
+
+def test_a_package_that_was_touched_is_not_routed_to(platform: Platform, registry_: Registry) -> None:
+    version = registry_.client.get_model_version(MODEL, "3")
+    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://"))
+    file = kept / "serving" / "model.onnx"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    try:
+        with pytest.raises(UserError, match=r"model\.onnx"):
+            platform.promote(3, "operator", "try")
+        registry_.client.set_registered_model_alias(MODEL, "champion", "3")  # past the platform
+        platform.sync()
+    finally:
+        file.write_bytes(whole)
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.champion.version == 1
+    assert "version 1 serves on" in platform.trouble
+
+
+def test_a_roll_back_gives_the_alias_to_the_champion_before(platform: Platform) -> None:
+    platform.promote(2, "operator", "try")
+    assert platform.roll_back("operator", "no good") == 1
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.champion.version == 1
+    assert [act["reason"] for act in experiments.acts(platform.log)][-1] == "no good"
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from mlflow import MlflowClient
+from level3_training_pipeline import tracking
+from level4_deployment import experiments
+from level4_deployment.control import Platform
+from level4_deployment.log import default_url, open_log
+from shared.settings import read_settings
+home = Path(sys.argv[1])
+platform = Platform(home, tracking.open_tracking(read_settings()), open_log(default_url(home)))
+step = sys.argv[2]
+if step == "before the alias":
+    platform.client.set_registered_model_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+else:
+    experiments.end_act = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+platform.promote(2, "operator", "killed")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["before the alias", "before the audit row is closed"])
+def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(platform: Platform, step: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
+    assert ended.returncode == -9
+    assert experiments.acts(platform.log, open_only=True)
+    again = Platform(platform.home, platform.client, platform.log)
+    again.reconcile()
+    assert alias(again, "champion") == 2
+    assert not experiments.acts(again.log, open_only=True)
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.champion.version == 2
+
+
+def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    platform.submit(2, replace(plan), "pipeline")
+    stream(platform, 5, gain=0.05)
+    days = experiments.days_of(platform.log, experiments.find(platform.log)[0].experiment)
+    again = Platform(platform.home, registry_.client, platform.log)
+    again.reconcile()
+    with platform.log.begin() as connection:
+        connection.execute(sa.delete(experiments.DAYS))
+    again.judge()
+    pd.testing.assert_frame_equal(experiments.days_of(platform.log, experiments.find(platform.log)[0].experiment), days)

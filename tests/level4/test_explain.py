@@ -1,0 +1,38 @@
+"""An answer taken apart: the parts add up, and the features that cannot matter get nothing."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from level2_devops import features
+from level3_training_pipeline import registry
+from level4_deployment.explain import look_up, shapley
+from level4_deployment.log import default_url
+from shared.errors import UserError
+from tests.level4.conftest import Registry
+
+
+def test_contributions_and_average_add_up_to_the_answer(registered: Registry, flights: pd.DataFrame) -> None:
+    model = registry.load_version(registered.client, registry.get(registered.client, "3"))
+    table = features(flights.sample(40, random_state=1))
+    average, parts = shapley(lambda some: model.predict_proba(some)[:, 1], table.head(1), table.tail(30))
+    assert average + parts.sum() == pytest.approx(model.predict_proba(table.head(1))[0, 1])
+    assert (parts != 0).sum() > 3
+
+
+def test_of_a_sum_each_part_contributes_its_own() -> None:
+    row, background = (
+        pd.DataFrame({"a": [3.0], "b": [5.0], "c": [7.0]}),
+        pd.DataFrame({"a": [1.0], "b": [1.0], "c": [1.0]}),
+    )
+    average, parts = shapley(lambda some: (some["a"] * 2 + some["b"]).to_numpy(), row, background)
+    assert average == 3.0
+    np.testing.assert_allclose(parts, [4.0, 4.0, 0.0])
+
+
+def test_a_request_that_is_not_on_the_log_is_told(home: Path) -> None:
+    home.mkdir()
+    with pytest.raises(UserError, match="REQUEST=nothing: no such answer"):
+        look_up(default_url(home), "nothing")

@@ -1,0 +1,102 @@
+"""The gates, on real versions: what each lets pass, and what it refuses with which reason."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from level2_devops import features
+from level3_training_pipeline import registry
+from level4_deployment import gates
+from level4_deployment.package import inputs_of
+from level4_deployment.publish import package_of, publish, pull
+from level4_deployment.served import ServedModel, load_served
+from shared.errors import UserError
+from tests.level4.conftest import Registry
+
+
+@pytest.fixture
+def served(registered: Registry, home: Path) -> ServedModel:
+    return load_served(home, pull(registry.get(registered.client, "3"), home))
+
+
+def test_the_digest_is_the_same_wherever_a_version_goes(registered: Registry, home: Path) -> None:
+    version = registry.get(registered.client, "2")
+    assert publish(registered.client, version) == package_of(version) == pull(version, home)
+
+
+def test_a_copy_that_was_damaged_here_is_pulled_anew(registered: Registry, home: Path) -> None:
+    version = registry.get(registered.client, "2")
+    package = pull(version, home)
+    file = home / "models" / package.digest / "model.onnx"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:100])
+    pull(version, home)
+    assert file.read_bytes() == whole
+
+
+def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registry, home: Path) -> None:
+    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
+    report = gates.run_gates(registry_.client, registry.get(registry_.client, "3"), registry_.settings, home)
+    assert {gate.name: gate.passed for gate in report.gates} == {"quality": True, "parity": True, "latency": True}
+    assert report.plan
+    assert report.plan.predicted_power
+
+
+def test_a_worse_candidate_is_refused_with_both_losses(registry_: Registry, home: Path) -> None:
+    registry_.client.set_registered_model_alias("flight-delays", "champion", "3")
+    version = registry.get(registry_.client, "1")
+    with pytest.raises(gates.GateError, match=r"version 1 is refused: quality: log loss 0\.\d+, version 3 0\.\d+"):
+        gates.run_gates(registry_.client, version, registry_.settings, home)
+    assert '"passed": false' in registry.get(registry_.client, "1").tags["gates"]
+
+
+def test_a_model_that_is_served_otherwise_than_trained_is_refused(
+    registered: Registry, served: ServedModel, flights: pd.DataFrame
+) -> None:
+    some = flights.sample(2_000, random_state=0)
+    right = registry.load_version(registered.client, registry.get(registered.client, "3"))
+    wrong = registry.load_version(registered.client, registry.get(registered.client, "2"))
+    assert gates.parity_gate(right, served, some).passed
+    refused = gates.parity_gate(wrong, served, some)
+    assert not refused.passed
+    assert "2,000 flights" in refused.seen
+
+
+def test_a_candidate_that_takes_far_longer_is_refused(served: ServedModel, flights: pd.DataFrame) -> None:
+    class Slow:
+        """Asks the same model ten times over."""
+
+        def score(self, *_: object) -> object:
+            return [served.score(*inputs_of(features(flights.head(1)))) for _ in range(10)]
+
+    assert gates.latency_gate(served, served, flights).passed
+    assert not gates.latency_gate(Slow(), served, flights).passed  # type: ignore[arg-type]
+
+
+def test_a_champion_is_judged_on_flights_it_knows_by_its_own_evaluation(registered: Registry) -> None:
+    one, three = (registry.get(registered.client, number) for number in "13")
+    differences, _ = gates.compare(registered.client, three, one, registered.settings)
+    losses = (
+        pd.read_csv(f"{registry_folder(registered, version)}/by_day.csv", index_col="day") for version in (one, three)
+    )
+    first, third = (table["log_loss"] for table in losses)
+    pd.testing.assert_series_equal(differences, first - third, check_names=False)
+    assert len(differences) == 14
+
+
+def registry_folder(registered: Registry, version: registry.Version) -> str:
+    return str(registered.client.get_run(version.run_id).info.artifact_uri).removeprefix("file://")
+
+
+def test_a_malicious_model_file_is_refused_before_it_runs(registered: Registry, tmp_path: Path) -> None:
+    version = registry.get(registered.client, "1")
+    kept = registry.artefacts(registered.client, version) / "model.skops"
+    whole, trap = kept.read_bytes(), tmp_path / "ran"
+    kept.write_bytes(f"cos\nsystem\n(S'touch {trap}'\ntR.".encode())
+    try:
+        with pytest.raises(UserError, match="SHA-256"):
+            registry.load_version(registered.client, version)
+    finally:
+        kept.write_bytes(whole)
+    assert not trap.exists()

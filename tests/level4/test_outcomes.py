@@ -1,0 +1,142 @@
+"""Outcomes as they really come: late, twice, out of order, contradicting; a day closes by watermark."""
+
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment.experiments import Experiment, days_of
+from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, default_url, open_log
+from level4_deployment.outcomes import Outcome, close_days, ingest, read_watermark
+from level4_deployment.plan import make_plan
+
+DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
+HOUR = 3600.0
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> sa.Engine:
+    return open_log(default_url(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def experiment() -> Experiment:
+    plan = make_plan(pd.Series([0.01, -0.01, 0.02, 0.0, 0.01], index=[f"2013-03-2{i}" for i in range(5)]))
+    return Experiment("1-against-2-x", 1, 2, "salt", 0.2, plan, None, "running", "", "test")
+
+
+def at(hours: float) -> float:
+    """Seconds since 1970 of an hour of the day."""
+    return DAY.timestamp() + hours * HOUR
+
+
+def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
+    """Put an answer on the log, and the other model's score of the same flight."""
+    row = {
+        "request_id": f"r-{flight}-{other.get('asked_at', 0)}",
+        "flight_id": flight,
+        "departs_at": at(hours),
+        "asked_at": 0.0,
+        "features": "{}",
+        "experiment": "1-against-2-x",
+        "arm": "champion",
+        "propensity": 0.8,
+        "version": 1,
+        "probability": 0.4,
+        "fallback": "",
+        "seconds": 0.001,
+    }
+    paired = {"version": 2, "probability": 0.2, "failure": None} | other.pop("paired", {})
+    with log.begin() as connection:
+        connection.execute(PREDICTIONS.insert(), row | other)
+        connection.execute(PAIRED.insert(), {"request_id": row["request_id"], **paired})
+
+
+def before(log: sa.Engine) -> None:
+    """The day on which an experiment begins is not counted: let it be the day before."""
+    answered(log, "first", -20)
+
+
+def test_an_outcome_is_kept_once_whatever_order_it_comes_in(tmp_path: Path) -> None:
+    sent = [Outcome("a", 1, 5.0), Outcome("b", 0, 3.0), Outcome("a", 1, 5.0)]
+    for number, order in enumerate(permutations(sent)):
+        (tmp_path / str(number)).mkdir()
+        log = open_log(default_url(tmp_path / str(number)))
+        told = [ingest(log, [outcome], None) for outcome in order]
+        assert [sum(getattr(one, name) for one in told) for name in ("new", "repeated", "quarantined")] == [2, 1, 0]
+        again = ingest(log, sent, None)
+        assert (again.new, again.repeated, again.quarantined) == (0, 3, 0)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
+    log: sa.Engine, experiment: Experiment, *, together: bool
+) -> None:
+    before(log)
+    answered(log, "good", 10)
+    answered(log, "torn", 11)
+    outcomes = [Outcome("good", 0, at(12)), Outcome("torn", 1, at(13)), Outcome("torn", 0, at(14))]
+    parts = [outcomes] if together else [[outcome] for outcome in outcomes]
+    assert sum(ingest(log, part, None).quarantined for part in parts) == 1
+    with log.connect() as connection:
+        assert [row.late for row in connection.execute(sa.select(QUARANTINE))] == [0]
+    ingest(log, [], at(48))
+    close_days(log, experiment)
+    assert list(days_of(log, experiment.experiment)["flights"]) == [1]
+
+
+def test_a_watermark_never_goes_back(log: sa.Engine) -> None:
+    for told in (5.0, 9.0, 7.0):
+        ingest(log, [], told)
+    assert read_watermark(log) == 9.0
+
+
+def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: Experiment) -> None:
+    before(log)
+    answered(log, "a", 10)
+    ingest(log, [Outcome("a", 1, at(12))], at(47.9))
+    assert close_days(log, experiment) == []
+    ingest(log, [], at(48))
+    assert close_days(log, experiment) == ["2013-04-02"]
+    ingest(log, [Outcome("b", 1, at(12))], at(60))
+    assert close_days(log, experiment) == []
+
+
+def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
+    log: sa.Engine, experiment: Experiment
+) -> None:
+    before(log)
+    answered(log, "a", 10)
+    answered(
+        log,
+        "b",
+        10,
+        version=2,
+        probability=0.3,
+        arm="challenger",
+        propensity=0.2,
+        paired={"version": 1, "probability": 0.6},
+    )
+    answered(log, "c", 11, paired={"probability": None, "failure": "deadline"})
+    answered(log, "d", 12)  # cancelled: never an outcome
+    answered(log, "a", 10, asked_at=9.0, probability=0.99)  # asked again: the first answer counts
+    ingest(log, [Outcome("a", 1, at(13)), Outcome("b", 0, at(13)), Outcome("c", 0, at(13))], at(48))
+    close_days(log, experiment)
+    (day,) = days_of(log, experiment.experiment).to_dict("records")
+    wanted = [-np.log(0.4) + np.log(0.2), -np.log(0.4) + np.log(0.7)]
+    assert day["flights"] == 2
+    assert day["difference"] == pytest.approx(np.mean(wanted))
+    assert (day["champion_arm"], day["challenger_arm"]) == (3, 1)
+
+
+def test_an_outcome_later_than_its_days_closing_changes_nothing(log: sa.Engine, experiment: Experiment) -> None:
+    before(log)
+    answered(log, "a", 10)
+    answered(log, "b", 10)
+    ingest(log, [Outcome("a", 1, at(13)), Outcome("b", 1, at(48.5))], at(49))
+    close_days(log, experiment)
+    assert list(days_of(log, experiment.experiment)["flights"]) == [1]

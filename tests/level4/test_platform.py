@@ -1,0 +1,129 @@
+"""The platform as people run it: a control plane and two workers, real flights over HTTP, kills and a registry down."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import psutil
+import pytest
+import sqlalchemy as sa
+
+from level3_training_pipeline import registry
+from level4_deployment.client import PlatformClient, RefusedError
+from level4_deployment.log import PREDICTIONS, default_url, open_log
+from level4_deployment.plan import Plan
+from level4_deployment.process import RunningPlatform, running_platform
+from level4_deployment.stream import Played, as_requests, play
+from shared.replay import replay
+from tests.level4.conftest import Registry
+
+pytestmark = pytest.mark.slow
+START = pd.Timestamp("2013-04-01", tz="America/New_York").tz_convert("UTC")
+
+
+@pytest.fixture
+def platform(registry_: Registry, home: Path) -> Iterator[RunningPlatform]:
+    """Version 1 serves."""
+    home.mkdir()
+    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
+    with running_platform(home) as running:
+        running.wait_for_control()
+        running.wait_until_ready()
+        yield running
+
+
+def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answer_is_on_the_log(
+    platform: RunningPlatform, plan: Plan, flights: pd.DataFrame
+) -> None:
+    home = platform.home
+    with PlatformClient.at(home, "pipeline") as pipeline, PlatformClient.at(home, "feed") as feed:
+        pipeline.submit(3, plan)
+        played = play(replay(flights, START, START + pd.Timedelta(days=7)), platform.service, feed, lambda *_: None)
+        (one,) = pipeline.get("/status")["experiments"]
+    assert played.failed == 0
+    assert one["share"] == plan.share
+    log = open_log(default_url(home))
+    with log.connect() as connection:
+        rows = pd.DataFrame(connection.execute(sa.select(PREDICTIONS)).mappings().all())
+    assert len(rows) == played.flights
+    live = rows[rows["propensity"] < 1]
+    share = (live["arm"] == "challenger").mean()
+    assert abs(share - plan.share) < 4 * (plan.share * (1 - plan.share) / len(live)) ** 0.5
+    assert set(live.loc[live["arm"] == "challenger", "version"]) == {3}
+    assert set(rows.loc[rows["arm"] == "champion", "version"]) == {1}
+    again = httpx.post(
+        f"{platform.service}/predict", json=as_requests(flights[flights["flight_id"] == live["flight_id"].iloc[0]])[0]
+    )
+    assert again.json()["version"] == live["version"].iloc[0], "the same flight, the same arm"
+
+
+def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gone(
+    platform: RunningPlatform, registry_: Registry, flights: pd.DataFrame
+) -> None:
+    home = platform.home
+    body = as_requests(flights.head(1))[0]
+    before = httpx.post(f"{platform.service}/predict", json=body).json()
+    workers = psutil.Process(platform.process.pid).children(recursive=True)
+    os.kill(platform.process.pid, signal.SIGKILL)
+    platform.process.wait()
+    psutil.wait_procs(workers, timeout=20)
+    assert not any(worker.is_running() for worker in workers), "workers leave with the platform"
+    database = registry_.settings.level("level3") / "mlflow.db"
+    hidden = database.with_suffix(".away")
+    (home / "addresses.json").unlink(missing_ok=True)
+    database.rename(hidden)
+    try:
+        with running_platform(home) as again:
+            again.wait_for_control()
+            again.wait_until_ready()
+            after = httpx.post(f"{again.service}/predict", json=body).json()
+            with PlatformClient.at(home, "operator") as operator:
+                trouble = operator.get("/status")["trouble"]
+    finally:
+        database.unlink(missing_ok=True)
+        hidden.rename(database)
+    assert (after["version"], after["probability"]) == (before["version"], before["probability"])
+    assert "version 1 serves on" in trouble
+
+
+def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(platform: RunningPlatform) -> None:
+    children = psutil.Process(platform.process.pid).children()
+    children[0].kill()
+    until = time.monotonic() + 30
+    while time.monotonic() < until:
+        alive = [c for c in psutil.Process(platform.process.pid).children() if c.status() != psutil.STATUS_ZOMBIE]
+        if len(alive) == len(children) and children[0] not in alive:
+            break
+        time.sleep(0.2)
+    assert len(alive) == len(children)
+    with running_platform(platform.home) as second:
+        assert second.process.wait(timeout=60) == 2
+    assert "runs in" in (platform.home / "platform.log").read_text()
+
+
+def test_acts_take_effect_in_the_workers_and_strangers_may_not_act(
+    platform: RunningPlatform, registry_: Registry, flights: pd.DataFrame
+) -> None:
+    body = as_requests(flights.head(1))[0]
+    registry.get(registry_.client, "2")
+    with PlatformClient.at(platform.home, "operator") as operator, PlatformClient.at(platform.home, "feed") as feed:
+        with pytest.raises(RefusedError, match="feed may not operate"):
+            feed.post("/rollback", reason="because")
+        for act, version in (("/versions/2/promote", 2), ("/rollback", 1)):
+            operator.post(act, reason="a drill")
+            until = time.monotonic() + 5
+            seen: set[int] = set()
+            while seen != {version} and time.monotonic() < until:
+                seen = {httpx.post(f"{platform.service}/predict", json=body).json()["version"] for _ in range(6)}
+            assert seen == {version}
+
+
+def test_the_stream_counts_what_is_not_answered(platform: RunningPlatform, flights: pd.DataFrame) -> None:
+    with PlatformClient.at(platform.home, "feed") as feed:
+        hours = list(replay(flights, START, START + pd.Timedelta(hours=12)))
+        played: Played = play(hours, "http://127.0.0.1:9", feed, lambda *_: None)
+    assert played.failed == played.requests > 0
