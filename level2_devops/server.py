@@ -22,7 +22,11 @@ class Server(uvicorn.Server):
     """
 
     def __init__(self, app: Any, parent: int | None) -> None:
-        quiet: dict[str, Any] = {"log_config": None, "access_log": False}  # we log each request ourselves
+        quiet: dict[str, Any] = {
+            "log_config": None,
+            "access_log": False,
+            "proxy_headers": False,
+        }  # we log requests ourselves
         ends: dict[str, Any] = {"timeout_keep_alive": 30, "timeout_graceful_shutdown": 10}  # seconds
         super().__init__(uvicorn.Config(app, http=BoundedHead, **quiet, **ends))
         self.app, self.parent = app, parent
