@@ -2,8 +2,8 @@
 
 import reprlib
 import time
+from secrets import token_hex
 from typing import Annotated, Any
-from uuid import uuid4
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError, create_model
@@ -44,7 +44,7 @@ class Asked:
         self.departs_at: float = flight.scheduled_departure.timestamp()
         self.row: Row = row_of(flight)
         self.sent, self.begun, self.asked_at = sent, begun, time.time()
-        self.request_id = uuid4().hex
+        self.request_id = token_hex(16)
         self.experiment: str | None = None
         self.arm, self.propensity = CHAMPION, 1.0
         self.answer: Any = None  # or why there is none, as a text

@@ -1,6 +1,7 @@
 """One process of the data plane: `python -m level4_deployment.worker`, started on a socket that several share."""
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -105,6 +106,8 @@ def main() -> None:
     with FileLock(options.home / "log.lock"):  # whoever is first makes the tables
         log = open_log(options.log)
     server = Server(create_app(options.home, log), os.getppid())
+    gc.collect()
+    gc.freeze()  # what the libraries have made is here to stay: looking through it again and again takes 50 ms each time
     server.run([socket.socket(fileno=options.fd)])
     sys.stdout.flush()
     os._exit(0)  # a challenger's run may hang in a thread: tearing the libraries down beneath it could crash
