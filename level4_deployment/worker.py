@@ -107,7 +107,7 @@ def main() -> None:
         log = open_log(options.log)
     server = Server(create_app(options.home, log), os.getppid())
     gc.collect()
-    gc.freeze()  # what the libraries have made is here to stay: looking through it again and again takes 50 ms each time
+    gc.freeze()  # what the libraries have made is here to stay: looking through it takes 50 ms each time
     server.run([socket.socket(fileno=options.fd)])
     sys.stdout.flush()
     os._exit(0)  # a challenger's run may hang in a thread: tearing the libraries down beneath it could crash
