@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from mlflow import MlflowClient
+from sklearn.pipeline import Pipeline
 
+from level2_devops import fit
 from level3_training_pipeline import quiet, tracking
 from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
 from level4_deployment.plan import Plan, make_plan
@@ -41,6 +43,12 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     yield Registry(settings, client)
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="session")
+def trained(known: pd.DataFrame) -> Pipeline:
+    """A small model of January to March, for tests that need no registry."""
+    return fit(known.iloc[::15], max_iter=20)
 
 
 @pytest.fixture

@@ -1,0 +1,75 @@
+"""From the trained pipeline to what is served: the same probabilities, the same digest, and no silent error."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OrdinalEncoder
+
+from level2_devops import CATEGORIES, features, fit
+from level4_deployment.package import GRAPH, PackageError, convert, parity, verify
+from level4_deployment.served import load_served
+from tests.level4.plane import CARD, keep, package
+
+
+def test_ten_thousand_flights_get_the_trained_models_probabilities(
+    trained: Pipeline, tmp_path: Path, flights: pd.DataFrame
+) -> None:
+    served = load_served(tmp_path, package(tmp_path, 1, trained))
+    some = flights.sample(10_000, random_state=1).reset_index(drop=True)
+    some.loc[:99, "carrier"] = "ZZ"
+    some.loc[100:199, "dest"] = "XXX"
+    some.loc[200:299, ["temp", "wind_speed", "pressure"]] = np.nan
+    assert some["wind_gust"].isna().sum() > 1_000
+    assert parity(trained, served, some) < 1e-6
+
+
+def test_the_same_model_gives_the_same_digests(trained: Pipeline, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    assert convert(trained, CARD, one) == convert(trained, CARD, two)
+
+
+def test_parity_sees_a_conversion_that_is_silently_wrong(
+    known: pd.DataFrame, flights: pd.DataFrame, tmp_path: Path
+) -> None:
+    """Trees that split on categories natively convert without a warning; their probabilities are off."""
+    some = known.iloc[::15]
+    codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+    columns = ColumnTransformer([("codes", codes, CATEGORIES)], remainder="passthrough")
+    trees = HistGradientBoostingClassifier(max_iter=20, random_state=1, categorical_features=[0, 1, 2])
+    native = Pipeline([("columns", columns), ("trees", trees)]).fit(features(some), some["late"])
+    served = load_served(tmp_path, package(tmp_path, 1, native))
+    assert parity(native, served, flights.sample(2_000, random_state=1)) > 0.01
+
+
+def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_path: Path) -> None:
+    files = convert(trained, CARD, tmp_path)
+    verify(tmp_path, files)
+    whole = (tmp_path / GRAPH).read_bytes()
+    (tmp_path / GRAPH).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(PackageError, match=f"{GRAPH} has SHA-256 .*{files[GRAPH]}"):
+        verify(tmp_path, files)
+    (tmp_path / GRAPH).unlink()
+    with pytest.raises(PackageError, match="cannot be read"):
+        verify(tmp_path, files)
+
+
+def test_the_card_tells_what_the_model_knows(trained: Pipeline, tmp_path: Path) -> None:
+    convert(trained, CARD, tmp_path)
+    card = json.loads((tmp_path / "model.json").read_text())
+    assert set(card["categories"]["origin"]) == {"EWR", "JFK", "LGA"}
+    assert (card["base_rate"], card["rows"], card["trained_as_of"]) == (0.25, 5_000, "2013-04-01")
+
+
+def test_another_model_has_another_digest(trained: Pipeline, known: pd.DataFrame, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    convert(fit(known.iloc[::30], max_iter=3), CARD, other)
+    assert keep(tmp_path, 1, other).digest != package(tmp_path, 2, trained).digest

@@ -1,0 +1,85 @@
+"""What loads and what is refused; what a loaded version answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from onnx import helper
+from sklearn.pipeline import Pipeline
+
+from level2_devops import features
+from level4_deployment.package import GRAPH, PackageError, inputs_of
+from level4_deployment.routes import MODELS, Package
+from level4_deployment.served import Answer, load_served
+from shared.artefacts import MODEL_CARD
+from tests.level4.plane import CARD, graph_package, keep, package, table_of_carriers
+
+CHANCES = {"B6": 0.1, "UA": 0.2, "WN": 0.3}
+
+
+def test_a_code_it_has_never_seen_gets_the_base_rate_and_is_named(
+    trained: Pipeline, tmp_path: Path, flights: pd.DataFrame
+) -> None:
+    served = load_served(tmp_path, package(tmp_path, 1, trained))
+    some = flights.head(3).assign(carrier=["ZZ", "B6", "B6"], dest=["QQQ", "QQQ", "BOS"])
+    first, second, third = served.answers(*inputs_of(features(some)))
+    assert (first, second) == (Answer(CARD.base_rate, ["carrier", "dest"]), Answer(CARD.base_rate, ["dest"]))
+    assert isinstance(third, Answer)
+    assert third.unknown == []
+
+
+def test_a_row_that_fails_fails_alone(tmp_path: Path, flights: pd.DataFrame) -> None:
+    served = load_served(tmp_path, table_of_carriers(tmp_path, 1, CHANCES, failing="VX"))
+    some = flights.head(4).assign(carrier=["B6", "VX", "WN", "UA"], dest="BOS")
+    answers = served.answers(*inputs_of(features(some)))
+    assert [answer.probability if isinstance(answer, Answer) else "failed" for answer in answers] == [
+        pytest.approx(0.1),
+        "failed",
+        pytest.approx(0.3),
+        pytest.approx(0.2),
+    ]
+    assert "out of" in str(answers[1])
+
+
+def test_what_is_no_probability_is_a_failure(tmp_path: Path, flights: pd.DataFrame) -> None:
+    served = load_served(tmp_path, table_of_carriers(tmp_path, 1, {"B6": 1.5, "UA": float("nan"), "WN": 0.3}))
+    some = flights.head(3).assign(carrier=["B6", "UA", "WN"], dest="BOS")
+    answers = served.answers(*inputs_of(features(some)))
+    assert answers[:2] == ["1.5 is no probability", "nan is no probability"]
+    assert isinstance(answers[2], Answer)
+
+
+def test_an_altered_graph_or_card_is_refused(trained: Pipeline, tmp_path: Path) -> None:
+    made = package(tmp_path, 1, trained)
+    card = tmp_path / MODELS / made.digest / MODEL_CARD
+    card.write_text(card.read_text().replace("0.25", "0.99"))
+    with pytest.raises(PackageError, match=r"model\.json has SHA-256"):
+        load_served(tmp_path, made)
+
+
+def test_files_that_are_not_on_record_are_not_read(trained: Pipeline, tmp_path: Path) -> None:
+    made = package(tmp_path, 1, trained)
+    with pytest.raises(PackageError, match=r"no model\.json on record"):
+        load_served(tmp_path, Package(1, {GRAPH: made.files[GRAPH]}))
+
+
+def test_a_graph_with_another_signature_is_refused(tmp_path: Path) -> None:
+    made = graph_package(tmp_path, 1, [helper.make_node("Identity", ["numbers"], ["probabilities"])], [])
+    with pytest.raises(PackageError, match="served are models that take"):
+        load_served(tmp_path, made)
+
+
+def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / GRAPH).write_bytes(b"cos\nsystem\n(S'touch /tmp/x'\ntR.")
+    (made / MODEL_CARD).write_text("{}")
+    with pytest.raises(PackageError, match="cannot be loaded"):
+        load_served(tmp_path, keep(tmp_path, 1, made))
+
+
+def test_a_run_gives_one_probability_a_row(tmp_path: Path, flights: pd.DataFrame) -> None:
+    served = load_served(tmp_path, table_of_carriers(tmp_path, 1, CHANCES))
+    some = features(flights.head(7).assign(carrier="B6", dest="BOS"))
+    assert np.allclose(served.score(*inputs_of(some)), [0.1] * 7)
