@@ -44,8 +44,12 @@ class Gate:
 
 @dataclass(frozen=True)
 class Report:
-    """All gates of a version, and the plan of its experiment; None where there is no champion to try it against."""
+    """All gates of a version, and the plan of its experiment; None where there is no champion to try it against.
 
+    digest: of the package that the gates have opened.
+    """
+
+    digest: str
     gates: list[Gate]
     plan: Plan | None
 
@@ -60,16 +64,21 @@ def run_gates(client: MlflowClient, version: registry.Version, settings: Setting
     A package that is damaged or has another signature is refused here already, by whatever opens it.
     """
     champion = registry.by_alias(client, registry.CHAMPION)
-    served = load_served(home, pull(version, home))
+    package = pull(version, home)
+    served = load_served(home, package)
     rival = load_served(home, pull(champion, home)) if champion else served
     flights = load_flights(settings)
     differences, quality = compare(client, version, champion, settings)
+    opened = (
+        f"{len(package.files)} files as on record (package {package.digest[:8]}), inputs and output as the service's"
+    )
     gates = [
+        Gate("digest, signature", passed=True, seen=opened),
         quality,
         parity_gate(registry.load_version(client, version), served, flights.sample(PARITY_ROWS, random_state=0)),
         latency_gate(served, rival, flights),
     ]
-    report = Report(gates, make_plan(differences) if champion else None)
+    report = Report(package.digest, gates, make_plan(differences) if champion else None)
     told = json.dumps({gate.name: asdict(gate) for gate in gates})
     client.set_model_version_tag(registry.MODEL, str(version.number), GATES, told)
     if str(report):

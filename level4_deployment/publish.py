@@ -9,7 +9,7 @@ import mlflow
 from mlflow import MlflowClient
 
 from level2_devops import load
-from level3_training_pipeline import registry
+from level3_training_pipeline import lineage, registry
 from level4_deployment.package import convert, verify
 from level4_deployment.routes import MODELS, Package
 from shared.errors import UserError
@@ -19,7 +19,7 @@ ARTEFACTS = "serving"  # the folder of the version's run that holds the files
 
 
 class NotPublishedError(UserError):
-    """A version that has no package."""
+    """A version that has no package, or not the one on record."""
 
 
 def publish(client: MlflowClient, version: registry.Version) -> Package:
@@ -63,6 +63,12 @@ def pull(version: registry.Version, home: Path) -> Package:
     with tempfile.TemporaryDirectory(dir=kept.parent) as folder:
         uri = f"runs:/{version.run_id}/{ARTEFACTS}"
         got = Path(mlflow.artifacts.download_artifacts(uri, dst_path=folder))
-        verify(got, package.files)
+        for name, recorded in package.files.items():
+            found = lineage.file_digest(got / name) if (got / name).exists() else "none, for it is gone"
+            if found != recorded:
+                raise NotPublishedError(
+                    f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {found[:16]}, "
+                    f"on record {recorded[:16]}. Remedy: train anew; a file that was touched is never served."
+                )
         got.replace(kept)
     return package

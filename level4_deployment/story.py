@@ -3,11 +3,15 @@
 import os
 import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 
+import httpx
 import pandas as pd
+import sqlalchemy as sa
 from mlflow import MlflowClient
 
 from level2_devops import predict, traffic
@@ -17,7 +21,7 @@ from level4_deployment.client import ADDRESSES, PlatformClient
 from level4_deployment.experiments import Experiment, days_of, find
 from level4_deployment.explain import explain, show
 from level4_deployment.flow import Deployed, deployment
-from level4_deployment.log import default_url, open_log
+from level4_deployment.log import OUTCOMES, PREDICTIONS, default_url, open_log
 from level4_deployment.plots import verdict_plot
 from level4_deployment.publish import ARTEFACTS, publish
 from level4_deployment.stream import Played, as_requests
@@ -25,11 +29,8 @@ from level4_deployment.verdict import judge
 from shared.console import console, show_table, step
 from shared.errors import UserError
 from shared.replay import Hour
-from shared.score import Score, score
+from shared.score import Score, by_slice, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, NEW_YORK, Settings
-
-# Who acts, does what, and what waits for it, from a new month of data to a model that serves.
-ACTS: list[tuple[str, str, str]] = []
 
 
 def empty_home(settings: Settings) -> Path:
@@ -92,23 +93,54 @@ def show_gates(deployed: Deployed, refused: dict[str, str]) -> str:
 
 @dataclass
 class View:
-    """Tells how the stream goes: a line each week, and one whenever the platform has acted."""
+    """Tells how the stream goes: what stands now, moving on a terminal; a line each week, and one for each act."""
 
     control: PlatformClient
     told: int = 0
 
-    def tell(self, hour: Hour, played: Played) -> None:
-        """Called after each hour of the stream; looks at the platform once a day."""
-        local = hour.start.tz_convert(NEW_YORK)
-        if local.hour:
-            return
+    @contextmanager
+    def watch(self) -> Iterator[Callable[[Hour, Played], None]]:
+        """Give what is to be called after each hour of the stream; it looks at the platform once a day."""
+        with console.status("the first flights are asked for") as status:
+
+            def tell(hour: Hour, played: Played) -> None:
+                local = hour.start.tz_convert(NEW_YORK)
+                if local.hour:
+                    return
+                now = (
+                    f"{local:%b %d}  {played.flights:,} flights answered, {played.outcomes:,} outcomes{_so_far(played)}"
+                )
+                status.update(now)
+                self._tell_acts(f"{local:%b %d}")
+                if local.weekday() == 0:
+                    console.print(f"  {now}")
+
+            yield tell
+
+    def _tell_acts(self, day: str) -> None:
         trail = self.control.get("/audit")
         for act in trail[self.told :]:
             change = f"{act['before'] or 'none'} → {act['after'] or 'none'}"
-            console.print(f"  {local:%b %d}  {act['act']} {change}, by {act['who']}: {act['reason']}")
+            console.print(f"  {day}  {act['act']} {change}, by {act['who']}: {act['reason']}")
         self.told = len(trail)
-        if local.weekday() == 0:
-            console.print(f"  {local:%b %d}  {played.flights:,} flights answered, {played.outcomes:,} outcomes joined")
+
+
+def _so_far(played: Played) -> str:
+    """How the experiment stands, by the last verdict."""
+    last = played.verdicts[-1] if played.verdicts else None
+    if not last or last["kind"] != "running" or last["lower"] is None:
+        return ""
+    return f"; gain so far {last['mean']:+.4f} nats, {last['lower']:+.4f} to {last['upper']:+.4f}, day {last['day']}"
+
+
+def same_digest(deployed: Deployed, service: str) -> str:
+    """The package's digest at every stage, as each stage saw it itself; returns one line of evidence."""
+    serving = httpx.get(f"{service}/ready", timeout=10, trust_env=False).json()
+    stages = {"train": deployed.digest, "test": deployed.report.digest}
+    if serving["champion"]["version"] == deployed.version:
+        stages["production"] = serving["champion"]["digest"]
+    show_table(f"Version {deployed.version}: one package", ["Stage", "Digest"], [[k, v] for k, v in stages.items()])
+    return f"{' > '.join(stages)}: {len(set(stages.values()))} digest, {deployed.digest[:8]}, at {len(stages)} stages"
 
 
 def show_experiments(home: Path) -> list[Experiment]:
@@ -161,6 +193,21 @@ def roll_back_under_load(control: PlatformClient, service: str, flights: pd.Data
     drill = Drill(number, len(seen.rows), len(seen.failed), first, last)
     console.print(f"  {drill}")
     return drill
+
+
+def show_served(home: Path) -> str:
+    """Print the log loss of what was answered, by month of departure; returns one line of evidence."""
+    columns = PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability, OUTCOMES.c.late
+    joined = sa.select(*columns).join(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
+    query = joined.order_by(PREDICTIONS.c.asked_at)
+    with open_log(default_url(home)).connect() as connection:
+        found = pd.DataFrame(connection.execute(query).mappings().all()).drop_duplicates("flight_id")  # first answers
+    local = pd.to_datetime(found["departs_at"], unit="s", utc=True).dt.tz_convert(NEW_YORK)
+    months = by_slice(found.assign(month=local.dt.strftime("%Y-%m")), found["probability"], "month")
+    months = months[months["rows"] >= 1000]
+    rows = [[str(name), f"{row.rows:,.0f}", f"{row.log_loss:.4f}"] for name, row in months.iterrows()]
+    show_table("What was answered, by the log", ["", "flights with an outcome", "log loss"], rows)
+    return ", ".join(f"{name}: {row.log_loss:.3f}" for name, row in months.iterrows())
 
 
 def show_explanation(settings: Settings, home: Path, request: str) -> str:

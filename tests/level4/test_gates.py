@@ -38,7 +38,8 @@ def test_a_copy_that_was_damaged_here_is_pulled_anew(registered: Registry, home:
 def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registry, home: Path) -> None:
     registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
     report = gates.run_gates(registry_.client, registry.get(registry_.client, "3"), registry_.settings, home)
-    assert {gate.name: gate.passed for gate in report.gates} == {"quality": True, "parity": True, "latency": True}
+    assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
+    assert report.digest == package_of(registry.get(registry_.client, "3")).digest
     assert report.plan
     assert report.plan.predicted_power
 
