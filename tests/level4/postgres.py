@@ -1,0 +1,46 @@
+"""A PostgreSQL server of the tests' own, on loopback."""
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+NEEDED = ("initdb", "pg_ctl")
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The URL of a fresh, empty database; the test is skipped, with the reason, where there is no server to run."""
+    if missing := [name for name in NEEDED if shutil.which(name) is None]:
+        pytest.skip(f"no {' and no '.join(missing)} on PATH")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    folder = Path(tempfile.mkdtemp(prefix="postgres-", dir="/tmp"))
+    data = str(folder / "data")
+    try:
+        _run(folder, "initdb", "-D", data, "-U", "postgres", "--auth=trust")
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+        _run(folder, "pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start")
+        try:
+            yield f"postgresql+psycopg://postgres@127.0.0.1:{port}/postgres"
+        finally:
+            _run(folder, "pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder)
+
+
+def _run(folder: Path, *words: str) -> None:
+    """Run a command in the folder; root becomes nobody, for the server refuses to be run by root."""
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("run by root, and there is no setpriv to run the server as nobody")
+        as_user = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        shutil.chown(folder, "nobody", "nogroup")
+    subprocess.run([*as_user, *words], cwd=folder, check=True, stdout=subprocess.DEVNULL)
