@@ -12,7 +12,7 @@ from level4_deployment.served import Answer, ServedModel
 
 LIVE, SHADOW = 0.050, 1.0  # seconds that a turn's flights wait for a challenger; in shadow nobody waits with them
 TIMES = 4  # a batch that keeps the champion at work for long gives the challenger as many times that, on top
-SLOW_FROM = 0.002  # seconds: what takes less is never called slow
+SLOW_FROM = 0.0002  # seconds: what takes less is never called slow
 LATE, BUSY = "deadline", "deadline: still at work on earlier flights"
 
 
@@ -53,7 +53,8 @@ class Challenger:
         self.model, self.loop = model, loop
         self.trials: queue.SimpleQueue[Trial | None] = queue.SimpleQueue()
         self.over_at: float | None = None  # while it is at work: when its time is over
-        threading.Thread(target=self._run, name=f"challenger {model.version}", daemon=True).start()
+        self.thread = threading.Thread(target=self._run, name=f"challenger {model.version}", daemon=True)
+        self.thread.start()
 
     def ask(
         self, strings: Strings, numbers: Numbers, champion_seconds: float, wait: float, settle: Callable[[Tried], None]
@@ -80,7 +81,10 @@ class Challenger:
             seconds = time.thread_time() - begun
             self.over_at = None
             slow = seconds > max(TIMES * trial.champion_seconds, SLOW_FROM)
-            self.loop.call_soon_threadsafe(self._settle, trial, Tried(found, seconds, slow))
+            try:
+                self.loop.call_soon_threadsafe(self._settle, trial, Tried(found, seconds, slow))
+            except RuntimeError:  # the loop has ended meanwhile, and nobody waits
+                return
 
     def _give_up(self, trial: Trial, why: str) -> None:
         self._settle(trial, Tried([why] * len(trial.strings), trial.within, slow=True))

@@ -1,0 +1,122 @@
+"""A challenger that fails, is slow or hangs: real graphs that do so, in a real thread."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from level4_deployment.challenger import LIVE, SHADOW, Challenger, Tried
+from level4_deployment.routes import Package
+from level4_deployment.served import Answer, load_served
+from tests.level4.plane import busy, table_of_carriers
+
+CHANCES = {"B6": 0.1, "UA": 0.2}
+CHAMPION = 100e-6  # seconds that a champion would work for such rows
+
+
+def inputs(*carriers: str) -> tuple[Any, Any]:
+    return np.array([[carrier, "JFK", "BOS"] for carrier in carriers], object), np.zeros((len(carriers), 22), "float32")
+
+
+async def tried(challenger: Challenger, *carriers: str, wait: float = LIVE, champion: float = CHAMPION) -> Tried:
+    """Ask once, and wait for what comes of it."""
+    heard: asyncio.Future[Tried] = asyncio.get_running_loop().create_future()
+    challenger.ask(*inputs(*carriers), champion, wait, heard.set_result)
+    return await heard
+
+
+def of(home: Path, package: Package) -> Challenger:
+    return Challenger(load_served(home, package), asyncio.get_running_loop())
+
+
+async def end(challenger: Challenger) -> None:
+    """Let it finish: a process that ends while a run is under way is ended by the runtime, as a crash."""
+    challenger.close()
+    while challenger.thread.is_alive():
+        await asyncio.sleep(0.01)
+
+
+def test_one_that_is_well_answers_every_row(tmp_path: Path) -> None:
+    async def run() -> None:
+        challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES))
+        found = await tried(challenger, "B6", "UA", "B6")
+        assert [one.probability for one in found.found if isinstance(one, Answer)] == pytest.approx([0.1, 0.2, 0.1])
+        assert not found.slow
+        assert 0 < found.seconds < LIVE
+        await end(challenger)
+
+    asyncio.run(run())
+
+
+def test_one_that_fails_on_a_carrier_fails_for_that_carrier_alone(tmp_path: Path) -> None:
+    async def run() -> None:
+        challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES, failing="VX"))
+        found = (await tried(challenger, "B6", "VX", "UA", "VX")).found
+        assert [isinstance(one, Answer) for one in found] == [True, False, True, False]
+        assert "out of" in str(found[1])
+        await end(challenger)
+
+    asyncio.run(run())
+
+
+def test_one_that_takes_ten_times_as_long_is_called_slow(tmp_path: Path) -> None:
+    async def run() -> None:
+        champion = load_served(tmp_path, busy(tmp_path, 1, 100))
+        challenger = of(tmp_path, busy(tmp_path, 2, 1_000))
+        slow = []
+        for _ in range(20):
+            begun = time.thread_time()
+            champion.answers(*inputs("B6", "B6"))
+            found = await tried(challenger, "B6", "B6", champion=time.thread_time() - begun)
+            assert all(isinstance(one, Answer) for one in found.found)
+            slow.append(found.slow)
+        assert sum(slow) >= 18
+        await end(challenger)
+
+    asyncio.run(run())
+
+
+def test_one_that_hangs_is_waited_for_once_and_then_not_at_all(tmp_path: Path) -> None:
+    async def run() -> None:
+        challenger = of(tmp_path, busy(tmp_path, 2, 300_000))
+        begun = time.perf_counter()
+        first = await tried(challenger, "B6", "UA")
+        waited = time.perf_counter() - begun
+        assert (first.found, first.slow) == (["deadline"] * 2, True)
+        assert LIVE <= waited < LIVE + 0.5
+        await asyncio.sleep(0.01)
+        begun = time.perf_counter()
+        many = await asyncio.gather(*(tried(challenger, "B6") for _ in range(100)))
+        assert time.perf_counter() - begun < LIVE, "a hundred more together wait less than one"
+        assert {one.found[0] for one in many} == {"deadline: still at work on earlier flights"}
+        await end(challenger)
+
+    asyncio.run(run())
+
+
+def test_one_that_was_late_and_comes_back_is_asked_again(tmp_path: Path) -> None:
+    async def run() -> None:
+        challenger = of(tmp_path, busy(tmp_path, 2, 100_000))
+        assert (await tried(challenger, "B6")).found == ["deadline"]
+        while challenger.over_at:
+            await asyncio.sleep(0.01)
+        found = await tried(challenger, "B6", wait=SHADOW)
+        assert isinstance(found.found[0], Answer), "in shadow it may take its time"
+        assert found.slow
+        await end(challenger)
+
+    asyncio.run(run())
+
+
+def test_a_batch_that_keeps_the_champion_busy_gives_the_challenger_more_time(tmp_path: Path) -> None:
+    async def run() -> None:
+        challenger = of(tmp_path, busy(tmp_path, 2, 60_000))
+        found = await tried(challenger, "B6", champion=0.1)
+        assert isinstance(found.found[0], Answer)
+        assert not found.slow
+        await end(challenger)
+
+    asyncio.run(run())
