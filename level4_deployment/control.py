@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
-from level3_training_pipeline import registry
+from level3_training_pipeline import registry, tracking
 from level4_deployment import experiments
 from level4_deployment.experiments import (
     ABORTED,
@@ -30,11 +31,20 @@ from level4_deployment.publish import pull
 from level4_deployment.routes import Package, Routes, Split, read_routes, write_routes
 from level4_deployment.verdict import Verdict, judge
 from shared.errors import UserError
+from shared.settings import Settings
 
 CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
 PLATFORM = "platform"  # who acts when nobody does
 ENDS = {"promote": PROMOTED, "reject": REJECTED, "inconclusive": INCONCLUSIVE}
+
+
+def registry_client(settings: Settings) -> MlflowClient:
+    """The registry's client: what runs beside users' requests waits a second for another writer, and no longer."""
+    patient = tracking.tracking_uri(settings)
+    mlflow.set_tracking_uri(patient)  # for the files of a new version, which are fetched once
+    uri = patient.replace("timeout=60", "timeout=1")
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
 class ConflictError(UserError):
@@ -69,7 +79,7 @@ class Platform:
         with self.lock:
             try:
                 wanted = self._wanted()
-            except (MlflowException, UserError, OSError) as error:
+            except (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError) as error:
                 serving = f"version {self.routes.champion.version} serves on" if self.routes else "nothing serves"
                 self.trouble = f"{serving}: {error}"
                 return

@@ -24,14 +24,16 @@ def main() -> None:
     settings = read_settings()
     month_ago, one, two = story.months_around(settings)
     home = story.empty_home(settings)
-    with prefect_server.prefect_server(settings) as server, running_platform(home) as platform, ExitStack() as clients:
+    with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
         # 1. Data
         headline(f"Level 4 · automated deployment. Today is {settings.today}.")
+        with step("Open the tracking store"):
+            client = tracking.open_tracking(settings)
+        platform = opened.enter_context(running_platform(home))
         with step("Load the year"):
             flights = load_flights(settings)
             later = future(flights, settings.now)
         with step("Wait for the platform, and for the Prefect server"):
-            client = tracking.open_tracking(settings)
             platform.wait_for_control()
             server.wait()
 
@@ -48,7 +50,7 @@ def main() -> None:
 
         # 4. Release
         headline(f"Live: the flights of {settings.today} to {one.today}, hour by hour; nobody touches anything")
-        feed, operator = (clients.enter_context(PlatformClient.at(home, name)) for name in ("feed", "operator"))
+        feed, operator = (opened.enter_context(PlatformClient.at(home, name)) for name in ("feed", "operator"))
         view = story.View(operator)
         console.print(f"  The plan: {second.report.plan}")
         with view.watch() as tell:

@@ -37,7 +37,7 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
     with step("Load the libraries"):
         from level3_training_pipeline import tracking
         from level4_deployment.api import create_api
-        from level4_deployment.control import Platform
+        from level4_deployment.control import Platform, registry_client
 
     make_tokens(home)
     url = os.environ.get("PREDICTION_LOG") or default_url(home)
@@ -46,7 +46,9 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
     with lock, open_socket() as service, open_socket() as control:
-        platform = Platform(home, tracking.open_tracking(settings), open_log(url), approval=approval)
+        if not (settings.level("level3") / "mlflow.db").exists():
+            tracking.open_tracking(settings)  # makes it
+        platform = Platform(home, registry_client(settings), open_log(url), approval=approval)
         platform.reconcile()
         with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
             running = [start_worker(home, service, url) for _ in range(workers)]

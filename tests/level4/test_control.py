@@ -1,7 +1,9 @@
 """The control plane on a real registry: who serves, who is tried, what follows from what is seen."""
 
+import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment import experiments
-from level4_deployment.control import CHALLENGER, ConflictError, Platform
+from level4_deployment.control import CHALLENGER, ConflictError, Platform, registry_client
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, default_url, open_log
 from level4_deployment.outcomes import ingest
 from level4_deployment.plan import Plan
@@ -271,3 +273,23 @@ def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(
         connection.execute(sa.delete(experiments.DAYS))
     again.judge()
     pd.testing.assert_frame_equal(experiments.days_of(platform.log, experiments.find(platform.log)[0].experiment), days)
+
+
+def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_seconds(
+    platform: Platform, registry_: Registry
+) -> None:
+    before = read_routes(platform.home)
+    database = registry_.settings.level("level3") / "mlflow.db"
+    impatient = Platform(platform.home, registry_client(registry_.settings), platform.log)
+    with sqlite3.connect(database, isolation_level=None) as locked:
+        locked.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        impatient.sync()
+        took = time.monotonic() - begun
+        locked.execute("ROLLBACK")
+    locked.close()
+    assert took < 2
+    assert read_routes(platform.home) == before
+    assert "version 1 serves on" in impatient.trouble
+    impatient.sync()
+    assert impatient.trouble == ""
