@@ -1,9 +1,11 @@
 """The platform as people run it: a control plane and two workers, real flights over HTTP, kills and a registry down."""
 
+import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -17,8 +19,10 @@ from level4_deployment.client import PlatformClient, RefusedError
 from level4_deployment.log import PREDICTIONS, default_url, open_log
 from level4_deployment.plan import Plan
 from level4_deployment.process import RunningPlatform, running_platform
-from level4_deployment.stream import Played, as_requests, play
+from level4_deployment.routes import Package
+from level4_deployment.stream import Played, as_requests, ask, play
 from shared.replay import replay
+from tests.level4 import plane
 from tests.level4.conftest import Registry
 
 pytestmark = pytest.mark.slow
@@ -59,6 +63,38 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
         f"{platform.service}/predict", json=as_requests(flights[flights["flight_id"] == live["flight_id"].iloc[0]])[0]
     )
     assert again.json()["version"] == live["version"].iloc[0], "the same flight, the same arm"
+
+
+BAD: dict[str, Callable[[Path], Package]] = {
+    "no score": lambda home: plane.table_of_carriers(home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL"),
+    "took far longer": lambda home: plane.busy(home, 2, rounds=3_000),
+    "no score for": lambda home: plane.busy(home, 2, rounds=2**62),
+}
+
+
+@pytest.mark.parametrize("why", BAD)
+def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_stopped(
+    platform: RunningPlatform, registry_: Registry, plan: Plan, flights: pd.DataFrame, why: str
+) -> None:
+    version = registry.get(registry_.client, "2")
+    bad = BAD[why](platform.home)  # past the gates, which would have seen it
+    registry_.client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
+    try:
+        with PlatformClient.at(platform.home, "operator") as operator:
+            operator.submit(2, replace(plan, share=0.5))
+            begun, played = time.monotonic(), Played()
+            with httpx.Client(base_url=platform.service, timeout=10) as http:
+                for start in range(0, 3_000, 10):
+                    ask(http, flights.iloc[start : start + 10], played)
+                    (one,) = operator.get("/status")["experiments"]
+                    if one["state"] != "running":
+                        break
+    finally:
+        registry_.client.set_model_version_tag("flight-delays", "2", "package", version.tags["package"])
+    assert (one["state"], played.failed) == ("aborted", 0)
+    assert why in one["reason"]
+    assert time.monotonic() - begun < 60
+    assert set(played.by_version) == {1}
 
 
 def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gone(
