@@ -132,11 +132,19 @@ def workers(home: Path) -> list[dict[str, Any]]:
             status = json.loads(file.read_text())
         except FileNotFoundError:  # it has just left
             continue
-        if psutil.pid_exists(status["pid"]):
+        if _lives(status["pid"]):
             found.append(status)
         else:
             file.unlink(missing_ok=True)
     return found
+
+
+def _lives(pid: int) -> bool:
+    """One that was killed, and that its parent has not looked after yet, does not."""
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _file(home: Path) -> Path:

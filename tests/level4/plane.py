@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def _places() -> dict[str, list[str]]:
 
 def table_of_carriers(home: Path, version: int, chances: dict[str, float], failing: str = "") -> Package:
     """A model that looks its answer up by carrier; on the carrier `failing` a Gather reaches out of its table."""
-    known = sorted(chances)
+    known = sorted(set(chances) - {failing})
     rows = [value for carrier in known for value in (1 - chances[carrier], chances[carrier])]
     index = [*range(len(known)), *([10_000] if failing else [])]
     constants = [
@@ -149,6 +150,13 @@ class Plane:
     address: str
     workers: list[Worker]
     client: httpx.Client
+    listening: socket.socket
+
+    def start_another(self) -> None:
+        """One more worker on the same socket."""
+        (made,) = start_workers(self.home, self.listening, 1, default_url(self.home))
+        self.workers.append(made)
+        made.wait_ready()
 
     def ask(self, flight: dict[str, Any]) -> dict[str, Any]:
         """The answer to one flight."""
@@ -179,7 +187,7 @@ def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
             for one in workers:
                 one.wait_ready()
             with httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client:
-                yield Plane(home, address_of(listening), workers, client)
+                yield Plane(home, address_of(listening), workers, client, listening)
         finally:
             for one in workers:
                 if one.alive:
