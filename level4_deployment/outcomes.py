@@ -88,11 +88,15 @@ def read_watermark(log: sa.Engine) -> float | None:
 def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
     """Write down the days of an experiment that the watermark has passed; returns the new ones."""
     watermark = read_watermark(log)
-    written = set(days_of(log, experiment.experiment)["day"])
+    if watermark is None:
+        return []
+    last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - CLOSES_AFTER - pd.DateOffset(days=1)  # may be closed by now
+    written = days_of(log, experiment.experiment)["day"]
+    if len(written) and written.iloc[-1] >= str(last.date()):
+        return []
     closed = []
     for day in _days_asked(log, experiment.experiment):
-        until = _begin(day) + pd.DateOffset(days=1) + CLOSES_AFTER
-        if day in written or watermark is None or watermark < until.timestamp():
+        if day in set(written) or day > str(last.date()):
             continue
         with log.begin() as connection:
             connection.execute(insert(log, DAYS), _day(_rows(log, experiment, day), experiment, day))

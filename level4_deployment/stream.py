@@ -63,14 +63,16 @@ def ask(http: httpx.Client, flights: pd.DataFrame, played: Played) -> None:
 
 def as_requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
     """What a client would send: times with their offset, missing values left out."""
-    table = flights[["flight_id", *KNOWN_BEFORE]].copy()
-    for name in ("scheduled_departure", "scheduled_arrival"):
-        table[name] = table[name].dt.strftime("%Y-%m-%dT%H:%M:%S+00:00")
-    return [{str(key): value for key, value in row.items() if value == value} for row in table.to_dict("records")]  # noqa: PLR0124 - NaN
+    names = ["flight_id", *KNOWN_BEFORE]
+    rows = zip(*(flights[name].tolist() for name in names), strict=True)
+    return [{name: _as_json(value) for name, value in zip(names, row, strict=True) if value == value} for row in rows]  # noqa: PLR0124 - NaN
+
+
+def _as_json(value: Any) -> Any:
+    return value.isoformat() if isinstance(value, pd.Timestamp) else value
 
 
 def as_outcomes(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
     """What the feed of landings would send."""
-    known = outcomes["label_known_at"].map(pd.Timestamp.timestamp)
-    rows = zip(outcomes["flight_id"], outcomes["late"].astype(int), known, strict=True)
-    return [{"flight_id": flight, "late": late, "known_at": at} for flight, late, at in rows]
+    rows = zip(*(outcomes[name].tolist() for name in ("flight_id", "late", "label_known_at")), strict=True)
+    return [{"flight_id": flight, "late": int(late), "known_at": at.timestamp()} for flight, late, at in rows]
