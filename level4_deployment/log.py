@@ -25,7 +25,7 @@ PREDICTIONS = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),  # who answered: the champion also for a challenger that failed
     sa.Column("probability", sa.Double, nullable=False),
     sa.Column("fallback", sa.Text, nullable=False),  # the fields whose codes the model has never seen
-    sa.Column("seconds", sa.Double, nullable=False),  # from the parsed request to the answer, log and waiting included
+    sa.Column("seconds", sa.Double, nullable=False),  # from the request to this row: all but the commit
 )
 PAIRED = sa.Table(
     "paired",  # the other model's score of the same flight: never returned

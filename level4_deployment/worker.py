@@ -15,7 +15,7 @@ from typing import Any
 
 from level4_deployment.metrics import SHARED_FOLDER
 from level4_deployment.routes import WORKERS
-from shared.errors import UserError
+from shared.errors import UserError, command
 
 READY_WITHIN, DRAINED_WITHIN = 60.0, 15.0  # seconds
 COUNTS = "metrics"  # the folder of the workers' common counters, in the platform's
@@ -114,4 +114,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)
