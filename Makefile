@@ -8,7 +8,7 @@ export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
   level4 platform submit experiments audit promote platform-rollback approve share stop-experiment explain \
-  calibrate-ab progress progress-check diff-1-2 diff-2-3 diff-3-4 test test-slow test-all check lint types imports lock clean
+  calibrate-ab bench-serving progress progress-check diff-1-2 diff-2-3 diff-3-4 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -94,6 +94,9 @@ explain: $(READY) ## From one answer back to version, run, commit and data: REQU
 
 calibrate-ab: $(READY) ## How often the A/B test errs, on thousands of replays of the real year
 	@$(BIN)/python -m level4_deployment.calibrate_ab
+
+bench-serving: $(READY) ## Level 4's service beside others, in interleaved rounds
+	@$(BIN)/python -m level4_deployment.bench_serving
 
 progress: $(READY) ## Write what the levels' last runs measured into README.md
 	@$(BIN)/python -m shared.progress --write
