@@ -11,7 +11,7 @@ import time
 from itertools import cycle
 from pathlib import Path
 
-import uvloop
+from uvicorn.loops.auto import auto_loop_factory
 
 
 class Connection(asyncio.Protocol):
@@ -84,7 +84,8 @@ def main() -> None:
     port, file, connections, seconds = sys.argv[1:]
     told = json.loads(Path(file).read_text())
     requests = [as_bytes(told["path"], json.dumps(body).encode()) for body in told["bodies"]]
-    json.dump(uvloop.run(load(int(port), requests, int(connections), float(seconds))), sys.stdout)
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as loop:  # uvloop, where there is one
+        json.dump(loop.run(load(int(port), requests, int(connections), float(seconds))), sys.stdout)
 
 
 if __name__ == "__main__":
