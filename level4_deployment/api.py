@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from level4_deployment import access, experiments
 from level4_deployment.access import AccessError
-from level4_deployment.control import ConflictError, Platform
+from level4_deployment.aliases import ConflictError
+from level4_deployment.control import Platform
 from level4_deployment.outcomes import Outcome, ingest, read_watermark
 from level4_deployment.plan import Plan
 from shared.errors import UserError

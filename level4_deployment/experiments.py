@@ -49,8 +49,9 @@ AUDIT = sa.Table(
     sa.Column("before", sa.Text),
     sa.Column("after", sa.Text),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("done", sa.Integer, nullable=False),
+    sa.Column("done", sa.Integer, nullable=False),  # OPEN, DONE or CUT_OFF
 )
+OPEN, DONE, CUT_OFF = 0, 1, -1
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,20 @@ def begin_act(log: sa.Engine, who: str, act: str, change: tuple[object, object],
     before, after = (None if value is None else str(value) for value in change)
     row: dict[str, Any] = {"at": time.time(), "who": who, "act": act, "before": before, "after": after}
     with log.begin() as connection:
-        added = connection.execute(AUDIT.insert().returning(AUDIT.c.number), row | {"reason": reason, "done": 0})
+        added = connection.execute(AUDIT.insert().returning(AUDIT.c.number), row | {"reason": reason, "done": OPEN})
         return int(added.scalar_one())
 
 
-def end_act(log: sa.Engine, number: int) -> None:
-    """It is done."""
+def end_act(log: sa.Engine, number: int, done: int = DONE) -> None:
+    """It is done; or CUT_OFF, by a sudden end before it took effect."""
     with log.begin() as connection:
-        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(done=1))
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(done=done))
 
 
 def acts(log: sa.Engine, *, open_only: bool = False) -> list[dict[str, Any]]:
     """The audit trail, oldest first."""
     query = sa.select(AUDIT).order_by(AUDIT.c.number)
     if open_only:
-        query = query.where(AUDIT.c.done == 0)
+        query = query.where(AUDIT.c.done == OPEN)
     with log.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

@@ -36,8 +36,9 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
     """Serve until `stop` is set; raises UserError when it runs already."""
     with step("Load the libraries"):
         from level3_training_pipeline import tracking
+        from level4_deployment.aliases import registry_client
         from level4_deployment.api import create_api
-        from level4_deployment.control import Platform, registry_client
+        from level4_deployment.control import Platform
 
     make_tokens(home)
     url = os.environ.get("PREDICTION_LOG") or default_url(home)

@@ -13,7 +13,8 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment import experiments
-from level4_deployment.control import CHALLENGER, ConflictError, Platform, registry_client
+from level4_deployment.aliases import CHALLENGER, ConflictError, registry_client
+from level4_deployment.control import Platform
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, default_url, open_log
 from level4_deployment.outcomes import ingest
 from level4_deployment.plan import Plan
@@ -259,6 +260,45 @@ def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(platform: Platfor
     routes = read_routes(platform.home)
     assert routes
     assert routes.champion.version == 2
+
+
+def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    platform.client.set_registered_model_alias(MODEL, "champion", "3")
+    platform.sync()
+    platform.sync()
+    routes = read_routes(platform.home)
+    assert routes
+    assert (routes.champion.version, routes.challenger) == (3, None)
+    moved = [act for act in experiments.acts(platform.log) if act["who"] == "registry"]
+    assert [(act["before"], act["after"]) for act in moved] == [("1", "3")]
+    assert experiments.find(platform.log)[0].state == "void"
+    assert platform.roll_back("operator", "not that one") == 1
+
+
+def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_start(
+    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch, registry_: Registry
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    with monkeypatch.context() as broken:
+        broken.setattr(platform, "_decide", lambda: None)  # the days are closed, and then the process is gone
+        stream(platform, 21, gain=0.05)
+    assert alias(platform, "champion") == 1
+    Platform(platform.home, registry_.client, platform.log).reconcile()
+    assert alias(platform, "champion") == 2
+    assert experiments.find(platform.log)[0].state == "promoted"
+
+
+def test_an_act_that_never_took_effect_is_told_from_one_that_did(platform: Platform, registry_: Registry) -> None:
+    begun = experiments.begin_act(platform.log, "pipeline", "begin experiment", (None, "1-against-2-gone"), "killed")
+    Platform(platform.home, registry_.client, platform.log).reconcile()
+    states = {act["number"]: act["done"] for act in experiments.acts(platform.log)}
+    assert states[begun] == experiments.CUT_OFF
+
+
+def test_the_champion_is_not_tried_against_itself(platform: Platform, plan: Plan) -> None:
+    with pytest.raises(UserError, match="version 1 is the champion already"):
+        platform.submit(1, plan, "pipeline")
 
 
 def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(

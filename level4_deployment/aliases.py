@@ -1,0 +1,173 @@
+"""Who serves: the registry's aliases, followed into the routes of the workers; every move on record."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import sqlalchemy as sa
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from level3_training_pipeline import registry, tracking
+from level4_deployment import experiments
+from level4_deployment.experiments import ABORTED, APPROVAL, PROMOTED, RUNNING, VOID, Experiment
+from level4_deployment.publish import pull
+from level4_deployment.routes import Package, Routes, Split, read_routes, write_routes
+from shared.errors import UserError
+from shared.settings import Settings
+
+CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
+PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or somebody past the platform
+MOVES = ("promote", "roll back")
+
+
+def registry_client(settings: Settings) -> MlflowClient:
+    """The registry's client: what runs beside users' requests waits a second for another writer, and no longer."""
+    patient = tracking.tracking_uri(settings)
+    mlflow.set_tracking_uri(patient)  # for the files of a new version, which are fetched once
+    uri = patient.replace("timeout=60", "timeout=1")
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+class ConflictError(UserError):
+    """Somebody else was first."""
+
+
+class Aliases:
+    """Knows what is to be served, and writes it to the routes that the workers follow.
+
+    The registry's aliases are the truth. Whatever cannot be had from there, or is not whole, changes nothing: the last
+    good versions serve on, and `trouble` says why.
+    """
+
+    def __init__(self, home: Path, client: MlflowClient, log: sa.Engine, *, approval: bool = False) -> None:
+        self.home, self.client, self.log, self.approval = home, client, log, approval
+        self.routes = read_routes(home)
+        self.trouble = ""
+        self.registry_seen = 0.0  # seconds since 1970
+        self.lock = threading.RLock()
+
+    def reconcile(self) -> None:
+        """Finish what a sudden end has cut off."""
+        with self.lock:
+            for act in experiments.acts(self.log, open_only=True):
+                if champion_moves := act["act"] in MOVES:
+                    self._set_alias(registry.CHAMPION, int(act["after"]))
+                known = {one.experiment for one in experiments.find(self.log)}
+                done = champion_moves or act["after"] in known or act["before"] in known
+                experiments.end_act(self.log, act["number"], experiments.DONE if done else experiments.CUT_OFF)
+            self.sync()
+
+    def sync(self) -> None:
+        """Follow the aliases: pull, verify, and route to what is whole."""
+        with self.lock:
+            try:
+                wanted = self._wanted()
+            except (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError) as error:
+                serving = f"version {self.routes.champion.version} serves on" if self.routes else "nothing serves"
+                self.trouble = f"{serving}: {error}"
+                return
+            self.trouble = ""
+            if wanted != self.routes:
+                self.routes = replace(wanted, generation=wanted.generation + 1)
+                write_routes(self.home, self.routes)
+
+    def _wanted(self) -> Routes:
+        """The routes that the aliases ask for, of this generation still."""
+        champion = registry.by_alias(self.client, registry.CHAMPION)
+        self.registry_seen = time.time()
+        if champion is None:
+            raise UserError("the alias champion names no version. Remedy: make promote VERSION=n.")
+        self._notice(champion.number)
+        self._settle(champion.number)
+        running = self.running()
+        against = self._pull_challenger(running) if running else None
+        split = Split(running.experiment, running.salt, running.share) if running and against else None
+        generation = self.routes.generation if self.routes else 0
+        return Routes(generation, pull(champion, self.home), against, split)
+
+    def _pull_challenger(self, running: Experiment) -> Package | None:
+        """The challenger's package; one that cannot be had whole ends the experiment, and stops nothing else."""
+        try:
+            return pull(registry.get(self.client, str(running.challenger)), self.home)
+        except UserError as error:
+            self._end(running, ABORTED, PLATFORM, str(error))
+            return None
+
+    def running(self) -> Experiment | None:
+        """The experiment that is under way, if any; there is never more than one."""
+        found = experiments.find(self.log, RUNNING, APPROVAL)
+        return found[0] if found else None
+
+    def promote(self, number: int, who: str, reason: str, expected: int | None = None) -> None:
+        """Make a version the champion; with `expected`, only if that one still is. Raises ConflictError."""
+        with self.lock:
+            before = registry.by_alias(self.client, registry.CHAMPION)
+            was = before.number if before else None
+            if expected is not None and was != expected:
+                raise ConflictError(
+                    f"version {number} was compared with version {expected}, but the champion is now version {was}. "
+                    f"Remedy: submit version {number} again, against that one."
+                )
+            version = registry.get(self.client, str(number))
+            pull(version, self.home)  # what is not whole never gets the alias
+            self._act(who, "promote", (was, number), reason, lambda: self._set_alias(registry.CHAMPION, number))
+            self.sync()
+
+    def roll_back(self, who: str, reason: str) -> int:
+        """Give the alias back to the champion before this one; returns its number."""
+        with self.lock:
+            now = registry.by_alias(self.client, registry.CHAMPION)
+            number = self._champion_before(now.number if now else None)
+            change = (now.number if now else None, number)
+            self._act(who, "roll back", change, reason, lambda: self._set_alias(registry.CHAMPION, number))
+            self.sync()
+            return number
+
+    def _notice(self, champion: int) -> None:
+        """Put on record that somebody has moved the alias past the platform."""
+        before = self.routes.champion.version if self.routes else None
+        if before not in (None, champion) and str(champion) != self._last_move():
+            why = "the alias was moved past the platform"
+            experiments.end_act(self.log, experiments.begin_act(self.log, REGISTRY, "promote", (before, champion), why))
+
+    def _last_move(self) -> str | None:
+        moves = [act["after"] for act in experiments.acts(self.log) if act["act"] in MOVES]
+        return moves[-1] if moves else None
+
+    def _settle(self, champion: int) -> None:
+        """An experiment ends when its challenger has become the champion, and is void when anything else has."""
+        running = self.running()
+        if running and champion == running.challenger:
+            self._end(running, PROMOTED, PLATFORM, self._changes(champion)[-1]["reason"])
+        elif running and champion != running.champion:
+            self._end(running, VOID, PLATFORM, f"the champion is now version {champion}")
+
+    def _end(self, running: Experiment, state: str, who: str, reason: str) -> None:
+        def end() -> None:
+            experiments.save(self.log, replace(running, state=state, reason=reason))
+            self.client.delete_registered_model_alias(registry.MODEL, CHALLENGER)
+
+        self._act(who, "end experiment", (running.experiment, state), reason, end)
+
+    def _champion_before(self, now: int | None) -> int:
+        changes = self._changes(now)
+        if not changes or changes[-1]["before"] is None:
+            raise UserError(f"version {now} has no champion before it on record. Remedy: make promote VERSION=n.")
+        return int(changes[-1]["before"])
+
+    def _changes(self, to: int | None) -> list[dict[str, Any]]:
+        """The acts that made a version the champion."""
+        return [act for act in experiments.acts(self.log) if act["act"] == "promote" and act["after"] == str(to)]
+
+    def _set_alias(self, alias: str, number: int) -> None:
+        self.client.set_registered_model_alias(registry.MODEL, alias, str(number))
+
+    def _act(self, who: str, act: str, change: tuple[Any, Any], reason: str, do: Callable[[], object]) -> None:
+        number = experiments.begin_act(self.log, who, act, change, reason)
+        do()
+        experiments.end_act(self.log, number)
