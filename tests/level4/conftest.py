@@ -29,7 +29,7 @@ class Registry:
     client: MlflowClient
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """Level 4's own registry, in a state folder of the tests."""
     before = dict(os.environ)

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -276,6 +278,26 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
         assert seen.failed == []
         assert len(seen.rows) > 500
         assert [one["pid"] for one in running.client.get("/ready").json()["workers"]] == [running.workers[1].pid]
+
+
+def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) -> None:
+    script = (
+        "import pathlib, sys; from level2_devops import open_socket; from level4_deployment.worker import start_worker\n"
+        "print(start_worker(pathlib.Path(sys.argv[1]), open_socket(), sys.argv[2]).pid)"
+    )
+    words = [sys.executable, "-c", script, str(tmp_path), default_url(tmp_path)]
+    pid = int(subprocess.check_output(words, text=True))
+    until = time.monotonic() + 20
+    while _runs(pid) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not _runs(pid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_a_worker_is_small_and_brings_no_training_libraries(
