@@ -2,17 +2,17 @@
 
 The raw tables are checked as they come in (`FLIGHTS_CSV`, `WEATHER_CSV`, `AIRPORTS_CSV`), the joined
 table before anyone gets it (`FLIGHT`). Ranges alone do not see a changed unit (a temperature in °C lies
-within any range for °F), so each raw table also has checks that tie its columns to one another.
+within any range for °F), so each raw table also has checks that tie its columns to one another (`shared.ties`).
 """
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
 from shared.errors import UserError
+from shared.ties import HUMIDITY, SCHEDULED_HOUR, SPEED, TIME_HOUR, delay_fits_clock
 
 ORIGINS = ["EWR", "JFK", "LGA"]
 
@@ -56,6 +56,17 @@ def instant(source: str, *, missing: bool = False) -> pa.Column:
     return pa.Column("datetime64[us, UTC]", nullable=missing, metadata={"unit": "UTC", "source": source})
 
 
+def hour_of(source: str) -> dict[str, pa.Column]:
+    """The columns that say an hour of 2013 twice: on New York's clocks, and as an instant."""
+    return {
+        "year": number("year", 2013, 2013, source, kind=int),
+        "month": number("month", 1, 12, source, kind=int),
+        "day": number("day", 1, 31, source, kind=int),
+        "hour": number("hour", 0, 23, source, kind=int),
+        "time_hour": instant(source),
+    }
+
+
 WEATHER = {
     "temp": number("°F", -40, 115, "weather.csv", missing=True),
     "dewp": number("°F", -60, 90, "weather.csv", missing=True),
@@ -69,37 +80,9 @@ WEATHER = {
 }
 
 
-def _clock(values: pd.Series) -> pd.Series:
-    """Minutes after midnight of local times written as HHMM (2400 is midnight)."""
-    return (values // 100 * 60 + values % 100) % 1440
-
-
-def _delay_fits_clock(scheduled: str, actual: str, delay: str) -> pa.Check:
-    def fits(table: pd.DataFrame) -> pd.Series:
-        off = (_clock(table[actual]) - _clock(table[scheduled]) - table[delay]) % 1440
-        return off.isna() | off.isin([0])
-
-    return pa.Check(fits, name=delay, error=f"are not the minutes from {scheduled} to {actual}")
-
-
-def _humidity_fits(table: pd.DataFrame) -> pd.Series:
-    """Relative humidity follows from temperature and dew point (Magnus formula, Alduchov and Eskridge 1996)."""
-    celsius = [(table[name] - 32) / 1.8 for name in ("dewp", "temp")]
-    dew, air = (np.exp(17.625 * c / (243.04 + c)) for c in celsius)
-    off: pd.Series[bool] = (100 * dew / air - table["humid"]).abs() > 8
-    return ~off | (off.mean() < 0.01)  # 0.2% of the published hours misfit; of a month in another unit most do
-
-
-def _speed_is_an_airliners(table: pd.DataFrame) -> pd.Series:
-    speed = table["distance"] / table["air_time"] * 60  # mph over the ground
-    return speed.between(60, 750) | speed.isna()
-
-
 FLIGHTS_CSV = pa.DataFrameSchema(
     {
-        "year": number("year", 2013, 2013, "flights.csv", kind=int),
-        "month": number("month", 1, 12, "flights.csv", kind=int),
-        "day": number("day", 1, 31, "flights.csv", kind=int),
+        **hour_of("flights.csv"),
         "carrier": code("[A-Z0-9]{2}", "flights.csv"),
         "flight": number("number", 1, 9999, "flights.csv", kind=int),
         "origin": one_of(ORIGINS, "flights.csv"),
@@ -113,23 +96,20 @@ FLIGHTS_CSV = pa.DataFrameSchema(
         "arr_delay": number("minutes", -180, 2880, "flights.csv", missing=True),
         "air_time": number("minutes", 10, 1000, "flights.csv", missing=True),
         "minute": number("minutes", 0, 59, "flights.csv", kind=int),
-        "time_hour": instant("flights.csv"),
     },
     checks=[
-        _delay_fits_clock("sched_dep_time", "dep_time", "dep_delay"),
-        _delay_fits_clock("sched_arr_time", "arr_time", "arr_delay"),
-        pa.Check(
-            _speed_is_an_airliners,
-            name="air_time",
-            error="that make, with distance, not an airliner's speed, 60 to 750 mph",
-        ),
+        TIME_HOUR,
+        SCHEDULED_HOUR,
+        delay_fits_clock("sched_dep_time", "dep_time", "dep_delay"),
+        delay_fits_clock("sched_arr_time", "arr_time", "arr_delay"),
+        SPEED,
     ],
     unique=["year", "month", "day", "carrier", "flight", "origin"],
     coerce=True,
 )
 WEATHER_CSV = pa.DataFrameSchema(
-    {"origin": one_of(ORIGINS, "weather.csv"), "time_hour": instant("weather.csv"), **WEATHER},
-    checks=[pa.Check(_humidity_fits, name="temp", error="do not fit dewp and humid (all in °F?)")],
+    {"origin": one_of(ORIGINS, "weather.csv"), **hour_of("weather.csv"), **WEATHER},
+    checks=[TIME_HOUR, HUMIDITY],
     unique=["origin", "time_hour"],
     coerce=True,
 )

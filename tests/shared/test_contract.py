@@ -126,6 +126,39 @@ def test_a_changed_unit_is_named_even_if_only_one_month_has_it(
     assert "Remedy: " in str(error.value)
 
 
+def shifted(hours: float) -> To:
+    """time_hour so many hours later, in all rows."""
+
+    def to(table: pd.DataFrame) -> pd.DataFrame:
+        later = pd.to_datetime(table["time_hour"]) + pd.Timedelta(hours=hours)
+        return table.assign(time_hour=later.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
+
+    return to
+
+
+def naive_local(table: pd.DataFrame) -> pd.DataFrame:
+    local = pd.to_datetime(table["time_hour"]).dt.tz_convert("America/New_York")
+    return table.assign(time_hour=local.dt.strftime("%Y-%m-%d %H:%M:%S"))
+
+
+@pytest.mark.parametrize(
+    ("table", "to"),
+    [
+        *[(table, shifted(hours)) for table in ("flights", "weather") for hours in (5, 4, 1, -1, -3)],
+        *[(table, naive_local) for table in ("flights", "weather")],
+        *[(table, one("time_hour", "2031-07-01T15:00:00Z")) for table in ("flights", "weather")],
+        *[(table, lambda sound: one("day", 31)(one("month", 2)(sound))) for table in ("flights", "weather")],
+    ],
+)
+def test_an_hour_that_is_not_the_rows_own_is_named(table: str, to: To, change: Change) -> None:
+    """Weather an hour too early would let a model see the future; a local time taken for UTC would move all flights."""
+    with pytest.raises(DataError) as error:
+        read_raw(change(table, to))
+    named = r"^time_hour: [\d,]+ of [\d,]+ values are not the row's year.*\(first: row \d+ = "
+    assert re.search(named, str(error.value), re.MULTILINE), error.value
+    assert FILES[table].removesuffix(".zip") in str(error.value)
+
+
 @pytest.mark.parametrize("table", ["flights", "weather", "airports"])
 def test_duplicated_rows_are_counted(table: str, change: Change) -> None:
     folder = change(table, lambda sound: pd.concat([sound, sound.head(3)], ignore_index=True))
