@@ -50,10 +50,10 @@ def score(late: ArrayLike, probability: ArrayLike) -> Score:
 
 
 def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.DataFrame:
-    """Mean probability, share late and rows of equally filled bins of the probability."""
+    """Mean probability, share late and rows of equally filled bins of the probability; equal ones share a bin."""
     table = pd.DataFrame({"observed": np.asarray(late), "predicted": np.asarray(probability)})
-    rank = pd.qcut(table["predicted"].rank(method="first"), min(bins, len(table)), labels=False)
-    bins_of = table.groupby(rank)
+    below = (table["predicted"].rank() - 0.5) / len(table)  # the share of flights with a lower probability
+    bins_of = table.groupby((below * min(bins, len(table))).astype(int))
     return bins_of[["predicted", "observed"]].mean().assign(rows=bins_of.size())
 
 
