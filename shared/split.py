@@ -21,10 +21,3 @@ def future(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
         today = now.tz_convert(NEW_YORK).date()
         raise UserError(f"TODAY={today}: no flight comes after it. Remedy: choose an earlier day.")
     return later
-
-
-def last_days(flights: pd.DataFrame, now: pd.Timestamp, days: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Split history in time: what was known `days` days before `now`, and the flights predicted since then."""
-    cut = now - pd.Timedelta(days=days)
-    known = history(flights, now)
-    return history(known, cut), future(known, cut)

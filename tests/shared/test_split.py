@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from shared.errors import UserError
-from shared.split import future, history, last_days
+from shared.split import future, history
 
 DAYS = [pd.Timestamp(day, tz="America/New_York") for day in ("2013-03-10", "2013-04-01", "2013-07-01", "2013-11-03")]
 
@@ -34,15 +34,6 @@ def test_a_flight_that_took_off_but_has_not_landed_is_not_history(flights: pd.Da
     in_the_air = flights[(flights["predicted_at"] < evening) & (flights["label_known_at"] >= evening)]
     assert len(in_the_air) > 10
     assert not set(history(flights, evening)["flight_id"]) & set(in_the_air["flight_id"])
-
-
-def test_the_last_days_are_split_off_in_time(flights: pd.DataFrame) -> None:
-    now = DAYS[1]
-    cut = now - pd.Timedelta(days=14)
-    before, since = last_days(flights, now, 14)
-    assert before["label_known_at"].max() < cut <= since["predicted_at"].min()
-    assert since["label_known_at"].max() < now
-    assert since["predicted_at"].min() < cut + pd.Timedelta(days=1)
 
 
 def test_a_day_with_no_flight_after_it_is_told(flights: pd.DataFrame) -> None:
