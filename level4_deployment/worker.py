@@ -68,7 +68,7 @@ def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
     listening.set_inheritable(True)
     counts = home / COUNTS
     counts.mkdir(parents=True, exist_ok=True)
-    words = ["--home", str(home), "--fd", str(listening.fileno()), "--log", log_url]
+    words = ["--home", str(home), "--fd", str(listening.fileno()), "--log", log_url, "--parent", str(os.getpid())]
     with (home / "worker.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "level4_deployment.worker", *words],
@@ -92,6 +92,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path, required=True, help="the platform's folder")
     parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
     parser.add_argument("--log", required=True, help="the prediction log's URL")
+    parser.add_argument("--parent", type=int, required=True, help="the process that it ends with")
     options = parser.parse_args()
 
     from filelock import FileLock
@@ -105,7 +106,7 @@ def main() -> None:
         signal.signal(sign, lambda *_: None)
     with FileLock(options.home / "log.lock"):  # whoever is first makes the tables
         log = open_log(options.log)
-    server = Server(create_app(options.home, log), os.getppid())
+    server = Server(create_app(options.home, log), options.parent)
     gc.collect()
     gc.freeze()  # what the libraries have made is here to stay: looking through it takes 50 ms each time
     server.run([socket.socket(fileno=options.fd)])

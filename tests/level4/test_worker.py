@@ -282,7 +282,8 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
 
 def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) -> None:
     script = (
-        "import pathlib, sys; from level2_devops import open_socket; from level4_deployment.worker import start_worker\n"
+        "import pathlib, sys\nfrom level2_devops import open_socket\n"
+        "from level4_deployment.worker import start_worker\n"
         "print(start_worker(pathlib.Path(sys.argv[1]), open_socket(), sys.argv[2]).pid)"
     )
     words = [sys.executable, "-c", script, str(tmp_path), default_url(tmp_path)]
