@@ -13,7 +13,7 @@ def jupyter_environment(settings: Settings) -> dict[str, str]:
     ours = {
         "TODAY": settings.today.isoformat(),
         "MLOPS_STATE": str(settings.state),
-        "FLIGHTS_DATA": str(settings.data.resolve()) if settings.data else "",
+        "FLIGHTS_DATA": str(settings.data or ""),
         "PYTHONPATH": os.pathsep.join(path),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),

@@ -50,7 +50,7 @@ def read_settings() -> Settings:
     data = os.environ.get("FLIGHTS_DATA") or None
     return Settings(
         today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
-        data=Path(data) if data else None,
+        data=Path(data).resolve() if data else None,
         state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
         within=os.environ.get("MLOPS_WITHIN") or "",
     )

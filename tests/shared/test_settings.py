@@ -32,6 +32,15 @@ def test_the_environment_sets_all_three(monkeypatch: pytest.MonkeyPatch, tmp_pat
     assert read_settings() == Settings(today=date(2013, 7, 1), data=tmp_path / "data", state=tmp_path / "state")
 
 
+def test_a_folder_named_from_here_is_the_same_folder_for_a_process_that_starts_elsewhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FLIGHTS_DATA", "data")
+    monkeypatch.setenv("MLOPS_STATE", "state")
+    assert read_settings() == Settings(today=date(2013, 4, 1), data=tmp_path / "data", state=tmp_path / "state")
+
+
 @pytest.mark.parametrize("text", ["July", "2013-07-32", "07/01/2013", "2013-02-29"])
 def test_what_is_no_date_is_told_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODAY", text)
