@@ -1,5 +1,7 @@
 """Local times, time zones and daylight saving, turned into instants in UTC."""
 
+from zoneinfo import available_timezones
+
 import numpy as np
 import pandas as pd
 
@@ -13,16 +15,18 @@ def scheduled_instants(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Data
 
     time_hour is the hour of the scheduled departure in UTC. The scheduled arrival is written in the
     destination's local time without a date: it is the first such time after the departure.
-    Raises DataError for a destination that is not in `airports`, or a distance that does not fit it.
+    Raises DataError for an airport that is not in `airports`, or a distance that does not fit it.
     """
     place = airports.set_index("faa")
-    unlisted = ~flights["dest"].isin(place.index[place["tzone"].notna()])
-    if unlisted.any():
-        first = flights.index[unlisted][0]
-        raise DataError(
-            f"dest: {unlisted.sum():,} of {len(flights):,} values in flights.csv without a time zone in "
-            f"airports.csv (first: row {first} = {flights['dest'][first]}). Remedy: add the airport to airports.csv."
-        )
+    for end in ("origin", "dest"):
+        unlisted = ~flights[end].isin(place.index[place["tzone"].isin(available_timezones())])
+        if unlisted.any():
+            first = flights.index[unlisted][0]
+            raise DataError(
+                f"{end}: {unlisted.sum():,} of {len(flights):,} values in flights.csv without a time zone in "
+                f"airports.csv that exists (first: row {first} = {flights[end][first]}). "
+                "Remedy: correct the airport in airports.csv, or add it."
+            )
     _check_distances(flights, place)
     departure = flights["time_hour"] + pd.to_timedelta(flights["minute"], unit="min")
     clock = pd.to_timedelta(flights["sched_arr_time"] // 100 * 60 + flights["sched_arr_time"] % 100, unit="min")

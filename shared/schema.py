@@ -15,6 +15,8 @@ from shared.errors import UserError
 from shared.ties import HUMIDITY, SCHEDULED_HOUR, SPEED, TIME_HOUR, delay_fits_clock
 
 ORIGINS = ["EWR", "JFK", "LGA"]
+WHOLE = pa.Check(lambda values: values % 1 == 0, error="not a whole number")
+ON_A_CLOCK = pa.Check(lambda values: values % 100 < 60, error="not a time on the clock, HHMM")
 
 
 class DataError(UserError):
@@ -22,15 +24,14 @@ class DataError(UserError):
 
 
 def number(  # noqa: PLR0913 - a column's contract in one line
-    unit: str, low: float, high: float, source: str, *, missing: bool = False, kind: type = float
+    unit: str, low: float, high: float, source: str, *, missing: bool = False, whole: bool = False
 ) -> pa.Column:
     """A column of numbers in `unit` within [low, high]."""
-    return pa.Column(
-        kind,
-        pa.Check.in_range(low, high, error=f"outside [{low:g}, {high:g}] {unit}"),
-        nullable=missing,
-        metadata={"unit": unit, "low": low, "high": high, "source": source},
-    )
+    checks = [pa.Check.in_range(low, high, error=f"outside [{low:g}, {high:g}] {unit}")]
+    checks += [WHOLE] if whole else []
+    checks += [ON_A_CLOCK] if unit == "HHMM" else []
+    about = {"unit": unit, "low": low, "high": high, "source": source, "whole": whole}
+    return pa.Column(float, checks, nullable=missing, metadata=about)
 
 
 def code(pattern: str, source: str) -> pa.Column:
@@ -59,10 +60,10 @@ def instant(source: str, *, missing: bool = False) -> pa.Column:
 def hour_of(source: str) -> dict[str, pa.Column]:
     """The columns that say an hour of 2013 twice: on New York's clocks, and as an instant."""
     return {
-        "year": number("year", 2013, 2013, source, kind=int),
-        "month": number("month", 1, 12, source, kind=int),
-        "day": number("day", 1, 31, source, kind=int),
-        "hour": number("hour", 0, 23, source, kind=int),
+        "year": number("year", 2013, 2013, source, whole=True),
+        "month": number("month", 1, 12, source, whole=True),
+        "day": number("day", 1, 31, source, whole=True),
+        "hour": number("hour", 0, 23, source, whole=True),
         "time_hour": instant(source),
     }
 
@@ -84,18 +85,18 @@ FLIGHTS_CSV = pa.DataFrameSchema(
     {
         **hour_of("flights.csv"),
         "carrier": code("[A-Z0-9]{2}", "flights.csv"),
-        "flight": number("number", 1, 9999, "flights.csv", kind=int),
+        "flight": number("number", 1, 9999, "flights.csv", whole=True),
         "origin": one_of(ORIGINS, "flights.csv"),
         "dest": code("[A-Z]{3}", "flights.csv"),
-        "distance": number("miles", 10, 6000, "flights.csv", kind=int),
-        "sched_dep_time": number("HHMM", 0, 2400, "flights.csv", kind=int),
-        "sched_arr_time": number("HHMM", 0, 2400, "flights.csv", kind=int),
+        "distance": number("miles", 10, 6000, "flights.csv", whole=True),
+        "sched_dep_time": number("HHMM", 0, 2400, "flights.csv", whole=True),
+        "sched_arr_time": number("HHMM", 0, 2400, "flights.csv", whole=True),
         "dep_time": number("HHMM", 0, 2400, "flights.csv", missing=True),
         "arr_time": number("HHMM", 0, 2400, "flights.csv", missing=True),
         "dep_delay": number("minutes", -120, 2880, "flights.csv", missing=True),
         "arr_delay": number("minutes", -180, 2880, "flights.csv", missing=True),
         "air_time": number("minutes", 10, 1000, "flights.csv", missing=True),
-        "minute": number("minutes", 0, 59, "flights.csv", kind=int),
+        "minute": number("minutes", 0, 59, "flights.csv", whole=True),
     },
     checks=[
         TIME_HOUR,
@@ -165,8 +166,11 @@ def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.Dat
             f"{where}: no column {', '.join(missing)} (it has {', '.join(map(str, table.columns))}). "
             "Remedy: give the file its original column names, or fetch it anew."
         )
+    if table.empty:
+        raise DataError(f"{where}: it has no row. Remedy: fetch the file anew.")
+    whole = [name for name, column in schema.columns.items() if column.metadata.get("whole")]
     try:
-        return schema.validate(table, lazy=True)
+        return schema.validate(table, lazy=True).astype(dict.fromkeys(whole, int))
     except SchemaErrors as errors:  # its own text lists every cell: ours replaces it
         lines = dict.fromkeys(_sentence(table, failure, where) for failure in errors.schema_errors)
         remedy = f"Remedy: correct or re-fetch {where}; nothing of it was used."
@@ -179,7 +183,8 @@ def _sentence(table: pd.DataFrame, failure: Any, where: str) -> str:
     if not isinstance(cases, pd.DataFrame):
         return f"{where}: {failure}"
     rows = list(cases["index"].dropna().unique()) if "index" in cases else []
-    rule = failure.check.error if isinstance(failure.check, pa.Check) else str(failure.reason_code.value).lower()
+    reason = str(failure.reason_code.value).lower().replace("dtype_coercion_error", "not of the column's type")
+    rule = failure.check.error if isinstance(failure.check, pa.Check) else reason
     unique = ", ".join(getattr(failure.schema, "unique", None) or ["rows"])
     name = failure.schema.name or (failure.check.name if isinstance(failure.check, pa.Check) else unique)
     if not rows:

@@ -10,6 +10,7 @@ import pytest
 
 from shared.raw import FILES, Raw, data_folder, read_raw
 
+To = Callable[[pd.DataFrame], pd.DataFrame]
 Change = Callable[[str, Callable[[pd.DataFrame], pd.DataFrame]], Path]
 
 
@@ -51,6 +52,11 @@ def change(folder: Path, sample: dict[str, pd.DataFrame]) -> Change:
         return folder
 
     return write_changed
+
+
+def one(column: str, value: object) -> To:
+    """One value of row 7 replaced."""
+    return lambda table: table.assign(**{column: table[column].astype(object).where(table.index != 7, value)})
 
 
 def write(table: pd.DataFrame, file: Path) -> None:
