@@ -116,8 +116,8 @@ diff-3-4: ## What level 4 changes in the story of level 3
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(READY) ## The other tests, two files at a time: much of their time is waiting
-	@$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+test-slow: $(READY) ## The other tests, two levels at a time: much of their time is waiting
+	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup
 
 test-all: test test-slow ## All tests
 

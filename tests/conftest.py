@@ -31,6 +31,12 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     threading.Thread(target=tick, daemon=True).start()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of one level share servers and a tracking store: where tests run side by side, they stay together."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+
+
 @pytest.fixture(scope="session")
 def flights() -> pd.DataFrame:
     """Every departure of 2013, from the project's own cache."""

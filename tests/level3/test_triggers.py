@@ -61,9 +61,9 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     command = [sys.executable, "-m", "level3_training_pipeline.schedule", "--every", "15", "--trials", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        wait_for(lambda: caused_by("schedule"), 150)
+        wait_for(lambda: caused_by("schedule"), 300)
         arrive("2013-03", world.settings)
-        wait_for(lambda: caused_by("data of 2013-03 arrived"), 150)
+        wait_for(lambda: caused_by("data of 2013-03 arrived"), 300)
     finally:
         end(process)
     assert caused_by("data of 2013-03 arrived")[0].tags["today"] == "2013-04-01"
