@@ -11,7 +11,7 @@ import pytest
 from level4_deployment.challenger import LIVE, SHADOW, Challenger, Tried
 from level4_deployment.routes import Package
 from level4_deployment.served import Answer, load_served
-from tests.level4.plane import busy, table_of_carriers
+from tests.level4.graphs import busy, table_of_carriers
 
 CHANCES = {"B6": 0.1, "UA": 0.2}
 CHAMPION = 100e-6  # seconds that a champion would work for such rows

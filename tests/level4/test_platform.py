@@ -22,7 +22,7 @@ from level4_deployment.process import RunningPlatform, running_platform
 from level4_deployment.routes import Package
 from level4_deployment.stream import Played, as_requests, ask, play
 from shared.replay import replay
-from tests.level4 import plane
+from tests.level4 import graphs
 from tests.level4.conftest import Registry
 
 pytestmark = pytest.mark.slow
@@ -66,9 +66,9 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
 
 
 BAD: dict[str, Callable[[Path], Package]] = {
-    "no score": lambda home: plane.table_of_carriers(home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL"),
-    "took far longer": lambda home: plane.busy(home, 2, rounds=3_000),
-    "no score for": lambda home: plane.busy(home, 2, rounds=2**62),
+    "no score": lambda home: graphs.table_of_carriers(home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL"),
+    "took far longer": lambda home: graphs.busy(home, 2, rounds=3_000),
+    "no score for": lambda home: graphs.busy(home, 2, rounds=2**62),
 }
 
 

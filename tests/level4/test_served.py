@@ -13,7 +13,8 @@ from level4_deployment.package import GRAPH, PackageError, inputs_of
 from level4_deployment.routes import MODELS, Package
 from level4_deployment.served import Answer, load_served
 from shared.artefacts import MODEL_CARD
-from tests.level4.plane import CARD, graph_package, keep, package, table_of_carriers
+from tests.level4.graphs import graph_package, table_of_carriers
+from tests.level4.plane import CARD, keep, package
 
 CHANCES = {"B6": 0.1, "UA": 0.2, "WN": 0.3}
 

@@ -1,14 +1,10 @@
-"""Workers as real processes: killed, swapped under load, fed bad versions and bad challengers, out of disk."""
+"""Workers as real processes: killed, swapped and ended under load, out of disk, on PostgreSQL."""
 
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,68 +19,16 @@ from sklearn.pipeline import Pipeline
 from level2_devops import address_of, fit, open_socket, traffic
 from level4_deployment.app import create_app
 from level4_deployment.log import PREDICTIONS, default_url, open_log
-from level4_deployment.package import GRAPH
-from level4_deployment.routes import MODELS, Package
+from level4_deployment.routes import Package
 from level4_deployment.serve import api_server
-from tests.level4.plane import Plane, bodies, busy, package, plane, route, table_of_carriers
+from tests.level4.load import load
+from tests.level4.plane import bodies, package, plane, route
 from tests.level4.postgres import postgres
-
-FOREVER = 2**62  # rounds
-CARRIERS = ["B6", "UA", "WN", "AA", "DL", "EV", "MQ", "US", "9E", "VX"]
-CHANCES = {carrier: 0.1 + 0.01 * i for i, carrier in enumerate(CARRIERS)}
 
 
 @pytest.fixture(scope="module")
 def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
     return bodies(flights.sample(300, random_state=4))
-
-
-def known_to_tables(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same flights, with codes that hand-made tables know: each carrier a tenth of them."""
-    return [one | {"carrier": CARRIERS[i % 10], "dest": "BOS"} for i, one in enumerate(sent)]
-
-
-@dataclass
-class Load:
-    """Clients in threads; what they were told."""
-
-    answers: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[Any] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-
-
-@contextmanager
-def load(address: str, requests: list[dict[str, Any]], clients: int = 4) -> Iterator[Load]:
-    """Ask without pause while the block runs."""
-    seen, stop = Load(), threading.Event()
-
-    def ask(first: int) -> None:
-        with httpx.Client(base_url=address, timeout=20, trust_env=False) as http:
-            number = first
-            while not stop.is_set():
-                begun = time.perf_counter()
-                try:
-                    answer = http.post("/predict", json=requests[number % len(requests)])
-                except httpx.HTTPError as error:
-                    seen.failures.append(error)
-                    continue
-                seen.seconds.append(time.perf_counter() - begun)
-                (seen.answers if answer.status_code == 200 else seen.failures).append(answer.json())
-                number += clients
-
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(clients)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-
-
-def logged(running: Plane) -> set[str]:
-    return {name for (name,) in running.rows("SELECT request_id FROM predictions")}
 
 
 def test_killed_under_load_no_acknowledged_answer_is_lost(
@@ -99,10 +43,10 @@ def test_killed_under_load_no_acknowledged_answer_is_lost(
             before = len(seen.answers)
             running.start_another()
             time.sleep(0.5)
-        assert before > 200
+        assert before > 50
         assert len(seen.answers) > before + 20, "who waited on the socket is answered by the next one"
         assert len(seen.failures) <= 4, "at the most what was on its way to the one that was killed"
-        assert {answer["request_id"] for answer in seen.answers} <= logged(running)
+        assert {answer["request_id"] for answer in seen.answers} <= running.logged()
         ready = httpx.get(f"{running.address}/ready", trust_env=False).json()
         assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], "the dead one's file is gone"
 
@@ -121,7 +65,7 @@ def test_routes_are_swapped_under_load_and_no_request_fails(
                 route(tmp_path, generation, champion, challenger if generation % 3 else None, 0.3)
                 running.wait(generation)
         assert seen.failed == []
-        assert len(seen.rows) > 500
+        assert len(seen.rows) > 100
         assert {row[3] for row in seen.rows} == {1, 2}
         last = running.client.get("/ready").json()
         assert {worker["champion"]["version"] for worker in last["workers"]} == {1}
@@ -144,92 +88,6 @@ def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, se
     counted = [float(line.split()[-1]) for line in both.splitlines() if line.startswith("predictions_total")]
     assert sum(counted) == len(rows), "any worker's /metrics speaks for all"
     assert sum(line.startswith("routes_generation{") for line in both.splitlines()) == 2
-
-
-@pytest.mark.parametrize("role", ["champion", pytest.param("challenger", marks=pytest.mark.slow)])
-def test_a_file_that_was_touched_is_refused_and_the_last_good_one_serves(
-    trained: Pipeline, known: pd.DataFrame, tmp_path: Path, sent: list[dict[str, Any]], role: str
-) -> None:
-    good, bad = package(tmp_path, 1, trained), package(tmp_path, 2, fit(known.iloc[::30], max_iter=5))
-    file = tmp_path / MODELS / bad.digest / GRAPH
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    route(tmp_path, 1, good)
-    with plane(tmp_path) as running:
-        route(tmp_path, 2, bad) if role == "champion" else route(tmp_path, 2, good, bad, 0.5)
-        until = time.monotonic() + 10
-        while not (ready := running.client.get("/ready").json())["refused"] and time.monotonic() < until:
-            time.sleep(0.05)
-        assert f"{GRAPH} has SHA-256" in ready["refused"]
-        assert (ready["champion"]["version"], ready["challenger"]) == (1, None)
-        assert {running.ask(one)["version"] for one in sent[:20]} == {1}
-        assert "routes_refused" in running.client.get("/metrics").text
-        file.write_bytes(whole)
-        running.wait(2)
-        until = time.monotonic() + 10
-        while (ready := running.client.get("/ready").json())["refused"] and time.monotonic() < until:
-            time.sleep(0.05)
-        served = ready["champion"] if role == "champion" else ready["challenger"]
-        assert served["version"] == 2, "once it is whole, it serves"
-
-
-@pytest.mark.slow
-def test_a_challenger_that_fails_for_a_tenth_costs_nobody_anything(tmp_path: Path, sent: list[dict[str, Any]]) -> None:
-    champion = table_of_carriers(tmp_path, 1, CHANCES)
-    route(tmp_path, 1, champion, table_of_carriers(tmp_path, 2, CHANCES, failing="VX"), 0.5)
-    with plane(tmp_path) as running:
-        with load(running.address, known_to_tables(sent), clients=8) as seen:
-            time.sleep(2.0)
-        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM scoring WHERE version = 2")
-        arms = running.rows(
-            "SELECT features LIKE '%\"VX\"%', predictions.version, failure, count(*) FROM predictions "
-            "LEFT JOIN paired USING (request_id) WHERE arm = 'challenger' GROUP BY 1, 2, 3"
-        )
-    assert seen.failures == []
-    assert 0.05 < failed / rows < 0.15
-    assert {(bool(is_vx), version) for is_vx, version, _, _ in arms} == {(False, 2), (True, 1)}
-    assert all("out of" in failure for is_vx, _, failure, _ in arms if is_vx)
-
-
-@pytest.mark.slow
-def test_a_challenger_that_is_ten_times_slower_is_told_to_control_and_users_hardly_notice(
-    tmp_path: Path, sent: list[dict[str, Any]]
-) -> None:
-    route(tmp_path, 1, busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000), 0.5)
-    with plane(tmp_path) as running:
-        with load(running.address, known_to_tables(sent), clients=2) as seen:
-            time.sleep(2.0)
-        ((slow, times),) = running.rows("SELECT sum(slow), count(*) FROM scoring WHERE version = 2")
-    assert seen.failures == []
-    assert slow > 0.8 * times > 50
-    assert sorted(seen.seconds)[int(len(seen.seconds) * 0.9)] < 0.1
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_challenger_that_hangs_leaves_users_the_champions_answer_and_lets_the_process_end(
-    tmp_path: Path, sent: list[dict[str, Any]], share: float
-) -> None:
-    champion = table_of_carriers(tmp_path, 1, CHANCES)
-    route(tmp_path, 1, champion, busy(tmp_path, 2, FOREVER), share)
-    with plane(tmp_path) as running:
-        with load(running.address, known_to_tables(sent), clients=4) as seen:
-            time.sleep(2.5)
-        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM scoring WHERE version = 2")
-        arms = dict(running.rows("SELECT arm, count(*) FROM predictions WHERE version = 1 GROUP BY arm"))
-        failures = {why for (why,) in running.rows("SELECT DISTINCT failure FROM paired")}
-        begun = time.monotonic()
-        running.workers[0].stop()
-        assert time.monotonic() - begun < 5
-        assert running.workers[0].process.returncode == 0
-    assert seen.failures == []
-    assert {answer["version"] for answer in seen.answers} == {1}
-    assert failed == rows > 0
-    assert all(why.startswith("deadline") for why in failures)
-    assert set(arms) == ({"champion", "challenger"} if share else {"champion"})
-    slow = sum(seconds > 0.5 for seconds in seen.seconds)
-    assert slow <= 8, "only those who asked first have waited, and not for long"
-    assert len(seen.answers) > 200
 
 
 def test_a_full_disk_is_a_503_and_once_there_is_room_it_answers(
@@ -276,7 +134,7 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
         assert running.workers[0].process.returncode == 0
         assert running.workers[0].status() is None, "its file is gone"
         assert seen.failed == []
-        assert len(seen.rows) > 500
+        assert len(seen.rows) > 100
         assert [one["pid"] for one in running.client.get("/ready").json()["workers"]] == [running.workers[1].pid]
 
 
