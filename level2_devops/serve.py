@@ -15,7 +15,7 @@ from dataclasses import asdict
 from filelock import Timeout
 
 from level2_devops.release.artefact import verify
-from level2_devops.serving import Serving, read_serving, serving_lock
+from level2_devops.serving import STATE, Serving, read_serving, serving_lock
 from level2_devops.store import Current, ReleaseError, Store, write_whole
 from level2_devops.worker import Worker, address_of, open_socket, start_worker
 from shared.console import console
@@ -82,10 +82,10 @@ class Supervisor:
 
     def _start(self, version: str) -> Worker:
         """A worker that is ready; raises UserError when its files were touched or it does not get ready."""
+        self.began = time.monotonic()
         app = self.store.app(version)
         verify(app, self.store.manifest_digest(version))
         self.started += 1
-        self.began = time.monotonic()
         worker = start_worker(app, version, self.listening, self.store.home / "logs" / f"serve-{self.started}.log")
         try:
             worker.wait_ready(self.stop.is_set)
@@ -99,7 +99,7 @@ class Supervisor:
         self.current = current
         worker = self.worker
         state = Serving(self.address, worker.version, current.change, refused, os.getpid(), worker.process.pid)
-        write_whole(self.store.home / "serving.json", asdict(state))
+        write_whole(self.store.home / STATE, asdict(state))
         self._say(f"{self.worker.version} serves on{f', for {refused}' if refused else ''}")
 
     def _say(self, what: str) -> None:
@@ -116,8 +116,11 @@ def serve(settings: Settings, port: int, stop: threading.Event) -> None:
         where = f"at {at.address} by process {at.pid}" if at else "by another process"
         raise UserError(f"it is already served {where}. Remedy: use that, or end it with Ctrl-C.") from None
     with lock, open_socket(port) as listening:
-        (store.home / "serving.json").unlink(missing_ok=True)
-        Supervisor(store, listening, stop).follow()
+        try:
+            (store.home / STATE).unlink(missing_ok=True)
+            Supervisor(store, listening, stop).follow()
+        finally:
+            (store.home / STATE).unlink(missing_ok=True)
 
 
 def main() -> None:

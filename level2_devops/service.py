@@ -10,6 +10,7 @@ from pathlib import Path
 from level2_devops.app import create_app
 from level2_devops.observe import log_as_json
 from level2_devops.server import Server
+from level2_devops.worker import PARENT
 
 
 def main() -> None:
@@ -26,7 +27,7 @@ def main() -> None:
         signal.signal(sign, lambda *_: sys.exit(0))
     listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server((options.host, options.port))
     app = create_app(options.model, options.version)
-    Server(app, os.getppid() if options.fd else None).run([listener])
+    Server(app, int(os.environ.get(PARENT, os.getppid())) if options.fd else None).run([listener])
 
 
 if __name__ == "__main__":

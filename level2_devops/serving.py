@@ -1,6 +1,8 @@
 """What the serving process says of itself, for those that release: where, which version, and what it refused."""
 
 import json
+import os
+import sys
 import time
 from dataclasses import dataclass
 
@@ -8,6 +10,7 @@ from filelock import FileLock, Timeout
 
 from level2_devops.store import Current, ReleaseError, Store
 
+STATE = "serving.json"  # there while somebody serves; one who was killed leaves it behind
 SWITCHED_WITHIN = 120.0  # seconds
 
 
@@ -32,16 +35,33 @@ def serving_lock(store: Store) -> FileLock:
 
 
 def read_serving(store: Store) -> Serving | None:
-    """The state of the process that serves, or None when there is none."""
+    """The state of the process that serves, or None when there is none, or when it has only begun."""
     try:
-        with serving_lock(store).acquire(timeout=0):
-            return None
-    except Timeout:
-        pass
-    try:
-        return Serving(**json.loads((store.home / "serving.json").read_text()))
-    except FileNotFoundError:  # it has only begun
+        state = Serving(**json.loads((store.home / STATE).read_text()))
+    except FileNotFoundError:
         return None
+    return state if _is_held(serving_lock(store)) and _is_alive(state.pid) else None
+
+
+def _is_held(lock: FileLock) -> bool:
+    """Whether anybody holds the lock: who serves, or for a moment another one who looks."""
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _is_alive(pid: int) -> bool:
+    if sys.platform == "win32":  # signal 0 would be Ctrl-C there
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 def wait_until_served(store: Store, current: Current) -> float | None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from level2_devops.store import MODEL
 from shared.errors import UserError
 
+PARENT = "SERVICE_PARENT"  # who started a service: said, for when the service can look, that process may be gone
 READY_WITHIN = 60.0  # seconds
 DRAINED_WITHIN = 15.0  # seconds
 
@@ -74,11 +75,14 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     log.parent.mkdir(parents=True, exist_ok=True)
     listening.set_inheritable(True)
     words = ["--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
+    # In the environment, for a release made before this was said can still be gone back to. On Windows, .venv's Python
+    # is a process between this one and the service, which finds its parent by itself.
+    parent = {} if sys.platform == "win32" else {PARENT: str(os.getpid())}
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "level2_devops.service", *words],
             cwd=app,
-            env=clean_environment(),
+            env=clean_environment() | parent,
             close_fds=False,  # `pass_fds` would say it better, but Windows has none; other files do not inherit anyway
             creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows: what CTRL_BREAK_EVENT needs
             stdin=subprocess.DEVNULL,

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
+
 from level2_devops.release.artefact import add_model, copy_source, seal
 from level2_devops.serving import Serving, read_serving
 from level2_devops.store import Current, Store
@@ -74,3 +76,16 @@ def wait_for(settings: Settings, process: "subprocess.Popen[str]", worker_after:
             return state
         time.sleep(0.05)
     raise AssertionError("nothing serves after 90 s")
+
+
+def has_ended(pid: int, within: float = 15.0) -> bool:
+    """Whether the process ends within so many seconds; one that only waits to be fetched by its parent has ended."""
+    until = time.monotonic() + within
+    while time.monotonic() < until:
+        try:
+            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                return True
+        except psutil.NoSuchProcess:
+            return True
+        time.sleep(0.1)
+    return False

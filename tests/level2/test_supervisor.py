@@ -4,21 +4,21 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
-from level2_devops import ReleaseError, roll_back
+from level2_devops import ReleaseError, open_socket, roll_back, serve
 from level2_devops.golden import ask
 from level2_devops.request import EXAMPLE
-from level2_devops.serving import Serving, read_serving, wait_until_served
+from level2_devops.serving import Serving, read_serving, serving_lock, wait_until_served
 from level2_devops.store import Store
 from level2_devops.traffic import traffic
 from shared.settings import Settings
-from tests.level2.releases import WHO, publish, serving, wait_for
+from tests.level2.releases import WHO, has_ended, publish, serving, wait_for
 
 pytestmark = [
     pytest.mark.slow,
@@ -94,17 +94,30 @@ def test_asked_to_end_it_leaves_no_process_behind(running: Running, settings: Se
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
     assert read_serving(store) is None
-    assert not alive(service.worker)
+    assert has_ended(service.worker, within=1)
+    assert not (store.home / "serving.json").exists()
 
 
 def test_a_worker_does_not_outlive_a_supervisor_that_was_killed(running: Running) -> None:
     process, service = running
     process.kill()
     process.wait()
-    until = time.monotonic() + 15
-    while alive(service.worker) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not alive(service.worker)
+    assert has_ended(service.worker)
+
+
+STARTS_A_WORKER_AND_DIES = """
+import os, pathlib, sys
+from level2_devops.worker import open_socket, start_worker
+app, log = map(pathlib.Path, sys.argv[1:])
+print(start_worker(app, "1.0.0", open_socket(), log).process.pid, flush=True)
+os._exit(0)
+"""
+
+
+def test_a_worker_does_not_outlive_a_supervisor_that_died_while_it_was_starting(store: Store, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", STARTS_A_WORKER_AND_DIES, str(store.app("1.0.0")), str(tmp_path / "worker.log")]
+    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert has_ended(int(told.stdout), within=30)
 
 
 def test_a_second_one_is_told_where_the_first_serves(running: Running, settings: Settings) -> None:
@@ -120,8 +133,34 @@ def test_with_nothing_released_it_says_what_to_do(settings: Settings) -> None:
     assert told.stderr == "error: nothing is released yet. Remedy: make release.\n"
 
 
-def alive(process: int) -> bool:
-    return psutil.pid_exists(process) and psutil.Process(process).status() != psutil.STATUS_ZOMBIE
+def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_another_command_looks(
+    running: Running, store: Store
+) -> None:
+    process, _ = running
+    process.kill()
+    process.wait()
+    with serving_lock(store).acquire(timeout=1):  # as one who looks holds it, for a moment
+        assert read_serving(store) is None
+    assert read_serving(store) is None
+
+
+def test_the_oftener_a_release_does_not_start_the_longer_the_wait(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve, "SETTLED", 1.0)
+    monkeypatch.setattr(serve, "LONGEST_WAIT", 0.1)
+    with open_socket() as listening:
+        supervisor = serve.Supervisor(store, listening, threading.Event())
+        time.sleep(1.1)  # it has settled
+        supervisor.worker.stop()
+        card = store.app("1.0.0") / "model" / "model.json"
+        card.chmod(0o644)
+        card.write_text("{}")
+        ends = []
+        for _ in range(3):
+            supervisor._start_again()
+            ends.append(supervisor.ends)
+    assert ends == [1, 2, 3]
 
 
 def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
