@@ -27,12 +27,17 @@ def _json(value: Any) -> Any:
 
 
 def golden(model: Path, settings: Settings, count: int) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
-    """`count` flights spread over the history, as requests, and (count,) probabilities: the model's own."""
-    from level2_devops.model import load, predict
+    """`count` flights spread over the history, as requests, and (count,) probabilities that must be answered.
+
+    They are the model's own; where a flight has a code that is newer than the model, its base rate.
+    """
+    from level2_devops.model import known_categories, load, predict
 
     known = history(load_flights(settings), settings.now)
     flights = known.iloc[np.linspace(0, len(known) - 1, count).astype(int)]
-    return as_requests(flights), predict(load(model)[0], flights)
+    fitted, card = load(model)
+    unknown = np.any([~flights[name].isin(codes) for name, codes in known_categories(fitted).items()], axis=0)
+    return as_requests(flights), np.where(unknown, card.base_rate, predict(fitted, flights))
 
 
 def ask(address: str, route: str, body: Any) -> Any:

@@ -7,6 +7,8 @@ import shutil
 import signal
 import threading
 import time
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -14,8 +16,10 @@ import pandas as pd
 import pytest
 
 from level2_devops import load, predict
+from level2_devops.golden import golden
 from level2_devops.request import EXAMPLE
 from shared.artefacts import MODEL_FILE
+from shared.settings import read_settings
 from tests.level2.conftest import Service, Starter, as_request
 
 JSON = {"content-type": "application/json"}
@@ -44,6 +48,16 @@ def test_an_unknown_code_is_answered_by_the_base_rate_and_counted(
     assert answer.json()["unknown"] == [name]
     assert answer.json()["probability"] == load(small_model)[1].base_rate
     assert service.metric(f'fallbacks_total{{unknown="{name}"}}') == before + 1
+
+
+def test_a_code_newer_than_the_model_is_expected_to_get_the_base_rate(service: Service, small_model: Path) -> None:
+    """A release in July of the model of April: the smoke test asks about flights to places it has never seen."""
+    july = replace(read_settings(), today=date(2013, 7, 22))
+    flights, expected = golden(small_model, july, 1000)
+    answers = service.client.post("/predict/batch", json={"flights": flights}).json()["predictions"]
+    assert [answer["probability"] for answer in answers] == list(expected)
+    assert any(answer["fallback"] for answer in answers)
+    assert not all(answer["fallback"] for answer in answers)
 
 
 def test_each_request_is_logged_as_json_under_the_id_it_was_answered_with(service: Service) -> None:
