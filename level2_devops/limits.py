@@ -80,7 +80,10 @@ def _refusal(status: int, detail: str) -> JSONResponse:
 
 
 class BoundedHead(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself waits for the head of a request without end and lets it grow without end."""
+    """uvicorn's protocol, which by itself waits for the head of a request without end and lets it grow without end.
+
+    What else is no body counts as head: the sizes and extensions of chunks, and the trailers after them.
+    """
 
     deadline: asyncio.TimerHandle | None = None  # while a head is awaited
     head_bytes = 0
@@ -100,13 +103,17 @@ class BoundedHead(HttpToolsProtocol):
         self._end_wait()
         super().on_headers_complete()
 
+    def on_body(self, body: bytes) -> None:
+        """Part of a body, whose size `Limits` minds."""
+        self.head_bytes -= len(body)
+        super().on_body(body)
+
     def data_received(self, data: bytes) -> None:
         """Refuse a head that is too large."""
         super().data_received(data)
-        if self.deadline and not self.transport.is_closing():
-            self.head_bytes += len(data)
-            if self.head_bytes > MOST_BYTES:
-                self.send_400_response(f"The head has more than {MOST_BYTES:,} bytes.")
+        self.head_bytes += len(data)
+        if self.head_bytes > MOST_BYTES and not self.transport.is_closing():
+            self.send_400_response(f"The head has more than {MOST_BYTES:,} bytes.")
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing is awaited any more."""

@@ -155,11 +155,32 @@ def test_a_large_body_is_refused_before_it_is_read(service: Service) -> None:
     assert service.client.post("/predict", json=EXAMPLE).status_code == 200
 
 
-def test_a_head_without_end_is_refused(service: Service, connect: Callable[[], socket.socket]) -> None:
+CHUNKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "more"),
+    [
+        (b"GET /live HTTP/1.1\r\nX-Long: ", b"a"),
+        (b"GET /live HTTP/1.1\r\n", b"X-Short: a\r\n"),
+        (CHUNKED + b"0\r\n", b"X-Trailer: a\r\n"),
+        (CHUNKED + b"0\r\nX-Trailer: ", b"a"),
+        (CHUNKED + b"1;extension=", b"a"),
+    ],
+)
+def test_a_head_without_end_is_refused_and_so_is_what_follows_a_body(
+    service: Service, connect: Callable[[], socket.socket], head: bytes, more: bytes
+) -> None:
     held = memory(service)
     with pytest.raises(ConnectionError):
-        connect().sendall(b"GET /live HTTP/1.1\r\nX-Long: " + b"a" * 50_000_000)
+        connect().sendall(head + more * (50_000_000 // len(more)))
     assert memory(service) < held + 20_000_000
+
+
+def test_requests_on_one_connection_are_bounded_each_by_itself(service: Service) -> None:
+    for _ in range(4):  # more than a megabyte together, in chunks
+        body = (part for part in [TEXT[:-1].encode(), b" " * 500_000, b"}"])
+        assert service.client.post("/predict", content=body, headers=JSON).status_code == 200
 
 
 def test_clients_that_stall_keep_nobody_out(service: Service, connect: Callable[[], socket.socket]) -> None:
