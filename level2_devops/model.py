@@ -37,6 +37,11 @@ class Card:
     rows: int
     trained_as_of: str  # YYYY-MM-DD
 
+    def __post_init__(self) -> None:
+        """Refuse what would be answered as a probability and is none."""
+        if not 0 <= self.base_rate <= 1:
+            raise ValueError(f"base_rate is {self.base_rate}; it must lie within [0, 1]")
+
 
 def build_model(**parameters: Any) -> Pipeline:
     """An unfitted pipeline: categories to codes (-1 when unknown), then boosted trees with `parameters`."""

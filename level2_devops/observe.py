@@ -11,6 +11,7 @@ from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LATENCY_BUCKETS = (
@@ -62,20 +63,20 @@ class Observe:
         self.app, self.metrics = app, metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer one request; also one that fails by an error of ours: 500, under its id."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
         identity = given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid4().hex
         request_id.set(identity)
-        status = 500
+        status, begun_to_reply = 500, False
         begun = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, begun_to_reply
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, begun_to_reply = message["status"], True
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"] = identity
                 if scope["app"].state.draining:
@@ -85,6 +86,12 @@ class Observe:
         with self.metrics.in_flight.track_inprogress():
             try:
                 await self.app(scope, receive, send_with_id)
+            except Exception:
+                log.exception("a request failed")
+                if begun_to_reply:
+                    raise
+                failure = JSONResponse({"detail": "an error of ours; our log has it"}, 500, {"connection": "close"})
+                await failure(scope, receive, send_with_id)
             finally:
                 seconds = time.perf_counter() - begun
                 route = _route(scope)

@@ -1,6 +1,7 @@
 """The model: saved without pickle, refused when damaged, and behaving as flights do."""
 
 import json
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_the_file_holds_no_pickle(small_model: Path) -> None:
     names = zipfile.ZipFile(small_model / MODEL_FILE).namelist()
     assert "schema.json" in names
     assert not [name for name in names if name.endswith((".pkl", ".pickle"))]
+
+
+@pytest.mark.parametrize("base_rate", ["1.7", "-0.1", "NaN", '"0.2"', "null"])
+def test_a_card_without_a_probability_is_refused(small_model: Path, tmp_path: Path, base_rate: str) -> None:
+    shutil.copytree(small_model, tmp_path / "model")
+    card = f'{{"base_rate": {base_rate}, "rows": 5000, "trained_as_of": "2013-04-01"}}'
+    (tmp_path / "model" / MODEL_CARD).write_text(card)
+    with pytest.raises(ModelError, match="cannot be loaded"):
+        load(tmp_path / "model")
 
 
 # How a model of lateness must behave, whatever its parameters.
