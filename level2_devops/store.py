@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -48,8 +49,8 @@ class Store:
 
     def versions(self) -> list[str]:
         """The releases that were published, oldest first."""
-        folder = self.home / "releases"
-        return sorted((child.name for child in folder.glob("*")), key=_number)
+        found = [child.name for child in (self.home / "releases").glob("*")]
+        return sorted((name for name in found if re.fullmatch(r"\d+\.\d+\.\d+", name)), key=_number)
 
     def next_version(self) -> str:
         """A number that no attempt has ever had, the failed ones and the deleted ones included."""
@@ -78,13 +79,17 @@ class Store:
     def record(self, what: str, version: str, who: str, **more: str) -> None:
         """Append one event to the history: building, published, released, refused or rolled back."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        with (self.home / "history.jsonl").open("a") as file:
-            file.write(json.dumps({"at": at, "who": who, "what": what, "version": version, **more}) + "\n")
+        line = json.dumps({"at": at, "who": who, "what": what, "version": version, **more}) + "\n"
+        with (self.home / "history.jsonl").open("a+b") as file:
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)  # a line that a sudden end cut off told nothing
+            file.write(line.encode())
 
     def history(self) -> list[dict[str, str]]:
-        """All events, oldest first."""
+        """All events, oldest first; a last line without its end is none."""
         file = self.home / "history.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        lines = file.read_text().split("\n")[:-1] if file.exists() else []
+        return [json.loads(line) for line in lines]
 
     def manifest_digest(self, version: str) -> str:
         """The SHA-256 of a release's manifest as the history has it: kept apart from what it vouches for."""

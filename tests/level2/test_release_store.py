@@ -74,6 +74,24 @@ def test_what_a_killed_release_left_is_swept_away_by_the_next(store: Store) -> N
     assert not list(store.home.glob("building-*"))
 
 
+def test_a_stray_file_among_the_releases_is_no_release(store: Store) -> None:
+    (store.home / "made").mkdir()
+    store.publish(store.home / "made", "1.0.4", "digest", "ann")
+    (store.home / "releases" / ".DS_Store").touch()
+    (store.home / "releases" / "notes.txt").touch()
+    assert store.versions() == ["1.0.4"]
+    assert store.next_version() == "1.0.5"
+
+
+def test_a_line_of_the_history_that_was_cut_off_stops_nothing_and_does_not_stay(store: Store) -> None:
+    store.record("building", "1.0.0", "ann")
+    with (store.home / "history.jsonl").open("a") as file:
+        file.write('{"at": "2013-04-01", "wh')
+    assert [event["version"] for event in store.history()] == ["1.0.0"]
+    store.record("building", store.next_version(), "ann")
+    assert [event["version"] for event in store.history()] == ["1.0.0", "1.0.1"]
+
+
 def test_two_at_once_take_turns(store: Store) -> None:
     inside, most = 0, 0
 
