@@ -26,8 +26,8 @@ def deploy(number: str, settings: Settings, who: str) -> Deployment:
     """Release the service with this version's model, through all gates, and make the version the champion.
 
     Level 2's gates, and one more while its tests run: built again from its record by the code that will serve it,
-    the version must predict the same bits. Raises RegistryError, NotReproducibleError or ReleaseError; then nothing
-    has changed.
+    the version must predict the same bits. Raises RegistryError where there is no such version, or ReleaseError with
+    the gate that failed; then nothing has changed.
     """
     from level3_training_pipeline import registry, tracking
 

@@ -22,7 +22,7 @@ from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
 
 MODEL = "flight-delays"
-CHAMPION, CANDIDATE = "champion", "candidate"
+CHAMPION = "champion"
 
 
 class RegistryError(UserError):
@@ -75,7 +75,6 @@ def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, 
         tags={**tags, "model_sha256": digest},
         model_id=model_uri.removeprefix("models:/"),
     )
-    client.set_registered_model_alias(MODEL, CANDIDATE, made.version)
     return _version(made)
 
 
@@ -107,11 +106,14 @@ def by_alias(client: MlflowClient, alias: str) -> Version | None:
 
 
 def promote(client: MlflowClient, version: Version, who: str, release: str) -> None:
-    """Make `version` the champion, on record: who, when, in which release."""
+    """Make `version` the champion, on record: who, when, in which release.
+
+    The alias is first: a sudden end between the writes leaves a champion without its record, and never the wrong one.
+    """
+    client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
     record = {"deployed_by": who, "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"), "release": release}
     for key, value in record.items():
         client.set_model_version_tag(MODEL, str(version.number), key, value)
-    client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
 
 
 def artefacts(client: MlflowClient, version: Version) -> Path:

@@ -1,11 +1,13 @@
 """The gates: what a release must pass before it may serve."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,12 +62,22 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
+            start_new_session=True,
         )
     try:
         yield Tests(process, log)
     finally:
+        _end(process)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End the tests with all that they have started; Windows, which knows no sessions, ends pytest alone."""
+    if sys.platform == "win32":
         process.kill()
-        process.wait()
+    else:
+        with suppress(ProcessLookupError, PermissionError):  # nothing is left; macOS says that in its own way
+            os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def smoke_test(app: Path, version: str, settings: Settings, log: Path) -> int:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from level2_devops import ReleaseError, release, roll_back
+from level2_devops.release.artefact import copy_source
+from level2_devops.release.gates import tests_running
 from level2_devops.store import Store
 from shared.settings import Settings, read_settings
-from tests.level2.releases import WHO, copy_project, publish, seed_bug
+from tests.level2.releases import WHO, copy_project, has_ended, publish, seed_bug
 
 pytestmark = pytest.mark.slow
 
@@ -137,6 +139,27 @@ def test_two_releases_at_once_are_two_versions(
         made = {one.result().version for one in started}
     assert made == {"1.0.0", "1.0.1"} == set(store.versions())
     assert store.current().before == ("1.0.0",)  # type: ignore[union-attr]
+
+
+STARTS_A_PROCESS = """
+import pathlib, subprocess, sys
+def test_it():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    pathlib.Path({file!r}).write_text(str(process.pid) + " ")
+    process.wait()
+"""
+
+
+def test_what_the_tests_have_started_ends_with_them(settings: Settings, project: Path, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    (project / "tests" / "level2" / "test_features.py").write_text(STARTS_A_PROCESS.format(file=str(started)))
+    copy_source(project, tmp_path / "release" / "app")
+    with tests_running(project, tmp_path, settings, tmp_path / "tests.log"):
+        until = time.monotonic() + 60
+        while not (started.exists() and started.read_text().endswith(" ")):
+            assert time.monotonic() < until, (tmp_path / "tests.log").read_text()
+            time.sleep(0.1)
+    assert has_ended(int(started.read_text()))
 
 
 RELEASE = """

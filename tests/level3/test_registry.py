@@ -85,7 +85,6 @@ def test_registering_again_makes_the_next_version(world: World, trained: int) ->
     made = registry.register(world.client, uri, version.run_id, {"training_key": "another"})
     assert made.number > trained
     assert made.tags["model_sha256"] == version.tags["model_sha256"]
-    assert world.client.get_model_version_by_alias(registry.MODEL, registry.CANDIDATE).run_id == version.run_id
 
 
 def test_a_promotion_is_on_record(world: World, trained: int) -> None:
@@ -96,3 +95,22 @@ def test_a_promotion_is_on_record(world: World, trained: int) -> None:
     assert champion.number == trained
     assert (champion.tags["deployed_by"], champion.tags["release"]) == ("Ada", "1.2.3")
     assert pd.Timestamp(champion.tags["deployed_at"]).tzinfo is not None
+
+
+def test_a_promotion_cut_short_leaves_the_right_champion(
+    world: World, trained: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_short(*_: object) -> None:
+        raise OSError("the disk is full")
+
+    version = registry.get(world.client, str(trained))
+    other = registry.register(
+        world.client, str(world.client.get_model_version(registry.MODEL, str(trained)).source), version.run_id, {}
+    )
+    registry.promote(world.client, version, "Ada", "1.2.3")
+    monkeypatch.setattr(world.client, "set_model_version_tag", cut_short)
+    with pytest.raises(OSError, match="disk"):
+        registry.promote(world.client, other, "Ada", "1.2.4")
+    monkeypatch.undo()
+    assert registry.by_alias(world.client, registry.CHAMPION) == registry.get(world.client, str(other.number))
+    registry.promote(world.client, version, "Ada", "1.2.3")
