@@ -6,9 +6,12 @@ from level3_training_pipeline import quiet
 from shared.settings import Settings, read_settings
 
 
-def enter() -> Settings:
-    """Read the settings, and set the libraries up, for this process and those that it starts."""
-    os.environ["MLOPS_WITHIN"] = "level4"
+def enter(level: str = "level4") -> Settings:
+    """Read the settings, and set the libraries up, for this process and those that it starts.
+
+    level: whose state all earlier levels' code works in; a process that a later level has started stays in that one's.
+    """
+    os.environ.setdefault("MLOPS_WITHIN", level)
     settings = read_settings()
     quiet.set_up_libraries(settings)
     return settings
