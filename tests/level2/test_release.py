@@ -13,7 +13,7 @@ import pytest
 
 from level2_devops import ReleaseError, release, roll_back
 from level2_devops.release.artefact import copy_source
-from level2_devops.release.gates import tests_running
+from level2_devops.release import gates
 from level2_devops.store import Store
 from shared.settings import Settings, read_settings
 from tests.level2.releases import WHO, copy_project, has_ended, publish, seed_bug
@@ -154,7 +154,7 @@ def test_what_the_tests_have_started_ends_with_them(settings: Settings, project:
     started = tmp_path / "started"
     (project / "tests" / "level2" / "test_features.py").write_text(STARTS_A_PROCESS.format(file=str(started)))
     copy_source(project, tmp_path / "release" / "app")
-    with tests_running(project, tmp_path, settings, tmp_path / "tests.log"):
+    with gates.tests_running(project, tmp_path, settings, tmp_path / "tests.log"):
         until = time.monotonic() + 60
         while not (started.exists() and started.read_text().endswith(" ")):
             assert time.monotonic() < until, (tmp_path / "tests.log").read_text()
