@@ -9,7 +9,12 @@ from shared.errors import UserError
 
 TOKENS = "tokens"
 # The pipeline brings new versions; the feed brings outcomes; what else is done, a person does who is named by a token.
-NAMES = {"pipeline": {"submit"}, "feed": {"outcomes"}, "operator": {"submit", "outcomes", "operate"}}
+NAMES = {
+    "pipeline": {"submit"},
+    "feed": {"outcomes"},
+    "operator": {"submit", "outcomes", "operate"},
+    "loop": {"operate"},  # level 5's policy, which is no person
+}
 
 
 class AccessError(UserError):

@@ -1,0 +1,23 @@
+"""Level 5's settings: the earlier levels' code works in a store, a registry and a platform of this level's own."""
+
+from pathlib import Path
+
+from level4_deployment import home
+from shared.settings import Settings
+
+AT = "level5"
+
+
+def enter() -> Settings:
+    """Read the settings, and set the libraries up, for this process and those that it starts."""
+    return home.enter(AT)
+
+
+def own(settings: Settings) -> Path:
+    """Where this level keeps what is its own: reference, reports, page."""
+    return settings.level(AT)
+
+
+def platform(settings: Settings) -> Path:
+    """Where the platform that it watches keeps its log and its routes."""
+    return settings.level("level4")

@@ -1,0 +1,140 @@
+"""How the champion does on outcomes that are known: against its own promise, and against the model before it.
+
+A raw log loss rises in a stormy month and falls in a calm one, whatever the model is worth. What a model promises moves
+with the month: a flight that it gives a probability p costs it H(p) = -p ln p - (1-p) ln(1-p) on average, if it is
+right. Loss above that promise is what has gone wrong, with no reference window to choose.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from level4_deployment import log as prediction_log
+from level4_deployment import sequential
+from level5_monitoring.finding import Finding
+
+Floats = NDArray[np.float64]
+TOLERANCE = 0.005  # nats per flight above the promise: about 1% of the loss
+ALPHA = 0.05  # the chance that a model that keeps its promise is ever called broken; the same for the watch
+FIRST_DAY = 7  # days before anything is said: fewer tell nothing of their spread
+WATCHED = 28  # days that a new champion is compared with the one before it
+DISASTER, IN_A_ROW = 0.05, 2  # nats per flight, and days: between honest models a day differs by 0.02
+FEWEST = 100  # flights of a day, for its mean to count
+
+LIVE = sa.Table(
+    "live",  # a closed day of the champion's; written once
+    prediction_log.METADATA,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("flights", sa.Integer, nullable=False),  # that it answered and whose outcome is known
+    sa.Column("loss", sa.Double, nullable=False),  # mean log loss, nats per flight
+    sa.Column("promised", sa.Double, nullable=False),  # mean entropy of its answers
+    sa.Column("gain", sa.Double),  # mean loss of the champion before, on the same flights, minus its own
+)
+
+
+def measure(window: pd.DataFrame, version: int, before: Callable[[pd.DataFrame], Floats] | None) -> dict[str, object]:
+    """A line of LIVE from a closed day's window; before: what the former champion would have answered.
+
+    Empty where too few flights tell anything.
+    """
+    own = window[(window["version"] == version) & window["late"].notna()]
+    if len(own) < FEWEST:
+        return {}
+    late, chance = own["late"].to_numpy(float), _inside(own["probability"].to_numpy(float))
+    loss = _loss(late, chance)
+    gain = float((_loss(late, _inside(before(own))) - loss).mean()) if before else None
+    promised = float(-(chance * np.log(chance) + (1 - chance) * np.log1p(-chance)).mean())
+    day = str(own["day"].iloc[-1])
+    return {
+        "day": day,
+        "version": version,
+        "flights": len(own),
+        "loss": float(loss.mean()),
+        "promised": promised,
+        "gain": gain,
+    }
+
+
+def keep(log: sa.Engine, line: dict[str, object]) -> None:
+    """Write a measured day; written already, it stays as it is."""
+    with log.begin() as connection:
+        connection.execute(prediction_log.insert(log, LIVE), line)
+
+
+def days_of(log: sa.Engine, version: int, since: str, until: str) -> pd.DataFrame:
+    """The measured days of a version, oldest first."""
+    query = sa.select(LIVE).where(LIVE.c.version == version, LIVE.c.day.between(since, until)).order_by(LIVE.c.day)
+    columns = [column.name for column in LIVE.columns]
+    with log.connect() as connection:
+        return pd.DataFrame(connection.execute(query).mappings().all(), columns=columns)
+
+
+def check_promise(day: str, version: int, days: pd.DataFrame) -> Finding:
+    """Whether the champion loses more than it promises, by more than TOLERANCE.
+
+    A confidence sequence on day means, valid on every day (Podkopaev and Ramdas, ICLR 2022; Waudby-Smith et al. 2024).
+    """
+    excess = (days["loss"] - days["promised"]).to_numpy(float)
+    subject, rows = f"version {version}", int(days["flights"].sum())
+    if len(excess) < FIRST_DAY:
+        return Finding(
+            day, "performance", subject, "insufficient data", f"{len(excess)} of {FIRST_DAY} days with outcomes", rows
+        )
+    mean, least = _bound(excess)
+    says = (
+        f"{subject} loses {mean:+.4f} nats per flight more than it promises, surely more than {least:+.4f}, "
+        f"on {len(excess)} days and {rows:,} flights; {TOLERANCE:g} is tolerated"
+    )
+    return Finding(day, "performance", subject, "alarm" if least > TOLERANCE else "ok", says, rows, least, TOLERANCE)
+
+
+def watch(day: str, version: int, before: int, days: pd.DataFrame) -> Finding:
+    """Whether a new champion does worse than the one before it would have done, on the very flights it answered.
+
+    By the same confidence sequence; a disaster is not waited for until there are days enough.
+    """
+    found = days.dropna(subset=["gain"]).head(WATCHED)
+    harm, rows = -found["gain"].to_numpy(float), int(found["flights"].sum())
+    subject = f"version {version}"
+    if len(harm) >= IN_A_ROW and (harm[-IN_A_ROW:] > DISASTER).all():
+        worst = float(harm[-IN_A_ROW:].min())
+        says = (
+            f"{subject} loses at least {worst:+.4f} nats per flight more than version {before} would have, on "
+            f"{IN_A_ROW} days in a row; {DISASTER:g} is a disaster ({rows:,} flights so far)"
+        )
+        return Finding(day, "watch", subject, "alarm", says, rows, worst, DISASTER)
+    if len(harm) < FIRST_DAY:
+        return Finding(
+            day,
+            "watch",
+            subject,
+            "insufficient data",
+            f"{len(harm)} of {FIRST_DAY} days beside version {before}",
+            rows,
+        )
+    mean, least = _bound(harm)
+    says = (
+        f"{subject} loses {mean:+.4f} nats per flight more than version {before} would have, surely more than "
+        f"{least:+.4f}, on {len(harm)} days and {rows:,} flights"
+    )
+    return Finding(day, "watch", subject, "alarm" if least > 0 else "ok", says, rows, least, 0.0)
+
+
+def _bound(values: Floats) -> tuple[float, float]:
+    """The mean of the days so far, and what the true one surely exceeds: on all days at once, but for ALPHA."""
+    mean, error, _ = (part[-1] for part in sequential.running(values))
+    bound = sequential.one_sided(len(values), sequential.best_rho(2 * ALPHA, WATCHED / 2), ALPHA)
+    far = sequential.t_of_z(np.asarray([bound]), np.asarray([len(values)]))[0]
+    return float(mean), float(mean - far * error)
+
+
+def _loss(late: Floats, chance: Floats) -> Floats:
+    return np.where(late == 1, -np.log(chance), -np.log1p(-chance))
+
+
+def _inside(chance: Floats) -> Floats:
+    return np.clip(chance, 1e-15, 1 - 1e-15)
