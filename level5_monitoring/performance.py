@@ -65,9 +65,9 @@ def keep(log: sa.Engine, line: dict[str, object]) -> None:
         connection.execute(prediction_log.insert(log, LIVE), line)
 
 
-def days_of(log: sa.Engine, version: int, since: str, until: str) -> pd.DataFrame:
+def days_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
     """The measured days of a version, oldest first."""
-    query = sa.select(LIVE).where(LIVE.c.version == version, LIVE.c.day.between(since, until)).order_by(LIVE.c.day)
+    query = sa.select(LIVE).where(LIVE.c.version == version, LIVE.c.day <= until).order_by(LIVE.c.day)
     columns = [column.name for column in LIVE.columns]
     with log.connect() as connection:
         return pd.DataFrame(connection.execute(query).mappings().all(), columns=columns)

@@ -1,0 +1,111 @@
+"""A champion is called broken when it loses more than it promises, and given up when the one before did better."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from level4_deployment import log as prediction_log
+from level5_monitoring import performance
+from level5_monitoring.performance import check_promise, days_of, keep, measure, watch
+
+DAYS = [str(day.date()) for day in pd.date_range("2013-04-01", periods=60)]
+
+
+def window(rows: int = 900, *, shift: float = 0.0, seed: int = 0, day: str = DAYS[0]) -> pd.DataFrame:
+    """A day's flights: probabilities, and outcomes whose true log odds are `shift` above them."""
+    rng = np.random.default_rng(seed)
+    odds = rng.normal(-1, 1, rows)
+    truth = 1 / (1 + np.exp(-(odds + shift)))
+    return pd.DataFrame(
+        {
+            "day": day,
+            "version": 3,
+            "probability": 1 / (1 + np.exp(-odds)),
+            "late": (rng.random(rows) < truth).astype(float),
+        }
+    )
+
+
+def measured(count: int, **made: float) -> pd.DataFrame:
+    lines = [measure(window(seed=i, day=DAYS[i], **made), 3, None) for i in range(count)]  # type: ignore[arg-type]
+    return pd.DataFrame(lines)
+
+
+def test_a_model_that_keeps_its_promise_is_left_in_peace_on_every_day() -> None:
+    for day in range(7, 57, 7):
+        assert check_promise(DAYS[day], 3, measured(day)).state == "ok"
+
+
+def test_a_model_that_flights_have_left_behind_is_found_with_figures() -> None:
+    finding = check_promise(DAYS[27], 3, measured(28, shift=1.0))
+    assert finding.state == "alarm"
+    assert finding.subject == "version 3"
+    assert finding.value is not None
+    assert finding.value > performance.TOLERANCE
+    assert "28 days and 25,200 flights" in finding.says
+
+
+def test_a_month_with_more_delays_that_the_model_foresees_is_no_alarm() -> None:
+    calm, stormy = window(20_000), window(20_000)
+    stormy["probability"] = stormy["probability"] ** 0.5
+    stormy["late"] = (np.random.default_rng(1).random(len(stormy)) < stormy["probability"]).astype(float)
+    for made in (calm, stormy):
+        line = measure(made, 3, None)
+        assert abs(line["loss"] - line["promised"]) < 0.01  # type: ignore[operator]
+    assert measure(stormy, 3, None)["loss"] > measure(calm, 3, None)["loss"]  # type: ignore[operator]
+
+
+def test_few_days_say_nothing_yet() -> None:
+    assert check_promise(DAYS[5], 3, measured(6, shift=3.0)).state == "insufficient data"
+
+
+def test_only_the_champions_own_answers_with_an_outcome_count() -> None:
+    made = window(400)
+    made.loc[:99, "version"] = 2
+    made.loc[100:149, "late"] = np.nan
+    assert measure(made, 3, None)["flights"] == 250
+    assert measure(made.head(120), 3, None) == {}, "too few tell nothing"
+
+
+def against(gain: float, spread: float, count: int) -> pd.DataFrame:
+    gains = np.random.default_rng(0).normal(gain, spread, count)
+    return pd.DataFrame({"day": DAYS[:count], "flights": 900, "loss": 0.5, "promised": 0.5, "gain": gains})
+
+
+def test_a_disaster_is_seen_on_the_second_day() -> None:
+    assert watch(DAYS[0], 4, 3, against(-0.2, 0.01, 1)).state == "insufficient data"
+    finding = watch(DAYS[1], 4, 3, against(-0.2, 0.01, 2))
+    assert finding.state == "alarm"
+    assert "version 4" in finding.says
+    assert "version 3" in finding.says
+
+
+def test_a_new_champion_that_is_a_little_worse_is_seen_in_time() -> None:
+    states = [watch(DAYS[n - 1], 4, 3, against(-0.01, 0.006, n)).state for n in range(1, 29)]
+    assert "alarm" in states
+    assert states.index("alarm") < 28
+
+
+@pytest.mark.parametrize("gain", [0.0, 0.01])
+def test_one_that_is_no_worse_is_left_in_peace(gain: float) -> None:
+    assert all(watch(DAYS[n - 1], 4, 3, against(gain, 0.02, n)).state != "alarm" for n in range(1, 29))
+
+
+def test_the_model_before_is_asked_about_the_flights_that_the_champion_answered() -> None:
+    made = window(500)
+    made.loc[:99, "version"] = 2
+    worse = measure(made, 3, lambda flights: np.full(len(flights), 0.5))
+    assert worse["gain"] > 0.05  # type: ignore[operator]
+    assert measure(made, 3, lambda flights: flights["probability"].to_numpy())["gain"] == pytest.approx(0)
+
+
+def test_a_day_is_written_once(tmp_path: Path) -> None:
+    log = prediction_log.open_log(prediction_log.default_url(tmp_path))
+    for shift in (0.0, 2.0):
+        keep(log, measure(window(shift=shift), 3, None))
+    kept = days_of(log, 3, DAYS[-1])
+    assert len(kept) == 1
+    assert kept["loss"].iloc[0] == measure(window(), 3, None)["loss"]
+    assert days_of(log, 4, DAYS[-1]).empty
