@@ -73,7 +73,8 @@ def record_trial(parent: str, trial: Trial) -> None:
     """One run a trial, below the training's."""
     with tracked(f"trial {trial.number}", {"kind": "trial"}, parent):
         mlflow.log_params(trial.parameters)
-        mlflow.log_metrics({f"validation_{name}": value for name, value in trial.score.as_dict().items()})
+        if trial.score:
+            mlflow.log_metrics({f"validation_{name}": value for name, value in trial.score.as_dict().items()})
 
 
 def record_data(snapshot: Snapshot) -> None:

@@ -27,11 +27,11 @@ TEST_DAYS, VALIDATION_DAYS = 14, 28
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of parameters and its score on the validation flights."""
+    """One set of parameters and its score on the validation flights; without one where it was the only trial."""
 
     number: int
     parameters: dict[str, Any]
-    score: Score
+    score: Score | None
 
 
 def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
@@ -58,25 +58,33 @@ def propose(trial: optuna.Trial) -> dict[str, Any]:
 
 
 def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, tell: Callable[[Trial], None]) -> Trial:
-    """Run `trials` trials, telling each as it is done, and return the best; the same inputs, the same best."""
+    """Run `trials` trials, telling each as it is done, and return the best; the same inputs, the same best.
+
+    A single trial is START, fitted to nothing here: with no other to choose from, its evaluation is its only judge.
+    """
+    if trials == 1:
+        only = Trial(0, START, None)
+        tell(only)
+        return only
     fit_on, judge_on, _, _ = windows(table, now)
 
-    def run(proposed: tuple[optuna.Trial, dict[str, Any]]) -> Trial:
+    def run(proposed: tuple[optuna.Trial, dict[str, Any]]) -> tuple[float, Trial]:
         model = fit_features(fit_on[CATEGORIES + NUMBERS], fit_on["late"], **proposed[1])
         probability = predict_features(model, judge_on[CATEGORIES + NUMBERS])
-        return Trial(proposed[0].number, proposed[1], score(judge_on["late"], probability))
+        judged = score(judge_on["late"], probability)
+        return judged.log_loss, Trial(proposed[0].number, proposed[1], judged)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=BATCH, constant_liar=True)
     )
     study.enqueue_trial(START)
-    done: list[Trial] = []
+    done: list[tuple[float, Trial]] = []
     with ThreadPoolExecutor(min(BATCH, os.cpu_count() or 1)) as pool:
         while len(done) < trials:
             asked = [study.ask() for _ in range(min(BATCH, trials - len(done)))]
             for trial, result in zip(asked, pool.map(run, [(trial, propose(trial)) for trial in asked]), strict=True):
-                study.tell(trial, result.score.log_loss)
-                tell(result)
+                study.tell(trial, result[0])
+                tell(result[1])
                 done.append(result)
-    return min(done, key=lambda trial: trial.score.log_loss)
+    return min(done, key=lambda result: result[0])[1]

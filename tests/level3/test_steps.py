@@ -86,3 +86,14 @@ def test_the_features_file_holds_what_level_2_computes(settings: Settings, known
     table = pd.read_parquet(data.build_features(data.gather(settings)))
     expected = features(known)
     assert np.array_equal(table[expected.columns[3:]], expected.iloc[:, 3:], equal_nan=True)
+
+
+def test_a_single_trial_has_no_other_to_beat_and_is_fitted_to_nothing(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fits(*_: object, **__: object) -> None:
+        raise AssertionError("it costs seconds, and chooses nothing")
+
+    monkeypatch.setattr(tune, "fit_features", fits)
+    told: list[Trial] = []
+    assert tune.tune(table, NOW, 1, told.append) == told[0] == Trial(0, tune.START, None)
