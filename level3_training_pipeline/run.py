@@ -24,8 +24,8 @@ def main() -> None:
         headline(f"Level 3 · automated training. Today is {today}.")
         with step("Load the year"):
             later = future(load_flights(settings), settings.now)
-        with step("Put an impossible value into a copy of the history"):
-            gate = story.spoilt_data_stops(data.gather(settings))
+        with step("Let the labels of a copy of the history stop three days ago"):
+            gate = story.stale_labels_stop(data.gather(settings))
         with step("Open the tracking store"):
             client = tracking.open_tracking(settings)
         with step("Wait for the Prefect server"):
@@ -61,7 +61,7 @@ def main() -> None:
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
     adds = {
         "Training is a pipeline": f"7 steps, one command: version {number}; given again: version {again}",
-        "Bad data stop it": gate,
+        "A label feed that stopped stops it": gate,
         "Every trial is on record": trials,
         "Evaluated by slice, beside baselines": slices,
         "Versions with lineage": f"version {number} → {lineage}",

@@ -115,14 +115,13 @@ def show_lineage(version: Version) -> None:
     show_table(f"Version {version.number}: where it comes from", ["", ""], [["MLflow run", version.run_id], *rows])
 
 
-def spoilt_data_stops(snapshot: Snapshot) -> str:
-    """Put one impossible temperature into a copy of the history; returns what the data gate says of it."""
-    spoilt = pd.read_parquet(snapshot.file)
-    spoilt.loc[1000, "temp"] = 412.0
-    copy = snapshot.file.with_name("spoilt.parquet")
-    write_whole(spoilt, copy)
+def stale_labels_stop(snapshot: Snapshot) -> str:
+    """Leave the last three days' labels out of a copy of the history; returns what the data gate says of it."""
+    known = pd.read_parquet(snapshot.file)
+    copy = snapshot.file.with_name("stale.parquet")
+    write_whole(known[known["label_known_at"] < snapshot.now - pd.Timedelta(days=3)], copy)
     try:
         data.validate(replace(snapshot, file=copy))
     except DataError as error:
-        return str(error).split("\n")[0].replace(str(copy.parent), "…")
-    raise AssertionError("the data gate let 412 °F pass")
+        return str(error).replace(str(copy.parent), "…")
+    raise AssertionError("the data gate let labels pass that stopped three days ago")

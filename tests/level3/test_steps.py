@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from level2_devops import features
-from level3_training_pipeline import data, tune
+from level3_training_pipeline import data, story, tune
 from level3_training_pipeline.evaluate import Champion, evaluate
 from level3_training_pipeline.tune import Trial, windows
 from shared.schema import DataError
@@ -97,3 +97,9 @@ def test_a_single_trial_has_no_other_to_beat_and_is_fitted_to_nothing(
     monkeypatch.setattr(tune, "fit_features", fits)
     told: list[Trial] = []
     assert tune.tune(table, NOW, 1, told.append) == told[0] == Trial(0, tune.START, None)
+
+
+def test_the_story_shows_what_only_this_levels_gate_stops(settings: Settings) -> None:
+    said = story.stale_labels_stop(data.gather(settings))
+    assert "the newest label is 3 days" in said
+    assert "Remedy: repair the label feed." in said
