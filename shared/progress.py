@@ -42,7 +42,7 @@ def keep_summary(settings: Settings, level: str, score: Score, steps: int) -> No
 
 
 def read_summaries(settings: Settings) -> dict[str, Summary]:
-    """The last summary of each level; raises UserError for a level that has not been run."""
+    """The last summary of each level; raises UserError for a level that has not been run, or as of another day."""
     found = {}
     for level in LEVELS:
         file = settings.level(level) / "summary.json"
@@ -50,6 +50,10 @@ def read_summaries(settings: Settings) -> dict[str, Summary]:
             raise UserError(f"{level} has not been run here: there is no {file}. Remedy: make {level}.")
         kept = json.loads(file.read_text())
         found[level] = Summary(kept["today"], Score(**kept["score"]), kept["steps"])
+    measured = {level: f"TODAY={one.today}, {one.score.rows:,} flights" for level, one in found.items()}
+    if len(set(measured.values())) > 1:
+        each = "; ".join(f"{level}: {on}" for level, on in measured.items())
+        raise UserError(f"the levels were not measured alike ({each}). Remedy: run them all with one TODAY.")
     return found
 
 
