@@ -66,7 +66,6 @@ RETRIED: Any = {
     "retry_condition_fn": worth_retrying,
     "on_failure": [tell_failure],
 }
-CACHED: Any = {**RETRIED, "cache_key_fn": same_training, "persist_result": True}
 
 
 @task(name="gather", **RETRIED)
@@ -83,15 +82,16 @@ def validate_step(snapshot: Snapshot) -> None:
         data.validate(snapshot)
 
 
-@task(name="features", **CACHED)
-def features_step(snapshot: Snapshot, key: str) -> Path:  # noqa: ARG001 - the key is for the cache
-    """The table that all later steps read."""
+@task(name="features", **RETRIED)
+def features_step(snapshot: Snapshot) -> Path:
+    """The table that all later steps read; made each time, for it takes less than to make sure of a kept one."""
     with step("Build the features"):
         return data.build_features(snapshot)
 
 
-@task(name="tune", **CACHED)
-def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - likewise
+# Not tried again by itself: each of its trials is on record as soon as it is done, and would be so twice.
+@task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[tell_failure])
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - for the cache
     """The best of some trials, each of them on record."""
     with bar(f"Tune: {trials} trials", trials) as advance:
 
@@ -169,7 +169,7 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
     }
     with tracking.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
         tracking.record_data(snapshot)
-        features = features_step(snapshot, key)
+        features = features_step(snapshot)
         tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
         tracking.record_choice(tuned.best, tuned.run_id)
         parameters = tuned.best.parameters

@@ -1,5 +1,6 @@
 """The pipeline from end to end, on the real flights of January and February."""
 
+import shutil
 from uuid import UUID
 
 import pandas as pd
@@ -8,6 +9,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from level3_training_pipeline import data, registry, tracking
+from level3_training_pipeline.tune import Trial
 from shared.schema import DataError
 from tests.level3.conftest import TODAY, World
 
@@ -71,6 +73,29 @@ def test_a_step_that_fails_once_is_tried_again(world: World, monkeypatch: pytest
     monkeypatch.setattr(data, "gather", fails_once)
     assert world.train() > 0
     assert len(calls) == 2
+
+
+@pytest.mark.slow
+def test_a_tuning_that_failed_leaves_no_trial_twice_on_record(
+    world: World, trained: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, calls = tracking.record_trial, []
+
+    def fails_once(parent: str, trial: Trial) -> None:
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError("the disk was full for a moment")
+        record(parent, trial)
+
+    monkeypatch.setattr(tracking, "record_trial", fails_once)
+    with pytest.raises(OSError, match="full"):
+        world.train(trials=3)
+    version = registry.get(world.client, str(world.train(trials=3)))
+    shutil.rmtree(world.settings.level("level3") / "data")  # what can be made again is not missed
+    assert world.train(trials=3) == version.number
+    tuned_by = world.client.get_run(version.run_id).data.tags["tuned_by"]
+    trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{tuned_by}'")
+    assert sorted(run.info.run_name or "" for run in trials) == ["trial 0", "trial 1", "trial 2"]
 
 
 def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
