@@ -27,7 +27,11 @@ class Platform(Aliases):
             self._decide()
 
     def submit(self, number: int, plan: Plan | None, who: str) -> Experiment | None:
-        """Try a version that has passed the gates against the champion; the first one of all simply becomes it."""
+        """Try a version that has passed the gates against the champion; the first one of all simply becomes it.
+
+        The challenger that is being tried already goes on, in the experiment that was begun, by the plan it was begun
+        with. Raises ConflictError while another one is.
+        """
         with self.lock:
             champion = registry.by_alias(self.client, registry.CHAMPION)
             if champion is None:
@@ -38,10 +42,9 @@ class Platform(Aliases):
             if plan is None:
                 raise UserError(f"version {number} was submitted without a plan. Remedy: make submit VERSION={number}.")
             if running := self.running():
-                raise ConflictError(
-                    f"version {running.challenger} is being tried against version {running.champion}: version {number} "
-                    "must wait. Remedy: submit it again after the verdict, or end that one: make stop-experiment."
-                )
+                if running.challenger == number:
+                    return running  # whoever asks again, after a crash perhaps, is told what was begun
+                raise self._must_wait(number, running, who)
             version = registry.get(self.client, str(number))
             pull(version, self.home)
             made = experiments.new_experiment(champion.number, number, plan, who)
@@ -53,6 +56,15 @@ class Platform(Aliases):
             self._act(who, "begin experiment", (None, made.experiment), f"version {number} has passed the gates", begin)
             self.sync()
             return made
+
+    def _must_wait(self, number: int, running: Experiment, who: str) -> ConflictError:
+        """Put on record that a version came while another is tried; returns what its sender is told."""
+        why = f"version {running.challenger} is being tried against version {running.champion}"
+        self._act(who, "refuse", (None, number), why, lambda: None)
+        return ConflictError(
+            f"{why}: version {number} must wait. Remedy: submit it again after the verdict, or end that one: "
+            "make stop-experiment."
+        )
 
     def stop(self, who: str, reason: str, state: str = VOID) -> None:
         """End the experiment under way without a verdict."""

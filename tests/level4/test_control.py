@@ -173,6 +173,28 @@ def test_a_second_challenger_must_wait_and_is_told(platform: Platform, plan: Pla
         platform.submit(3, plan, "pipeline")
 
 
+def test_a_version_that_had_to_wait_is_on_record_with_the_reason(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    with pytest.raises(ConflictError):
+        platform.submit(3, plan, "pipeline")
+    last = experiments.acts(platform.log)[-1]
+    assert (last["who"], last["act"], last["after"], last["done"]) == ("pipeline", "refuse", "3", experiments.DONE)
+    assert last["reason"] == "version 2 is being tried against version 1"
+
+
+def test_a_version_that_is_submitted_again_goes_on_in_the_experiment_that_was_begun(
+    platform: Platform, plan: Plan
+) -> None:
+    first = platform.submit(2, plan, "pipeline")
+    stream(platform, 4, gain=0.0)
+    before = experiments.acts(platform.log), platform.running(), read_routes(platform.home)
+    again = platform.submit(2, plan, "pipeline")
+    assert first
+    assert again
+    assert again.experiment == first.experiment
+    assert (experiments.acts(platform.log), platform.running(), read_routes(platform.home)) == before
+
+
 def test_of_two_who_would_replace_the_same_champion_one_wins_and_the_other_is_told(platform: Platform) -> None:
     platform.promote(2, "one", "was better than 1", expected=1)
     with pytest.raises(ConflictError, match="the champion is now version 2"):
