@@ -17,7 +17,10 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 PROJECT = Path(__file__).resolve().parent
 LOCK = PROJECT / "requirements.txt"
@@ -43,6 +46,13 @@ def main() -> None:
     if is_ready():
         READY.touch()  # newer than the lock again, so that make asks no more
         return
+    with alone():
+        if not is_ready():  # whoever was here before has not made it
+            make()
+
+
+def make() -> None:
+    """Make the environment in place of whatever is there."""
     begun = time.monotonic()
     print(f"The environment is made once: {count()} packages, from {LOCK.name} into {VENV.name}", flush=True)
     if shutil.disk_usage(PROJECT).free < DISK:
@@ -54,6 +64,36 @@ def main() -> None:
         raise SetupError("an installed library does not start. Remedy: tell us, with the lines above.")
     READY.write_text(wanted())
     print(f"The environment is ready: {size() / 1e9:.1f} GB, {time.monotonic() - begun:.0f} s", flush=True)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let one make the environment at a time; the next waits, a dot a second. A killed one lets go by itself."""
+    with VENV.with_name(".venv.lock").open("a+") as file:
+        waited = False
+        while not locked(file):
+            print("." if waited else "Another command makes the environment: wait for it ", end="", flush=True)
+            waited = True
+            time.sleep(1)
+        if waited:
+            print(flush=True)
+        yield
+
+
+def locked(file: TextIO) -> bool:
+    """Take the lock, which ends with the file, if nobody has it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+        else:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def wanted() -> str:

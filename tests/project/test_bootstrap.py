@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -58,6 +60,28 @@ def test_the_lock_holds_every_package_by_its_hash() -> None:
     assert not packages[0]
     assert len(packages) > 200
     assert all("--hash=sha256:" in package for package in packages[1:])
+
+
+def test_of_two_at_once_one_makes_the_environment_and_the_other_waits(
+    elsewhere: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = []
+
+    def make() -> None:
+        made.append(1)
+        time.sleep(0.5)  # the other one comes meanwhile
+        bootstrap.READY.write_text(bootstrap.wanted())
+
+    monkeypatch.setattr(bootstrap, "VENV", elsewhere / ".venv")
+    monkeypatch.setattr(bootstrap, "make", make)
+    bootstrap.READY.unlink()
+    both = [threading.Thread(target=bootstrap.main) for _ in range(2)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert made == [1]
+    assert "Another command makes the environment" in capsys.readouterr().out
 
 
 @pytest.mark.slow
