@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mlflow import MlflowClient
 from prefect import flow, task
@@ -35,11 +36,11 @@ def package_step(number: int) -> str:
 
 
 @task(name="gates", on_failure=[level3.tell_failure])
-def gates_step(number: int, settings: Settings, home: Path) -> Report:
+def gates_step(number: int, settings: Settings, home: Path, plan: dict[str, Any] | None) -> Report:
     """Quality, parity, latency, signature."""
     with step(f"Put version {number} through the gates"):
         client = MlflowClient()
-        return run_gates(client, registry.get(client, str(number)), settings, home)
+        return run_gates(client, registry.get(client, str(number)), settings, home, plan)
 
 
 @task(name="submit", on_failure=[level3.tell_failure])
@@ -50,16 +51,25 @@ def submit_step(number: int, plan: Plan | None, home: Path) -> str | None:
 
 
 @flow(name="deployment", description="Package a registered version, put it through the gates, and submit it.")
-def deployment(number: int, home: Path) -> Deployed:
-    """The stages after training; raises GateError, or RefusedError with the platform's reason."""
+def deployment(number: int, home: Path, plan: dict[str, Any] | None = None) -> Deployed:
+    """The stages after training; raises GateError, or RefusedError with the platform's reason.
+
+    plan: fields of Plan that shall be as given, such as {"look_every": 1, "share": 0.3}; the rest is planned.
+    """
     settings = read_settings()
     tracking.open_tracking(settings)
     digest = package_step(number)
-    report = gates_step(number, settings, home)
+    report = gates_step(number, settings, home, plan)
     return Deployed(number, digest, report, submit_step(number, report.plan, home))
 
 
 @flow(name="delivery", description="Train, and deploy what was trained.")
-def delivery(today: str, home: Path, trials: int = level3.TRIALS, cause: str = "by hand") -> Deployed:
-    """From the data as of `today` (YYYY-MM-DD) to an experiment on live traffic."""
-    return deployment(level3.training(today, trials, cause), home)
+def delivery(
+    today: str,
+    home: Path,
+    trials: int = level3.TRIALS,
+    cause: str = "by hand",
+    plan: dict[str, Any] | None = None,
+) -> Deployed:
+    """From the data as of `today` (YYYY-MM-DD) to an experiment on live traffic; plan: as of `deployment`."""
+    return deployment(level3.training(today, trials, cause), home, plan)

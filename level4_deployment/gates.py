@@ -3,8 +3,10 @@
 import json
 import tempfile
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import mlflow
 import numpy as np
@@ -58,9 +60,16 @@ class Report:
         return "; ".join(f"{gate.name}: {gate.seen}" for gate in self.gates if not gate.passed)
 
 
-def run_gates(client: MlflowClient, version: registry.Version, settings: Settings, home: Path) -> Report:
+def run_gates(
+    client: MlflowClient,
+    version: registry.Version,
+    settings: Settings,
+    home: Path,
+    wished: Mapping[str, Any] | None = None,
+) -> Report:
     """Put a packaged version through all gates, on record with the version; raises GateError when one fails.
 
+    wished: fields of Plan that shall be as given, such as {"share": 0.3}.
     A package that is damaged or has another signature is refused here already, by whatever opens it.
     """
     champion = registry.by_alias(client, registry.CHAMPION)
@@ -78,7 +87,7 @@ def run_gates(client: MlflowClient, version: registry.Version, settings: Setting
         parity_gate(registry.load_version(client, version), served, flights.sample(PARITY_ROWS, random_state=0)),
         latency_gate(served, rival, flights),
     ]
-    report = Report(package.digest, gates, make_plan(differences) if champion else None)
+    report = Report(package.digest, gates, make_plan(differences, **wished or {}) if champion else None)
     told = json.dumps({gate.name: asdict(gate) for gate in gates})
     client.set_model_version_tag(registry.MODEL, str(version.number), GATES, told)
     if str(report):

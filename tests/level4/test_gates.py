@@ -43,6 +43,18 @@ def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registr
     assert report.plan.predicted_power
 
 
+def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Registry, home: Path) -> None:
+    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
+    version = registry.get(registry_.client, "3")
+    wish = {"look_every": 1, "max_days": 14, "share": 0.3}
+    plan = gates.run_gates(registry_.client, version, registry_.settings, home, wish).plan
+    assert plan
+    assert (plan.look_every, plan.max_days, plan.share) == (1, 14, 0.3)
+    assert plan.predicted_power, "the rest is planned as ever"
+    with pytest.raises(UserError, match="share"):
+        gates.run_gates(registry_.client, version, registry_.settings, home, {"share": 3})
+
+
 def test_a_worse_candidate_is_refused_with_both_losses(registry_: Registry, home: Path) -> None:
     registry_.client.set_registered_model_alias("flight-delays", "champion", "3")
     version = registry.get(registry_.client, "1")
