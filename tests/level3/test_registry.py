@@ -1,6 +1,8 @@
 """Versions: whole, unaltered, loadable elsewhere, built again bit for bit."""
 
+import os
 import shutil
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -8,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from level2_devops import features, predict
-from level3_training_pipeline import registry
+from level3_training_pipeline import registry, tracking
 from level3_training_pipeline.registry import RegistryError
 from level3_training_pipeline.reproduce import NotReproducibleError, reproduce
 from shared.artefacts import MODEL_FILE
@@ -29,6 +32,17 @@ np.save("predicted.npy", model.predict(pd.read_parquet("features.parquet"))[:, 1
 def test_an_unknown_version_is_named_with_those_that_exist(world: World, trained: int) -> None:
     with pytest.raises(RegistryError, match=rf"VERSION=99: there is no such version.*known: \[{trained}"):
         registry.get(world.client, "99")
+
+
+@pytest.mark.parametrize(("moved", "status"), [(0.0, "RUNNING"), (20.0, "RUNNING"), (-3600.0, "KILLED")])
+def test_a_clock_that_was_set_makes_no_crash_of_a_training_that_runs(world: World, moved: float, status: str) -> None:
+    experiment = world.client.get_experiment_by_name(tracking.EXPERIMENT)
+    assert experiment
+    process = f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time() + moved}"
+    run_id = world.client.create_run(experiment.experiment_id, tags={"process": process}).info.run_id
+    tracking.open_tracking(world.settings)
+    assert world.client.get_run(run_id).info.status == status
+    world.client.delete_run(run_id)
 
 
 def test_an_altered_model_file_is_refused(world: World, trained: int) -> None:
