@@ -26,6 +26,7 @@ from shared.split import future
 
 Request = dict[str, Any]  # the JSON of a request
 CLIENTS, LONGEST = 4, 300.0  # seconds
+STARTED_WITHIN = 30.0  # seconds, for the clients' process
 ROUTE = "/predict"
 
 
@@ -133,6 +134,8 @@ def quantile(below: dict[float, float], share: float) -> float:
     """
     bounds = sorted(below)
     wanted = share * below[bounds[-1]]
+    if not wanted:
+        return float("nan")  # nothing was observed
     low, under = 0.0, 0.0
     for bound in bounds[:-1]:
         if below[bound] >= wanted > under:
@@ -142,9 +145,12 @@ def quantile(below: dict[float, float], share: float) -> float:
 
 
 def measure(address: str, seconds: float) -> Figures:
-    """What a service that is under load says of itself in the next `seconds`."""
+    """What a service that is under load says of itself in the next `seconds`; raises UserError when no load comes."""
     before = first = look(address)
+    until = time.monotonic() + STARTED_WITHIN
     while sum(first.count.values()) < sum(before.count.values()) + CLIENTS:  # the clients start
+        if time.monotonic() > until:
+            raise UserError(f"no load reached {address} within {STARTED_WITHIN:g} s. Remedy: see what its clients say.")
         time.sleep(0.05)
         first = look(address)
     time.sleep(seconds)

@@ -1,5 +1,6 @@
 """The load counts what fails, and the figures are the service's own."""
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from level2_devops.request import EXAMPLE
-from level2_devops.traffic import between, look, quantile, traffic
+from level2_devops.traffic import between, look, measure, quantile, traffic
 from shared.errors import UserError
 from tests.level2.conftest import Service
 
@@ -27,6 +28,16 @@ INFINITE = float("inf")
 )
 def test_a_quantile_is_interpolated_within_its_bucket(below: dict[float, float], share: float, value: float) -> None:
     assert quantile(below, share) == pytest.approx(value)
+
+
+def test_no_request_has_no_quantile() -> None:
+    assert math.isnan(quantile({1.0: 0, INFINITE: 0}, 0.5))
+
+
+def test_a_load_that_never_comes_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(measure.__globals__, "STARTED_WITHIN", 0.2)
+    with pytest.raises(UserError, match="no load reached"):
+        measure(str(service.told["address"]), 1)
 
 
 def test_the_figures_are_of_the_requests_between_two_looks(service: Service) -> None:
