@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from level2_devops import SEED, features
+from level3_training_pipeline import lineage
 from shared.flights import digest, load_flights, write_whole
 from shared.raw import data_folder, raw_digests
 from shared.schema import FLIGHT, DataError, check
@@ -13,7 +14,9 @@ from shared.settings import NEW_YORK, Settings
 from shared.split import history
 
 MOST_ROWS = 80_000  # three months; trained on more the model is no better, and takes three times as long by December
-WHOLE = pd.Timedelta(days=42)  # of which no flight is left out: tuning validates and tests on them
+TEST_DAYS, VALIDATION_DAYS = 14, 28  # the last days before today: tune.windows
+TEST = pd.Timedelta(days=TEST_DAYS)
+WHOLE = pd.Timedelta(days=VALIDATION_DAYS) + TEST  # no flight of these is left out: they validate and test
 FEWEST_ROWS = 1_000
 STALE_AFTER = pd.Timedelta(days=2)
 KEPT = ["flight_id", "predicted_at", "label_known_at", "late"]  # kept beside the features: to split and to score
@@ -54,7 +57,7 @@ def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
 
 
 def validate(snapshot: Snapshot) -> None:
-    """Raise DataError unless the snapshot is sound, large enough, fresh, and has both outcomes."""
+    """Raise DataError unless the snapshot is sound, large enough, fresh, without a gap, and has both outcomes."""
     flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
     if len(flights) < FEWEST_ROWS:
         raise DataError(
@@ -67,6 +70,19 @@ def validate(snapshot: Snapshot) -> None:
             f"{snapshot.file}: the newest label is {age} old, at most {STALE_AFTER} is allowed. "
             "Remedy: repair the label feed."
         )
+    test_from, validate_from = snapshot.now - TEST, snapshot.now - WHOLE
+    windows = {
+        "to tune on": flights["label_known_at"] < validate_from,
+        "to validate on": (flights["predicted_at"] >= validate_from) & (flights["label_known_at"] < test_from),
+        "to test on": flights["predicted_at"] >= test_from,
+    }
+    if empty := [use for use, inside in windows.items() if not inside.any()]:
+        raise DataError(
+            f"{snapshot.file}: no labelled flight {' and none '.join(empty)}: validation is from "
+            f"{validate_from:%Y-%m-%d}, the test from {test_from:%Y-%m-%d}, to {snapshot.today}; the flights are of "
+            f"{flights['predicted_at'].min():%Y-%m-%d} to {flights['predicted_at'].max():%Y-%m-%d}. "
+            "Remedy: complete flights.csv, or choose another TODAY."
+        )
     if flights["late"].nunique() < 2:
         raise DataError(
             f"{snapshot.file}: every flight ended alike (late = {flights['late'].iloc[0]}). "
@@ -75,8 +91,11 @@ def validate(snapshot: Snapshot) -> None:
 
 
 def build_features(snapshot: Snapshot) -> Path:
-    """Write the features of the snapshot, with label and instants beside them; returns the file."""
+    """Write the features of the snapshot, with label and instants beside them; returns the file, which the code names.
+
+    Two versions of the code can be at work at once, on the same history: neither takes the other's features.
+    """
     flights = pd.read_parquet(snapshot.file)
-    file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}.parquet")
+    file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}-{lineage.code_digest()[:16]}.parquet")
     write_whole(pd.concat([flights[KEPT], features(flights)], axis=1), file)
     return file

@@ -10,6 +10,7 @@ import optuna
 import pandas as pd
 
 from level2_devops import CATEGORIES, NUMBERS, SEED, fit_features, predict_features
+from level3_training_pipeline.data import TEST_DAYS, VALIDATION_DAYS
 from shared.score import Score, score
 from shared.split import future, history
 
@@ -22,7 +23,6 @@ START = {  # the first trial: slow, regular trees, from the middle of the search
     "l2_regularization": 10.0,
     "max_features": 0.4,
 }
-TEST_DAYS, VALIDATION_DAYS = 14, 28
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from datetime import date
 
 import pandas as pd
 
-from level3_training_pipeline import data, tune
+from level3_training_pipeline import data
 from shared.settings import Settings
 from shared.split import history
 
@@ -21,7 +21,7 @@ def test_of_a_long_history_the_recent_flights_are_whole_and_the_others_drawn_ali
     now = replace(settings, today=date(2013, 10, 1)).now
     known = history(flights, now)
     drawn = data.sample(known, now)
-    recent = known["predicted_at"] >= now - pd.Timedelta(days=tune.TEST_DAYS + tune.VALIDATION_DAYS)
+    recent = known["predicted_at"] >= now - pd.Timedelta(days=data.TEST_DAYS + data.VALIDATION_DAYS)
     assert len(drawn) == data.MOST_ROWS < len(known)
     assert set(known.loc[recent, "flight_id"]) <= set(drawn["flight_id"])
     assert drawn["predicted_at"].is_monotonic_increasing

@@ -8,13 +8,14 @@ import pandas as pd
 import pytest
 
 from level2_devops import features
-from level3_training_pipeline import data, story, tune
+from level3_training_pipeline import data, lineage, story, tune
 from level3_training_pipeline.evaluate import Champion, evaluate
 from level3_training_pipeline.tune import Trial, windows
 from shared.schema import DataError
 from shared.settings import Settings
 
 NOW = pd.Timestamp("2013-04-01", tz="America/New_York")
+GAP = NOW - pd.Timedelta(days=43), NOW - pd.Timedelta(days=14)
 
 
 @pytest.fixture(scope="module")
@@ -70,12 +71,17 @@ def test_gathering_twice_gives_the_same_data(settings: Settings) -> None:
         (lambda flights: flights.drop(columns="dest"), "no column dest"),
         (lambda flights: flights.head(500), "500 labelled flights"),
         (lambda flights: flights[flights["label_known_at"] < NOW - pd.Timedelta(days=3)], "newest label is 3 days"),
+        (
+            lambda flights: flights[flights["label_known_at"] > NOW - pd.Timedelta(days=40)],
+            "no labelled flight to tune on",
+        ),
+        (lambda flights: flights[~flights["predicted_at"].between(*GAP)], "no labelled flight to validate on"),
         (lambda flights: flights.assign(late=0.0), "every flight ended alike"),
         (lambda flights: pd.concat([flights, flights.tail(1)], ignore_index=True), "flight_id"),
     ],
 )
 def test_unsound_data_are_refused(known: pd.DataFrame, tmp_path: Path, spoil: object, said: str) -> None:
-    flights = known.tail(20_000).reset_index(drop=True)
+    flights = known.iloc[::3].reset_index(drop=True)
     data.validate(snapshot_of(flights, tmp_path))
     with pytest.raises(DataError, match=said) as refused:
         data.validate(snapshot_of(spoil(flights), tmp_path))  # type: ignore[operator]
@@ -103,3 +109,11 @@ def test_the_story_shows_what_only_this_levels_gate_stops(settings: Settings) ->
     said = story.stale_labels_stop(data.gather(settings))
     assert "the newest label is 3 days" in said
     assert "Remedy: repair the label feed." in said
+
+
+def test_other_code_makes_features_of_its_own(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    snapshot = data.gather(settings)
+    before = data.build_features(snapshot)
+    monkeypatch.setattr(lineage, "code_digest", lambda: "f" * 64)
+    assert data.build_features(snapshot) != before
+    assert before.exists()
