@@ -1,0 +1,170 @@
+"""Alerts on their way to people, exactly once: on record first, then to a sink that knows what it has, then marked.
+
+Killed between sink and mark, an alert is sent again, under the same key: a sink that knows the key drops it.
+"""
+
+import fcntl
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import httpx
+import sqlalchemy as sa
+
+from level5_monitoring import home
+from level5_monitoring.policy import Alert
+from level5_monitoring.record import ALERTS
+from shared.console import console
+from shared.errors import UserError
+from shared.settings import Settings
+
+ATTEMPTS, SECONDS, PAUSE = 3, 2.0, 0.1  # of a webhook: tries, time limit of each, wait before the next (doubled)
+
+
+class SinkError(UserError):
+    """The sink did not take an alert."""
+
+
+class UnreachableError(SinkError):
+    """The sink takes no alert at all now."""
+
+
+class Sink(Protocol):
+    """Where alerts go. knows_keys: an alert sent twice is there once."""
+
+    @property
+    def knows_keys(self) -> bool:
+        """Whether it drops an alert that it has."""
+
+    def send(self, alert: Alert) -> None:
+        """Take an alert; raises SinkError."""
+
+
+@dataclass(frozen=True)
+class ConsoleSink:
+    """The terminal. It cannot know what it has shown: an alert is marked before, so a crash may hide it, not double."""
+
+    knows_keys: bool = False
+
+    def send(self, alert: Alert) -> None:
+        """A line."""
+        console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}", markup=False)
+
+
+@dataclass(frozen=True)
+class FileSink:
+    """A file of JSON lines; what a killed writer left of a line is cut off."""
+
+    path: Path
+    knows_keys: bool = True
+
+    def send(self, alert: Alert) -> None:
+        """Append the alert, if its key is not there."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with self.path.open("a+b") as file:
+                fcntl.flock(file, fcntl.LOCK_EX)
+                file.seek(0)
+                whole, _, torn = file.read().rpartition(b"\n")
+                if torn:
+                    file.truncate(file.tell() - len(torn))
+                if alert.key not in {json.loads(line)["key"] for line in whole.splitlines()}:
+                    file.write(json.dumps(asdict(alert)).encode() + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+        except (OSError, ValueError, KeyError) as error:
+            raise UnreachableError(f"alerts cannot be written to {self.path}: {error}") from error
+
+
+@dataclass(frozen=True)
+class WebhookSink:
+    """An address that takes JSON by POST, and knows an alert again by its Idempotency-Key."""
+
+    url: str
+    knows_keys: bool = True
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=SECONDS, trust_env=False))
+
+    def send(self, alert: Alert) -> None:
+        """Try ATTEMPTS times; what the address refuses for good (4xx) is not tried again at once."""
+        trouble = ""
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(PAUSE * 2 ** (attempt - 1))
+            try:
+                headers = {"Idempotency-Key": alert.key}
+                with self.http.stream("POST", self.url, json=asdict(alert), headers=headers) as answer:
+                    status = answer.status_code
+            except httpx.HTTPError as error:
+                trouble = f"{type(error).__name__} {error}"
+                continue
+            if status < 300:
+                return
+            trouble = f"status {status}"
+            if status < 500 and status not in (408, 409, 425, 429):
+                raise SinkError(f"{self.url} refuses the alert {alert.key}: {trouble}")
+        raise UnreachableError(f"{self.url} took no alert in {ATTEMPTS} tries: {trouble}")
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """sent: alerts that the sink took now. waiting: those that it did not. trouble: why, in its words, or ""."""
+
+    sent: int
+    waiting: int
+    trouble: str
+
+
+def sink_of(settings: Settings) -> Sink:
+    """The sink that ALERTS names: console, http(s)://…, or a file; by default alerts.jsonl in the level's state."""
+    wish = os.environ.get("ALERTS") or str(home.own(settings) / "alerts.jsonl")
+    if wish == "console":
+        return ConsoleSink()
+    if "://" not in wish:
+        return FileSink(Path(wish).resolve())
+    try:
+        url = httpx.URL(wish)
+    except httpx.InvalidURL as error:
+        raise UserError(f"ALERTS={wish!r} is no address: {error}. Remedy: http://host:port/path") from error
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UserError(f"ALERTS={wish!r}: Remedy: console, the path of a file, or http://host:port/path.")
+    return WebhookSink(wish)
+
+
+def deliver(log: sa.Engine, sink: Sink) -> Delivered:
+    """Send what waits, oldest first. A sink in trouble stops nothing: what it did not take waits for the next turn."""
+    query = sa.select(ALERTS).where(ALERTS.c.delivered == 0).order_by(ALERTS.c.day, ALERTS.c.number)
+    with log.connect() as connection:
+        waiting = connection.execute(query).mappings().all()
+    sent, trouble = 0, ""
+    for row in waiting:
+        alert = Alert(**{name: row[name] for name in Alert.__dataclass_fields__})
+        if not sink.knows_keys and not _mark(log, alert.key):
+            continue  # another loop has it
+        try:
+            sink.send(alert)
+        except SinkError as error:
+            trouble = str(error)
+            _note(log, alert.key, trouble)
+            if isinstance(error, UnreachableError):
+                break
+        else:
+            sent += 1
+            _mark(log, alert.key)
+    with log.connect() as connection:
+        left = connection.execute(sa.select(sa.func.count()).where(ALERTS.c.delivered == 0)).scalar_one()
+    return Delivered(sent, left, trouble)
+
+
+def _mark(log: sa.Engine, key: str) -> bool:
+    """Mark an alert delivered; False if it was."""
+    mine = (ALERTS.c.key == key) & (ALERTS.c.delivered == 0)
+    with log.begin() as connection:
+        return connection.execute(ALERTS.update().where(mine).values(delivered=1, error=None)).rowcount == 1
+
+
+def _note(log: sa.Engine, key: str, error: str) -> None:
+    with log.begin() as connection:
+        connection.execute(ALERTS.update().where(ALERTS.c.key == key).values(error=error))

@@ -1,0 +1,206 @@
+"""What is done about what was seen: pure, and total. The same findings and memory always give the same decision.
+
+The order: a broken contract > labels in doubt > a new champion worse than the one before > a verdict that waits >
+a champion that breaks its promise > drift. What stands first decides; all that follows from bad data would be bad.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import date
+from typing import Literal
+
+from level5_monitoring.finding import Finding
+
+BUDGET = 7  # retrainings in a run of nine months; the first training is none
+COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
+DATA, LABELS, CHAMPION = ("contract", "features"), ("labels",), ("performance", "watch")
+Kind = Literal["nothing", "inform", "stop", "hold", "retrain", "promote", "roll back"]
+Severity = Literal["page", "ticket", "info"]
+SEVERITY: dict[str, Severity] = {"contract": "page", "features": "page", "labels": "page"}  # others: info
+
+
+@dataclass(frozen=True)
+class Memory:
+    """What was before the day. alarms: the last finding of each alarm that is not over.
+
+    trainings: days of decisions to retrain. experiment: under way, or "". waits: its winner waits for approval.
+    doubted: days of that experiment whose labels were in alarm. rolled_back: subjects ("version 3") taken back already.
+    cause: of the decision before. ended: (name, state, reason) of experiments that ended and nobody was told of.
+    """
+
+    alarms: tuple[Finding, ...] = ()
+    trainings: tuple[str, ...] = ()
+    experiment: str = ""
+    waits: bool = False
+    doubted: tuple[str, ...] = ()
+    rolled_back: tuple[str, ...] = ()
+    cause: str = ""
+    ended: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do about a day, why in a sentence, and the findings that led to it.
+
+    cause: in a word: contract, labels, watch, verdict, performance, experiment, cool-down, budget, drift, or "".
+    alarms: the last finding of each alarm that is on after the day.
+    """
+
+    day: str
+    kind: Kind
+    reason: str
+    evidence: tuple[Finding, ...] = ()
+    cause: str = ""
+    alarms: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something to tell a person, once; key: the same alert has the same one, whoever sends it."""
+
+    key: str
+    day: str
+    severity: Severity
+    title: str
+    text: str
+
+
+def decide(day: str, findings: Iterable[Finding], memory: Memory) -> Decision:
+    """One decision for the day, whatever was found."""
+    seen = list(findings)
+    alarms = still_on(memory.alarms, seen)
+    return replace(_choose(day, seen, alarms, memory), alarms=alarms)
+
+
+def _choose(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:
+    if data := _of(alarms, *DATA):
+        return Decision(day, "stop", f"The data are not what was agreed: {told(data)}.", data, "contract")
+    if labels := _of(alarms, *LABELS):
+        why = f"Nothing is trained or promoted on outcomes in doubt: {told(labels)}."
+        return Decision(day, "hold", why, labels, "labels")
+    if watch := _alarms_of(seen, "watch"):
+        return _take_back(day, watch, memory)
+    if memory.waits:
+        return _approve(day, memory)
+    if broken := _alarms_of(seen, "performance"):
+        return _retrain(day, broken, memory)
+    return _inform(day, seen, alarms, memory)
+
+
+def still_on(before: Iterable[Finding], findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """The alarms that are on: today's, and those before that no monitor has seen to be over.
+
+    Over: its monitor looked, and called neither alarm nor insufficient data on the subject. A weekly monitor does not
+    look each day, and a version that is no champion any more is looked at no longer.
+    """
+    seen = list(findings)
+    on = {_name(found): found for found in seen if found.state == "alarm"}
+    unknown = {_name(found) for found in seen if found.state == "insufficient data"}
+    looked = {found.monitor for found in seen if found.state != "insufficient data"}
+    if any(found.monitor in CHAMPION for found in seen):
+        looked |= {*CHAMPION}
+    for found in before:
+        if found.monitor not in looked or _name(found) in unknown:
+            on.setdefault(_name(found), found)
+    return tuple(on[name] for name in sorted(on))
+
+
+def alerts_of(decision: Decision, memory: Memory) -> list[Alert]:
+    """What people are told: alarms that begin and that are over, acts, and what needs somebody. Nothing daily."""
+    now = {_name(found): found for found in decision.alarms}
+    before = {_name(found): found for found in memory.alarms}
+    began = [found for name, found in now.items() if name not in before]
+    over = [found for name, found in before.items() if name not in now]
+    alerts = []
+    for monitor in sorted({found.monitor for found in began}):
+        text = told(_of(began, monitor))
+        alerts.append(_alert(decision.day, SEVERITY.get(monitor, "info"), f"{monitor} alarm begins", text))
+    for monitor in sorted({found.monitor for found in over}):
+        subjects = ", ".join(found.subject for found in _of(over, monitor))
+        alerts.append(_alert(decision.day, "info", f"{monitor} alarm is over", subjects))
+    for experiment, state, reason in memory.ended:
+        severity: Severity = "info" if state in ("promoted", "rejected", "void") else "ticket"
+        alerts.append(Alert(ended_key(experiment), decision.day, severity, f"experiment {state}", reason))
+    if decision.kind in ("retrain", "promote"):
+        alerts.append(_alert(decision.day, "info", decision.kind, decision.reason))
+    if decision.kind == "roll back":
+        alerts.append(_alert(decision.day, "page", decision.kind, decision.reason))
+    if decision.kind == "hold" and decision.cause in ("budget", "watch") and decision.cause != memory.cause:
+        alerts.append(_alert(decision.day, "ticket", f"held for {decision.cause}", decision.reason))
+    return alerts
+
+
+def ended_key(experiment: str) -> str:
+    """The key of the alert that an experiment has ended."""
+    return f"ended-{experiment}"
+
+
+def told(findings: Iterable[Finding]) -> str:
+    """Findings as words: monitor, subject, what it says, value, limit, rows."""
+    return "; ".join(
+        f"{found.monitor} of {found.subject}: {found.says.rstrip('.')} "
+        f"(value {_figure(found.value)}, limit {_figure(found.limit)}, {found.rows:,} rows)"
+        for found in findings
+    )
+
+
+def _take_back(day: str, watch: tuple[Finding, ...], memory: Memory) -> Decision:
+    if new := tuple(found for found in watch if found.subject not in memory.rolled_back):
+        return Decision(day, "roll back", f"The champion does worse than the one before it: {told(new)}.", new, "watch")
+    why = f"It was decided to take the champion back already, and it is still there: {told(watch)}."
+    return Decision(day, "hold", why, watch, "watch")
+
+
+def _approve(day: str, memory: Memory) -> Decision:
+    if memory.doubted:
+        days = ", ".join(memory.doubted)
+        why = f"The verdict of {memory.experiment} rests on labels that were in alarm on {days}: it is not used."
+        return Decision(day, "stop", why, (), "labels")
+    why = f"The challenger of {memory.experiment} has won, and neither data nor labels are in alarm."
+    return Decision(day, "promote", why, (), "verdict")
+
+
+def _retrain(day: str, broken: tuple[Finding, ...], memory: Memory) -> Decision:
+    last = max(memory.trainings, default=None)
+    since = (date.fromisoformat(day) - date.fromisoformat(last)).days if last else COOL_DOWN
+    held, because = "", ""
+    if memory.experiment:
+        held, because = "experiment", f"{memory.experiment} is under way"
+    elif len(memory.trainings) >= BUDGET:
+        held, because = "budget", f"all {BUDGET} retrainings of the budget are spent"
+    elif since < COOL_DOWN:
+        held, because = "cool-down", f"the last retraining is {since} days ago, and {COOL_DOWN} must pass"
+    if held:
+        return Decision(day, "hold", f"No retraining, for {because}: {told(broken)}.", broken, held)
+    return Decision(day, "retrain", f"The champion does not keep its promise: {told(broken)}.", broken, "performance")
+
+
+def _inform(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:
+    known = {_name(found) for found in memory.alarms}
+    if new := tuple(found for found in _alarms_of(seen, "drift") if _name(found) not in known):
+        return Decision(day, "inform", f"Inputs drift, which alone changes nothing: {told(new)}.", new, "drift")
+    thin = sum(found.state == "insufficient data" for found in seen)
+    why = f"{len(seen)} findings, none that asks for an act; {thin} with insufficient data"
+    if alarms:
+        why += f"; told before, and going on: {', '.join(f'{one.monitor} of {one.subject}' for one in alarms)}"
+    return Decision(day, "nothing", f"{why}." if seen else "No monitor has said anything.")
+
+
+def _alert(day: str, severity: Severity, title: str, text: str) -> Alert:
+    return Alert(f"{day}-{title.replace(' ', '-')}", day, severity, title, text)
+
+
+def _name(found: Finding) -> tuple[str, str]:
+    return found.monitor, found.subject
+
+
+def _of(findings: Iterable[Finding], *monitors: str) -> tuple[Finding, ...]:
+    return tuple(found for found in findings if found.monitor in monitors)
+
+
+def _alarms_of(findings: Iterable[Finding], monitor: str) -> tuple[Finding, ...]:
+    return tuple(found for found in _of(findings, monitor) if found.state == "alarm")
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"

@@ -1,0 +1,157 @@
+"""The record of the loop: what was found, what was decided and why, what came of it, and who is to be told."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from level4_deployment import experiments
+from level4_deployment.log import METADATA, insert
+from level5_monitoring.finding import Finding
+from level5_monitoring.policy import Alert, Decision, Memory, ended_key
+
+OPEN, DONE = "open", "done"  # decided; acted upon to the end
+
+FINDINGS = sa.Table(
+    "findings",  # all that the monitors said of a day, in their order
+    METADATA,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("monitor", sa.Text, nullable=False, index=True),
+    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("says", sa.Text, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+    sa.Column("value", sa.Double),
+    sa.Column("limit", sa.Double),
+)
+DECISIONS = sa.Table(
+    "decisions",
+    METADATA,
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("evidence", sa.Text, nullable=False),  # JSON: the findings that led to it
+    sa.Column("alarms", sa.Text, nullable=False),  # JSON: the findings whose alarm was on after this day
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("result", sa.Text),  # JSON
+)
+ALERTS = sa.Table(
+    "alerts",  # the outbox
+    METADATA,
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("number", sa.Integer, nullable=False),  # within its day
+    sa.Column("day", sa.Text, nullable=False),
+    sa.Column("severity", sa.Text, nullable=False),
+    sa.Column("title", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("delivered", sa.Integer, nullable=False),  # 1 when the sink has it
+    sa.Column("error", sa.Text),  # why the last try failed
+)
+
+
+def record(log: sa.Engine, decision: Decision, findings: Iterable[Finding], alerts: Iterable[Alert]) -> Decision:
+    """Write down a day, all or nothing; a day on record stays as it is. Returns the decision that is on record."""
+    seen = [_plain(found) for found in findings]
+    row = {
+        **{name: getattr(decision, name) for name in ("day", "kind", "reason", "cause")},
+        "evidence": _dump(decision.evidence),
+        "alarms": _dump(decision.alarms),
+        "state": OPEN,
+    }
+    with log.begin() as connection:
+        if connection.execute(insert(log, DECISIONS), row).rowcount:
+            told = [asdict(alert) | {"number": i, "delivered": 0} for i, alert in enumerate(alerts)]
+            found = [asdict(one) | {"day": decision.day, "number": i} for i, one in enumerate(seen)]
+            for table, rows in ((FINDINGS, found), (ALERTS, told)):
+                if rows:
+                    connection.execute(insert(log, table), rows)
+    return decision_of(log, decision.day) or decision
+
+
+def close(log: sa.Engine, day: str, result: dict[str, Any]) -> None:
+    """The day's decision was acted upon, with this result; the first result stays."""
+    done = {"state": DONE, "result": json.dumps(result, default=str)}
+    with log.begin() as connection:
+        connection.execute(DECISIONS.update().where(DECISIONS.c.day == day, DECISIONS.c.state == OPEN).values(done))
+
+
+def decisions(log: sa.Engine) -> list[dict[str, Any]]:
+    """All decisions, oldest first, as dicts: the columns of DECISIONS; evidence, alarms and result as read."""
+    with log.connect() as connection:
+        rows = connection.execute(sa.select(DECISIONS).order_by(DECISIONS.c.day)).mappings().all()
+    return [
+        dict(row) | {name: json.loads(row[name] or "{}") for name in ("evidence", "alarms", "result")} for row in rows
+    ]
+
+
+def decision_of(log: sa.Engine, day: str) -> Decision | None:
+    """What was decided on a day, if anything was."""
+    with log.connect() as connection:
+        row = connection.execute(sa.select(DECISIONS).where(DECISIONS.c.day == day)).mappings().first()
+    if row is None:
+        return None
+    return Decision(day, row["kind"], row["reason"], _load(row["evidence"]), row["cause"], _load(row["alarms"]))
+
+
+def findings(log: sa.Engine, first: str = "", last: str = "9999", *, monitor: str | None = None) -> list[Finding]:
+    """The findings of the days from `first` to `last`, in order."""
+    query = sa.select(*(FINDINGS.c[name] for name in Finding.__dataclass_fields__))
+    query = query.where(FINDINGS.c.day.between(first, last)).order_by(FINDINGS.c.day, FINDINGS.c.number)
+    if monitor:
+        query = query.where(FINDINGS.c.monitor == monitor)
+    with log.connect() as connection:
+        return [Finding(**row) for row in connection.execute(query).mappings()]
+
+
+def memory(log: sa.Engine, day: str) -> Memory:
+    """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
+    before = DECISIONS.c.day < day
+    acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.evidence)
+    acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll back"])).order_by(DECISIONS.c.day)
+    newest = sa.select(DECISIONS.c.cause, DECISIONS.c.alarms).where(before).order_by(DECISIONS.c.day.desc()).limit(1)
+    ended = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
+    with log.connect() as connection:
+        done = connection.execute(acts).all()
+        last = connection.execute(newest).first()
+        told = set(connection.execute(ended).scalars())
+    all_of_them = experiments.find(log)
+    running = [one for one in all_of_them if one.state in (experiments.RUNNING, experiments.APPROVAL)]
+    over = [one for one in all_of_them if one not in running and ended_key(one.experiment) not in told]
+    name = running[0].experiment if running else ""
+    return Memory(
+        alarms=_load(last.alarms) if last else (),
+        trainings=tuple(act.day for act in done if act.kind == "retrain"),
+        experiment=name,
+        waits=bool(running) and running[0].state == experiments.APPROVAL,
+        doubted=_doubted(log, name, day) if name else (),
+        rolled_back=tuple(found.subject for act in done if act.kind == "roll back" for found in _load(act.evidence)),
+        cause=last.cause if last else "",
+        ended=tuple(sorted((one.experiment, one.state, one.reason) for one in over)),
+    )
+
+
+def _doubted(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
+    """The days before `day` that an experiment has counted, and whose labels were in alarm."""
+    counted = sa.select(experiments.DAYS.c.day).where(experiments.DAYS.c.experiment == experiment)
+    alarm = (FINDINGS.c.monitor == "labels") & (FINDINGS.c.state == "alarm") & (FINDINGS.c.day < day)
+    query = sa.select(FINDINGS.c.day).distinct().where(alarm, FINDINGS.c.day.in_(counted)).order_by(FINDINGS.c.day)
+    with log.connect() as connection:
+        return tuple(connection.execute(query).scalars())
+
+
+def _plain(found: Finding) -> Finding:
+    """The finding with Python's own numbers: databases and JSON know no others."""
+    value, limit = (None if number is None else float(number) for number in (found.value, found.limit))
+    return Finding(found.day, found.monitor, found.subject, found.state, found.says, int(found.rows), value, limit)
+
+
+def _dump(found: Iterable[Finding]) -> str:
+    return json.dumps([asdict(_plain(one)) for one in found])
+
+
+def _load(text: str) -> tuple[Finding, ...]:
+    return tuple(Finding(**one) for one in json.loads(text))
