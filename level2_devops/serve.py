@@ -16,10 +16,11 @@ from filelock import Timeout
 
 from level2_devops.release.artefact import verify
 from level2_devops.serving import STATE, Serving, read_serving, serving_lock
-from level2_devops.store import Current, ReleaseError, Store, write_whole
+from level2_devops.store import Current, ReleaseError, Store
 from level2_devops.worker import Worker, address_of, open_socket, start_worker
 from shared.console import console
 from shared.errors import UserError, command
+from shared.files import write_json
 from shared.settings import Settings, read_settings
 
 LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next
@@ -99,7 +100,7 @@ class Supervisor:
         self.current = current
         worker = self.worker
         state = Serving(self.address, worker.version, current.change, refused, os.getpid(), worker.process.pid)
-        write_whole(self.store.home / STATE, asdict(state))
+        write_json(self.store.home / STATE, asdict(state))
         self._say(f"{self.worker.version} serves on{f', for {refused}' if refused else ''}")
 
     def _say(self, what: str) -> None:

@@ -1,7 +1,6 @@
 """Where releases are kept: their numbers, which one is current, and who changed what."""
 
 import json
-import os
 import re
 import shutil
 import tempfile
@@ -10,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from shared.console import step
 from shared.errors import UserError
+from shared.files import write_json
 
 MODEL = "model"  # the folder of the model inside a release
 
@@ -68,7 +67,7 @@ class Store:
 
     def point_to(self, current: Current) -> None:
         """Switch: one small file is replaced as a whole, so every reader sees the old release or the new one."""
-        write_whole(self.home / "current.json", asdict(current))
+        write_json(self.home / "current.json", asdict(current))
 
     def publish(self, made: Path, version: str, digest: str, who: str) -> None:
         """Move a finished release to its place by one rename; the history keeps its digest, apart from its files."""
@@ -123,13 +122,6 @@ class Store:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_whole(file: Path, content: dict[str, Any]) -> None:
-    """Write JSON beside `file`, then rename: a reader sees all of it or what was there before."""
-    beside = file.with_name(f"{file.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(content) + "\n")
-    beside.replace(file)
 
 
 def _number(version: str) -> tuple[int, int, int]:

@@ -2,10 +2,10 @@
 
 import hashlib
 import platform
-import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from shared.files import commit_of
 from shared.settings import PROJECT
 
 PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy", "skops"]  # what a fitted pipeline needs to predict
@@ -21,12 +21,8 @@ def code_digest() -> str:
 
 
 def commit() -> str:
-    """The commit checked out, with `-dirty` where files differ from it; `unknown` outside a git checkout."""
-    command = ["git", "-C", str(PROJECT), "describe", "--always", "--abbrev=40", "--dirty", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+    """The commit checked out, with `-dirty` where the code that makes a model was edited; `unknown` without git."""
+    return commit_of(PROJECT, *CODE) or "unknown"
 
 
 def requirements() -> list[str]:

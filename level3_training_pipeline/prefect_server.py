@@ -17,6 +17,7 @@ from uuid import uuid4
 import psutil
 from filelock import FileLock
 
+from shared.files import write_json
 from shared.settings import Settings
 
 START_LIMIT = 90  # seconds; a first start makes the server's database, about 15 s on two cores
@@ -127,7 +128,7 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
             start_new_session=True,
         )
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))
-    (folder / "server.json").write_text(json.dumps(server.__dict__))
+    write_json(folder / "server.json", server.__dict__)
     return server, process
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from shared.console import console
 from shared.errors import UserError, command
+from shared.files import write_json
 from shared.score import Score
 from shared.settings import PROJECT, Settings, read_settings
 
@@ -38,7 +39,7 @@ class Summary:
 def keep_summary(settings: Settings, level: str, score: Score, steps: int) -> None:
     """Keep what a run of `level` came to, in its state folder."""
     summary = Summary(str(settings.today), score, steps)
-    (settings.level(level) / "summary.json").write_text(json.dumps(asdict(summary), indent=2) + "\n")
+    write_json(settings.level(level) / "summary.json", asdict(summary))
 
 
 def read_summaries(settings: Settings) -> dict[str, Summary]:

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from level2_devops.release.artefact import add_model, commit_of, copy_source, pack, seal, verify
+from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, pack, seal, verify
 from level2_devops.release.gates import Tests, smoke_test, tests_running
 from level2_devops.serving import wait_until_served
 from level2_devops.store import Current, ReleaseError, Store
 from shared.console import step
 from shared.errors import UserError
+from shared.files import commit_of
 from shared.settings import PROJECT, Settings
 
 __all__ = ["Candidate", "Release", "candidate", "release", "roll_back"]
@@ -85,7 +86,7 @@ def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PR
         copy_source(source, workshop / "release" / "app")
         try:
             with tests_running(source, workshop, settings, store.home / "logs" / f"tests-{version}.log") as tests:
-                commit = commit_of(source)
+                commit = commit_of(source, *SOURCES, REQUIREMENTS)
                 yield Candidate(version, who, note, commit, workshop / "release", tests, settings, begun)
         except UserError as error:
             store.record("refused", version, who, why=str(error))

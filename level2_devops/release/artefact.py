@@ -4,7 +4,6 @@ import hashlib
 import json
 import platform
 import shutil
-import subprocess
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
@@ -83,22 +82,6 @@ def verify(app: Path, digest: str) -> int:
 def checksums(app: Path) -> dict[str, str]:
     """SHA-256 of each file, by its path in the release; of all but the manifest."""
     return {file.relative_to(app).as_posix(): _sha256(file) for file in _files(app) if file != app / MANIFEST}
-
-
-def commit_of(source: Path) -> str | None:
-    """The commit that the source stands at, with `+changes` if it was edited since; None where there is no git."""
-    git = shutil.which("git")
-    if not git or not (source / ".git").exists():
-        return None
-
-    def ask(*words: str) -> str:
-        return subprocess.run([git, "-C", str(source), *words], capture_output=True, text=True, check=True).stdout
-
-    try:
-        edited = ask("status", "--porcelain", "--", *SOURCES, REQUIREMENTS)
-        return ask("rev-parse", "HEAD").strip() + ("+changes" if edited else "")
-    except subprocess.CalledProcessError:  # a repository of another user, or without a commit
-        return None
 
 
 def _files(folder: Path) -> list[Path]:
