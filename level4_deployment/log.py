@@ -26,6 +26,7 @@ PREDICTIONS = sa.Table(
     sa.Column("probability", sa.Double, nullable=False),
     sa.Column("fallback", sa.Text, nullable=False),  # the fields whose codes the model has never seen
     sa.Column("seconds", sa.Double, nullable=False),  # from the request to this row: all but the commit
+    sa.Index("ix_predictions_experiment", "experiment", "departs_at"),
 )
 PAIRED = sa.Table(
     "paired",  # the other model's score of the same flight: never returned

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from level4_deployment.experiments import DAYS, Experiment, days_of
+from level4_deployment.experiments import DAYS, Experiment
 from level4_deployment.log import METADATA, OUTCOMES, PAIRED, PREDICTIONS, QUARANTINE, insert
 from shared.settings import NEW_YORK
 
@@ -91,17 +91,24 @@ def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
     if watermark is None:
         return []
     last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - CLOSES_AFTER - pd.DateOffset(days=1)  # may be closed by now
-    written = days_of(log, experiment.experiment)["day"]
-    if len(written) and written.iloc[-1] >= str(last.date()):
+    written = _last_written(log, experiment.experiment)
+    if written >= str(last.date()):
         return []
     closed = []
     for day in _days_asked(log, experiment.experiment):
-        if day in set(written) or day > str(last.date()):
+        if not written < day <= str(last.date()):
             continue
         with log.begin() as connection:
             connection.execute(insert(log, DAYS), _day(_rows(log, experiment, day), experiment, day))
         closed.append(day)
     return closed
+
+
+def _last_written(log: sa.Engine, experiment: str) -> str:
+    """The last closed day, for days are closed in order; empty before the first."""
+    with log.connect() as connection:
+        query = sa.select(sa.func.max(DAYS.c.day)).where(DAYS.c.experiment == experiment)
+        return str(connection.execute(query).scalar() or "")
 
 
 def _begin(day: str) -> pd.Timestamp:
@@ -110,9 +117,12 @@ def _begin(day: str) -> pd.Timestamp:
 
 def _days_asked(log: sa.Engine, experiment: str) -> list[str]:
     """The days of departure it has predictions for; the first is left out, which may have begun before it."""
-    query = sa.select(sa.func.min(PREDICTIONS.c.departs_at), sa.func.max(PREDICTIONS.c.departs_at))
+    ends = (  # each by itself: for both at once, SQLite would go through the whole index
+        sa.select(end(PREDICTIONS.c.departs_at)).where(PREDICTIONS.c.experiment == experiment).scalar_subquery()
+        for end in (sa.func.min, sa.func.max)
+    )
     with log.connect() as connection:
-        first, last = connection.execute(query.where(PREDICTIONS.c.experiment == experiment)).one()
+        first, last = connection.execute(sa.select(*ends)).one()
     if first is None:
         return []
     start, end = (pd.Timestamp(at, unit="s", tz=NEW_YORK).normalize() for at in (first, last))
