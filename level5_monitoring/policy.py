@@ -9,11 +9,12 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from level5_monitoring.finding import Finding
+from level5_monitoring.finding import Finding, Monitor
 
 BUDGET = 7  # retrainings in a run of nine months; the first training is none
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
-DATA, LABELS, CHAMPION = ("contract", "features"), ("labels",), ("performance", "watch")
+DATA, LABELS = ("contract", "features"), ("labels",)
+CHAMPION: tuple[Monitor, ...] = ("performance", "watch")  # a version that is replaced is looked at no longer
 Kind = Literal["nothing", "inform", "stop", "hold", "retrain", "promote", "roll back"]
 Severity = Literal["page", "ticket", "info"]
 SEVERITY: dict[str, Severity] = {"contract": "page", "features": "page", "labels": "page"}  # others: info

@@ -107,6 +107,13 @@ def findings(log: sa.Engine, first: str = "", last: str = "9999", *, monitor: st
         return [Finding(**row) for row in connection.execute(query).mappings()]
 
 
+def alerts(log: sa.Engine, day: str) -> list[Alert]:
+    """What people were told, or will be, of a day."""
+    query = sa.select(*(ALERTS.c[name] for name in Alert.__dataclass_fields__)).where(ALERTS.c.day == day)
+    with log.connect() as connection:
+        return [Alert(**row) for row in connection.execute(query.order_by(ALERTS.c.number)).mappings()]
+
+
 def memory(log: sa.Engine, day: str) -> Memory:
     """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
     before = DECISIONS.c.day < day

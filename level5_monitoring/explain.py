@@ -1,0 +1,96 @@
+"""`make explain DECISION=2013-05-06`: what was decided on a day, on which evidence, and what followed."""
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from level4_deployment import experiments
+from level4_deployment.log import default_url, open_log
+from level5_monitoring import home, record
+from level5_monitoring.policy import Alert
+from shared.console import console, show_table, step
+from shared.errors import UserError, command
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A row of DECISIONS, what people were told, and what followed: the experiment that it led to, and acts on it."""
+
+    decision: dict[str, Any]
+    alerts: list[Alert]
+    experiment: experiments.Experiment | None
+    acts: list[dict[str, Any]]
+
+
+def explain(log: sa.Engine, day: str) -> Explanation:
+    """Read all that is on record of a day's decision; raises UserError where there is none."""
+    all_of_them = record.decisions(log)
+    decision = next((one for one in all_of_them if one["day"] == day), None)
+    if decision is None:
+        there = f"{all_of_them[0]['day']} to {all_of_them[-1]['day']}" if all_of_them else "none yet"
+        days = f"{len(all_of_them)} decisions are on record ({there})"
+        raise UserError(f"DECISION={day!r}: no decision. {days}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
+    result = decision["result"]
+    number, name = result.get("version"), result.get("experiment")
+    tried = [
+        one
+        for one in experiments.find(log)
+        if one.experiment == name or (name is None and number is not None and one.challenger == int(number))
+    ]
+    experiment = tried[-1] if tried else None
+    about = {str(number)} if number is not None else set()
+    if experiment:
+        about |= {experiment.experiment, str(experiment.challenger)}
+    acts = [act for act in experiments.acts(log) if {act["before"], act["after"]} & about]
+    return Explanation(decision, record.alerts(log, day), experiment, acts)
+
+
+def show(explained: Explanation) -> None:
+    """Print the decision, its evidence, and what followed."""
+    decision, experiment = explained.decision, explained.experiment
+    facts = {"decision": decision["kind"], "reason": decision["reason"], "state": decision["state"]}
+    facts |= {str(name): str(value) for name, value in decision["result"].items()}
+    if experiment:
+        facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
+    show_table(f"Decision of {decision['day']}", ["", ""], [[name, value] for name, value in facts.items()])
+    evidence = [
+        [one["monitor"], one["subject"], one["state"], _figure(one["value"]), _figure(one["limit"]), f"{one['rows']:,}"]
+        for one in decision["evidence"]
+    ]
+    if evidence:
+        show_table("Evidence", ["monitor", "subject", "state", "value", "limit", "rows"], evidence)
+    else:
+        console.print("No finding led to it.")
+    if explained.alerts:
+        told = [[alert.severity, alert.title, alert.text] for alert in explained.alerts]
+        show_table("Told", ["severity", "alert", "text"], told)
+    if explained.acts:
+        state = {experiments.OPEN: "open", experiments.DONE: "done", experiments.CUT_OFF: "cut off"}
+        change = [f"{act['before'] or 'none'} → {act['after'] or 'none'}" for act in explained.acts]
+        acts = [
+            [act["act"], moved, act["who"], state[act["done"]], act["reason"]]
+            for act, moved in zip(explained.acts, change, strict=True)
+        ]
+        show_table("What followed", ["act", "change", "who", "state", "reason"], acts)
+
+
+def main() -> None:
+    """Read the day from the command line."""
+    settings = home.enter()
+    if len(sys.argv) != 2:
+        raise UserError("which decision? Give its day: make explain DECISION=2013-05-06")
+    url = os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings))
+    with step("Look it up"):
+        explained = explain(open_log(url), sys.argv[1])
+    show(explained)
+
+
+def _figure(value: float | None) -> str:
+    return "none" if value is None else f"{value:.4g}"
+
+
+if __name__ == "__main__":
+    command(main)

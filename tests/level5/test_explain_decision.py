@@ -1,0 +1,60 @@
+"""From a decision to its evidence, and to what followed."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from level4_deployment import experiments
+from level4_deployment.log import default_url, open_log
+from level4_deployment.plan import Plan
+from level5_monitoring import explain, home, policy, record
+from level5_monitoring.finding import Finding
+from level5_monitoring.policy import Memory
+from shared.errors import UserError
+from shared.settings import read_settings
+
+DAY = "2013-05-06"
+
+
+def test_a_retraining_is_followed_to_its_promotion(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Reason, figures, version, experiment, verdict, promotion: and no act on another version."""
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+        monkeypatch.setenv(name, value)
+    log = open_log(default_url(home.platform(read_settings())))
+    found = [Finding(DAY, "performance", "version 2", "alarm", "it loses more than it promises", 12345, 0.0071, 0.005)]
+    decision = policy.decide(DAY, found, Memory())
+    record.record(log, decision, found, policy.alerts_of(decision, Memory()))
+    experiment = experiments.new_experiment(2, 3, Plan(), "loop")
+    experiments.save(log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
+    record.close(log, DAY, {"version": 3, "experiment": experiment.experiment})
+    for change, why in ((("2", "3"), "by its verdict"), (("7", "8"), "of another story")):
+        experiments.end_act(log, experiments.begin_act(log, "loop", "promote", change, why))
+    monkeypatch.setattr("sys.argv", ["explain", DAY])
+    explain.main()
+    said = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "retrain",
+        "0.0071",
+        "0.005",
+        "12,345",
+        "it is better by 0.01 nats",
+        "2 → 3",
+        "by its verdict",
+        "done",
+    ):
+        assert part in said
+    assert "of another story" not in said
+
+
+def test_a_day_without_a_decision_says_which_there_are(tmp_path: Path) -> None:
+    """And that there are none, where there are none."""
+    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
+    with pytest.raises(UserError, match="none yet"):
+        explain.explain(log, DAY)
+    for day in ("2013-05-06", "2013-05-07"):
+        record.record(log, policy.decide(day, [], Memory()), [], [])
+    with pytest.raises(UserError, match="2 decisions are on record \\(2013-05-06 to 2013-05-07\\)"):
+        explain.explain(log, "2013-06-01")

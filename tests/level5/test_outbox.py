@@ -1,0 +1,224 @@
+"""Alerts arrive once: whoever is killed, wherever; whatever the sink does."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment.log import open_log
+from level5_monitoring import record
+from level5_monitoring.outbox import ATTEMPTS, ConsoleSink, FileSink, Sink, WebhookSink, deliver, sink_of
+from level5_monitoring.policy import Alert, Decision
+from shared.errors import UserError
+from shared.settings import Settings
+from tests.level4.postgres import postgres
+
+KEYS = [f"2013-05-06-{i}" for i in range(6)]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A log with six alerts that wait."""
+    if request.param == "sqlite":
+        yield filled(f"sqlite:///{tmp_path / 'log.db'}")
+        return
+    with postgres() as address:
+        yield filled(address)
+
+
+def filled(url: str) -> str:
+    """Put the alerts into the outbox."""
+    log = open_log(url)
+    alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
+    record.record(log, Decision("2013-05-06", "stop", "."), [], alerts)
+    log.dispose()
+    return url
+
+
+@dataclass
+class Hook:
+    """A server that knows alerts by their key; `answers` come first, in turn, and take nothing."""
+
+    answers: list[int] = field(default_factory=list)
+    requests: int = 0
+    alerts: dict[str, dict[str, str]] = field(default_factory=dict)
+    url: str = ""
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """The server, on loopback."""
+    here, lock = Hook(), threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with lock:
+                here.requests += 1
+                status = here.answers.pop(0) if here.answers else 204
+                if status == 204:
+                    here.alerts.setdefault(self.headers["Idempotency-Key"], body)
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here.url = f"http://127.0.0.1:{server.server_address[1]}/alerts"
+        yield here
+        server.shutdown()
+
+
+@dataclass
+class Killed:
+    """A sink whose process is killed at its n-th alert, before or after it is taken."""
+
+    inner: Sink
+    at: int
+    after: bool
+    knows_keys: bool = True
+
+    def send(self, alert: Alert) -> None:
+        """Send, or die."""
+        if alert.key == KEYS[self.at] and not self.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.inner.send(alert)
+        if alert.key == KEYS[self.at]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def send_and_die(url: str, target: str, at: int, after: bool) -> None:
+    """What the killed process does."""
+    deliver(open_log(url), Killed(sink_at(target), at, after))
+
+
+def send(url: str, target: str) -> None:
+    """What a process does that lives."""
+    deliver(open_log(url), sink_at(target))
+
+
+def sink_at(target: str) -> Sink:
+    """A webhook or a file."""
+    return WebhookSink(target) if "://" in target else FileSink(Path(target))
+
+
+def in_process(work: Callable[..., None], *with_: object) -> multiprocessing.process.BaseProcess:
+    """Start it in a process of its own, with nothing of this one."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=with_)
+    process.start()
+    return process
+
+
+def keys_in(path: Path) -> list[str]:
+    """The keys of a file's alerts."""
+    return [json.loads(line)["key"] for line in path.read_text().splitlines()]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["file", "webhook"])
+@pytest.mark.parametrize("after", [False, True], ids=["before the sink has it", "before it is marked"])
+def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
+    url: str, kind: str, after: bool, tmp_path: Path, hook: Hook
+) -> None:
+    """Killed at two alerts, one after the other; the third process delivers the rest."""
+    target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
+    for at in (1, 3):
+        process = in_process(send_and_die, url, target, at, after)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+    log = open_log(url)
+    last = deliver(log, sink_at(target))
+    assert (last.sent, last.waiting) == (3, 0)
+    assert (list(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
+    if kind == "webhook":
+        assert hook.requests == 6 + 2 * after
+    assert deliver(log, sink_at(target)).sent == 0
+    log.dispose()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["file", "webhook"])
+def test_two_loops_at_once_do_not_double(url: str, kind: str, tmp_path: Path, hook: Hook) -> None:
+    """Two processes, one outbox."""
+    target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
+    processes = [in_process(send, url, target) for _ in range(2)]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert sorted(hook.alerts if kind == "webhook" else keys_in(Path(target))) == KEYS
+
+
+def test_a_line_that_a_killed_writer_left_is_cut_off(tmp_path: Path) -> None:
+    """The alert is written again, whole."""
+    log, path = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), tmp_path / "alerts.jsonl"
+    path.write_text('{"key": "2013-05-06-0", "da')
+    assert deliver(log, FileSink(path)).sent == 6
+    assert keys_in(path) == KEYS
+
+
+def test_a_webhook_is_tried_again_a_few_times(tmp_path: Path, hook: Hook) -> None:
+    """Two answers of 503 delay an alert; each is sent under its key, with all its words."""
+    log, hook.answers = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), [503, 503]
+    assert deliver(log, WebhookSink(hook.url)).sent == 6
+    assert list(hook.alerts) == KEYS
+    assert hook.alerts[KEYS[0]]["severity"] == "page"
+    assert hook.requests == 8
+
+
+def test_a_sink_in_trouble_loses_nothing_and_says_why(tmp_path: Path, hook: Hook) -> None:
+    """It is tried ATTEMPTS times and then left until the next turn."""
+    log, hook.answers = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), [503] * ATTEMPTS
+    failed = deliver(log, WebhookSink(hook.url))
+    assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
+    assert "503" in failed.trouble
+    assert deliver(log, WebhookSink("http://127.0.0.1:9/")).waiting == 6
+    assert deliver(log, WebhookSink(hook.url)).sent == 6
+    assert list(hook.alerts) == KEYS
+
+
+def test_one_alert_refused_for_good_does_not_keep_the_others(tmp_path: Path, hook: Hook) -> None:
+    """It waits, with the reason on record."""
+    log, hook.answers = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), [422]
+    first = deliver(log, WebhookSink(hook.url))
+    assert (first.sent, first.waiting) == (5, 1)
+    with log.connect() as connection:
+        query = sa.select(record.ALERTS.c.error).where(record.ALERTS.c.delivered == 0)
+        assert "422" in str(connection.execute(query).scalar_one())
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
+    """The folder in its place is told of."""
+    log = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}"))
+    failed = deliver(log, FileSink(tmp_path))
+    assert (failed.sent, failed.waiting) == (0, 6)
+    assert str(tmp_path) in failed.trouble
+
+
+def test_the_console_shows_each_alert_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second delivery shows nothing."""
+    log = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}"))
+    assert [deliver(log, ConsoleSink()).sent for _ in range(2)] == [6, 0]
+    assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
+
+
+def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is none is refused with the remedy."""
+    assert isinstance(sink_of(settings), FileSink)
+    for wish, kind in (("console", ConsoleSink), ("alerts.jsonl", FileSink), ("http://127.0.0.1:1/x", WebhookSink)):
+        monkeypatch.setenv("ALERTS", wish)
+        assert isinstance(sink_of(settings), kind)
+    for wish in ("ftp://127.0.0.1/x", "http://"):
+        monkeypatch.setenv("ALERTS", wish)
+        with pytest.raises(UserError, match="Remedy"):
+            sink_of(settings)

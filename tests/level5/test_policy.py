@@ -1,0 +1,115 @@
+"""Every combination of findings and memories gives one decision, and never one that bad data or a limit forbid."""
+
+from dataclasses import replace
+from datetime import date
+from typing import get_args
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from level5_monitoring.finding import Finding, Monitor, State
+from level5_monitoring.policy import BUDGET, COOL_DOWN, Memory, alerts_of, decide, still_on
+
+DAY = "2013-07-14"
+SUBJECTS = {"contract": "temp", "features": "flights", "labels": "outcomes", "drift": "dewp"}
+
+
+def found(monitor: Monitor, state: State = "alarm", subject: str = "", day: str = DAY) -> Finding:
+    """A finding with figures."""
+    return Finding(day, monitor, subject or SUBJECTS.get(monitor, "version 3"), state, "it is off", 900, 0.5, 0.1)
+
+
+monitors, states = st.sampled_from(get_args(Monitor)), st.sampled_from(get_args(State))
+some_findings = st.lists(
+    st.builds(found, monitors, states, st.sampled_from(["", "version 3", "wind_speed"])), max_size=8
+)
+days_before = st.dates(date(2013, 4, 1), date(2013, 7, 13)).map(str)
+memories = st.builds(
+    Memory,
+    alarms=st.lists(st.builds(found, monitors), max_size=4).map(lambda some: tuple(still_on((), some))),
+    trainings=st.lists(days_before, max_size=BUDGET + 1, unique=True).map(lambda days: tuple(sorted(days))),
+    experiment=st.sampled_from(["", "2-against-3"]),
+    waits=st.booleans(),
+    doubted=st.sampled_from([(), ("2013-07-01",)]),
+    rolled_back=st.sampled_from([(), ("version 3",)]),
+).map(lambda memory: replace(memory, waits=memory.waits and bool(memory.experiment)))
+
+
+@settings(max_examples=400, deadline=None)
+@given(some_findings, memories)
+def test_no_combination_gives_an_act_that_is_forbidden(findings: list[Finding], memory: Memory) -> None:
+    """Nor two different decisions."""
+    decision = decide(DAY, findings, memory)
+    assert decision == decide(DAY, list(findings), memory)
+    assert decision.reason.endswith(".")
+    for finding in decision.evidence:
+        assert finding.subject in decision.reason
+        assert "value 0.5, limit 0.1, 900 rows" in decision.reason
+    on = {finding.monitor for finding in decision.alarms}
+    if on & {"contract", "features"}:
+        assert decision.kind == "stop"
+    elif "labels" in on:
+        assert decision.kind == "hold"
+    if decision.kind == "retrain":
+        assert len(memory.trainings) < BUDGET
+        assert not memory.experiment
+        assert all((date.fromisoformat(DAY) - date.fromisoformat(day)).days >= COOL_DOWN for day in memory.trainings)
+    if decision.kind == "promote":
+        assert memory.waits
+        assert not memory.doubted
+    keys = [alert.key for alert in alerts_of(decision, memory)]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_first_of_the_order_decides() -> None:
+    """Contract, labels, watch, performance, drift."""
+    order: list[Monitor] = ["contract", "labels", "watch", "performance", "drift"]
+    kinds = [decide(DAY, [found(monitor) for monitor in order[i:]], Memory()).kind for i in range(5)]
+    assert kinds == ["stop", "hold", "roll back", "retrain", "inform"]
+
+
+def test_each_limit_holds_a_retraining_with_its_own_reason() -> None:
+    """And the day after the cool-down, it is trained."""
+    broken = [found("performance")]
+    held = {
+        "experiment": Memory(experiment="2-against-3"),
+        "budget": Memory(trainings=("2013-04-01",) * BUDGET),
+        "cool-down": Memory(trainings=("2013-06-24",)),
+    }
+    for cause, memory in held.items():
+        decision = decide(DAY, broken, memory)
+        assert (decision.kind, decision.cause) == ("hold", cause)
+    assert "20 days ago" in decide(DAY, broken, held["cool-down"]).reason
+    assert decide(DAY, broken, Memory(trainings=("2013-06-23",))).kind == "retrain"
+
+
+def test_a_winner_on_labels_in_doubt_is_not_promoted() -> None:
+    """The experiment ends; on clean labels, the winner is promoted."""
+    waits = Memory(experiment="2-against-3", waits=True)
+    assert decide(DAY, [], waits).kind == "promote"
+    doubted = decide(DAY, [], replace(waits, doubted=("2013-07-01",)))
+    assert doubted.kind == "stop"
+    assert "2013-07-01" in doubted.reason
+
+
+def test_an_alarm_that_goes_on_is_told_when_it_begins_and_when_it_is_over() -> None:
+    """Not on the days between, nor on days on which nobody could look."""
+    memory, titles = Memory(), []
+    for state in ("ok", "alarm", "alarm", "insufficient data", "alarm", "ok", "ok"):
+        decision = decide(DAY, [found("contract", state)], memory)
+        titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, memory)])
+        memory = Memory(alarms=decision.alarms, cause=decision.cause)
+    assert titles == [[], [("page", "contract alarm begins")], [], [], [], [("info", "contract alarm is over")], []]
+
+
+def test_a_weekly_alarm_is_on_until_its_monitor_looks_again() -> None:
+    """Six days without a look at drift do not end it."""
+    week = still_on([found("drift")], [found("contract", "ok")])
+    assert [finding.subject for finding in week] == ["dewp"]
+    assert still_on(week, [found("drift", "ok")]) == ()
+
+
+def test_the_alarm_of_a_version_that_was_replaced_is_over() -> None:
+    """Although the next champion has too few days for anything to be said of it."""
+    next_one = found("performance", "insufficient data", "version 4")
+    assert still_on([found("performance"), found("watch")], [next_one]) == ()

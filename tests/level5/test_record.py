@@ -1,0 +1,89 @@
+"""What is on record of a day is whole, stays as it is, and is all that the next decision needs."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment import experiments
+from level4_deployment.log import open_log
+from level4_deployment.plan import Plan
+from level5_monitoring import policy, record
+from level5_monitoring.finding import Finding
+from level5_monitoring.policy import Alert, Decision, Memory
+from tests.level4.postgres import postgres
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    """An empty log."""
+    if request.param == "sqlite":
+        yield open_log(f"sqlite:///{tmp_path / 'log.db'}")
+        return
+    with postgres() as url:
+        engine = open_log(url)
+        yield engine
+        engine.dispose()
+
+
+def found(day: str, monitor: str, state: str = "alarm") -> Finding:
+    """A finding of version 3."""
+    return Finding(day, monitor, "version 3", state, "it is off", 900, 0.5, 0.1)  # type: ignore[arg-type]
+
+
+def decided(log: sa.Engine, day: str, *findings: Finding) -> Decision:
+    """Decide on a day as the loop does."""
+    memory = record.memory(log, day)
+    decision = policy.decide(day, findings, memory)
+    return record.record(log, decision, findings, policy.alerts_of(decision, memory))
+
+
+def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
+    """A second decision on it, and a second result, change nothing."""
+    first = decided(log, "2013-05-06", found("2013-05-06", "contract"))
+    record.close(log, "2013-05-06", {"first": 1})
+    again = decided(log, "2013-05-06", found("2013-05-06", "performance"))
+    record.close(log, "2013-05-06", {"second": 2})
+    assert again == first == record.decision_of(log, "2013-05-06")
+    [row] = record.decisions(log)
+    assert (row["state"], row["result"]) == (record.DONE, {"first": 1})
+    assert record.findings(log) == [found("2013-05-06", "contract")]
+    assert len(record.alerts(log, "2013-05-06")) == 1
+
+
+def test_what_fails_half_way_leaves_nothing(log: sa.Engine) -> None:
+    """No decision without its alerts."""
+    broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
+    with pytest.raises(sa.exc.IntegrityError):
+        record.record(log, Decision("2013-05-06", "nothing", "."), [found("2013-05-06", "drift")], [broken])
+    assert record.decisions(log) == []
+    assert record.findings(log) == []
+
+
+def test_memory_is_of_earlier_days_only(log: sa.Engine) -> None:
+    """Seen from a day, what was decided on it or later is not there: after a crash, the same memory."""
+    before = record.memory(log, "2013-05-06")
+    assert decided(log, "2013-05-06", found("2013-05-06", "performance")).kind == "retrain"
+    assert record.memory(log, "2013-05-06") == before == Memory()
+    assert record.memory(log, "2013-05-07").trainings == ("2013-05-06",)
+    assert decided(log, "2013-05-07", found("2013-05-07", "performance")).cause == "cool-down"
+
+
+def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log: sa.Engine) -> None:
+    """Inconclusive asks for a person."""
+    plan = Plan(0.01)
+    experiment = experiments.new_experiment(2, 3, plan, "test")
+    experiments.save(log, experiment)
+    day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
+    with log.begin() as connection:
+        connection.execute(experiments.DAYS.insert(), day | {"day": "2013-05-06"})
+    decided(log, "2013-05-05", found("2013-05-05", "labels"))
+    decided(log, "2013-05-06", found("2013-05-06", "labels"))
+    memory = record.memory(log, "2013-05-07")
+    assert (memory.experiment, memory.doubted) == (experiment.experiment, ("2013-05-06",))
+    experiments.save(log, experiments.Experiment(**{**vars(experiment), "state": "inconclusive"}))
+    decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"))
+    decided(log, "2013-05-08", found("2013-05-08", "labels", "ok"))
+    told = [[alert.title for alert in record.alerts(log, day)] for day in ("2013-05-07", "2013-05-08")]
+    assert told == [["labels alarm is over", "experiment inconclusive"], []]
