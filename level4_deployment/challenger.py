@@ -61,7 +61,8 @@ class Challenger:
     ) -> None:
         """Ask about one turn's flights, for which the champion worked `champion_seconds`; `wait` is LIVE or SHADOW."""
         trial = Trial(strings, numbers, champion_seconds, wait + TIMES * champion_seconds, settle)
-        if self.over_at is not None and time.monotonic() > self.over_at:
+        over_at = self.over_at  # read once: its thread may end the run between two looks
+        if over_at is not None and time.monotonic() > over_at:
             self._give_up(trial, BUSY)
             return
         trial.timer = self.loop.call_later(trial.within, self._give_up, trial, LATE)

@@ -120,3 +120,18 @@ def test_a_batch_that_keeps_the_champion_busy_gives_the_challenger_more_time(tmp
         await end(challenger)
 
     asyncio.run(run())
+
+
+def test_a_run_that_ends_while_the_next_is_asked_for_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES))
+        seen = iter([time.monotonic() + 60])  # at work when it is looked at first, done by the second look
+        racing = property(lambda _: next(seen, None), lambda *_: None)
+        monkeypatch.setattr(Challenger, "over_at", racing, raising=False)
+        found = await tried(challenger, "B6", wait=SHADOW)
+        assert isinstance(found.found[0], Answer)
+        await end(challenger)
+
+    asyncio.run(run())
