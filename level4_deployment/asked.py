@@ -5,6 +5,7 @@ import time
 from secrets import token_hex
 from typing import Annotated, Any
 
+from fastapi import HTTPException
 from fastapi.exceptions import RequestValidationError
 from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError, create_model
 
@@ -105,7 +106,18 @@ def _read(model: Any, body: bytes) -> Any:
     try:
         return model.model_validate_json(body)
     except ValidationError:
-        return model.model_validate(parse(body))
+        return model.model_validate(parse(_utf8(body)))
+
+
+def _utf8(body: bytes) -> bytes:
+    """The body, if it is UTF-8 without a mark at its start (RFC 8259, 8.1); Python would read UTF-16 and UTF-32 too."""
+    try:
+        plain = not body.decode().startswith("\ufeff") and b"\0" not in body
+    except UnicodeDecodeError:
+        plain = False
+    if not plain:
+        raise HTTPException(400, "the body is not JSON: it must be UTF-8, without a byte order mark")
+    return body
 
 
 def _quotes(flight: Any) -> int:

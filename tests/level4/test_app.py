@@ -212,3 +212,14 @@ def test_more_at_once_than_it_takes_are_turned_away(serving: Plane, sent: dict[s
     assert {answer.status_code for answer in answers} == {200, 503}
     assert all(answer.headers.get("retry-after") for answer in answers if answer.status_code == 503)
     assert serving.ask(sent)["version"] == 7
+
+
+@pytest.mark.parametrize("code", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
+@pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
+def test_a_body_in_another_code_than_utf8_is_refused(
+    serving: Plane, sent: dict[str, Any], path: str, code: str
+) -> None:
+    body = json.dumps(sent if path == "/predict" else {"flights": [sent]}).encode(code)
+    answer = serving.client.post(path, content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400, answer.text
+    assert "must be UTF-8, without a byte order mark" in answer.text
