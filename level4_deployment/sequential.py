@@ -108,12 +108,13 @@ def one_sided(n: ArrayLike, rho: float, alpha: float) -> Floats:
     return np.sqrt(2 * (information + 1) / information * np.log1p(np.sqrt(information + 1) / (2 * alpha)))
 
 
-def guardrail(events: int, trials: int, tolerated: float, disaster: float, alpha: float) -> bool:
+def guardrail(events: float, trials: int, tolerated: float, disaster: float, alpha: float) -> bool:
     """Whether `events` of `trials` prove a share above `tolerated`; valid however often it is asked.
 
     The likelihood ratios of eight shares up to `disaster` against `tolerated`, averaged: while every trial's chance,
     given those before it, is tolerated, the average ever reaches 1 / alpha with probability at most alpha (Ville
-    1939). The counts alone decide, so a restart loses nothing.
+    1939). The counts alone decide, so a restart loses nothing. A trial may count in part, as 0 to 1: the ratio at a
+    share of an event is at most that share of the ratios (it is convex), so its mean is no larger, and the bound holds.
     """
     if not (0 <= events <= trials and 0 < tolerated < disaster < 1):
         raise UserError(
