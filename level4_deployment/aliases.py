@@ -14,7 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from level3_training_pipeline import registry, tracking
 from level4_deployment import experiments
-from level4_deployment.experiments import ABORTED, APPROVAL, PROMOTED, RUNNING, VOID, Experiment
+from level4_deployment.experiments import ABORTED, APPROVAL, PROMOTE, PROMOTED, ROLL_BACK, RUNNING, VOID, Experiment
 from level4_deployment.publish import pull
 from level4_deployment.routes import Package, Routes, Split, read_routes, write_routes
 from shared.errors import UserError
@@ -22,7 +22,6 @@ from shared.settings import Settings
 
 CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
 PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or somebody past the platform
-MOVES = ("promote", "roll back")
 
 
 def registry_client(settings: Settings) -> MlflowClient:
@@ -52,13 +51,14 @@ class Aliases:
         self.lock = threading.RLock()
 
     def reconcile(self) -> None:
-        """Finish what a sudden end has cut off."""
+        """Finish what a sudden end has cut off; a move only where none came after it."""
         with self.lock:
+            last = experiments.moves(self.log)[-1:]
+            known = {one.experiment for one in experiments.find(self.log)}
             for act in experiments.acts(self.log, open_only=True):
-                if champion_moves := act["act"] in MOVES:
+                done = act in last or act["after"] in known or act["before"] in known
+                if act in last:
                     self._set_alias(registry.CHAMPION, int(act["after"]))
-                known = {one.experiment for one in experiments.find(self.log)}
-                done = champion_moves or act["after"] in known or act["before"] in known
                 experiments.end_act(self.log, act["number"], experiments.DONE if done else experiments.CUT_OFF)
             self.sync()
 
@@ -67,14 +67,15 @@ class Aliases:
         with self.lock:
             try:
                 wanted = self._wanted()
+                if wanted != self.routes:
+                    wanted = replace(wanted, generation=wanted.generation + 1)
+                    write_routes(self.home, wanted)
+                    self.routes = wanted
             except (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError) as error:
                 serving = f"version {self.routes.champion.version} serves on" if self.routes else "nothing serves"
                 self.trouble = f"{serving}: {error}"
                 return
             self.trouble = ""
-            if wanted != self.routes:
-                self.routes = replace(wanted, generation=wanted.generation + 1)
-                write_routes(self.home, self.routes)
 
     def _wanted(self) -> Routes:
         """The routes that the aliases ask for, of this generation still."""
@@ -104,10 +105,16 @@ class Aliases:
         return found[0] if found else None
 
     def promote(self, number: int, who: str, reason: str, expected: int | None = None) -> None:
-        """Make a version the champion; with `expected`, only if that one still is. Raises ConflictError."""
+        """Make a version the champion; with `expected`, only if that one still is. Raises ConflictError.
+
+        Asked again, when it is the champion already, it is no act: whoever was cut off may ask twice.
+        """
         with self.lock:
             before = registry.by_alias(self.client, registry.CHAMPION)
             was = before.number if before else None
+            if was == number:
+                self.sync()
+                return
             if expected is not None and was != expected:
                 raise ConflictError(
                     f"version {number} was compared with version {expected}, but the champion is now version {was}. "
@@ -115,7 +122,7 @@ class Aliases:
                 )
             version = registry.get(self.client, str(number))
             pull(version, self.home)  # what is not whole never gets the alias
-            self._act(who, "promote", (was, number), reason, lambda: self._set_alias(registry.CHAMPION, number))
+            self._act(who, PROMOTE, (was, number), reason, lambda: self._set_alias(registry.CHAMPION, number))
             self.sync()
 
     def roll_back(self, who: str, reason: str) -> int:
@@ -124,7 +131,7 @@ class Aliases:
             now = registry.by_alias(self.client, registry.CHAMPION)
             number = self._champion_before(now.number if now else None)
             change = (now.number if now else None, number)
-            self._act(who, "roll back", change, reason, lambda: self._set_alias(registry.CHAMPION, number))
+            self._act(who, ROLL_BACK, change, reason, lambda: self._set_alias(registry.CHAMPION, number))
             self.sync()
             return number
 
@@ -133,11 +140,11 @@ class Aliases:
         before = self.routes.champion.version if self.routes else None
         if before not in (None, champion) and str(champion) != self._last_move():
             why = "the alias was moved past the platform"
-            experiments.end_act(self.log, experiments.begin_act(self.log, REGISTRY, "promote", (before, champion), why))
+            experiments.end_act(self.log, experiments.begin_act(self.log, REGISTRY, PROMOTE, (before, champion), why))
 
     def _last_move(self) -> str | None:
-        moves = [act["after"] for act in experiments.acts(self.log) if act["act"] in MOVES]
-        return moves[-1] if moves else None
+        moves = experiments.moves(self.log)
+        return moves[-1]["after"] if moves else None
 
     def _settle(self, champion: int) -> None:
         """An experiment ends when its challenger has become the champion, and is void when anything else has."""
@@ -149,25 +156,29 @@ class Aliases:
 
     def _end(self, running: Experiment, state: str, who: str, reason: str) -> None:
         def end() -> None:
-            experiments.save(self.log, replace(running, state=state, reason=reason))
             self.client.delete_registered_model_alias(registry.MODEL, CHALLENGER)
+            experiments.save(self.log, replace(running, state=state, reason=reason))  # last: until then, it goes on
 
         self._act(who, "end experiment", (running.experiment, state), reason, end)
 
     def _champion_before(self, now: int | None) -> int:
-        changes = self._changes(now)
+        changes = [act for act in self._changes(now) if act["before"] != act["after"]]
         if not changes or changes[-1]["before"] is None:
             raise UserError(f"version {now} has no champion before it on record. Remedy: make promote VERSION=n.")
         return int(changes[-1]["before"])
 
     def _changes(self, to: int | None) -> list[dict[str, Any]]:
         """The acts that made a version the champion."""
-        return [act for act in experiments.acts(self.log) if act["act"] == "promote" and act["after"] == str(to)]
+        return [act for act in experiments.moves(self.log) if act["act"] == PROMOTE and act["after"] == str(to)]
 
     def _set_alias(self, alias: str, number: int) -> None:
         self.client.set_registered_model_alias(registry.MODEL, alias, str(number))
 
     def _act(self, who: str, act: str, change: tuple[Any, Any], reason: str, do: Callable[[], object]) -> None:
         number = experiments.begin_act(self.log, who, act, change, reason)
-        do()
+        try:
+            do()
+        except Exception:
+            experiments.end_act(self.log, number, experiments.CUT_OFF)
+            raise
         experiments.end_act(self.log, number)

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import sqlalchemy as sa
+from mlflow.exceptions import MlflowException
+
 from level3_training_pipeline import registry
 from level4_deployment import experiments
 from level4_deployment.aliases import CHALLENGER, PLATFORM, Aliases, ConflictError
@@ -50,8 +53,8 @@ class Platform(Aliases):
             made = experiments.new_experiment(champion.number, number, plan, who)
 
             def begin() -> None:
-                experiments.save(self.log, made)
                 self._set_alias(CHALLENGER, number)
+                experiments.save(self.log, made)  # last: from now on it is under way
 
             self._act(who, "begin experiment", (None, made.experiment), f"version {number} has passed the gates", begin)
             self.sync()
@@ -92,6 +95,15 @@ class Platform(Aliases):
                 raise UserError("no verdict waits for approval. Remedy: make experiment shows how it stands.")
             self._promote_winner(waiting[0], who)
             return waiting[0].challenger
+
+    def look(self) -> None:
+        """Follow the aliases, guard the experiment; what cannot be done is told, and tried again at the next look."""
+        with self.lock:
+            self.sync()
+            try:
+                self.guard()
+            except (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError) as error:
+                self.trouble = self.trouble or f"nobody watches over the experiment: {error}"
 
     def guard(self) -> None:
         """End the experiment as soon as the challenger is seen to fail, or to be slow, oftener than is tolerated."""

@@ -52,6 +52,7 @@ AUDIT = sa.Table(
     sa.Column("done", sa.Integer, nullable=False),  # OPEN, DONE or CUT_OFF
 )
 OPEN, DONE, CUT_OFF = 0, 1, -1
+PROMOTE, ROLL_BACK = MOVES = ("promote", "roll back")  # the acts that move the alias champion
 
 
 @dataclass(frozen=True)
@@ -112,15 +113,22 @@ def begin_act(log: sa.Engine, who: str, act: str, change: tuple[object, object],
 
 
 def end_act(log: sa.Engine, number: int, done: int = DONE) -> None:
-    """It is done; or CUT_OFF, by a sudden end before it took effect."""
+    """It is done; or CUT_OFF, by an error or a sudden end before it took effect."""
     with log.begin() as connection:
         connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(done=done))
 
 
 def acts(log: sa.Engine, *, open_only: bool = False) -> list[dict[str, Any]]:
     """The audit trail, oldest first."""
-    query = sa.select(AUDIT).order_by(AUDIT.c.number)
-    if open_only:
-        query = query.where(AUDIT.c.done == OPEN)
+    return _acts(log, AUDIT.c.done == OPEN if open_only else sa.true())
+
+
+def moves(log: sa.Engine) -> list[dict[str, Any]]:
+    """The acts that gave a version the alias champion, oldest first; those that were cut off gave it to none."""
+    return _acts(log, sa.and_(AUDIT.c.act.in_(MOVES), AUDIT.c.done != CUT_OFF))
+
+
+def _acts(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
+    query = sa.select(AUDIT).where(which).order_by(AUDIT.c.number)
     with log.connect() as connection:
         return [dict(row) for row in connection.execute(query).mappings()]

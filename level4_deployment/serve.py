@@ -57,9 +57,12 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
                 addresses = {"service": address_of(service), "control": address_of(control), "pid": os.getpid()}
                 (home / ADDRESSES).write_text(json.dumps(addresses))
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
+                told = ""
                 while not stop.wait(LOOK_EVERY):
-                    platform.sync()
-                    platform.guard()
+                    platform.look()
+                    if platform.trouble != told:
+                        told = platform.trouble
+                        console.print(f"trouble: {told}" if told else "the trouble is over", markup=False)
                     for i, worker in enumerate(running):
                         if not worker.alive:
                             running[i] = start_worker(home, service, url)

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlalchemy as sa
+from mlflow.exceptions import MlflowException
 
-from level4_deployment import experiments
+from level4_deployment import control, experiments
 from level4_deployment.aliases import CHALLENGER, ConflictError, registry_client
 from level4_deployment.control import Platform
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, default_url, open_log
@@ -159,11 +160,11 @@ def test_a_failing_challenger_is_stopped_at_once(platform: Platform, plan: Plan)
     platform.guard()
     assert platform.running()
     with platform.log.begin() as connection:
-        connection.execute(SCORING.insert(), [row | {"failed": 2}] * 10)
+        connection.execute(SCORING.insert(), [row | {"failed": 20}] * 10)
     platform.guard()
     (done,) = experiments.find(platform.log)
     assert done.state == "aborted"
-    assert "20 of 600" in done.reason
+    assert "200 of 600" in done.reason
     assert alias(platform, CHALLENGER) is None
 
 
@@ -355,3 +356,69 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
     assert "version 1 serves on" in impatient.trouble
     impatient.sync()
     assert impatient.trouble == ""
+
+
+def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Platform, registry_: Registry) -> None:
+    database = registry_.settings.level("level3") / "mlflow.db"
+    impatient = Platform(platform.home, registry_client(registry_.settings), platform.log)
+    with sqlite3.connect(database, isolation_level=None) as locked:
+        locked.execute("BEGIN IMMEDIATE")  # others may read
+        with pytest.raises(MlflowException):
+            impatient.promote(3, "operator", "the registry is locked")
+        locked.execute("ROLLBACK")
+    locked.close()
+    assert experiments.acts(platform.log)[-1]["done"] == experiments.CUT_OFF
+    platform.promote(2, "operator", "later")
+    Platform(platform.home, registry_.client, platform.log).reconcile()
+    assert alias(platform, "champion") == 2
+    assert platform.roll_back("operator", "back") == 1
+
+
+def test_a_move_that_was_cut_off_is_not_replayed_over_a_later_one(platform: Platform, registry_: Registry) -> None:
+    begun = experiments.begin_act(platform.log, "operator", "promote", (1, 3), "killed")
+    platform.promote(2, "operator", "later")
+    Platform(platform.home, registry_.client, platform.log).reconcile()
+    assert alias(platform, "champion") == 2
+    assert {act["number"]: act["done"] for act in experiments.acts(platform.log)}[begun] == experiments.CUT_OFF
+
+
+def test_promoting_the_champion_again_is_no_act_and_a_roll_back_always_gives_another(platform: Platform) -> None:
+    platform.promote(2, "operator", "better", expected=1)
+    trail = experiments.acts(platform.log)
+    platform.promote(2, "operator", "asked again after a crash", expected=1)
+    platform.promote(2, "operator", "asked again by hand")
+    assert experiments.acts(platform.log) == trail
+    assert platform.roll_back("operator", "no good") == 1
+
+
+def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
+    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    log = platform.log
+    monkeypatch.setattr(platform, "log", sa.create_engine(f"sqlite:///{platform.home}/gone/log.db"))
+    platform.look()
+    assert "unable to open database file" in platform.trouble
+    monkeypatch.setattr(platform, "log", log)
+    with monkeypatch.context() as broken:
+        broken.setattr(control, "tripped", lambda *_: (_ for _ in ()).throw(sa.exc.OperationalError("", {}, OSError())))
+        platform.look()
+    assert "nobody watches over the experiment" in platform.trouble
+    platform.look()
+    assert platform.trouble == ""
+
+
+def test_one_late_batch_ends_no_experiment_and_a_part_that_fails_of_every_batch_does(
+    platform: Platform, plan: Plan
+) -> None:
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    row = {"version": 2, "experiment": made.experiment, "rows": 200, "seconds": 0.001, "slow": 0}
+    with platform.log.begin() as connection:
+        connection.execute(SCORING.insert(), [row | {"failed": 0}] * 3 + [row | {"failed": 200}])
+    platform.guard()
+    assert platform.running()
+    with platform.log.begin() as connection:
+        connection.execute(SCORING.insert(), [row | {"failed": 20}] * 100)
+    platform.guard()
+    assert platform.running() is None
