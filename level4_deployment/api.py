@@ -107,7 +107,7 @@ def _pipeline(platform: Platform) -> APIRouter:
     @routes.post("/versions")
     def submit(sent: Submission, who: str = _allowed(platform, "submit")) -> dict[str, Any]:
         """Try a version against the champion."""
-        made = platform.submit(sent.version, Plan(**sent.plan) if sent.plan else None, who)
+        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, who)
         return {"experiment": made.experiment if made else None}
 
     return routes

@@ -80,15 +80,20 @@ def open_log(url: str) -> sa.Engine:
 
     synchronous=NORMAL loses nothing when a process is killed; a power cut may take the last commits.
     """
+    remedy = "Remedy: PREDICTION_LOG=postgresql+psycopg://user@host/database, or leave it out for SQLite."
     try:
-        engine = sa.create_engine(url)
+        address = sa.make_url(url)
+    except sa.exc.ArgumentError as error:
+        shown = url.rpartition("@")[2]  # without a password
+        raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from error
+    try:
+        engine = sa.create_engine(address)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
         METADATA.create_all(engine)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise LogError(
-            f"the prediction log at {sa.make_url(url).render_as_string()} cannot be opened: {error}. "
-            "Remedy: PREDICTION_LOG=postgresql+psycopg://user@host/database, or leave it out for SQLite."
+            f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
         ) from error
     return engine
 

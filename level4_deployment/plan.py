@@ -1,8 +1,8 @@
 """The plan of an experiment, fixed before its first day: when to look, what to reach, how likely it is to succeed."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Self, get_type_hints
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -48,8 +48,23 @@ class Plan:
     predicted_power: float | None = None
     expected_days: float | None = None
 
+    @classmethod
+    def of(cls, **wished: Any) -> Self:
+        """The plan with these fields; raises UserError for names that it does not have."""
+        if unknown := sorted(wished.keys() - {field.name for field in fields(cls)}):
+            known = ", ".join(field.name for field in fields(cls))
+            raise UserError(f"a plan has no {', '.join(unknown)}. Remedy: its fields are {known}.")
+        return cls(**wished)
+
     def __post_init__(self) -> None:
-        """Check that the parts fit together."""
+        """Check that the parts are of their types, and fit together."""
+        for name, kind in get_type_hints(Plan).items():
+            value, allowed = getattr(self, name), str if name == "unit" else kind if kind is int else kind | int
+            if not isinstance(value, allowed) or isinstance(value, bool):
+                shown = getattr(kind, "__name__", kind)
+                raise UserError(
+                    f"plan: {name}={value!r} is not of its type, {shown}. Remedy: leave it out, or see Plan."
+                )
         known = self.unit in ("day", "week") and self.look_every > 0 < self.max_days
         whole = known and self.look_every % self.size == 0 == self.max_days % self.look_every
         if not (whole and 0 < self.alpha < 0.5 and 0 < self.share < 1 and self.max_days > self.size):
@@ -111,11 +126,11 @@ def make_plan(history: ArrayLike, **wished: Any) -> Plan:
         wrong = int((~np.isfinite(days)).sum())
         raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
     if len(days) < 3:
-        return Plan(**wished)
+        return Plan.of(**wished)
     correlation, p = sequential.lag_one(days)
     correlated = len(days) >= FEWEST_TO_CORRELATE and p < 0.05
     chosen: dict[str, Any] = {"unit": "week", "max_days": 56} if correlated else {}
-    plan = Plan(**chosen | wished)
+    plan = Plan.of(**chosen | wished)
     sd, r = float(days.std(ddof=1)), correlation if correlated else 0.0
     noise = np.random.default_rng(0).standard_normal((SIMULATED, WARM_UP + plan.max_days)) * np.sqrt(1 - r**2)
     ahead = plan.smallest_gain + sd * lfilter([1.0], [1.0, -r], noise)[:, WARM_UP:]  # what a day has of the day before

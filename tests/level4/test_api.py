@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -73,3 +74,13 @@ def test_outcomes_are_taken_once_and_bad_ones_are_named(as_: As) -> None:
         feed.post("/outcomes", outcomes=[outcome | {"late": 2}])
     with pytest.raises(RefusedError, match="422"):
         as_("operator").post("/experiment/approve")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"first_harm_day": None}, {"first_harm_day": "7"}, {"look_evry": 1}, {"share": True}]
+)
+def test_a_plan_with_a_wrong_field_is_refused_by_its_name(as_: As, wrong: dict[str, Any]) -> None:
+    pipeline = as_("pipeline")
+    pipeline.submit(1, None)
+    with pytest.raises(RefusedError, match=f"422: .*{next(iter(wrong))}"):
+        pipeline.post("/versions", version=2, plan=wrong)

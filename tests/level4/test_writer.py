@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.log import PAIRED, PREDICTIONS, SCORING, default_url, open_log
+from level4_deployment.log import PAIRED, PREDICTIONS, SCORING, LogError, default_url, open_log
 from level4_deployment.writer import Entry, Writer
 from tests.level4.postgres import postgres
 
@@ -161,3 +161,11 @@ def test_a_connection_that_the_server_ends_costs_one_group() -> None:
         with_writer(engine, work)
         assert names(engine) == {"1", "3"}
         engine.dispose()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
+def test_an_address_that_is_no_url_is_told_with_the_remedy_and_without_a_password(url: str) -> None:
+    with pytest.raises(LogError, match="no URL of a database") as told:
+        open_log(url)
+    assert "Remedy: PREDICTION_LOG=" in str(told.value)
+    assert "secret" not in str(told.value)
