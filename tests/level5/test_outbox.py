@@ -205,11 +205,12 @@ def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
     assert str(tmp_path) in failed.trouble
 
 
-def test_the_console_shows_each_alert_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_console_shows_each_alert_once(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """A second delivery shows nothing."""
-    log = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}"))
+    log = open_log(url)
     assert [deliver(log, ConsoleSink()).sent for _ in range(2)] == [6, 0]
     assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
+    log.dispose()
 
 
 def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
