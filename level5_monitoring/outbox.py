@@ -3,7 +3,6 @@
 Killed between sink and mark, an alert is sent again, under the same key: a sink that knows the key drops it.
 """
 
-import fcntl
 import json
 import os
 import time
@@ -13,6 +12,7 @@ from typing import Protocol
 
 import httpx
 import sqlalchemy as sa
+from filelock import FileLock
 
 from level5_monitoring import home
 from level5_monitoring.policy import Alert
@@ -65,8 +65,7 @@ class FileSink:
         """Append the alert, if its key is not there."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a+b") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
+            with FileLock(f"{self.path}.lock"), self.path.open("a+b") as file:
                 file.seek(0)
                 whole, _, torn = file.read().rpartition(b"\n")
                 if torn:

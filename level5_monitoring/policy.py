@@ -1,7 +1,8 @@
 """What is done about what was seen: pure, and total. The same findings and memory always give the same decision.
 
-The order: a broken contract > labels in doubt > a new champion worse than the one before > a verdict that waits >
-a champion that breaks its promise > drift. What stands first decides; all that follows from bad data would be bad.
+The order: a broken contract > labels in doubt > a new champion worse than the one before > a verdict that waits, or
+a challenger that is no worse > a champion that breaks its promise, or is old > drift. What stands first decides; all
+that follows from bad data would be bad.
 """
 
 from collections.abc import Iterable
@@ -13,6 +14,7 @@ from level5_monitoring.finding import Finding, Monitor
 
 BUDGET = 7  # retrainings in a run of nine months; the first training is none
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
+LONGEST = 42  # days without a retraining: what nothing calls broken may still be beaten by what has seen more
 DATA, LABELS = ("contract", "features"), ("labels",)
 CHAMPION: tuple[Monitor, ...] = ("performance", "watch")  # a version that is replaced is looked at no longer
 Kind = Literal["nothing", "inform", "stop", "hold", "retrain", "promote", "roll back"]
@@ -24,15 +26,19 @@ SEVERITY: dict[str, Severity] = {"contract": "page", "features": "page", "labels
 class Memory:
     """What was before the day. alarms: the last finding of each alarm that is not over.
 
-    trainings: days of decisions to retrain. experiment: under way, or "". waits: its winner waits for approval.
+    begun: the first day on record. trainings: days of decisions to retrain. experiment: under way, or "".
+    waits: its winner waits for approval. tied: the newest one, if it ended undecided with a challenger that did no
+    worse, or "".
     doubted: days of that experiment whose labels were in alarm. rolled_back: subjects ("version 3") taken back already.
     cause: of the decision before. ended: (name, state, reason) of experiments that ended and nobody was told of.
     """
 
     alarms: tuple[Finding, ...] = ()
+    begun: str = ""
     trainings: tuple[str, ...] = ()
     experiment: str = ""
     waits: bool = False
+    tied: str = ""
     doubted: tuple[str, ...] = ()
     rolled_back: tuple[str, ...] = ()
     cause: str = ""
@@ -43,7 +49,8 @@ class Memory:
 class Decision:
     """What to do about a day, why in a sentence, and the findings that led to it.
 
-    cause: in a word: contract, labels, watch, verdict, performance, experiment, cool-down, budget, drift, or "".
+    cause: in a word: contract, labels, watch, verdict, tie, performance, age, experiment,
+    cool-down, budget, drift, or "".
     alarms: the last finding of each alarm that is on after the day.
     """
 
@@ -81,11 +88,22 @@ def _choose(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: 
         return Decision(day, "hold", why, labels, "labels")
     if watch := _alarms_of(seen, "watch"):
         return _take_back(day, watch, memory)
+    return _improve(day, seen, memory) or _inform(day, seen, alarms, memory)
+
+
+def _improve(day: str, seen: list[Finding], memory: Memory) -> Decision | None:
+    """What brings a better model to users, if anything does today."""
     if memory.waits:
         return _approve(day, memory)
+    if memory.tied and not memory.doubted:
+        why = f"The challenger of {memory.tied} was no worse on any account, and has seen newer flights: ties go to it."
+        return Decision(day, "promote", why, (), "tie")
     if broken := _alarms_of(seen, "performance"):
         return _retrain(day, broken, memory)
-    return _inform(day, seen, alarms, memory)
+    if (age := _days_since(day, memory)) >= LONGEST and not _held(day, memory)[0]:
+        why = f"The last training is {age} days ago; after {LONGEST} a champion is challenged, however well it does."
+        return Decision(day, "retrain", why, (), "age")
+    return None
 
 
 def still_on(before: Iterable[Finding], findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -120,7 +138,7 @@ def alerts_of(decision: Decision, memory: Memory) -> list[Alert]:
         subjects = ", ".join(found.subject for found in _of(over, monitor))
         alerts.append(_alert(decision.day, "info", f"{monitor} alarm is over", subjects))
     for experiment, state, reason in memory.ended:
-        severity: Severity = "info" if state in ("promoted", "rejected", "void") else "ticket"
+        severity: Severity = "info" if state != "aborted" else "ticket"
         alerts.append(Alert(ended_key(experiment), decision.day, severity, f"experiment {state}", reason))
     if decision.kind in ("retrain", "promote"):
         alerts.append(_alert(decision.day, "info", decision.kind, decision.reason))
@@ -162,18 +180,27 @@ def _approve(day: str, memory: Memory) -> Decision:
 
 
 def _retrain(day: str, broken: tuple[Finding, ...], memory: Memory) -> Decision:
-    last = max(memory.trainings, default=None)
-    since = (date.fromisoformat(day) - date.fromisoformat(last)).days if last else COOL_DOWN
-    held, because = "", ""
-    if memory.experiment:
-        held, because = "experiment", f"{memory.experiment} is under way"
-    elif len(memory.trainings) >= BUDGET:
-        held, because = "budget", f"all {BUDGET} retrainings of the budget are spent"
-    elif since < COOL_DOWN:
-        held, because = "cool-down", f"the last retraining is {since} days ago, and {COOL_DOWN} must pass"
+    held, because = _held(day, memory)
     if held:
         return Decision(day, "hold", f"No retraining, for {because}: {told(broken)}.", broken, held)
     return Decision(day, "retrain", f"The champion does not keep its promise: {told(broken)}.", broken, "performance")
+
+
+def _held(day: str, memory: Memory) -> tuple[str, str]:
+    """Why there is no retraining today, in a word and in a sentence's part; both empty where there may be one."""
+    if memory.experiment:
+        return "experiment", f"{memory.experiment} is under way"
+    if len(memory.trainings) >= BUDGET:
+        return "budget", f"all {BUDGET} retrainings of the budget are spent"
+    if memory.trainings and (since := _days_since(day, memory)) < COOL_DOWN:
+        return "cool-down", f"the last retraining is {since} days ago, and {COOL_DOWN} must pass"
+    return "", ""
+
+
+def _days_since(day: str, memory: Memory) -> int:
+    """Days since the last retraining, or since the first day on record."""
+    last = max(memory.trainings, default=memory.begun or day)
+    return (date.fromisoformat(day) - date.fromisoformat(last)).days
 
 
 def _inform(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:

@@ -120,25 +120,43 @@ def memory(log: sa.Engine, day: str) -> Memory:
     acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.evidence)
     acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll back"])).order_by(DECISIONS.c.day)
     newest = sa.select(DECISIONS.c.cause, DECISIONS.c.alarms).where(before).order_by(DECISIONS.c.day.desc()).limit(1)
+    begun = sa.select(sa.func.min(DECISIONS.c.day)).where(before)
     ended = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
     with log.connect() as connection:
         done = connection.execute(acts).all()
         last = connection.execute(newest).first()
+        first = connection.execute(begun).scalar()
         told = set(connection.execute(ended).scalars())
     all_of_them = experiments.find(log)
     running = [one for one in all_of_them if one.state in (experiments.RUNNING, experiments.APPROVAL)]
     over = [one for one in all_of_them if one not in running and ended_key(one.experiment) not in told]
-    name = running[0].experiment if running else ""
+    tied = "" if running else _tied(log, all_of_them, day)
+    name = running[0].experiment if running else tied
     return Memory(
         alarms=_load(last.alarms) if last else (),
+        begun=first or "",
         trainings=tuple(act.day for act in done if act.kind == "retrain"),
-        experiment=name,
+        experiment=running[0].experiment if running else "",
+        tied=tied,
         waits=bool(running) and running[0].state == experiments.APPROVAL,
         doubted=_doubted(log, name, day) if name else (),
         rolled_back=tuple(found.subject for act in done if act.kind == "roll back" for found in _load(act.evidence)),
         cause=last.cause if last else "",
         ended=tuple(sorted((one.experiment, one.state, one.reason) for one in over)),
     )
+
+
+def _tied(log: sa.Engine, tried: list[experiments.Experiment], day: str) -> str:
+    """The newest experiment, if it ended undecided with a gain above 0, and nothing has followed from that yet."""
+    if not tried or tried[-1].state != experiments.INCONCLUSIVE:
+        return ""
+    name, gains = tried[-1].experiment, experiments.days_of(log, tried[-1].experiment)["difference"].dropna()
+    moves = [act for act in experiments.acts(log) if act["act"] in ("promote", "roll back")]
+    followed = not moves or moves[-1]["after"] != str(tried[-1].champion)
+    before = sa.select(DECISIONS.c.day).where(DECISIONS.c.day < day, DECISIONS.c.cause == "tie")
+    with log.connect() as connection:
+        decided = connection.execute(before.where(DECISIONS.c.reason.contains(name))).first()
+    return "" if followed or decided or not gains.mean() > 0 else name
 
 
 def _doubted(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
