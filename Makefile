@@ -8,7 +8,7 @@ export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
   level4 platform submit experiments audit promote platform-rollback approve share stop-experiment explain \
-  calibrate-ab bench-serving progress progress-check diff-1-2 diff-2-3 diff-3-4 test test-slow test-all check lint types imports lock clean
+  calibrate-ab bench-serving level5 up down watch judge-monitor progress progress-check diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +31,9 @@ level3: $(READY) ## Level 3: automated training with tracking and a registry (TO
 
 level4: $(READY) ## Level 4: automated deployment: gates, shadow, live split, verdict, rollback
 	@$(BIN)/python -m level4_deployment
+
+level5: $(READY) ## Level 5: full MLOps: nine months of live flights that watch, retrain, deploy and mend by themselves
+	@$(BIN)/python -m level5_monitoring
 
 notebook: $(READY) ## Open level 1's notebook in JupyterLab
 	@$(BIN)/python -m level1_notebook.open
@@ -89,14 +92,26 @@ share: $(READY) ## Another live share; the experiment is void and a new one begi
 stop-experiment: $(READY) ## End the experiment without a verdict
 	@$(BIN)/python -m level4_deployment.act stop
 
-explain: $(READY) ## From one answer back to version, run, commit and data: REQUEST=id
-	@$(BIN)/python -m level4_deployment.explain $(REQUEST)
+explain: $(READY) ## From one answer back to version, run, commit and data: REQUEST=id; from a decision to its evidence: DECISION=2013-07-14
+	@$(BIN)/python -m $(if $(DECISION),level5_monitoring.explain $(DECISION),level4_deployment.explain $(REQUEST))
 
 calibrate-ab: $(READY) ## How often the A/B test errs, on thousands of replays of the real year
 	@$(BIN)/python -m level4_deployment.calibrate_ab
 
 bench-serving: $(READY) ## Level 4's service beside others, in interleaved rounds
 	@$(BIN)/python -m level4_deployment.bench_serving
+
+up: $(READY) ## Level 5 as a live demo: platform, pages and a clock that can be paused, stepped and sped up
+	@$(BIN)/python -m level5_monitoring.up
+
+down: $(READY) ## End the live demo
+	@$(BIN)/python -m level5_monitoring.down
+
+watch: $(READY) ## Level 5's turns by Prefect's clock, and whenever a day is closed
+	@$(BIN)/python -m level5_monitoring.watch
+
+judge-monitor: $(READY) ## How soon level 5's monitors see faults, and how often they cry wolf, beside other methods
+	@$(BIN)/python -m level5_monitoring.judge_monitor
 
 progress: $(READY) ## Write what the levels' last runs measured into README.md
 	@$(BIN)/python -m shared.progress --write
@@ -112,6 +127,9 @@ diff-2-3: ## What level 3 changes in the story of level 2
 
 diff-3-4: ## What level 4 changes in the story of level 3
 	@git diff --no-index level3_training_pipeline/run.py level4_deployment/run.py || test $$? -eq 1
+
+diff-4-5: ## What level 5 changes in the story of level 4
+	@git diff --no-index level4_deployment/run.py level5_monitoring/run.py || test $$? -eq 1
 
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow"

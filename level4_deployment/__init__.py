@@ -7,8 +7,8 @@ from types import ModuleType
 __all__ = [
     "access",
     "client",
-    "explain",
     "experiments",
+    "explain",
     "flow",
     "home",
     "log",

@@ -73,6 +73,13 @@ def days_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
         return pd.DataFrame(connection.execute(query).mappings().all(), columns=columns)
 
 
+def last_days(log: sa.Engine, count: int) -> pd.DataFrame:
+    """The last measured days, whoever was the champion, oldest first."""
+    query = sa.select(LIVE).order_by(LIVE.c.day.desc()).limit(count)
+    with log.connect() as connection:
+        return pd.DataFrame(connection.execute(query).mappings().all()[::-1])
+
+
 def check_promise(day: str, version: int, days: pd.DataFrame) -> Finding:
     """Whether the champion loses more than it promises, by more than TOLERANCE.
 

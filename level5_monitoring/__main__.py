@@ -1,0 +1,16 @@
+"""`python -m level5_monitoring` runs the level."""
+
+from level5_monitoring.home import enter
+from shared.console import step
+from shared.errors import command
+
+
+def main() -> None:
+    """Set the libraries up before the story imports them."""
+    enter()
+    with step("Load the libraries"):
+        from level5_monitoring import run
+    run.main()
+
+
+command(main)

@@ -1,0 +1,57 @@
+"""The loop as Prefect runs it: a turn is a task; a year of them is a flow, and so are those that are due."""
+
+import pandas as pd
+from prefect import flow, task
+from prefect.cache_policies import NO_CACHE
+
+from level3_training_pipeline import flow as level3
+from level4_deployment import client, outcomes, stream
+from level5_monitoring import home
+from level5_monitoring.loop import Loop
+from level5_monitoring.policy import Decision
+from level5_monitoring.reference import load_reference
+from level5_monitoring.view import View
+from shared.flights import load_flights
+from shared.replay import Hour, replay
+from shared.settings import NEW_YORK, parse_today, read_settings
+
+
+@task(name="turn", task_run_name="turn {day}", cache_policy=NO_CACHE, **level3.RETRIED)
+def turn_step(loop: Loop, day: str) -> Decision:
+    """One night's turn."""
+    return loop.turn(day)
+
+
+@flow(name="turns", description="Look at every closed day that was not looked at yet, decide, and act.")
+def turns() -> int:
+    """Catch up; returns how many days there were."""
+    loop = open_loop()
+    due = loop.due()
+    for day in due:
+        turn_step(loop, day)
+    return len(due)
+
+
+@flow(name="year", description="Live flights, hour by hour, and a turn of the loop each night.")
+def year(until: str) -> stream.Played:
+    """Play the flights from where the log ends to `until` (YYYY-MM-DD); nobody touches anything."""
+    settings = read_settings()
+    loop = open_loop()
+    start = outcomes.read_watermark(loop.log)
+    begin = pd.Timestamp(start, unit="s", tz="UTC") if start else settings.now
+    hours = replay(load_flights(settings), begin, pd.Timestamp(parse_today(until), tz=NEW_YORK).tz_convert("UTC"))
+    with client.PlatformClient.at(loop.home, "feed") as feed, View(loop).watch() as view:
+
+        def after(hour: Hour, played: stream.Played) -> None:
+            if (hour.start + stream.HOUR).tz_convert(NEW_YORK).hour == 0:
+                for day in loop.due():
+                    view.decided(turn_step(loop, day))
+                view.tell(hour, played)
+
+        return stream.play(hours, client.read_addresses(loop.home)["service"], feed, after)
+
+
+def open_loop() -> Loop:
+    """The loop over this level's platform, which must run."""
+    settings = read_settings()
+    return Loop(settings, load_reference(home.own(settings)))

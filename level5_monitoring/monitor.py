@@ -1,0 +1,32 @@
+"""All that is looked at on a night: data quality first, then labels, then, for a whole week, drift."""
+
+import pandas as pd
+import sqlalchemy as sa
+
+from level5_monitoring.drift import look_for_drift
+from level5_monitoring.finding import Finding
+from level5_monitoring.labels import check_labels
+from level5_monitoring.quality import check_contract
+from level5_monitoring.reference import Reference
+from level5_monitoring.window import read_window
+
+SUNDAY = 6
+
+
+def look(log: sa.Engine, day: str, reference: Reference) -> list[Finding]:
+    """What the monitors of data and labels say of a closed day; the week that it ends as well, if it is a Sunday."""
+    window = read_window(log, day, day)
+    found = check_contract(window, reference, day) + check_labels(window, day)
+    if is_end_of_week(day):
+        found += look_for_drift(read_week(log, day), reference)
+    return found
+
+
+def is_end_of_week(day: str) -> bool:
+    """Whether a week ends with this day."""
+    return pd.Timestamp(day).weekday() == SUNDAY
+
+
+def read_week(log: sa.Engine, sunday: str) -> pd.DataFrame:
+    """The window of the week that ends with `sunday`."""
+    return read_window(log, str((pd.Timestamp(sunday) - pd.DateOffset(days=6)).date()), sunday)

@@ -1,0 +1,67 @@
+"""A window: flights of closed days as they were asked for, what was answered, and how they ended."""
+
+import json
+
+import pandas as pd
+import sqlalchemy as sa
+from numpy.typing import ArrayLike
+
+from level4_deployment import outcomes
+from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE
+from shared.schema import KNOWN_BEFORE
+from shared.settings import NEW_YORK
+
+TIMES = ["scheduled_departure", "scheduled_arrival"]
+CODES = ["carrier", "origin", "dest"]
+NUMBERS = [name for name in KNOWN_BEFORE if name not in TIMES + CODES]
+ANSWERED = ["flight_id", "day", "version", "probability", "late", "known_at"]  # beside KNOWN_BEFORE
+
+
+def closed_days(log: sa.Engine, after: str | None) -> list[str]:
+    """The days of departure (New York) that the watermark has closed, oldest first, after `after`."""
+    watermark = outcomes.read_watermark(log)
+    with log.connect() as connection:
+        first = connection.execute(sa.select(sa.func.min(PREDICTIONS.c.departs_at))).scalar()
+    if watermark is None or first is None:
+        return []
+    last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - outcomes.CLOSES_AFTER - pd.DateOffset(days=1)
+    days = pd.date_range(pd.Timestamp(first, unit="s", tz=NEW_YORK).date(), last.date())
+    return [str(day.date()) for day in days if after is None or str(day.date()) > after]
+
+
+def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
+    """The flights that were to depart from day `first` to day `last`, each by its first answer.
+
+    Columns: ANSWERED and KNOWN_BEFORE; late is NaN where no outcome is known, or where outcomes contradict each other.
+    """
+    begin, end = pd.Timestamp(first, tz=NEW_YORK), pd.Timestamp(last, tz=NEW_YORK) + pd.DateOffset(days=1)
+    undisputed = OUTCOMES.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
+    wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.features)
+    query = (
+        sa.select(*wanted, OUTCOMES.c.late, OUTCOMES.c.known_at)
+        .outerjoin(OUTCOMES, sa.and_(OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id, undisputed))
+        .where(PREDICTIONS.c.departs_at >= begin.timestamp(), PREDICTIONS.c.departs_at < end.timestamp())
+        .order_by(PREDICTIONS.c.asked_at)
+    )
+    with log.connect() as connection:
+        names = [*(column.name for column in wanted), "late", "known_at"]
+        found = pd.DataFrame(connection.execute(query).all(), columns=names).drop_duplicates("flight_id")
+    asked = pd.DataFrame([json.loads(text) for text in found.pop("features")], index=found.index)
+    asked = asked.reindex(columns=list(KNOWN_BEFORE)).astype(dict.fromkeys(NUMBERS, float))
+    for name in TIMES:
+        asked[name] = pd.to_datetime(asked[name], utc=True)
+    day = asked["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")
+    numbers = found.astype({"late": float, "known_at": float, "probability": float})
+    return pd.concat([numbers.assign(day=day), asked], axis=1)[[*ANSWERED, *KNOWN_BEFORE]].reset_index(drop=True)
+
+
+def as_window(flights: pd.DataFrame, probability: ArrayLike, version: int = 1) -> pd.DataFrame:
+    """Flights of the year's table in the shape of a window, with what a model says of them."""
+    known_at = flights["label_known_at"].astype("int64") / 1e6
+    answered = {
+        "day": flights["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d"),
+        "version": version,
+        "probability": probability,
+        "known_at": known_at.where(flights["label_known_at"].notna()),
+    }
+    return flights.assign(**answered)[[*ANSWERED, *KNOWN_BEFORE]].reset_index(drop=True)
