@@ -12,7 +12,7 @@ SEEN = ["watch", "monitor", "subject", "ratio", "day"]
 ONE = ["watch", "monitor", "subject"]  # what an alarm is told by: one that rings anyway tells nothing
 CASE = ["fault", "size", "date"]
 DAYS = 14  # that a fault lasts; found later is not found
-SCALES = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0]  # of all limits, for the curve
+SCALES = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0]  # of all limits, for the curve
 OURS, WITH_DRIFT = "this level", "with drift, which informs"
 METHODS = {  # whose figures a method looks at
     OURS: ["acts"],
