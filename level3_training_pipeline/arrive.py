@@ -2,37 +2,58 @@
 
 import os
 import sys
+from datetime import date
 
 import pandas as pd
 
-from level3_training_pipeline.prefect_server import running_server
+from level3_training_pipeline.prefect_server import PrefectServer, running_server
 from level3_training_pipeline.quiet import set_up_libraries
-from level3_training_pipeline.schedule import MONTH_ARRIVED
+from level3_training_pipeline.schedule import DEPLOYMENT, MONTH_ARRIVED
 from shared.console import console
 from shared.errors import UserError, command
 from shared.settings import Settings, parse_today, read_settings
+
+NOBODY = "nothing listens: start the pipeline in another terminal first, with make schedule"
 
 
 def arrive(month: str, settings: Settings) -> str:
     """Emit the event; returns the day (YYYY-MM-DD) as of which the training that it starts will train."""
     try:
-        today = parse_today((pd.Period(month, freq="M") + 1).start_time.date().isoformat()).isoformat()
+        first = date.fromisoformat(f"{month}-01")  # which takes YYYY-MM only
+        today = parse_today((pd.Timestamp(first) + pd.offsets.MonthBegin()).date().isoformat()).isoformat()
     except ValueError as error:
         raise UserError(
             f"MONTH={month!r} is no month of 2013; write it as YYYY-MM, for example MONTH=2013-04 ({error})"
         ) from error
     server = running_server(settings)
     if server is None or not server.healthy():
-        raise UserError("nothing listens: start the pipeline in another terminal first, with make schedule")
-    os.environ["PREFECT_API_URL"] = server.api
+        raise UserError(NOBODY)
+    os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
     from prefect.events import emit_event
 
+    if not _listens(server):
+        raise UserError(NOBODY)
     emit_event(
         MONTH_ARRIVED,
         resource={"prefect.resource.id": "flights"},
         payload={"month": month, "today": today, "cause": f"data of {month} arrived"},
     )
     return today
+
+
+def _listens(server: PrefectServer) -> bool:
+    """Whether `make schedule` runs: any command can have the server up, and an event to nobody would be lost."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import DeploymentStatus
+    from prefect.exceptions import ObjectNotFound
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: server.api}), get_client(sync_client=True) as prefect:
+        try:
+            found = prefect.read_deployment_by_name(DEPLOYMENT)
+        except ObjectNotFound:
+            return False
+    return found.status == DeploymentStatus.READY and not found.paused  # a schedule that is ended leaves it paused
 
 
 def main() -> None:

@@ -10,15 +10,33 @@ from shared.errors import command
 from shared.settings import NEW_YORK, read_settings
 
 MONTH_ARRIVED = "flights.month-arrived"
+DEPLOYMENT = "training/monthly"
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+    return int(text)
+
+
+def seconds(text: str) -> float:
+    """A time of at least a second."""
+    try:
+        if 1 <= float(text) < float("inf"):
+            return float(text)
+    except ValueError:
+        pass
+    raise argparse.ArgumentTypeError(f"{text!r} is no time of at least 1 second")
 
 
 def main() -> None:
     """Serve the flow until Ctrl-C."""
     arguments = argparse.ArgumentParser(description=main.__doc__)
     arguments.add_argument(
-        "--every", type=float, metavar="SECONDS", help="a schedule to watch, instead of 6 a.m. on the 1st"
+        "--every", type=seconds, metavar="SECONDS", help="a schedule to watch, instead of 6 a.m. on the 1st"
     )
-    arguments.add_argument("--trials", type=int, default=6, help="tuning trials a training")
+    arguments.add_argument("--trials", type=count, help="tuning trials a training")
     options = arguments.parse_args()
     settings = read_settings()
     set_up_libraries(settings)
@@ -28,9 +46,10 @@ def main() -> None:
             from prefect.events import DeploymentEventTrigger
             from prefect.schedules import Cron, Interval
 
-            from level3_training_pipeline.flow import training
+            from level3_training_pipeline.flow import TRIALS, training
         with step("Start the Prefect server"):
             server.wait()
+        trials = options.trials or TRIALS
         clock = Interval(options.every) if options.every else Cron("0 6 1 * *", timezone=NEW_YORK)
         new_month = DeploymentEventTrigger(
             name="a month of data has arrived",
@@ -38,15 +57,15 @@ def main() -> None:
             parameters={
                 "today": "{{ event.payload.today }}",
                 "cause": "{{ event.payload.cause }}",
-                "trials": options.trials,
+                "trials": trials,
             },
         )
         console.print(f"Prefect: {server.address} · a new month: make data-arrives MONTH=2013-04 · end: Ctrl-C")
         training.serve(
-            name="monthly",
+            name=DEPLOYMENT.partition("/")[2],
             schedule=clock,
             triggers=[new_month],
-            parameters={"cause": "schedule", "trials": options.trials},
+            parameters={"cause": "schedule", "trials": trials},
             limit=1,  # one training at a time; the next one waits
             print_starting_message=False,
         )

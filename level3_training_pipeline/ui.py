@@ -3,11 +3,11 @@
 import signal
 import subprocess
 import sys
-import threading
+import time
 import urllib.error
 import urllib.request
 
-from level3_training_pipeline.prefect_server import ServerError, free_port, prefect_server
+from level3_training_pipeline.prefect_server import START_LIMIT, ServerError, free_port, prefect_server
 from level3_training_pipeline.quiet import set_up_libraries
 from shared.console import console, step
 from shared.errors import command
@@ -18,9 +18,8 @@ def main() -> None:
     """Start both, print their addresses, end both."""
     settings = read_settings()
     set_up_libraries(settings)
-    stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
+        signal.signal(sign, lambda *_: sys.exit(0))  # at any moment; what was started is ended on the way out
     with prefect_server(settings) as server:
         with step("Load MLflow"):
             from level3_training_pipeline.tracking import open_tracking, tracking_uri
@@ -39,15 +38,20 @@ def main() -> None:
         try:
             with step("Start the pages"):
                 server.wait()
+                until = time.monotonic() + START_LIMIT
                 while not _answers(f"http://127.0.0.1:{port}/health"):
                     if mlflow.poll() is not None:
                         raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}: see {log}")
-                    stop.wait(0.2)
+                    if time.monotonic() > until:
+                        raise ServerError(f"MLflow's pages do not answer after {START_LIMIT} s: see {log}")
+                    time.sleep(0.2)
             console.print(f"MLflow   http://127.0.0.1:{port}\nPrefect  {server.address}\nEnd with Ctrl-C.")
-            stop.wait()
+            while mlflow.poll() is None:
+                time.sleep(0.5)
+            raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}: see {log}")
         finally:
             mlflow.terminate()
-            mlflow.wait(timeout=15)
+            mlflow.wait(timeout=60)  # on a busy machine 15 were too few
 
 
 def _answers(address: str) -> bool:

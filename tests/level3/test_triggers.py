@@ -12,6 +12,7 @@ from collections.abc import Callable
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 
+from level3_training_pipeline import schedule
 from level3_training_pipeline.arrive import arrive
 from level3_training_pipeline.prefect_server import prefect_server, running_server
 from shared.errors import UserError
@@ -31,7 +32,23 @@ def test_a_month_that_nothing_listens_to_is_told(settings: Settings) -> None:
         arrive("2013-04", settings)
 
 
-@pytest.mark.parametrize("month", ["April", "2013-13", "2014-04"])
+def test_a_server_that_another_command_has_up_does_not_listen(world: World) -> None:
+    world.server.wait()
+    with pytest.raises(UserError, match="nothing listens"):
+        arrive("2013-04", world.settings)
+
+
+@pytest.mark.parametrize("wrong", [["--trials", "0"], ["--trials", "many"], ["--every", "0"], ["--every", "nan"]])
+def test_a_schedule_that_cannot_be_is_refused(
+    wrong: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["schedule", *wrong])
+    with pytest.raises(SystemExit):
+        schedule.main()
+    assert f"'{wrong[1]}' is no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("month", ["April", "2013-13", "2014-04", "NaT", "", "2013-04-15"])
 def test_a_wrong_month_is_told(month: str, settings: Settings) -> None:
     with pytest.raises(UserError, match="MONTH"):
         arrive(month, settings)
@@ -67,6 +84,28 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     finally:
         end(process)
     assert caused_by("data of 2013-03 arrived")[0].tags["today"] == "2013-04-01"
+    with pytest.raises(UserError, match="nothing listens"):  # though the server is up, and knows the pipeline
+        arrive("2013-03", world.settings)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGINT")
+def test_ui_ends_at_once_while_it_starts(world: World) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "level3_training_pipeline.ui"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout
+    told = ""
+    while "Start the pages" not in told:
+        told += process.stdout.read(1)
+    begun = time.monotonic()
+    end(process)
+    assert time.monotonic() - begun < 20
+    assert process.returncode == 0
+    assert "http" not in told
 
 
 @pytest.mark.slow
