@@ -69,6 +69,6 @@ def _code(day: str, name: str, window: pd.DataFrame, reference: Reference) -> Fi
 
 def _clock(day: str, window: pd.DataFrame) -> Finding:
     night = float((window["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.hour < 5).mean())
-    says = f"{night:.1%} of flights are scheduled before 5 a.m. in New York; {NIGHT:.0%} is normal"
+    says = f"scheduled_departure: {night:.1%} are before 5 a.m. in New York; {NIGHT:.0%} is normal"
     state: State = "alarm" if night > NIGHT else "ok"
     return Finding(day, "contract", "scheduled_departure", state, says, len(window), night, NIGHT)

@@ -58,7 +58,7 @@ def main() -> None:
     adds = {
         "What is live is watched": f"{decided.findings:,} findings on {decided.days} days; {decided.alarms}",
         "A policy decides, on record": decided.kinds,
-        "The loop closes": f"version {first.version}, then {loop.trainings - 1} more: {decided.promoted} promoted, 0 by hand",
+        "The loop closes": f"version {first.version} and {loop.trainings - 1} more; {decided.promoted} promoted, 0 by hand",
         "Worth it": story.compare(loop, weekly),
         "Alerts, once": decided.alerts,
         "Nobody is cut off": f"{played.failed} of {played.requests:,} requests for {played.flights:,} flights failed",

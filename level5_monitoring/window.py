@@ -37,9 +37,10 @@ def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
     begin, end = pd.Timestamp(first, tz=NEW_YORK), pd.Timestamp(last, tz=NEW_YORK) + pd.DateOffset(days=1)
     undisputed = OUTCOMES.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
     wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.features)
+    told = PREDICTIONS.outerjoin(OUTCOMES, sa.and_(OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id, undisputed))
     query = (
         sa.select(*wanted, OUTCOMES.c.late, OUTCOMES.c.known_at)
-        .outerjoin(OUTCOMES, sa.and_(OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id, undisputed))
+        .select_from(told)
         .where(PREDICTIONS.c.departs_at >= begin.timestamp(), PREDICTIONS.c.departs_at < end.timestamp())
         .order_by(PREDICTIONS.c.asked_at)
     )

@@ -1,0 +1,111 @@
+"""Faults are named by the monitors; real days and thin windows are left in peace."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from level5_monitoring.drift import COLUMNS, distances, look_for_drift
+from level5_monitoring.faults import FAULTS, spoil, spoil_outcomes
+from level5_monitoring.finding import Finding
+from level5_monitoring.labels import check_labels
+from level5_monitoring.quality import check_contract
+from level5_monitoring.reference import Reference, load_reference
+from level5_monitoring.window import NUMBERS, as_window
+from shared.settings import NEW_YORK
+
+
+@pytest.fixture(scope="module")
+def days(flights: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Two weeks of May and one day of autumn, with answers that know a little."""
+    window = flights[flights["flight_id"].str[:10].between("2013-05-06", "2013-05-19")]
+    late = window["late"].fillna(0)
+    chance = 0.2 + 0.2 * late + np.random.default_rng(0).uniform(0, 0.3, len(window))
+    return dict(list(as_window(window, chance).groupby("day")))
+
+
+def alarms(found: list[Finding]) -> set[str]:
+    return {one.subject for one in found if one.state == "alarm"}
+
+
+def test_real_days_break_no_contract(days: dict[str, pd.DataFrame], reference: Reference) -> None:
+    for day, window in days.items():
+        found = check_contract(window, reference) + check_labels(window)
+        assert not alarms(found), day
+        assert {one.day for one in found} == {day}
+
+
+@pytest.mark.parametrize("fault", [name for name, one in FAULTS.items() if one.apply_to_flights and name != "km/h"])
+def test_a_fault_everywhere_is_named_on_its_first_day(
+    fault: str, days: dict[str, pd.DataFrame], reference: Reference
+) -> None:
+    spoilt = spoil(days["2013-05-07"], fault, 3)
+    found = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.state == "alarm"]
+    assert {one.subject for one in found} & set(FAULTS[fault].subjects)
+    assert all(one.subject in one.says and one.rows == len(spoilt) for one in found if one.monitor == "contract")
+
+
+def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataFrame]) -> None:
+    window = days["2013-05-07"]
+    assert alarms(check_labels(window.assign(late=np.nan))) == {"outcomes"}
+    turned = spoil_outcomes(window.assign(label_known_at=pd.NaT), "labels flipped", 3)
+    assert alarms(check_labels(turned)) == {"late"}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 99])
+def test_a_thin_window_says_so(rows: int, days: dict[str, pd.DataFrame], reference: Reference) -> None:
+    window = days["2013-05-07"].head(rows)
+    found = check_contract(window, reference, "2013-05-07") + check_labels(window, "2013-05-07")
+    assert {one.state for one in found if one.monitor != "features"} == {"insufficient data"}
+    assert alarms(found) <= {"EWR", "JFK", "LGA"}, "that flights do not arrive is a fault, and named by its airport"
+    assert {one.state for one in look_for_drift(window, reference)} == {"insufficient data"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 7.0])
+def test_a_column_without_values_with_infinite_ones_or_with_one_only_is_named(
+    value: float, days: dict[str, pd.DataFrame], reference: Reference
+) -> None:
+    window = days["2013-05-07"].assign(temp=value)
+    assert "temp" in alarms(check_contract(window, reference))
+
+
+def test_drift_is_measured_as_evidently_measures_it(days: dict[str, pd.DataFrame], reference: Reference) -> None:
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.metrics import MissingValueCount, ValueDrift
+
+    week = pd.concat(list(days.values())[:7])
+    ours = distances(week, reference.sample)
+    kinds = DataDefinition(numerical_columns=NUMBERS, categorical_columns=["carrier"])
+    wanted = [ValueDrift(column=name, method="wasserstein") for name in ("temp", "carrier_delay_4h", "wind_gust")]
+    wanted += [ValueDrift(column="carrier", method="jensenshannon"), MissingValueCount(column="pressure")]
+    columns = [*NUMBERS, "carrier"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parts = [Dataset.from_pandas(table[columns], data_definition=kinds) for table in (week, reference.sample)]
+        metrics = Report(wanted).run(*parts).dict()["metrics"]
+    for one in metrics[:-1]:
+        assert ours[one["config"]["column"]] == pytest.approx(one["value"])
+    assert metrics[-1]["value"]["share"] == pytest.approx(week["pressure"].isna().mean())
+
+
+def test_a_week_of_another_season_drifts_by_its_temperature(flights: pd.DataFrame, reference: Reference) -> None:
+    july = flights[flights["flight_id"].str[:10].between("2013-07-08", "2013-07-14")]
+    found = look_for_drift(as_window(july, 0.2), reference)
+    assert [one.subject for one in found] == COLUMNS
+    assert "temp" in alarms(found)
+    assert all(one.monitor == "drift" and one.day == "2013-07-14" for one in found)
+
+
+def test_a_reference_is_kept(reference: Reference, tmp_path: Path, days: dict[str, pd.DataFrame]) -> None:
+    reference.save(tmp_path)
+    window = days["2013-05-07"]
+    assert [one.says for one in check_contract(window, load_reference(tmp_path))] == [
+        one.says for one in check_contract(window, reference)
+    ]
+
+
+def test_a_day_is_new_yorks(days: dict[str, pd.DataFrame]) -> None:
+    for day, window in days.items():
+        assert set(window["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")) == {day}
