@@ -8,7 +8,7 @@ export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 notebook train release rollback serve deploy reproduce ui schedule data-arrives \
   level4 platform submit experiments audit promote platform-rollback approve share stop-experiment explain \
-  calibrate-ab bench-serving level5 up down watch judge-monitor progress progress-check diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock clean
+  calibrate-ab bench-serving level5 up down reports watch judge-monitor progress progress-check diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -107,6 +107,9 @@ up: $(READY) ## Level 5 as a live demo: platform, pages and a clock that can be 
 down: $(READY) ## End the live demo
 	@$(BIN)/python -m level5_monitoring.down
 
+reports: $(READY) ## Evidently's reports of level 5's year, a week each, and its pages
+	@$(BIN)/python -m level5_monitoring.reports
+
 watch: $(READY) ## Level 5's turns by Prefect's clock, and whenever a day is closed
 	@$(BIN)/python -m level5_monitoring.watch
 
@@ -134,8 +137,8 @@ diff-4-5: ## What level 5 changes in the story of level 4
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow"
 
-test-slow: $(READY) ## The other tests, two levels at a time: much of their time is waiting
-	@$(BIN)/python -m pytest -m slow -n 2 --dist loadgroup
+test-slow: $(READY) ## The other tests, three levels at a time: much of their time is waiting
+	@$(BIN)/python -m pytest -m slow -n 3 --dist loadgroup
 
 test-all: test test-slow ## All tests
 

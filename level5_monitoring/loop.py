@@ -50,20 +50,22 @@ class Loop:
 
     def decide(self, day: str) -> Decision:
         """Look at the day and decide, on record: findings, decision and alerts in one transaction."""
-        findings = monitor.look(self.log, day, self.reference) + self.judge_champion(day)
+        window = read_window(self.log, day, day)
+        week = monitor.read_week(self.log, day) if monitor.is_end_of_week(day) else None
+        findings = monitor.look(day, window, week, self.reference) + self.judge_champion(day, window)
         memory = record.memory(self.log, day)
         decision = policy.decide(day, findings, memory)
         record.record(self.log, decision, findings, policy.alerts_of(decision, memory))
         return decision
 
-    def judge_champion(self, day: str) -> list[Finding]:
+    def judge_champion(self, day: str, window: pd.DataFrame) -> list[Finding]:
         """How the champion did on the outcomes of the day and of all days since it became the champion."""
         moves = experiments.moves(self.log)
         if not moves:
             return []
         champion, last = int(moves[-1]["after"]), moves[-1]
         before = int(last["before"]) if last["act"] == "promote" and last["before"] else None
-        line = performance.measure(read_window(self.log, day, day), champion, self._answers(before))
+        line = performance.measure(window, champion, self._answers(before))
         if line:
             performance.keep(self.log, line)
         days = performance.days_of(self.log, champion, until=day)

@@ -13,13 +13,10 @@ from level5_monitoring.window import read_window
 SUNDAY = 6
 
 
-def look(log: sa.Engine, day: str, reference: Reference) -> list[Finding]:
-    """What the monitors of data and labels say of a closed day; the week that it ends as well, if it is a Sunday."""
-    window = read_window(log, day, day)
+def look(day: str, window: pd.DataFrame, week: pd.DataFrame | None, reference: Reference) -> list[Finding]:
+    """What the monitors of data and labels say of a closed day, and of the week if one ends with it."""
     found = check_contract(window, reference, day) + check_labels(window, day)
-    if is_end_of_week(day):
-        found += look_for_drift(read_week(log, day), reference)
-    return found
+    return found if week is None else found + look_for_drift(week, reference)
 
 
 def is_end_of_week(day: str) -> bool:
