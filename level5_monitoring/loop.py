@@ -70,7 +70,14 @@ class Loop:
             performance.keep(self.log, line)
         days = performance.days_of(self.log, champion, until=day)
         found = [performance.check_promise(day, champion, days)]
-        return found + ([performance.watch(day, champion, before, days)] if before else [])
+        if before:
+            found.append(performance.watch(day, champion, before, days, self._tried(champion, before)))
+        return found
+
+    def _tried(self, champion: int, before: int) -> list[float]:
+        """The gains by day of the experiment that made it the champion, if one did."""
+        both = [one for one in experiments.find(self.log) if (one.challenger, one.champion) == (champion, before)]
+        return experiments.days_of(self.log, both[-1].experiment)["difference"].dropna().tolist() if both else []
 
     def act(self, decision: Decision) -> dict[str, Any]:
         """Do what was decided; what the pipeline or the platform refuses is a result too, with its reason."""

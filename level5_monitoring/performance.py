@@ -18,10 +18,10 @@ from level5_monitoring.finding import Finding
 
 Floats = NDArray[np.float64]
 TOLERANCE = 0.005  # nats per flight above the promise: about 1% of the loss
-ALPHA = 0.05  # the chance that a model that keeps its promise is ever called broken; the same for the watch
-FIRST_DAY = 7  # days before anything is said: fewer tell nothing of their spread
+ALPHA = 0.1  # the chance that a sound model is ever called broken: that costs a training, which the gates then judge
+FIRST_DAY = 14  # days before anything is said: fewer tell little of their spread
 WATCHED = 28  # days that a new champion is compared with the one before it
-DISASTER, IN_A_ROW = 0.05, 2  # nats per flight, and days: between honest models a day differs by 0.02
+DISASTER, IN_A_ROW = 0.15, 2  # nats per flight, and days: on a stormy day honest models may differ by 0.1
 FEWEST = 100  # flights of a day, for its mean to count
 
 LIVE = sa.Table(
@@ -99,44 +99,40 @@ def check_promise(day: str, version: int, days: pd.DataFrame) -> Finding:
     return Finding(day, "performance", subject, "alarm" if least > TOLERANCE else "ok", says, rows, least, TOLERANCE)
 
 
-def watch(day: str, version: int, before: int, days: pd.DataFrame) -> Finding:
+def watch(day: str, version: int, before: int, days: pd.DataFrame, tried: list[float]) -> Finding:
     """Whether a new champion does worse than the one before it would have done, on the very flights it answered.
 
-    By the same confidence sequence; a disaster is not waited for until there are days enough.
+    tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence; a
+    disaster is not waited for until there are days enough.
     """
     found = days.dropna(subset=["gain"]).head(WATCHED)
-    harm, rows = -found["gain"].to_numpy(float), int(found["flights"].sum())
-    subject = f"version {version}"
-    if len(harm) >= IN_A_ROW and (harm[-IN_A_ROW:] > DISASTER).all():
-        worst = float(harm[-IN_A_ROW:].min())
+    live, rows, subject = -found["gain"].to_numpy(float), int(found["flights"].sum()), f"version {version}"
+    if len(live) >= IN_A_ROW and (live[-IN_A_ROW:] > DISASTER).all():
+        worst = float(live[-IN_A_ROW:].min())
         says = (
             f"{subject} loses at least {worst:+.4f} nats per flight more than version {before} would have, on "
             f"{IN_A_ROW} days in a row; {DISASTER:g} is a disaster ({rows:,} flights so far)"
         )
         return Finding(day, "watch", subject, "alarm", says, rows, worst, DISASTER)
-    if len(harm) < FIRST_DAY:
-        return Finding(
-            day,
-            "watch",
-            subject,
-            "insufficient data",
-            f"{len(harm)} of {FIRST_DAY} days beside version {before}",
-            rows,
-        )
-    mean, least = _bound(harm)
+    if len(live) < FIRST_DAY // 2:
+        says = f"{len(live)} of {FIRST_DAY // 2} days beside version {before}"
+        return Finding(day, "watch", subject, "insufficient data", says, rows)
+    mean, least = _bound(np.concatenate([-np.asarray(tried, dtype=float), live]))
     says = (
         f"{subject} loses {mean:+.4f} nats per flight more than version {before} would have, surely more than "
-        f"{least:+.4f}, on {len(harm)} days and {rows:,} flights"
+        f"{least:+.4f}, on {len(live)} days and {rows:,} flights, and {len(tried)} days in trial before"
     )
     return Finding(day, "watch", subject, "alarm" if least > 0 else "ok", says, rows, least, 0.0)
 
 
 def _bound(values: Floats) -> tuple[float, float]:
-    """The mean of the days so far, and what the true one surely exceeds: on all days at once, but for ALPHA."""
+    """The mean of the days so far, and what the true one surely exceeds: on all days at once, but for ALPHA.
+
+    Asymptotic (Waudby-Smith et al. 2024): the days' own spread is taken for the true one.
+    """
     mean, error, _ = (part[-1] for part in sequential.running(values))
     bound = sequential.one_sided(len(values), sequential.best_rho(2 * ALPHA, WATCHED / 2), ALPHA)
-    far = sequential.t_of_z(np.asarray([bound]), np.asarray([len(values)]))[0]
-    return float(mean), float(mean - far * error)
+    return float(mean), float(mean - bound * error)
 
 
 def _loss(late: Floats, chance: Floats) -> Floats:
