@@ -51,6 +51,7 @@ def main() -> None:
         table = story.answered(settings, calendar)
         found = story.worth(table, decided.trainings)
         story.show_worth(table, found)
+        story.draw_page(settings)
 
     # 6. Tell
     loop, weekly = found[story.LOOP], found["weekly"]
@@ -58,7 +59,7 @@ def main() -> None:
     adds = {
         "What is live is watched": f"{decided.findings:,} findings on {decided.days} days; {decided.alarms}",
         "A policy decides, on record": decided.kinds,
-        "The loop closes": f"version {first.version} and {loop.trainings - 1} more; {decided.promoted} promoted, 0 by hand",
+        "The loop closes": f"version {first.version}, {loop.trainings - 1} more; {decided.promoted} promoted, 0 by hand",
         "Worth it": story.compare(loop, weekly),
         "Alerts, once": decided.alerts,
         "Nobody is cut off": f"{played.failed} of {played.requests:,} requests for {played.flights:,} flights failed",

@@ -14,9 +14,9 @@ import pandas as pd
 import sqlalchemy as sa
 
 from level4_deployment import client, log
-from level5_monitoring import home, record
+from level5_monitoring import home, page, record
 from level5_monitoring.worth import FILE, POLICIES, first_of_month
-from shared.console import show_table, step
+from shared.console import console, show_table, step
 from shared.errors import UserError
 from shared.score import Score, by_slice, score
 from shared.settings import Settings
@@ -109,6 +109,14 @@ def show_decisions(settings: Settings) -> Decided:
         alerts=", ".join(f"{count} {severity}" for severity, count in told.most_common()),
         drift=", ".join(f"{name} in {count} weeks" for name, count in drifting.most_common(3)),
     )
+
+
+def draw_page(settings: Settings) -> None:
+    """Write the year on one page."""
+    own = home.own(settings)
+    with step("Draw the year on one page"):
+        file = page.write(page.gather(log.open_log(log.default_url(home.platform(settings))), own, {}), own)
+    console.print(f"  the year on one page: {file}")
 
 
 def compare(loop: "Worth", weekly: "Worth") -> str:

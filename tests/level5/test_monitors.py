@@ -23,7 +23,7 @@ def days(flights: pd.DataFrame) -> dict[str, pd.DataFrame]:
     window = flights[flights["flight_id"].str[:10].between("2013-05-06", "2013-05-19")]
     late = window["late"].fillna(0)
     chance = 0.2 + 0.2 * late + np.random.default_rng(0).uniform(0, 0.3, len(window))
-    return dict(list(as_window(window, chance).groupby("day")))
+    return {str(day): rows for day, rows in as_window(window, chance).groupby("day")}
 
 
 def alarms(found: list[Finding]) -> set[str]:
@@ -50,7 +50,7 @@ def test_a_fault_everywhere_is_named_on_its_first_day(
 def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataFrame]) -> None:
     window = days["2013-05-07"]
     assert alarms(check_labels(window.assign(late=np.nan))) == {"outcomes"}
-    turned = spoil_outcomes(window.assign(label_known_at=pd.NaT), "labels flipped", 3)
+    turned = spoil_outcomes(window.assign(label_known_at=None), "labels flipped", 3)
     assert alarms(check_labels(turned)) == {"late"}
 
 
