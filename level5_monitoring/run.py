@@ -59,7 +59,7 @@ def main() -> None:
     adds = {
         "What is live is watched": f"{decided.findings:,} findings on {decided.days} days; {decided.alarms}",
         "A policy decides, on record": decided.kinds,
-        "The loop closes": f"version {first.version}, {loop.trainings - 1} more; {decided.promoted} promoted, 0 by hand",
+        "The loop closes": f"{loop.trainings} trainings, {decided.promoted} promotions after version {first.version}; by hand: 0",
         "Worth it": story.compare(loop, weekly),
         "Alerts, once": decided.alerts,
         "Nobody is cut off": f"{played.failed} of {played.requests:,} requests for {played.flights:,} flights failed",
