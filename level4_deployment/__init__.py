@@ -18,6 +18,7 @@ __all__ = [
     "process",
     "publish",
     "sequential",
+    "serve",
     "served",
     "stream",
 ]

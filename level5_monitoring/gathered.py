@@ -102,7 +102,7 @@ def read_weeks(log: sa.Engine, others: pd.DataFrame | None, done: dict[str, Week
     loss = _losses(rows, others)
     monday = rows["monday"].loc[loss.index]
     counts = loss.groupby(monday, observed=True).size()
-    means: dict[str, dict[str, float]] = loss.groupby(monday, observed=True).mean().to_dict("index")
+    means: dict[Any, Any] = loss.groupby(monday, observed=True).mean().to_dict("index")
     asked = rows.groupby(["monday", "day"], observed=True)["asked_at"].min()
     new = [
         Week(

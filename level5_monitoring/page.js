@@ -57,4 +57,85 @@ function nearest(x, plot) {
 
 filter();
 if (location.hash.startsWith("#event-")) open(location.hash.slice(1));
-if (!document.querySelector("#controls")) showWeek();
+showWeek();
+
+// Served live, the page has controls and follows the year by itself.
+const by = (id) => document.getElementById(id);
+let stamp = "", told = "";
+
+async function post(path, body) {
+  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+  const said = await answer.json();
+  if (answer.ok) show(said);
+  else by("said").textContent = `Refused: ${said.detail}`;
+}
+
+function show(state) {
+  const { clock, faults, stage } = state;
+  const words = stage === "live" ? `${clock.day} · ${clock.paused ? "paused" : "running"}` : stage;
+  if (words !== told) by("said").textContent = told = words;
+  by("go").textContent = clock.paused ? "Resume" : "Pause";
+  by("go").dataset.act = clock.paused ? "resume" : "pause";
+  const on = faults.map((one) => `${one.what}, ${one.size}, since ${one.day}`).join("\n");
+  if (by("faulted").dataset.on !== on) {
+    by("faulted").dataset.on = on;
+    by("faulted").replaceChildren(...faults.map(fault));
+  }
+}
+
+function fault(one) {
+  const item = document.createElement("li"), lift = document.createElement("button");
+  item.textContent = `${one.what}, ${one.size}, since ${one.day || "the beginning"}`;
+  lift.type = "button";
+  lift.textContent = "Lift";
+  lift.setAttribute("aria-label", `Lift: ${one.what}`);
+  lift.addEventListener("click", () => { by("fault").focus(); post("/faults/lift", { fault: one.fault }); });
+  item.append(lift);
+  return item;
+}
+
+function sizes() {
+  const names = by("fault").selectedOptions[0].dataset.sizes.split("|");
+  by("size").replaceChildren(...names.map((name, i) => new Option(name, i + 1)));
+}
+
+// What is open, filtered, chosen, scrolled to and focused stays so while the year is drawn anew.
+function redraw(html) {
+  const key = (one) => one.id || (one.closest("[id]") || {}).id;
+  const summary = document.activeElement.matches("summary");
+  const open = [...year.querySelectorAll("details[open]")].map(key), focused = year.contains(document.activeElement) && key(document.activeElement);
+  const boxes = Object.fromEntries([...year.querySelectorAll("[data-kind][id]")].map((box) => [box.id, box.checked]));
+  const slider = by("week"), chosen = slider && slider.value !== slider.max ? slider.value : null;
+  year.innerHTML = html;
+  for (const id of open) if (by(id)) by(id).open = true;
+  for (const id of Object.keys(boxes)) if (by(id)) by(id).checked = boxes[id];
+  if (chosen !== null && by("week")) by("week").value = chosen;
+  filter();
+  showWeek();
+  const again = focused && by(focused);
+  if (again) (summary ? again.querySelector("summary") || again : again).focus({ preventScroll: true });
+}
+
+async function follow() {
+  try {
+    const state = await (await fetch("/state")).json();
+    show(state);
+    if (state.stamp !== stamp) {
+      redraw(await (await fetch("/year")).text());
+      stamp = state.stamp;
+    }
+  } catch (error) {
+    by("said").textContent = told = "The demo has ended, or does not answer. make up starts it again.";
+  }
+  setTimeout(follow, 1000);
+}
+
+if (by("controls")) {
+  by("go").addEventListener("click", (event) => post("/clock", { act: event.target.dataset.act }));
+  by("step").addEventListener("click", () => post("/clock", { act: "step" }));
+  by("speed").addEventListener("change", (event) => post("/speed", { speed: event.target.value }));
+  by("fault").addEventListener("change", sizes);
+  by("inject").addEventListener("click", () => post("/faults", { fault: by("fault").value, size: Number(by("size").value) }));
+  sizes();
+  follow();
+}

@@ -1,6 +1,7 @@
 """The year on one page: a file that needs nothing else. `python -m level5_monitoring.page` writes it."""
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ def draw(year: Year) -> dict[str, Any]:
         "overall": overall(year),
         "charts": _charts(year, axis),
         "heat": [_heat(column, days, axis) for column, days in list(year.drift.items())[:COLUMNS_SHOWN]],
+        "events": list(zip(year.events, names(year.events), strict=True)),
         "lanes": _lanes(year.events, axis),
         "states": {name: _runs(days, axis) for name, days in year.states.items()},
         "kinds": {kind: (KINDS[kind], sum(one.kind == kind for one in year.events)) for kind in KINDS},
@@ -107,13 +109,24 @@ def _heat(column: str, days: dict[str, Finding], axis: Axis) -> dict[str, Any]:
     return {"column": column, "cells": cells, "alarms": sum(found.state == "alarm" for found in days.values())}
 
 
+def names(events: list[Event]) -> list[str]:
+    """What each event is called on the page: the same when others have joined it, on other days or of other kinds."""
+    seen: Counter[str] = Counter()
+    found = []
+    for event in events:
+        name = f"{event.kind}-{event.day}"
+        found.append(f"{name}-{seen[name]}")
+        seen[name] += 1
+    return found
+
+
 def _lanes(events: list[Event], axis: Axis) -> dict[str, list[dict[str, Any]]]:
     """By kind: where each event is, and how wide; 0 for those of a moment."""
     lanes: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    for i, event in enumerate(events):
+    for event, name in zip(events, names(events), strict=True):
         left = axis.at(event.day, plus=0 if event.until else 0.5)
         width = round(axis.at(event.until, plus=1) - left, 3) if event.until else 0.0
-        lanes[event.kind].append({"event": event, "number": i, "left": left, "width": width})
+        lanes[event.kind].append({"event": event, "name": name, "left": left, "width": width})
     return {kind: lane for kind, lane in lanes.items() if lane}
 
 

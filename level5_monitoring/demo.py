@@ -1,0 +1,154 @@
+"""The live demo's process: the page first, then all that it links to, then the year by its clock; until SIGTERM.
+
+`make up` starts it in the background, `make down` ends it; all that it has started ends with it.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import FrameType
+
+import pandas as pd
+import uvicorn
+
+from level2_devops import address_of, open_socket
+from level3_training_pipeline import prefect_server, run_flow, tracking
+from level4_deployment import client, experiments, outcomes, process, serve, stream
+from level4_deployment.log import default_url, open_log
+from level5_monitoring import home
+from level5_monitoring.clock import Clock
+from level5_monitoring.live import Live, create_app
+from level5_monitoring.monitor import is_end_of_week
+from level5_monitoring.reference import FILE, build_reference
+from level5_monitoring.reports import WORKSPACE, pages
+from level5_monitoring.running import DEMO, Record, enter, started
+from shared.console import console
+from shared.errors import command
+from shared.flights import load_flights
+from shared.replay import Hour, replay
+from shared.settings import LAST_TODAY, NEW_YORK, Settings
+from shared.split import history
+
+
+class Demo:
+    """What runs, and what is played on it."""
+
+    def __init__(self, settings: Settings, live: Live, opened: ExitStack) -> None:
+        self.settings, self.live, self.opened = settings, live, opened
+        self.home, self.own = home.platform(settings), home.own(settings)
+        self.record = Record(self.own)
+        self.reports: subprocess.Popen[bytes] | None = None
+        self.playing = False
+
+    def stop(self, _sign: int, _frame: FrameType | None) -> None:
+        """SIGTERM: an hour that is being played is played to its end, and a turn as well."""
+        self.live.clock.stop()
+        if not self.playing:
+            sys.exit(0)
+
+    def serve_page(self) -> None:
+        """The page answers from now on; its address goes on record, for `make up` waits for it."""
+        listening = self.opened.enter_context(open_socket())
+        app = create_app(self.live)
+        self.opened.enter_context(serve.api_server(uvicorn.Config(app, log_config=None, access_log=False), listening))
+        self.record.address = address_of(listening)
+        self.record.add(DEMO, os.getpid())
+
+    def bring_up(self) -> prefect_server.PrefectServer:
+        """Prefect's server, the platform, MLflow's and Evidently's pages; and a first champion, if there is none."""
+        self.live.stage = "starting the Prefect server, MLflow, Evidently and the platform"
+        server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
+        tracking.open_tracking(self.settings)
+        store = tracking.tracking_uri(self.settings)
+        self._pages("MLflow", lambda port: [*MLFLOW, "--port", str(port), "--backend-store-uri", store])
+        (self.own / WORKSPACE).mkdir(exist_ok=True)
+        self._pages("Evidently", lambda port: pages(self.own / WORKSPACE, port))
+        platform = self.opened.enter_context(process.running_platform(self.home, "--approval"))
+        self.record.add("platform", platform.process.pid)
+        server.wait()
+        self.live.links = {**self.live.links, "Prefect": server.address}
+        platform.wait_for_control()
+        if not experiments.moves(self.live.log):
+            self._train(server)
+        platform.wait_until_ready()
+        return server
+
+    def _pages(self, name: str, words_at: Callable[[int], list[str]]) -> None:
+        """Another tool's pages, on a free port."""
+        port = prefect_server.free_port()
+        log = self.own / f"{name.lower()}-pages.log"
+        self.opened.enter_context(started(self.record, name, words_at(port), log))
+        self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
+
+    def _train(self, server: prefect_server.PrefectServer) -> None:
+        self.live.stage = "training the first model"
+        from level4_deployment.flow import delivery
+        from level5_monitoring.loop import TRIALS
+
+        run_flow.run_flow(server, delivery, str(self.settings.today), self.home, TRIALS)
+
+    def play(self, server: prefect_server.PrefectServer) -> None:
+        """The year from where the log ends, and a turn of the loop each night."""
+        self.live.stage = "loading the year"
+        from prefect import flow
+
+        from level5_monitoring.flow import open_loop, turn_step
+
+        flights = load_flights(self.settings)
+        if not (self.own / FILE).exists():
+            build_reference(history(flights, self.settings.now)).save(self.own)
+        begun = outcomes.read_watermark(self.live.log)
+        start = pd.Timestamp(begun, unit="s", tz="UTC") if begun else self.settings.now
+        end = pd.Timestamp(LAST_TODAY, tz=NEW_YORK).tz_convert("UTC")
+
+        @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
+        def live_year() -> int:
+            loop = open_loop()
+
+            def after(hour: Hour, _played: stream.Played) -> None:
+                if (hour.start + stream.HOUR).tz_convert(NEW_YORK).hour == 0:
+                    for day in loop.due():
+                        turn_step(loop, day)
+                        self._report(day)
+
+            hours = self.live.clock.paced(replay(flights, start, end))
+            with client.PlatformClient.at(self.home, "feed") as feed:
+                return stream.play(hours, client.read_addresses(self.home)["service"], feed, after).flights
+
+        self.playing, self.live.stage = True, "live"
+        run_flow.run_flow(server, live_year)
+        self.live.stage = "the year is over; make down ends the demo, and make up FRESH=1 begins it anew"
+
+    def _report(self, day: str) -> None:
+        """Evidently's reports of the weeks that are closed, made beside the stream, one process at a time."""
+        if is_end_of_week(day) and (self.reports is None or self.reports.poll() is not None):
+            words = [sys.executable, "-m", "level5_monitoring.reports", "--no-pages"]
+            self.reports = self.opened.enter_context(started(self.record, "reports", words, self.own / "reports.log"))
+
+
+MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+
+
+def main() -> None:
+    """Serve until SIGTERM; an error is told on the page, which goes on."""
+    settings = enter()
+    log = open_log(os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings)))
+    live = Live(log, home.own(settings), Clock(home.own(settings)))
+    with ExitStack() as opened:
+        demo = Demo(settings, live, opened)
+        for sign in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(sign, demo.stop)
+        demo.serve_page()
+        try:
+            demo.play(demo.bring_up())
+        except Exception as error:  # noqa: BLE001 - whatever it was, the page says so, and the log has it in full
+            live.stage = f"stopped by an error: {error}"
+            console.print_exception()
+        live.clock.wait_for_stop()
+
+
+if __name__ == "__main__":
+    command(main)
