@@ -101,8 +101,10 @@ def _days(stretch: Stretch, window: pd.DataFrame) -> Iterator[tuple[str, pd.Data
     """Each day with its flights, and on a Sunday those of the week that it ends; else none."""
     days, none = {str(day): rows for day, rows in window.groupby("day")}, window.iloc[:0]
     for day in pd.date_range(stretch.first, stretch.last):
-        week = pd.date_range(end=day, periods=WEEK if day.weekday() == WEEK - 1 else 0).strftime("%Y-%m-%d")
-        yield str(day.date()), days.get(str(day.date()), none), window[window["day"].isin(week)]
+        name, week = str(day.date()), none
+        if day.weekday() == WEEK - 1:
+            week = window[window["day"].isin(pd.date_range(end=day, periods=WEEK).strftime("%Y-%m-%d"))]
+        yield name, days.get(name, none), week
 
 
 def window_of(stretch: Stretch, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
