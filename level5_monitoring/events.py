@@ -16,8 +16,8 @@ KINDS = {
     "experiment": "Experiments",
     "promotion": "Promotions",
     "alert": "Alerts",
-    "note": "For information",
-    "fault": "Injected faults",
+    "note": "Notes",
+    "fault": "Faults",
 }
 FAULTS_FILE = "faults.json"  # what was injected into the live demo, when, and until when
 
@@ -41,7 +41,13 @@ class Event:
 
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:
     """All events, oldest first. asked: the machine's clock at the first flight of each day, which dates acts."""
-    found = [*_trainings(decisions), *_experiments(log), *_moves(log, asked), *_alerts(log, decisions), *_faults(home)]
+    found = [
+        *_trainings(decisions),
+        *_experiments(log),
+        *_moves(log, asked),
+        *_alerts(log, decisions),
+        *_faults(home, max(asked, default="")),
+    ]
     return sorted(found, key=lambda event: event.day)
 
 
@@ -124,9 +130,14 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
     ]
 
 
-def _faults(home: Path) -> list[Event]:
+def _faults(home: Path, today: str) -> list[Event]:
     file = home / FAULTS_FILE
     kept = json.loads(file.read_text())["faults"] if file.exists() else []
-    return [
-        Event("fault", one["day"], f"Fault injected: {one['what']}", one["size"], "bad", one["until"]) for one in kept
-    ]
+    found = []
+    for one in kept:
+        lifted = f"lifted on {one['until']}" if one["until"] else "still on"
+        until = max(one["until"] or today, one["day"])
+        found.append(
+            Event("fault", one["day"], f"Fault injected: {one['what']}", f"{one['size']}; {lifted}", "bad", until)
+        )
+    return found
