@@ -120,7 +120,9 @@ class Demo:
 
         self.playing, self.live.stage = True, "live"
         run_flow.run_flow(server, live_year)
-        self.live.stage = "the year is over; make down ends the demo, and make up FRESH=1 begins it anew"
+        self.live.stage = (
+            "the year is over; .venv/bin/python -m level5_monitoring.up --fresh begins it anew, after make down"
+        )
 
     def _report(self, day: str) -> None:
         """Evidently's reports of the weeks that are closed, made beside the stream, one process at a time."""

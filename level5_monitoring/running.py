@@ -67,7 +67,7 @@ def end(settings: Settings, record: Record) -> list[str]:
             _end(process)
     if prefect_server.running_server(settings):
         with prefect_server.prefect_server(settings):
-            pass  # the last to leave stops it
+            ended.append("Prefect")  # the last to leave stops it
     record.file.unlink(missing_ok=True)
     return ended
 
