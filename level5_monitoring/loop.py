@@ -23,6 +23,7 @@ TRIALS = 1  # the middle of the search space, which eight trainings a year do no
 # worse: two weeks are enough to see that.
 PLAN = {"look_every": 1, "max_days": 14, "share": 0.2}
 NIGHT = pd.Timedelta(days=2)  # after the day of departure, it is closed
+LONGEST_REASON = 500  # characters, on the platform's audit trail; all of it is on the loop's own record
 
 
 class Loop:
@@ -88,9 +89,9 @@ class Loop:
                 case "promote":
                     return self._promote(decision)
                 case "roll back":
-                    self.control.post("/rollback", reason=decision.reason)
+                    self.control.post("/rollback", reason=in_short(decision))
                 case "stop":
-                    self.control.post("/experiment/stop", reason=decision.reason)
+                    self.control.post("/experiment/stop", reason=in_short(decision))
         except UserError as error:
             return {"refused": str(error)}
         return {}
@@ -107,7 +108,7 @@ class Loop:
         if tried.state == experiments.APPROVAL:
             self.control.post("/experiment/approve")
         elif tried.state != experiments.PROMOTED:  # cut off between the act and its record, it is done
-            self.control.post(f"/versions/{tried.challenger}/promote", reason=decision.reason)
+            self.control.post(f"/versions/{tried.challenger}/promote", reason=in_short(decision))
         return {"version": tried.challenger, "experiment": tried.experiment}
 
     def _answers(self, version: int | None) -> Callable[[pd.DataFrame], performance.Floats] | None:
@@ -119,3 +120,8 @@ class Loop:
             self.models[version] = served.load_served(self.home, publish.pull(record_of_it, self.home))
         model = self.models[version]
         return lambda window: model.score(*packages.inputs_of(features(window)))
+
+
+def in_short(decision: Decision) -> str:
+    """The reason as the platform takes it: eight columns in alarm have more to tell than fits."""
+    return f"decision of {decision.day}: {decision.reason}"[:LONGEST_REASON]

@@ -2,14 +2,34 @@
 
 import argparse
 import os
+import threading
+import time
+
+import sqlalchemy as sa
 
 from level3_training_pipeline import prefect_server
-from level5_monitoring.home import enter
+from level4_deployment.log import default_url, open_log
+from level5_monitoring import home
+from level5_monitoring.window import closed_days
 from shared.console import console, step
 from shared.errors import command
 from shared.settings import NEW_YORK
 
 DAY_CLOSED = "flights.day-closed"
+LOOK_EVERY = 2.0  # seconds between two looks at the watermark
+
+
+def sense(log: sa.Engine) -> None:
+    """Emit an event whenever the watermark has closed a day, for ever."""
+    from prefect.events import emit_event
+
+    told = ""
+    while True:
+        days = closed_days(log, None)
+        if days and days[-1] != told:
+            told = days[-1]
+            emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": told})
+        time.sleep(LOOK_EVERY)
 
 
 def main() -> None:
@@ -19,7 +39,7 @@ def main() -> None:
         "--every", type=float, metavar="SECONDS", help="a clock to watch, instead of half past midnight"
     )
     options = arguments.parse_args()
-    settings = enter()
+    settings = home.enter()
     with prefect_server.prefect_server(settings) as server:
         os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
         with step("Load the libraries"):
@@ -27,9 +47,12 @@ def main() -> None:
             from prefect.schedules import Cron, Interval
 
             from level5_monitoring.flow import turns
+
+            log = open_log(os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings)))
         with step("Start the Prefect server"):
             server.wait()
         console.print(f"Prefect: {server.address} · turns by the clock, and for every closed day · end: Ctrl-C")
+        threading.Thread(target=sense, args=[log], daemon=True).start()
         turns.serve(
             name="nightly",
             schedule=Interval(options.every) if options.every else Cron("30 0 * * *", timezone=NEW_YORK),

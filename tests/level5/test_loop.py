@@ -121,6 +121,23 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     assert last == [("loop", "roll back", str(number))]
 
 
+def test_a_day_that_is_closed_starts_a_turn(uninterrupted: Path) -> None:
+    """By its event: the clock would not strike before half past midnight."""
+    whole = decisions(uninterrupted)
+    last, database = whole[-1][0], uninterrupted / "level5" / "level4" / "log.db"
+    with sqlite3.connect(database) as log:
+        for table in ("decisions", "findings", "alerts"):
+            log.execute(f"DELETE FROM {table} WHERE day = ?", [last])  # noqa: S608
+    platform = start(uninterrupted, "level4_deployment.serve", "--home", str(database.parent), "--approval")
+    watch = start(uninterrupted, "level5_monitoring.watch")
+    try:
+        wait_for(lambda: decisions(uninterrupted) == whole, uninterrupted, watch)
+    finally:
+        for process in (watch, platform):
+            process.send_signal(signal.SIGINT)
+            process.wait(timeout=60)
+
+
 def made_by_hand(settings: Settings) -> int:
     """A model of outcomes that say the opposite, packaged past all gates."""
     client = tracking.open_tracking(settings)
