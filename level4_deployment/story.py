@@ -28,7 +28,7 @@ from level4_deployment.stream import Played, as_requests
 from level4_deployment.verdict import judge
 from shared.console import console, show_table, step
 from shared.errors import UserError
-from shared.replay import Hour
+from shared.replay import Tick
 from shared.score import Score, by_slice, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, NEW_YORK, Settings
 
@@ -99,12 +99,12 @@ class View:
     told: int = 0
 
     @contextmanager
-    def watch(self) -> Iterator[Callable[[Hour, Played], None]]:
+    def watch(self) -> Iterator[Callable[[Tick, Played], None]]:
         """Give what is to be called after each hour of the stream; it looks at the platform once a day."""
         with console.status("the first flights are asked for") as status:
 
-            def tell(hour: Hour, played: Played) -> None:
-                local = hour.start.tz_convert(NEW_YORK)
+            def tell(tick: Tick, played: Played) -> None:
+                local = tick.start.tz_convert(NEW_YORK)
                 if local.hour:
                     return
                 now = (

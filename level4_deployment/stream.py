@@ -1,4 +1,4 @@
-"""The live stream over HTTP: each hour's flights are asked for, then the outcomes that became known are sent."""
+"""The live stream over HTTP: each tick's flights are asked for, then the outcomes that became known are sent."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -8,11 +8,10 @@ import httpx
 import pandas as pd
 
 from level4_deployment.client import PlatformClient
-from shared.replay import Hour
+from shared.replay import Tick
 from shared.schema import KNOWN_BEFORE
 
 AT_ONCE = 200  # flights a request
-HOUR = pd.Timedelta(hours=1)
 
 
 @dataclass
@@ -28,19 +27,17 @@ class Played:
     last_request: str = ""
 
 
-def play(hours: Iterable[Hour], service: str, feed: PlatformClient, tell: Callable[[Hour, Played], None]) -> Played:
-    """Play the hours in order, telling after each; a refused outcome stops the stream, a failed answer is counted."""
+def play(ticks: Iterable[Tick], service: str, feed: PlatformClient, tell: Callable[[Tick, Played], None]) -> Played:
+    """Play the ticks in order, telling after each; a refused outcome stops the stream, a failed answer is counted."""
     played = Played()
     with httpx.Client(base_url=service, timeout=30, trust_env=False) as http:
-        for hour in hours:
-            ask(http, hour.flights, played)
-            told = feed.post(
-                "/outcomes", outcomes=as_outcomes(hour.outcomes), watermark=(hour.start + HOUR).timestamp()
-            )
+        for tick in ticks:
+            ask(http, tick.flights, played)
+            told = feed.post("/outcomes", outcomes=as_outcomes(tick.outcomes), watermark=tick.end.timestamp())
             played.outcomes += told["new"]
             if told["verdict"]:
                 played.verdicts.append(told["verdict"])
-            tell(hour, played)
+            tell(tick, played)
     return played
 
 

@@ -13,11 +13,10 @@ from level5_monitoring.events import FAULTS_FILE
 from level5_monitoring.faults import FAULTS, spoil, spoil_outcomes
 from shared.errors import UserError
 from shared.files import write_json
-from shared.replay import Hour
+from shared.replay import Tick
 from shared.settings import NEW_YORK
 
 SPEEDS = {"6 hours a second": 6.0, "a day a second": 24.0, "as fast as it goes": float("inf")}
-AN_HOUR = pd.Timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ class Clock:
         self._held: pd.DataFrame | None = None
         self._changed = threading.Condition()
 
-    def paced(self, hours: Iterable[Hour]) -> Iterator[Hour]:
+    def paced(self, hours: Iterable[Tick]) -> Iterator[Tick]:
         """The hours, each when its time has come; ends when the clock is stopped."""
         for hour in hours:
             if not self._wait(hour.start):
@@ -140,13 +139,13 @@ class Clock:
                 self._changed.wait(None if self.paused else left)
             return False
 
-    def _spoilt(self, hour: Hour) -> Hour:
+    def _spoilt(self, hour: Tick) -> Tick:
         flights, told = hour.flights, hour.outcomes
         for one in self.active:
             flights = spoil(flights, one.fault, one.number)
             told = spoil_outcomes(told, one.fault, one.number)
         if self._held is not None:
             told = pd.concat([self._held, told])
-        early = told["label_known_at"] >= hour.start + AN_HOUR  # a fault has put them off: they come in their hour
+        early = told["label_known_at"] >= hour.end  # a fault has put them off: they come in their hour
         self._held = told[early] if early.any() else None
         return replace(hour, flights=flights, outcomes=told[~early])

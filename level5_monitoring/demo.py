@@ -28,7 +28,7 @@ from level5_monitoring.running import DEMO, Record, enter, started
 from shared.console import console
 from shared.errors import command
 from shared.flights import load_flights
-from shared.replay import Hour, replay
+from shared.replay import Tick, replay
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
 from shared.split import history
 
@@ -95,7 +95,7 @@ class Demo:
         self.live.stage = "loading the year"
         from prefect import flow
 
-        from level5_monitoring.flow import open_loop, turn_step
+        from level5_monitoring.flow import has_midnight, open_loop, turn_step
 
         flights = load_flights(self.settings)
         if not (self.own / FILE).exists():
@@ -108,8 +108,8 @@ class Demo:
         def live_year() -> int:
             loop = open_loop()
 
-            def after(hour: Hour, _played: stream.Played) -> None:
-                if (hour.start + stream.HOUR).tz_convert(NEW_YORK).hour == 0:
+            def after(tick: Tick, _played: stream.Played) -> None:
+                if has_midnight(tick):
                     for day in loop.due():
                         turn_step(loop, day)
                         self._report(day)

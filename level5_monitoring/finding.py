@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Monitor = Literal["contract", "features", "labels", "drift", "performance", "watch"]
+Monitor = Literal["contract", "features", "labels", "drift", "performance", "watch", "disaster"]
 State = Literal["ok", "alarm", "insufficient data"]
 
 

@@ -19,7 +19,7 @@ from shared.settings import NEW_YORK
 
 LOOP = "loop"
 SHOWN = ["frozen", "weekly"]  # of the policies by the calendar, those that the page draws
-MONITORS = ["contract", "features", "labels", "performance", "watch"]  # those that look each day
+MONITORS = ["contract", "features", "labels", "performance", "watch", "disaster"]  # those that look each day
 SETTLED = 5 * 86_400.0  # seconds after a week's end: by then also outcomes that come days late are there
 
 

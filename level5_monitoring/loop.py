@@ -51,8 +51,8 @@ class Loop:
 
     def decide(self, day: str) -> Decision:
         """Look at the day and decide, on record: findings, decision and alerts in one transaction."""
-        window = read_window(self.log, day, day)
         week = monitor.read_week(self.log, day) if monitor.is_end_of_week(day) else None
+        window = read_window(self.log, day, day) if week is None else week[week["day"] == day]
         findings = monitor.look(day, window, week, self.reference) + self.judge_champion(day, window)
         memory = record.memory(self.log, day)
         decision = policy.decide(day, findings, memory)
@@ -72,6 +72,7 @@ class Loop:
         days = performance.days_of(self.log, champion, until=day)
         found = [performance.check_promise(day, champion, days)]
         if before:
+            found.append(performance.look_for_disaster(day, champion, before, days))
             found.append(performance.watch(day, champion, before, days, self._tried(champion, before)))
         return found
 

@@ -102,18 +102,9 @@ def check_promise(day: str, version: int, days: pd.DataFrame) -> Finding:
 def watch(day: str, version: int, before: int, days: pd.DataFrame, tried: list[float]) -> Finding:
     """Whether a new champion does worse than the one before it would have done, on the very flights it answered.
 
-    tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence; a
-    disaster is not waited for until there are days enough.
+    tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence.
     """
-    found = days.dropna(subset=["gain"]).head(WATCHED)
-    live, rows, subject = -found["gain"].to_numpy(float), int(found["flights"].sum()), f"version {version}"
-    if len(live) >= IN_A_ROW and (live[-IN_A_ROW:] > DISASTER).all():
-        worst = float(live[-IN_A_ROW:].min())
-        says = (
-            f"{subject} loses at least {worst:+.4f} nats per flight more than version {before} would have, on "
-            f"{IN_A_ROW} days in a row; {DISASTER:g} is a disaster ({rows:,} flights so far)"
-        )
-        return Finding(day, "watch", subject, "alarm", says, rows, worst, DISASTER)
+    live, rows, subject = _beside(days, version)
     if len(live) < FIRST_DAY // 2:
         says = f"{len(live)} of {FIRST_DAY // 2} days beside version {before}"
         return Finding(day, "watch", subject, "insufficient data", says, rows)
@@ -123,6 +114,29 @@ def watch(day: str, version: int, before: int, days: pd.DataFrame, tried: list[f
         f"{least:+.4f}, on {len(live)} days and {rows:,} flights, and {len(tried)} days in trial before"
     )
     return Finding(day, "watch", subject, "alarm" if least > 0 else "ok", says, rows, least, 0.0)
+
+
+def look_for_disaster(day: str, version: int, before: int, days: pd.DataFrame) -> Finding:
+    """Whether a new champion does far worse than the one before it: there is no time to wait for proof.
+
+    Outcomes that are wrong do not look like this: they are wrong for both.
+    """
+    live, rows, subject = _beside(days, version)
+    if len(live) < IN_A_ROW:
+        says = f"{len(live)} of {IN_A_ROW} days beside version {before}"
+        return Finding(day, "disaster", subject, "insufficient data", says, rows)
+    least = float(live[-IN_A_ROW:].min())
+    says = (
+        f"{subject} loses at least {least:+.4f} nats per flight more than version {before} would have, on each of the "
+        f"last {IN_A_ROW} days; {DISASTER:g} is a disaster"
+    )
+    return Finding(day, "disaster", subject, "alarm" if least > DISASTER else "ok", says, rows, least, DISASTER)
+
+
+def _beside(days: pd.DataFrame, version: int) -> tuple[Floats, int, str]:
+    """What it has lost more than the one before would have, by day, on so many flights; and its name."""
+    found = days.dropna(subset=["gain"]).head(WATCHED)
+    return -found["gain"].to_numpy(float), int(found["flights"].sum()), f"version {version}"
 
 
 def _bound(values: Floats) -> tuple[float, float]:

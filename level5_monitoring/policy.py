@@ -1,6 +1,7 @@
 """What is done about what was seen: pure, and total. The same findings and memory always give the same decision.
 
-The order: a broken contract > labels in doubt > a new champion worse than the one before > a verdict that waits, or
+The order: a broken contract > a new champion far worse than the one before > labels in doubt > a new champion worse
+than the one before > a verdict that waits, or
 a challenger that is no worse > a champion that breaks its promise, or is old > drift. What stands first decides; all
 that follows from bad data would be bad.
 """
@@ -16,7 +17,8 @@ BUDGET = 7  # retrainings in a run of nine months; the first training is none
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
 LONGEST = 42  # days without a retraining: what nothing calls broken may still be beaten by what has seen more
 DATA, LABELS = ("contract", "features"), ("labels",)
-CHAMPION: tuple[Monitor, ...] = ("performance", "watch")  # a version that is replaced is looked at no longer
+# A version that is replaced is looked at no longer.
+CHAMPION: tuple[Monitor, ...] = ("performance", "watch", "disaster")
 Kind = Literal["nothing", "inform", "stop", "hold", "retrain", "promote", "roll back"]
 Severity = Literal["page", "ticket", "info"]
 SEVERITY: dict[str, Severity] = {"contract": "page", "features": "page", "labels": "page"}  # others: info
@@ -83,6 +85,8 @@ def decide(day: str, findings: Iterable[Finding], memory: Memory) -> Decision:
 def _choose(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:
     if data := _of(alarms, *DATA):
         return Decision(day, "stop", f"The data are not what was agreed: {told(data)}.", data, "contract")
+    if disaster := _alarms_of(seen, "disaster"):
+        return _take_back(day, disaster, memory)
     if labels := _of(alarms, *LABELS):
         why = f"Nothing is trained or promoted on outcomes in doubt: {told(labels)}."
         return Decision(day, "hold", why, labels, "labels")

@@ -13,7 +13,7 @@ from level5_monitoring import performance
 from level5_monitoring.loop import Loop
 from level5_monitoring.policy import Decision
 from shared.console import console
-from shared.replay import Hour
+from shared.replay import Tick
 from shared.settings import NEW_YORK
 
 QUIET = ("nothing", "inform")  # decisions that change nothing
@@ -38,9 +38,9 @@ class View:
         if decision.kind not in QUIET:
             console.print(f"  {_date(decision.day)} [bold]{decision.kind}[/bold]: {decision.reason}")
 
-    def tell(self, hour: Hour, played: Played) -> None:
+    def tell(self, tick: Tick, played: Played) -> None:
         """What stands now; where there is no terminal to move on, a line each Monday."""
-        local = (hour.start + pd.Timedelta(hours=1)).tz_convert(NEW_YORK)
+        local = tick.end.tz_convert(NEW_YORK)
         for act in self._new_acts():
             change = f"{act['before'] or 'none'} → {act['after'] or 'none'}"
             console.print(f"  {local:%b %d} [dim]{act['act']} {change}, by {act['who']}[/dim]")

@@ -48,7 +48,7 @@ def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
     with log.connect() as connection:
         names = [*(column.name for column in wanted), "late", "known_at"]
         found = pd.DataFrame(connection.execute(query).all(), columns=names).drop_duplicates("flight_id")
-    asked = pd.DataFrame([json.loads(text) for text in found.pop("features")], index=found.index)
+    asked = pd.DataFrame(json.loads(f"[{','.join(found.pop('features'))}]"), index=found.index)
     asked = asked.reindex(columns=list(KNOWN_BEFORE)).astype(dict.fromkeys(NUMBERS, float))
     for name in TIMES:
         asked[name] = pd.to_datetime(asked[name], utc=True)

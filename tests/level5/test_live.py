@@ -28,7 +28,7 @@ from level5_monitoring.policy import Decision
 from level5_monitoring.record import record
 from level5_monitoring.running import DEMO, Record, end
 from shared.errors import UserError
-from shared.replay import Hour, replay
+from shared.replay import Tick, replay
 from shared.settings import Settings
 from tests.level5.browser import opened
 
@@ -37,7 +37,7 @@ FAST = "as fast as it goes"
 
 
 @pytest.fixture
-def hours(flights: pd.DataFrame) -> list[Hour]:
+def hours(flights: pd.DataFrame) -> list[Tick]:
     """Three days of the real stream."""
     return list(replay(flights, MIDNIGHT, MIDNIGHT + pd.Timedelta(days=3)))
 
@@ -51,9 +51,9 @@ def live(tmp_path: Path) -> Iterator[Live]:
 
 
 @contextmanager
-def played(clock: Clock, hours: list[Hour]) -> Iterator[list[Hour]]:
+def played(clock: Clock, hours: list[Tick]) -> Iterator[list[Tick]]:
     """The hours that the clock has let by, while a thread asks for them."""
-    seen: list[Hour] = []
+    seen: list[Tick] = []
     thread = threading.Thread(target=lambda: seen.extend(clock.paced(hours)))  # one by one, as they are let by
     thread.start()
     try:
@@ -64,7 +64,7 @@ def played(clock: Clock, hours: list[Hour]) -> Iterator[list[Hour]]:
         assert not thread.is_alive()
 
 
-def wait_for(seen: list[Hour], count: int) -> None:
+def wait_for(seen: list[Tick], count: int) -> None:
     """Until so many hours have gone by; then no other may follow."""
     until = time.monotonic() + 20
     while len(seen) < count and time.monotonic() < until:
@@ -73,7 +73,7 @@ def wait_for(seen: list[Hour], count: int) -> None:
     assert len(seen) == count
 
 
-def test_a_paused_clock_lets_no_hour_by_and_a_step_is_a_day(tmp_path: Path, hours: list[Hour]) -> None:
+def test_a_paused_clock_lets_no_hour_by_and_a_step_is_a_day(tmp_path: Path, hours: list[Tick]) -> None:
     clock = Clock(tmp_path, FAST, paused=True)
     with played(clock, hours) as seen:
         wait_for(seen, 0)
@@ -87,19 +87,19 @@ def test_a_paused_clock_lets_no_hour_by_and_a_step_is_a_day(tmp_path: Path, hour
     assert [hour.start for hour in seen] == [hour.start for hour in hours]
 
 
-def test_without_faults_every_flight_and_outcome_goes_by_as_it_came(tmp_path: Path, hours: list[Hour]) -> None:
+def test_without_faults_every_flight_and_outcome_goes_by_as_it_came(tmp_path: Path, hours: list[Tick]) -> None:
     for before, after in zip(hours, Clock(tmp_path, FAST).paced(hours), strict=True):
         pd.testing.assert_frame_equal(before.flights, after.flights)
         pd.testing.assert_frame_equal(before.outcomes, after.outcomes)
 
 
-def test_speed_is_hours_a_second(tmp_path: Path, hours: list[Hour]) -> None:
+def test_speed_is_hours_a_second(tmp_path: Path, hours: list[Tick]) -> None:
     begun = time.monotonic()
     assert len(list(Clock(tmp_path, "a day a second").paced(hours[:13]))) == 13
     assert time.monotonic() - begun >= 12 / 24
 
 
-def test_a_fault_spoils_what_comes_until_it_is_lifted(tmp_path: Path, hours: list[Hour]) -> None:
+def test_a_fault_spoils_what_comes_until_it_is_lifted(tmp_path: Path, hours: list[Tick]) -> None:
     clock = Clock(tmp_path, FAST)
     spoilt = []
     for i, hour in enumerate(clock.paced(hours[:60])):
@@ -214,7 +214,7 @@ def decide(live: Live, day: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
-def test_clock_and_faults_are_worked_by_keyboard(live: Live, hours: list[Hour], width: int) -> None:
+def test_clock_and_faults_are_worked_by_keyboard(live: Live, hours: list[Tick], width: int) -> None:
     """Step a day, inject a fault, lift it: with Tab and Enter alone; what happened is said where it is read aloud."""
     live.clock.set_speed(FAST)
     with played(live.clock, hours) as seen, served(live) as address, opened(address, width) as shown:

@@ -20,7 +20,7 @@ from level5_monitoring import home, record
 from shared.settings import PROJECT, Settings, read_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="process groups")]
-UNTIL = "2013-04-11"
+TODAY, UNTIL = "2013-04-01", "2013-04-11"
 
 
 def start(state: Path, *command: str) -> "subprocess.Popen[bytes]":
@@ -29,7 +29,8 @@ def start(state: Path, *command: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=PROJECT,
-            env=os.environ | {"MLOPS_STATE": str(state), "MLOPS_WITHIN": "level5", "PYTHONUNBUFFERED": "1"},
+            env=os.environ
+            | {"MLOPS_STATE": str(state), "MLOPS_WITHIN": "level5", "TODAY": TODAY, "PYTHONUNBUFFERED": "1"},
             stdout=output,
             stderr=output,
             start_new_session=True,

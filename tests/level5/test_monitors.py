@@ -50,6 +50,9 @@ def test_a_fault_everywhere_is_named_on_its_first_day(
 def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataFrame]) -> None:
     window = days["2013-05-07"]
     assert alarms(check_labels(window.assign(late=np.nan))) == {"outcomes"}
+    of_newark = check_labels(window.assign(late=window["late"].mask(window["origin"] == "EWR")))
+    assert alarms(of_newark) == {"outcomes"}
+    assert "EWR" in of_newark[0].says
     turned = spoil_outcomes(window.assign(label_known_at=None), "labels flipped", 3)
     assert alarms(check_labels(turned)) == {"late"}
 

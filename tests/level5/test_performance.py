@@ -8,7 +8,7 @@ import pytest
 
 from level4_deployment import log as prediction_log
 from level5_monitoring import performance
-from level5_monitoring.performance import check_promise, days_of, keep, measure, watch
+from level5_monitoring.performance import check_promise, days_of, keep, look_for_disaster, measure, watch
 
 DAYS = [str(day.date()) for day in pd.date_range("2013-04-01", periods=60)]
 
@@ -75,11 +75,12 @@ def against(gain: float, spread: float, count: int) -> pd.DataFrame:
 
 
 def test_a_disaster_is_seen_on_the_second_day() -> None:
-    assert watch(DAYS[0], 4, 3, against(-0.2, 0.01, 1), []).state == "insufficient data"
-    finding = watch(DAYS[1], 4, 3, against(-0.2, 0.01, 2), [])
+    assert look_for_disaster(DAYS[0], 4, 3, against(-0.2, 0.01, 1)).state == "insufficient data"
+    finding = look_for_disaster(DAYS[1], 4, 3, against(-0.2, 0.01, 2))
     assert finding.state == "alarm"
     assert "version 4" in finding.says
     assert "version 3" in finding.says
+    assert look_for_disaster(DAYS[1], 4, 3, against(-0.1, 0.01, 2)).state == "ok", "honest models differ by that"
 
 
 def test_a_new_champion_that_is_a_little_worse_is_seen_in_time() -> None:

@@ -3,24 +3,35 @@
 import pandas as pd
 import pytest
 
-from shared.replay import Hour, replay
+from shared.replay import Tick, replay
 from shared.schema import KNOWN_BEFORE
 
 APRIL, NEW_YEAR = (pd.Timestamp(day, tz="America/New_York") for day in ("2013-04-01", "2014-01-01"))
-HOUR = pd.Timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
-def stream(flights: pd.DataFrame) -> list[Hour]:
+def stream(flights: pd.DataFrame) -> list[Tick]:
     return list(replay(flights, APRIL, NEW_YEAR))
 
 
-def test_every_hour_comes_once_the_quiet_ones_and_the_changed_clocks_too(stream: list[Hour]) -> None:
+def test_every_hour_comes_once_the_quiet_ones_and_the_changed_clocks_too(stream: list[Tick]) -> None:
     assert [hour.start for hour in stream] == list(pd.date_range(APRIL, NEW_YEAR, freq="h", inclusive="left"))
+    assert [hour.end for hour in stream] == list(pd.date_range(APRIL, NEW_YEAR, freq="h", inclusive="right"))
     assert any(hour.flights.empty for hour in stream)
 
 
-def test_the_whole_stream_is_the_table(stream: list[Hour], flights: pd.DataFrame) -> None:
+def test_longer_ticks_hold_the_same_flights_and_outcomes_and_the_last_one_ends_in_time(
+    stream: list[Tick], flights: pd.DataFrame
+) -> None:
+    end = APRIL + pd.Timedelta(hours=51)
+    ticks = list(replay(flights, APRIL, end, pd.Timedelta(hours=6)))
+    assert [tick.end for tick in ticks[-2:]] == [APRIL + pd.Timedelta(hours=48), end]
+    for part in ("flights", "outcomes"):
+        hours = pd.concat([getattr(hour, part) for hour in stream[:51]])
+        pd.testing.assert_frame_equal(pd.concat([getattr(tick, part) for tick in ticks]), hours)
+
+
+def test_the_whole_stream_is_the_table(stream: list[Tick], flights: pd.DataFrame) -> None:
     asked = pd.concat([hour.flights for hour in stream]).sort_index()
     told = pd.concat([hour.outcomes for hour in stream]).sort_index()
     of_april_on = flights[(flights["predicted_at"] >= APRIL) & (flights["predicted_at"] < NEW_YEAR)]
@@ -29,18 +40,18 @@ def test_the_whole_stream_is_the_table(stream: list[Hour], flights: pd.DataFrame
     pd.testing.assert_frame_equal(told, known[told.columns])
 
 
-def test_nothing_comes_before_or_after_its_hour(stream: list[Hour]) -> None:
+def test_nothing_comes_before_or_after_its_hour(stream: list[Tick]) -> None:
     for hour in stream:
-        assert hour.flights["predicted_at"].between(hour.start, hour.start + HOUR, inclusive="left").all()
-        assert hour.outcomes["label_known_at"].between(hour.start, hour.start + HOUR, inclusive="left").all()
+        assert hour.flights["predicted_at"].between(hour.start, hour.end, inclusive="left").all()
+        assert hour.outcomes["label_known_at"].between(hour.start, hour.end, inclusive="left").all()
 
 
-def test_a_flight_to_be_predicted_carries_no_outcome(stream: list[Hour]) -> None:
+def test_a_flight_to_be_predicted_carries_no_outcome(stream: list[Tick]) -> None:
     assert set(stream[0].flights.columns) == {"flight_id", "predicted_at", *KNOWN_BEFORE}
     assert not {"late", "arrival_delay", "label_known_at"} & set(stream[0].flights.columns)
 
 
-def test_an_outcome_follows_its_prediction(stream: list[Hour]) -> None:
+def test_an_outcome_follows_its_prediction(stream: list[Tick]) -> None:
     asked = {flight: hour.start for hour in stream for flight in hour.flights["flight_id"]}
     told = {flight: hour.start for hour in stream for flight in hour.outcomes["flight_id"]}
     both = asked.keys() & told.keys()
@@ -48,7 +59,7 @@ def test_an_outcome_follows_its_prediction(stream: list[Hour]) -> None:
     assert all(asked[flight] < told[flight] for flight in both)
 
 
-def test_a_cancelled_flight_is_asked_for_and_never_gets_an_outcome(stream: list[Hour], flights: pd.DataFrame) -> None:
+def test_a_cancelled_flight_is_asked_for_and_never_gets_an_outcome(stream: list[Tick], flights: pd.DataFrame) -> None:
     told = {flight for hour in stream for flight in hour.outcomes["flight_id"]}
     cancelled = flights.loc[flights["late"].isna() & (flights["predicted_at"] >= APRIL), "flight_id"]
     assert len(cancelled) > 1000
