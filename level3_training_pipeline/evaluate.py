@@ -1,5 +1,6 @@
 """Evaluation: the candidate beside two baselines and the champion, on the same flights, by slice and by calibration."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,8 +47,12 @@ def evaluate(
     """Fit candidate and baselines on what was known 14 days ago, and score them on the flights since then."""
     _, _, fit_on, test = windows(table, now)
     inputs = CATEGORIES + NUMBERS
-    candidate = predict_features(fit_features(fit_on[inputs], fit_on["late"], **parameters), test[inputs])
-    logistic = logistic_regression().fit(fit_on[inputs], fit_on["late"]).predict_proba(test[inputs])[:, 1]
+    known, late = fit_on[inputs], fit_on["late"]
+    with ThreadPoolExecutor(2) as side_by_side:
+        trees = side_by_side.submit(fit_features, known, late, **parameters)
+        line = side_by_side.submit(logistic_regression().fit, known, late)
+    candidate = predict_features(trees.result(), test[inputs])
+    logistic = line.result().predict_proba(test[inputs])[:, 1]
     predictions = {"candidate": candidate, "logistic regression": logistic, "climatology": climatology(fit_on, test)}
     if champion and champion.now <= test["predicted_at"].min():
         predictions["champion"] = predict_features(champion.model, test[inputs])

@@ -6,7 +6,7 @@ CHAMPION, CHALLENGER = "champion", "challenger"
 
 
 def unit(salt: str, flight_id: str) -> float:
-    """A number in [0, 1), evenly spread over flights, that nobody can guess without the salt.
+    """A number in [0, 1), evenly spread over flights.
 
     Each experiment has a salt of its own, so that the flights of one challenger are a fresh draw for the next.
     """

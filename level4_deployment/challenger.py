@@ -21,7 +21,8 @@ class Tried:
     """What became of one turn's flights: for each an answer, or why there is none.
 
     seconds: of work, as the processor counts it; what did not end in time counts as long as it was given. slow: it took
-    several times as long as the champion did for the same flights. Waiting for a processor is the machine's doing.
+    several times as long as the champion did for the same flights, all of which it scored. Waiting for a processor is
+    the machine's doing.
     """
 
     found: list[Answer | str]
@@ -81,7 +82,8 @@ class Challenger:
             found = self.model.answers(trial.strings, trial.numbers)
             seconds = time.thread_time() - begun
             self.over_at = None
-            slow = seconds > max(TIMES * trial.champion_seconds, SLOW_FROM)
+            whole = not any(isinstance(one, str) for one in found)  # what fails is asked about row by row, and is told
+            slow = whole and seconds > max(TIMES * trial.champion_seconds, SLOW_FROM)
             try:
                 self.loop.call_soon_threadsafe(self._settle, trial, Tried(found, seconds, slow))
             except RuntimeError:  # the loop has ended meanwhile, and nobody waits

@@ -50,7 +50,7 @@ class Platform(Aliases):
                 raise self._must_wait(number, running, who)
             version = registry.get(self.client, str(number))
             pull(version, self.home)
-            made = experiments.new_experiment(champion.number, number, plan, who)
+            made = experiments.new_experiment(self.log, champion.number, number, plan, who)
 
             def begin() -> None:
                 self._set_alias(CHALLENGER, number)

@@ -1,7 +1,6 @@
 """The record of experiments and of acts: what is compared with what, and who changed anything about it."""
 
 import json
-import secrets
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -28,6 +27,7 @@ EXPERIMENTS = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("submitted_by", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # 1 is the first
 )
 DAYS = sa.Table(
     "days",  # what an experiment saw on a day that is closed; written once
@@ -69,12 +69,15 @@ class Experiment:
     state: str
     reason: str
     submitted_by: str
+    number: int = 1
 
 
-def new_experiment(champion: int, challenger: int, plan: Plan, who: str) -> Experiment:
-    """An experiment that begins in shadow."""
-    name = f"{champion}-against-{challenger}-{secrets.token_hex(3)}"
-    return Experiment(name, champion, challenger, secrets.token_hex(16), 0.0, plan, None, RUNNING, "in shadow", who)
+def new_experiment(log: sa.Engine, champion: int, challenger: int, plan: Plan, who: str) -> Experiment:
+    """The next experiment, which begins in shadow; its name is its salt, so a replay draws the same flights."""
+    with log.connect() as connection:
+        number = 1 + connection.execute(sa.select(sa.func.count()).select_from(EXPERIMENTS)).scalar_one()
+    name = f"{champion}-against-{challenger}-no{number}"
+    return Experiment(name, champion, challenger, name, 0.0, plan, None, RUNNING, "in shadow", who, number)
 
 
 def save(log: sa.Engine, experiment: Experiment) -> Experiment:
@@ -87,8 +90,8 @@ def save(log: sa.Engine, experiment: Experiment) -> Experiment:
 
 
 def find(log: sa.Engine, *states: str) -> list[Experiment]:
-    """The experiments in any of these states; without one, all."""
-    query = sa.select(EXPERIMENTS)
+    """The experiments in any of these states, oldest first; without one, all."""
+    query = sa.select(EXPERIMENTS).order_by(EXPERIMENTS.c.number)
     if states:
         query = query.where(EXPERIMENTS.c.state.in_(states))
     with log.connect() as connection:

@@ -36,6 +36,7 @@ class Loop:
         self.control = client.PlatformClient.at(self.home, "loop")
         self.sink = outbox.sink_of(settings)
         self.models: dict[int, served.ServedModel] = {}
+        self.windows: dict[str, pd.DataFrame] = {}
 
     def due(self) -> list[str]:
         """The closed days that have not been decided upon to the end, oldest first."""
@@ -51,8 +52,8 @@ class Loop:
 
     def decide(self, day: str) -> Decision:
         """Look at the day and decide, on record: findings, decision and alerts in one transaction."""
-        week = monitor.read_week(self.log, day) if monitor.is_end_of_week(day) else None
-        window = read_window(self.log, day, day) if week is None else week[week["day"] == day]
+        window = self._window(day)
+        week = pd.concat([self._window(one) for one in monitor.week_of(day)]) if monitor.is_end_of_week(day) else None
         findings = monitor.look(day, window, week, self.reference) + self.judge_champion(day, window)
         memory = record.memory(self.log, day)
         decision = policy.decide(day, findings, memory)
@@ -75,6 +76,13 @@ class Loop:
             found.append(performance.look_for_disaster(day, champion, before, days))
             found.append(performance.watch(day, champion, before, days, self._tried(champion, before)))
         return found
+
+    def _window(self, day: str) -> pd.DataFrame:
+        """The window of a closed day; those of a week are kept, as the week's end asks for them again."""
+        if day not in self.windows:
+            self.windows = {one: self.windows[one] for one in [*self.windows][1 - monitor.DAYS :]}
+            self.windows[day] = read_window(self.log, day, day)
+        return self.windows[day]
 
     def _tried(self, champion: int, before: int) -> list[float]:
         """The gains by day of the experiment that made it the champion, if one did."""

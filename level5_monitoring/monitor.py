@@ -10,7 +10,7 @@ from level5_monitoring.quality import check_contract
 from level5_monitoring.reference import Reference
 from level5_monitoring.window import read_window
 
-SUNDAY = 6
+SUNDAY, DAYS = 6, 7
 
 
 def look(day: str, window: pd.DataFrame, week: pd.DataFrame | None, reference: Reference) -> list[Finding]:
@@ -26,4 +26,9 @@ def is_end_of_week(day: str) -> bool:
 
 def read_week(log: sa.Engine, sunday: str) -> pd.DataFrame:
     """The window of the week that ends with `sunday`."""
-    return read_window(log, str((pd.Timestamp(sunday) - pd.DateOffset(days=6)).date()), sunday)
+    return read_window(log, week_of(sunday)[0], sunday)
+
+
+def week_of(sunday: str) -> list[str]:
+    """The days of the week that ends with `sunday`, Monday first."""
+    return [str(day.date()) for day in pd.date_range(end=sunday, periods=DAYS)]

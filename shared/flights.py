@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+from functools import lru_cache
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +31,11 @@ def load_flights(settings: Settings) -> pd.DataFrame:
     cache = settings.level("shared") / f"flights-{key.hexdigest()[:16]}.parquet"
     if not cache.exists():
         write_whole(build_flights(read_raw(folder)), cache)
+    return _read(cache).copy(deep=False)  # pandas copies what is written to: nobody else sees it
+
+
+@lru_cache(maxsize=1)
+def _read(cache: Path) -> pd.DataFrame:
     return pd.read_parquet(cache)
 
 

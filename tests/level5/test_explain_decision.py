@@ -27,7 +27,7 @@ def test_a_retraining_is_followed_to_its_promotion(
     found = [Finding(DAY, "performance", "version 2", "alarm", "it loses more than it promises", 12345, 0.0071, 0.005)]
     decision = policy.decide(DAY, found, Memory())
     record.record(log, decision, found, policy.alerts_of(decision, Memory()))
-    experiment = experiments.new_experiment(2, 3, Plan(), "loop")
+    experiment = experiments.new_experiment(log, 2, 3, Plan(), "loop")
     experiments.save(log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
     record.close(log, DAY, {"version": 3, "experiment": experiment.experiment})
     for change, why in ((("2", "3"), "by its verdict"), (("7", "8"), "of another story")):

@@ -73,7 +73,7 @@ def test_memory_is_of_earlier_days_only(log: sa.Engine) -> None:
 def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log: sa.Engine) -> None:
     """Inconclusive asks for a person."""
     plan = Plan(0.01)
-    experiment = experiments.new_experiment(2, 3, plan, "test")
+    experiment = experiments.new_experiment(log, 2, 3, plan, "test")
     experiments.save(log, experiment)
     day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
     with log.begin() as connection:
