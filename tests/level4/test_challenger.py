@@ -65,8 +65,8 @@ def test_one_that_fails_on_a_carrier_fails_for_that_carrier_alone(tmp_path: Path
 
 def test_one_that_takes_ten_times_as_long_is_called_slow(tmp_path: Path) -> None:
     async def run() -> None:
-        champion = load_served(tmp_path, busy(tmp_path, 1, 100))
-        challenger = of(tmp_path, busy(tmp_path, 2, 1_000))
+        champion = load_served(tmp_path, busy(tmp_path, 1, 1_000))
+        challenger = of(tmp_path, busy(tmp_path, 2, 10_000))
         slow = []
         for _ in range(20):
             begun = time.thread_time()
