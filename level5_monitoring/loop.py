@@ -40,8 +40,7 @@ class Loop:
 
     def due(self) -> list[str]:
         """The closed days that have not been decided upon to the end, oldest first."""
-        done = [decision["day"] for decision in record.decisions(self.log) if decision["state"] == record.DONE]
-        return closed_days(self.log, after=max(done, default=None))
+        return closed_days(self.log, after=record.last_done(self.log))
 
     def turn(self, day: str) -> Decision:
         """Look, decide, act, tell; a day that was decided on before a sudden end is acted on as it was decided."""

@@ -88,6 +88,12 @@ def decisions(log: sa.Engine) -> list[dict[str, Any]]:
     ]
 
 
+def last_done(log: sa.Engine) -> str | None:
+    """The last day that was decided upon to the end; None before the first."""
+    with log.connect() as connection:
+        return connection.execute(sa.select(sa.func.max(DECISIONS.c.day)).where(DECISIONS.c.state == DONE)).scalar()
+
+
 def decision_of(log: sa.Engine, day: str) -> Decision | None:
     """What was decided on a day, if anything was."""
     with log.connect() as connection:

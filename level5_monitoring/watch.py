@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from level3_training_pipeline import prefect_server
 from level4_deployment.log import default_url, open_log
-from level5_monitoring import home
+from level5_monitoring import home, record
 from level5_monitoring.window import closed_days
 from shared.console import console, step
 from shared.errors import command
@@ -17,19 +17,17 @@ from shared.settings import NEW_YORK
 
 DAY_CLOSED = "flights.day-closed"
 LOOK_EVERY = 2.0  # seconds between two looks at the watermark
+AGAIN = 15.0  # seconds after an event that nothing came of: the server may not have known yet whom to start
 
 
 def sense(log: sa.Engine) -> None:
-    """Emit an event whenever the watermark has closed a day, for ever."""
+    """Emit an event when the watermark has closed a day that was not decided upon; for ever."""
     from prefect.events import emit_event
 
-    told = ""
     while True:
-        days = closed_days(log, None)
-        if days and days[-1] != told:
-            told = days[-1]
-            emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": told})
-        time.sleep(LOOK_EVERY)
+        if due := closed_days(log, after=record.last_done(log)):
+            emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
+        time.sleep(AGAIN if due else LOOK_EVERY)
 
 
 def main() -> None:

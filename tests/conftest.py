@@ -31,13 +31,15 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     threading.Thread(target=tick, daemon=True).start()
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist looks for the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one level share servers and a tracking store: where tests run side by side, they stay together.
+    """What tests of a file, or of a level, share is made once: where tests run side by side, they stay together.
 
     A release's gate loads no plugin, and without this one the mark is unknown.
     """
     for item in items if config.pluginmanager.hasplugin("xdist") else []:
-        item.add_marker(pytest.mark.xdist_group(item.path.parent.name))
+        level = item.path.parent.name
+        item.add_marker(pytest.mark.xdist_group(level if level in ("level3", "level4") else item.path.stem))
 
 
 @pytest.fixture(scope="session")

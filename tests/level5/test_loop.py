@@ -10,17 +10,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from level3_training_pipeline import registry, tracking
 from level4_deployment import log as prediction_log
 from level4_deployment.candidates import START, register_by_hand
+from level4_deployment.client import PlatformClient
+from level4_deployment.outcomes import read_watermark
 from level4_deployment.publish import publish
 from level5_monitoring import home, record
 from shared.settings import PROJECT, Settings, read_settings
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="process groups")]
-TODAY, UNTIL = "2013-04-01", "2013-04-11"
+TODAY, UNTIL = "2013-03-01", "2013-03-11"
+DAY = 86_400.0  # seconds
 
 
 def start(state: Path, *command: str) -> "subprocess.Popen[bytes]":
@@ -103,14 +107,12 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     process = start(uninterrupted, "level4_deployment.serve", "--home", str(home.platform(settings)), "--approval")
     try:
         wait_for((home.platform(settings) / "addresses.json").exists, uninterrupted, process)
-        from level4_deployment.client import PlatformClient
-
         with PlatformClient.at(home.platform(settings), "operator") as operator:
             operator.post(f"/versions/{number}/promote", reason="it looked fine on my machine")
     finally:
         process.terminate()
         process.wait(timeout=30)
-    play(uninterrupted, "2013-04-17")
+    play(uninterrupted, "2013-03-17")
     taken = [one for one in decisions(uninterrupted) if one[1] == "roll back"]
     assert [one[2] for one in taken] == ["watch"]
     assert taken[0][3][0]["subject"] == f"version {number}"
@@ -124,19 +126,23 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
 
 def test_a_day_that_is_closed_starts_a_turn(uninterrupted: Path) -> None:
     """By its event: the clock would not strike before half past midnight."""
-    whole = decisions(uninterrupted)
-    last, database = whole[-1][0], uninterrupted / "level5" / "level4" / "log.db"
-    with sqlite3.connect(database) as log:
-        for table in ("decisions", "findings", "alerts"):
-            log.execute(f"DELETE FROM {table} WHERE day = ?", [last])  # noqa: S608
+    database = uninterrupted / "level5" / "level4" / "log.db"
+    watermark = read_watermark(prediction_log.open_log(f"sqlite:///{database}"))
+    assert watermark
+    before = decisions(uninterrupted)
     platform = start(uninterrupted, "level4_deployment.serve", "--home", str(database.parent), "--approval")
     watch = start(uninterrupted, "level5_monitoring.watch")
     try:
-        wait_for(lambda: decisions(uninterrupted) == whole, uninterrupted, watch)
+        wait_for((database.parent / "addresses.json").exists, uninterrupted, platform)
+        with PlatformClient.at(database.parent, "feed") as feed:
+            feed.post("/outcomes", outcomes=[], watermark=watermark + DAY)
+        wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, watch)
     finally:
         for process in (watch, platform):
             process.send_signal(signal.SIGINT)
             process.wait(timeout=60)
+    closed = str((pd.Timestamp(before[-1][0]) + pd.Timedelta(days=1)).date())
+    assert decisions(uninterrupted)[len(before)][0] == closed
 
 
 def made_by_hand(settings: Settings) -> int:
