@@ -135,10 +135,10 @@ diff-4-5: ## What level 5 changes in the story of level 4
 	@git diff --no-index level4_deployment/run.py level5_monitoring/run.py || test $$? -eq 1
 
 test: $(READY) ## The quick tests, under five minutes
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" -n 2
 
 test-slow: $(READY) ## The other tests, three levels at a time: much of their time is waiting
-	@$(BIN)/python -m pytest -m slow -n 3 --dist loadgroup
+	@$(BIN)/python -m pytest -m slow -n 3
 
 test-all: test test-slow ## All tests
 
