@@ -75,6 +75,9 @@ def test_a_step_that_fails_once_is_tried_again(world: World, monkeypatch: pytest
     assert len(calls) == 2
 
 
+DAY_OF_ITS_OWN = "2013-02-26"  # what was trained before is not trained again
+
+
 @pytest.mark.slow
 def test_a_tuning_that_failed_leaves_no_trial_twice_on_record(
     world: World, trained: int, monkeypatch: pytest.MonkeyPatch
@@ -89,10 +92,10 @@ def test_a_tuning_that_failed_leaves_no_trial_twice_on_record(
 
     monkeypatch.setattr(tracking, "record_trial", fails_once)
     with pytest.raises(OSError, match="full"):
-        world.train(trials=3)
-    version = registry.get(world.client, str(world.train(trials=3)))
+        world.train(DAY_OF_ITS_OWN, trials=3)
+    version = registry.get(world.client, str(world.train(DAY_OF_ITS_OWN, trials=3)))
     shutil.rmtree(world.settings.level("level3") / "data")  # what can be made again is not missed
-    assert world.train(trials=3) == version.number
+    assert world.train(DAY_OF_ITS_OWN, trials=3) == version.number
     tuned_by = world.client.get_run(version.run_id).data.tags["tuned_by"]
     trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{tuned_by}'")
     assert sorted(run.info.run_name or "" for run in trials) == ["trial 0", "trial 1", "trial 2"]
