@@ -137,8 +137,8 @@ diff-4-5: ## What level 5 changes in the story of level 4
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow" -n 2
 
-test-slow: $(READY) ## The other tests, four files at a time: much of their time is waiting
-	@$(BIN)/python -m pytest -m slow -n 4
+test-slow: $(READY) ## The other tests, three files at a time: much of their time is waiting
+	@$(BIN)/python -m pytest -m slow -n 3
 
 test-all: test test-slow ## All tests
 

@@ -5,7 +5,6 @@ cut off and serves what it served before, from its verified copies, whether the 
 """
 
 import argparse
-import json
 import os
 import signal
 import socket
@@ -26,6 +25,7 @@ from level4_deployment.log import default_url, open_log
 from level4_deployment.worker import start_worker
 from shared.console import console, step
 from shared.errors import UserError, command
+from shared.files import write_json
 from shared.settings import Settings
 
 WORKERS = 2
@@ -55,7 +55,7 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
             running = [start_worker(home, service, url) for _ in range(workers)]
             try:
                 addresses = {"service": address_of(service), "control": address_of(control), "pid": os.getpid()}
-                (home / ADDRESSES).write_text(json.dumps(addresses))
+                write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
                 told = ""
                 while not stop.wait(LOOK_EVERY):

@@ -22,7 +22,7 @@ from level4_deployment.log import PREDICTIONS, default_url, open_log
 from level4_deployment.routes import Package
 from level4_deployment.serve import api_server
 from tests.level4.load import load
-from tests.level4.plane import bodies, package, plane, route
+from tests.level4.plane import Plane, bodies, package, plane, route
 from tests.level4.postgres import postgres
 
 
@@ -128,7 +128,7 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
     route(tmp_path, 1, package(tmp_path, 1, trained))
     with plane(tmp_path, 2) as running:
         with traffic(running.address, sent, clients=8) as seen:
-            time.sleep(1.0)
+            wait_for_answers(running, 100)
             running.workers[0].stop()
             time.sleep(0.5)
         assert running.workers[0].process.returncode == 0
@@ -136,6 +136,14 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
         assert seen.failed == []
         assert len(seen.rows) > 100
         assert [one["pid"] for one in running.client.get("/ready").json()["workers"]] == [running.workers[1].pid]
+
+
+def wait_for_answers(running: Plane, many: int) -> None:
+    """Return when so many are on record: how soon that is, is the machine's doing."""
+    until = time.monotonic() + 30
+    while len(running.logged()) < many:
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) -> None:
