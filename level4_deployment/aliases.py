@@ -25,7 +25,10 @@ PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or som
 
 
 def registry_client(settings: Settings) -> MlflowClient:
-    """The registry's client: what runs beside users' requests waits a second for another writer, and no longer."""
+    """The registry's client: what runs beside users' requests waits a second to read, and no longer.
+
+    To write, MLflow itself waits up to 20 s for another writer.
+    """
     patient = tracking.tracking_uri(settings)
     mlflow.set_tracking_uri(patient)  # for the files of a new version, which are fetched once
     uri = patient.replace("timeout=60", "timeout=1")

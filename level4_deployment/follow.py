@@ -17,7 +17,7 @@ from level4_deployment.served import ServedModel, load_served
 from level4_deployment.turns import Experiment, NotReadyError, Serving
 from shared.errors import UserError
 
-LOOK_EVERY, TRY_AGAIN_AFTER = 0.2, 1.0  # seconds
+LOOK_EVERY, TRY_AGAIN_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 10.0  # seconds
 log = logging.getLogger("service")
 
 
@@ -137,6 +137,18 @@ def workers(home: Path) -> list[dict[str, Any]]:
         else:
             file.unlink(missing_ok=True)
     return found
+
+
+def wait_for_workers(home: Path) -> None:
+    """Return when every worker serves the routes as they are now, or refuses them; after some seconds in any case."""
+    until = time.monotonic() + FOLLOWED_WITHIN
+    while _somebody_is_behind(home) and time.monotonic() < until:
+        time.sleep(LOOK_EVERY / 10)
+
+
+def _somebody_is_behind(home: Path) -> bool:
+    routes = read_routes(home)
+    return bool(routes) and any(one["generation"] < routes.generation and not one["refused"] for one in workers(home))
 
 
 def _lives(pid: int) -> bool:

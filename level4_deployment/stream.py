@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+import numpy as np
 import pandas as pd
 
 from level4_deployment.client import PlatformClient
@@ -59,14 +60,17 @@ def ask(http: httpx.Client, flights: pd.DataFrame, played: Played) -> None:
 
 
 def as_requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a client would send: times with their offset, missing values left out."""
+    """What a client would send: times with their offset, missing numbers left out."""
     names = ["flight_id", *KNOWN_BEFORE]
-    rows = zip(*(flights[name].tolist() for name in names), strict=True)
-    return [{name: _as_json(value) for name, value in zip(names, row, strict=True) if value == value} for row in rows]  # noqa: PLR0124 - NaN
+    rows = zip(*(_as_json(flights[name]) for name in names), strict=True)
+    return [{name: value for name, value in zip(names, row, strict=True) if value == value} for row in rows]  # noqa: PLR0124 - NaN
 
 
-def _as_json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, pd.Timestamp) else value
+def _as_json(column: pd.Series) -> list[Any]:
+    """A column's values; instants as texts, all at once: one by one would take a third of a request's time."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return list(np.datetime_as_string(column.to_numpy("datetime64[s]"), timezone="UTC").tolist())
+    return column.tolist()
 
 
 def as_outcomes(outcomes: pd.DataFrame) -> list[dict[str, Any]]:

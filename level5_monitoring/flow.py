@@ -6,6 +6,7 @@ from prefect.cache_policies import NO_CACHE
 
 from level3_training_pipeline import flow as level3
 from level4_deployment import client, outcomes, stream
+from level4_deployment.follow import wait_for_workers
 from level5_monitoring import home
 from level5_monitoring.loop import Loop
 from level5_monitoring.policy import Decision
@@ -15,7 +16,7 @@ from shared.flights import load_flights
 from shared.replay import Tick, replay
 from shared.settings import NEW_YORK, parse_today, read_settings
 
-EVERY = pd.Timedelta(hours=6)  # of the stream at once: a year hour by hour takes half as long again
+EVERY = pd.Timedelta(hours=12)  # of the stream at once: a year hour by hour takes half as long again
 
 
 @task(name="turn", task_run_name="turn {day}", cache_policy=NO_CACHE, **level3.RETRIED)
@@ -50,6 +51,7 @@ def year(until: str) -> stream.Played:
                 for day in loop.due():
                     view.decided(turn_step(loop, day))
                 view.tell(tick, played)
+            wait_for_workers(loop.home)  # so that the next flights are answered by whom the day's acts have chosen
 
         return stream.play(ticks, client.read_addresses(loop.home)["service"], feed, after)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -10,7 +11,7 @@ from level4_deployment import outcomes
 from level4_deployment.log import PREDICTIONS
 from level5_monitoring import performance, record
 
-DAYS = 7  # closed days that a version's log loss is the mean of
+DAYS = 7  # closed days that a version's figures are the means of
 
 
 class _Tables:
@@ -29,12 +30,15 @@ class _Tables:
 
     def _performance(self) -> Iterable[Metric]:
         days = performance.last_days(self.log, DAYS)
-        loss = GaugeMetricFamily("model_log_loss", f"Mean over the last {DAYS} closed days, nats", labels=["version"])
-        rows = GaugeMetricFamily("model_labelled_flights", "Flights behind model_log_loss", labels=["version"])
+        over = f"Mean over the last {DAYS} closed days"
+        loss = GaugeMetricFamily("model_log_loss", f"{over}, nats", labels=["version"])
+        auc = GaugeMetricFamily("model_auc", f"{over}, each day's own", labels=["version"])
+        rows = GaugeMetricFamily("model_labelled_flights", "Flights behind both", labels=["version"])
         for version, own in days.groupby("version") if len(days) else []:
-            loss.add_metric([str(version)], float((own["loss"] * own["flights"]).sum() / own["flights"].sum()))
+            loss.add_metric([str(version)], float(np.average(own["loss"], weights=own["flights"])))
+            auc.add_metric([str(version)], float(own["auc"].mean()))
             rows.add_metric([str(version)], float(own["flights"].sum()))
-        return loss, rows
+        return loss, auc, rows
 
     def _drift(self) -> Metric:
         family = GaugeMetricFamily("drift_distance", "Of the last closed week, to the reference", labels=["column"])

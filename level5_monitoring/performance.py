@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from level4_deployment import log as prediction_log
 from level4_deployment import sequential
@@ -32,6 +33,7 @@ LIVE = sa.Table(
     sa.Column("flights", sa.Integer, nullable=False),  # that it answered and whose outcome is known
     sa.Column("loss", sa.Double, nullable=False),  # mean log loss, nats per flight
     sa.Column("promised", sa.Double, nullable=False),  # mean entropy of its answers
+    sa.Column("auc", sa.Double),  # none where all flights ended alike
     sa.Column("gain", sa.Double),  # mean loss of the champion before, on the same flights, minus its own
 )
 
@@ -48,6 +50,7 @@ def measure(window: pd.DataFrame, version: int, before: Callable[[pd.DataFrame],
     loss = _loss(late, chance)
     gain = float((_loss(late, _inside(before(own))) - loss).mean()) if before else None
     promised = float(-(chance * np.log(chance) + (1 - chance) * np.log1p(-chance)).mean())
+    auc = float(roc_auc_score(late, chance)) if 0 < late.mean() < 1 else None
     day = str(own["day"].iloc[-1])
     return {
         "day": day,
@@ -55,6 +58,7 @@ def measure(window: pd.DataFrame, version: int, before: Callable[[pd.DataFrame],
         "flights": len(own),
         "loss": float(loss.mean()),
         "promised": promised,
+        "auc": auc,
         "gain": gain,
     }
 

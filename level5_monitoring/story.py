@@ -43,7 +43,7 @@ def empty_homes(settings: Settings) -> Path:
 
 @contextmanager
 def trained_by_calendar(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
-    """Train the other policies' models in a process beside this one, while the block runs; nice, as it can wait."""
+    """Train the other policies' models in a process beside this one, while the block runs."""
     with (home.own(settings) / "worth.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "level5_monitoring.worth"],

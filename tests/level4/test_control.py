@@ -360,13 +360,13 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
 
 def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Platform, registry_: Registry) -> None:
     database = registry_.settings.level("level3") / "mlflow.db"
-    impatient = Platform(platform.home, registry_client(registry_.settings), platform.log)
-    with sqlite3.connect(database, isolation_level=None) as locked:
-        locked.execute("BEGIN IMMEDIATE")  # others may read
-        with pytest.raises(MlflowException):
-            impatient.promote(3, "operator", "the registry is locked")
-        locked.execute("ROLLBACK")
-    locked.close()
+    with sqlite3.connect(database) as full:
+        full.execute("CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, ''); END")
+    with pytest.raises(MlflowException):
+        platform.promote(3, "operator", "the registry can be read, and takes nothing")
+    with full:
+        full.execute("DROP TRIGGER full")
+    full.close()
     assert experiments.acts(platform.log)[-1]["done"] == experiments.CUT_OFF
     platform.promote(2, "operator", "later")
     Platform(platform.home, registry_.client, platform.log).reconcile()

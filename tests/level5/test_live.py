@@ -19,6 +19,7 @@ import uvicorn
 
 from level4_deployment import serve
 from level4_deployment.log import open_log
+from level5_monitoring import performance
 from level5_monitoring.clock import Clock
 from level5_monitoring.events import FAULTS_FILE
 from level5_monitoring.faults import FAULTS
@@ -200,11 +201,18 @@ def test_metrics_are_in_prometheus_format(live: Live, http: httpx.Client) -> Non
     from prometheus_client.parser import text_string_to_metric_families
 
     decide(live, "2013-04-07")
+    for day, flights, auc in (("2013-04-06", 100, 0.7), ("2013-04-07", 300, 0.8)):
+        line = {"day": day, "version": 3, "flights": flights, "loss": flights / 1000, "promised": 0.4, "auc": auc}
+        performance.keep(live.log, line)
     text = http.get("/metrics").text
     samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
     assert samples["drift_distance"].labels == {"column": "temp"}
     assert samples["drift_distance"].value == 0.4
     assert samples["loop_decisions_total"].value == 1
+    assert samples["model_log_loss"].labels == {"version": "3"}
+    assert samples["model_log_loss"].value == pytest.approx(0.25), "as many flights, as much weight"
+    assert samples["model_auc"].value == pytest.approx(0.75)
+    assert samples["model_labelled_flights"].value == 400
 
 
 def decide(live: Live, day: str) -> None:

@@ -1,0 +1,76 @@
+"""Evidently's own reports: each closed week once, in a workspace that its pages read."""
+
+import json
+import warnings
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment import log as prediction_log
+from level4_deployment.outcomes import Outcome, ingest
+from level4_deployment.stream import as_requests
+from level5_monitoring import home, reports
+from level5_monitoring.reference import Reference
+from shared.settings import Settings
+
+A_DAY = 60  # flights asked for
+
+
+@pytest.fixture
+def week(flights: pd.DataFrame) -> pd.DataFrame:
+    """Monday to Sunday, no outcome on the last day; not one value of one column."""
+    days = pd.date_range("2013-04-08", "2013-04-14").strftime("%Y-%m-%d")
+    found = pd.concat([flights[flights["flight_id"].str.startswith(day)].head(A_DAY) for day in days])
+    return found.assign(wind_gust=float("nan"))
+
+
+@pytest.fixture
+def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A level of which the week was asked for, and is closed."""
+    monkeypatch.delenv("PREDICTION_LOG", raising=False)
+    reference.save(home.own(settings))
+    log = prediction_log.open_log(prediction_log.default_url(home.platform(settings)))
+    with log.begin() as connection:
+        connection.execute(prediction_log.PREDICTIONS.insert(), [_answered(one) for one in as_requests(week)])
+    told = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
+    outcomes = zip(told["flight_id"], told["late"], told["label_known_at"], strict=True)
+    closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()
+    ingest(log, [Outcome(flight, int(late), at.timestamp()) for flight, late, at in outcomes], closed)
+    log.dispose()
+    return settings
+
+
+def _answered(sent: dict[str, object]) -> dict[str, object]:
+    departs = pd.Timestamp(str(sent["scheduled_departure"])).timestamp()
+    return {
+        "request_id": sent["flight_id"],
+        "flight_id": sent["flight_id"],
+        "departs_at": departs,
+        "asked_at": departs - 3600,
+        "features": json.dumps(sent),
+        "arm": "champion",
+        "propensity": 1.0,
+        "version": 1,
+        "probability": 0.25,
+        "fallback": "",
+        "seconds": 0.001,
+    }
+
+
+def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) -> None:
+    assert reports.add_weeks(played) == 1
+    assert reports.add_weeks(played) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from evidently.ui.workspace import Workspace
+    workspace = Workspace.create(str(home.own(played) / reports.WORKSPACE))
+    (project,) = workspace.search_project(reports.PROJECT)
+    runs = [workspace.get_run(project.id, one) for one in workspace.list_runs(project.id)]
+    told = {run.name: {one.display_name: one.dict() for one in run.metric_results.values()} for run in runs}
+    known = week[week["flight_id"] < "2013-04-14"]["late"].notna().sum()
+    rows = {name: of_it["Row count in dataset"]["value"] for name, of_it in told.items()}
+    assert rows == {"data, week to 2013-04-14": len(week), "model, 2013-04-14": known}
+    assert "Value drift for temp" in told["data, week to 2013-04-14"]
+    assert "Value drift for wind_gust" not in told["data, week to 2013-04-14"], "it has no value"
+
