@@ -5,7 +5,6 @@ import warnings
 
 import pandas as pd
 import pytest
-import sqlalchemy as sa
 
 from level4_deployment import log as prediction_log
 from level4_deployment.outcomes import Outcome, ingest
@@ -73,4 +72,3 @@ def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) ->
     assert rows == {"data, week to 2013-04-14": len(week), "model, 2013-04-14": known}
     assert "Value drift for temp" in told["data, week to 2013-04-14"]
     assert "Value drift for wind_gust" not in told["data, week to 2013-04-14"], "it has no value"
-
