@@ -42,7 +42,7 @@ def main() -> None:
         calendar = opened.enter_context(story.trained_by_calendar(settings))  # what else one might have done
 
         # 4. Release
-        headline(f"Live from {settings.today}: flights hour by hour, a turn each night; nobody touches anything")
+        headline(f"Live from {settings.today}: flights as they come, a turn each night; nobody touches anything")
         played = run_flow.run_flow(server, year, str(LAST_TODAY))
 
         # 5. Operate

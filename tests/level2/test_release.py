@@ -91,13 +91,6 @@ def test_a_bug_that_no_test_sees_is_caught_by_the_smoke_test(
     refused(small_model, settings, project, store, r"106 of 106 answers differ from the model's own")
 
 
-def test_a_release_that_answers_500_is_refused(
-    small_model: Path, settings: Settings, project: Path, store: Store
-) -> None:
-    seed_bug(project, "app.py", "else float(chance)", "else float(None)")
-    refused(small_model, settings, project, store, "HTTP Error 500")
-
-
 def test_a_release_that_does_not_start_is_refused(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:

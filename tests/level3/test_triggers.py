@@ -75,7 +75,7 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     def caused_by(cause: str) -> list[ModelVersion]:
         return list(world.client.search_model_versions(f"tags.cause = '{cause}'"))
 
-    command = [sys.executable, "-m", "level3_training_pipeline.schedule", "--every", "15", "--trials", "1"]
+    command = [sys.executable, "-m", "level3_training_pipeline.schedule", "--every", "45", "--trials", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: caused_by("schedule"), 300)

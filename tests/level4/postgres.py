@@ -8,8 +8,10 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import sqlalchemy as sa
 
 NEEDED = ("initdb", "pg_ctl")
 
@@ -33,6 +35,16 @@ def postgres() -> Iterator[str]:
             _run(folder, "pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder)
+
+
+def new_database(server: str) -> str:
+    """The URL of another empty database of the server."""
+    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+    name = f"of_{uuid4().hex}"
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{server.rpartition('/')[0]}/{name}"
 
 
 def _run(folder: Path, *words: str) -> None:

@@ -29,30 +29,41 @@ pytestmark = pytest.mark.slow
 START = pd.Timestamp("2013-04-01", tz="America/New_York").tz_convert("UTC")
 
 
-@pytest.fixture
-def platform(registry_: Registry, home: Path) -> Iterator[RunningPlatform]:
+@pytest.fixture(scope="module")
+def running(registered: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
     """Version 1 serves."""
-    home.mkdir()
-    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
-    with running_platform(home) as running:
+    registered.client.set_registered_model_alias("flight-delays", "champion", "1")
+    with running_platform(tmp_path_factory.mktemp("platform")) as running:
         running.wait_for_control()
         running.wait_until_ready()
         yield running
+
+
+@pytest.fixture
+def platform(running: RunningPlatform) -> Iterator[RunningPlatform]:
+    """It, with no experiment under way, before and after."""
+    yield running
+    with PlatformClient.at(running.home, "operator") as operator:
+        operator.post("/experiment/stop", reason="the test is over")
+        assert operator.get("/status")["routes"]["champion"]["version"] == 1
 
 
 def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answer_is_on_the_log(
     platform: RunningPlatform, plan: Plan, flights: pd.DataFrame
 ) -> None:
     home = platform.home
+    begun = time.time()
     with PlatformClient.at(home, "pipeline") as pipeline, PlatformClient.at(home, "feed") as feed:
         pipeline.submit(3, plan)
         played = play(replay(flights, START, START + pd.Timedelta(days=7)), platform.service, feed, lambda *_: None)
-        (one,) = pipeline.get("/status")["experiments"]
+        one = pipeline.get("/status")["experiments"][-1]
     assert played.failed == 0
     assert one["share"] == plan.share
     log = open_log(default_url(home))
     with log.connect() as connection:
-        rows = pd.DataFrame(connection.execute(sa.select(PREDICTIONS)).mappings().all())
+        rows = pd.DataFrame(
+            connection.execute(sa.select(PREDICTIONS).where(PREDICTIONS.c.asked_at > begun)).mappings().all()
+        )
     assert len(rows) == played.flights
     live = rows[rows["propensity"] < 1]
     share = (live["arm"] == "challenger").mean()
@@ -74,11 +85,11 @@ BAD: dict[str, Callable[[Path], Package]] = {
 
 @pytest.mark.parametrize("why", BAD)
 def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_stopped(
-    platform: RunningPlatform, registry_: Registry, plan: Plan, flights: pd.DataFrame, why: str
+    platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame, why: str
 ) -> None:
-    version = registry.get(registry_.client, "2")
+    version = registry.get(registered.client, "2")
     bad = BAD[why](platform.home)  # past the gates, which would have seen it
-    registry_.client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
+    registered.client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
     try:
         with PlatformClient.at(platform.home, "operator") as operator:
             operator.submit(2, replace(plan, share=0.5))
@@ -86,44 +97,15 @@ def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_
             with httpx.Client(base_url=platform.service, timeout=10) as http:
                 for start in range(0, 3_000, 10):
                     ask(http, flights.iloc[start : start + 10], played)
-                    (one,) = operator.get("/status")["experiments"]
+                    one = operator.get("/status")["experiments"][-1]
                     if one["state"] != "running":
                         break
     finally:
-        registry_.client.set_model_version_tag("flight-delays", "2", "package", version.tags["package"])
+        registered.client.set_model_version_tag("flight-delays", "2", "package", version.tags["package"])
     assert (one["state"], played.failed) == ("aborted", 0)
     assert why in one["reason"]
     assert time.monotonic() - begun < 60
     assert set(played.by_version) == {1}
-
-
-def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gone(
-    platform: RunningPlatform, registry_: Registry, flights: pd.DataFrame
-) -> None:
-    home = platform.home
-    body = as_requests(flights.head(1))[0]
-    before = httpx.post(f"{platform.service}/predict", json=body).json()
-    workers = psutil.Process(platform.process.pid).children(recursive=True)
-    os.kill(platform.process.pid, signal.SIGKILL)
-    platform.process.wait()
-    psutil.wait_procs(workers, timeout=20)
-    assert not any(worker.is_running() for worker in workers), "workers leave with the platform"
-    database = registry_.settings.level("level3") / "mlflow.db"
-    hidden = database.with_suffix(".away")
-    (home / "addresses.json").unlink(missing_ok=True)
-    database.rename(hidden)
-    try:
-        with running_platform(home) as again:
-            again.wait_for_control()
-            again.wait_until_ready()
-            after = httpx.post(f"{again.service}/predict", json=body).json()
-            with PlatformClient.at(home, "operator") as operator:
-                trouble = operator.get("/status")["trouble"]
-    finally:
-        database.unlink(missing_ok=True)
-        hidden.rename(database)
-    assert (after["version"], after["probability"]) == (before["version"], before["probability"])
-    assert "version 1 serves on" in trouble
 
 
 def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(platform: RunningPlatform) -> None:
@@ -142,10 +124,9 @@ def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(platform: R
 
 
 def test_acts_take_effect_in_the_workers_and_strangers_may_not_act(
-    platform: RunningPlatform, registry_: Registry, flights: pd.DataFrame
+    platform: RunningPlatform, flights: pd.DataFrame
 ) -> None:
     body = as_requests(flights.head(1))[0]
-    registry.get(registry_.client, "2")
     with PlatformClient.at(platform.home, "operator") as operator, PlatformClient.at(platform.home, "feed") as feed:
         with pytest.raises(RefusedError, match="feed may not operate"):
             feed.post("/rollback", reason="because")
@@ -163,3 +144,33 @@ def test_the_stream_counts_what_is_not_answered(platform: RunningPlatform, fligh
         hours = list(replay(flights, START, START + pd.Timedelta(hours=12)))
         played: Played = play(hours, "http://127.0.0.1:9", feed, lambda *_: None)
     assert played.failed == played.requests > 0
+
+
+def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gone(
+    running: RunningPlatform, registered: Registry, flights: pd.DataFrame
+) -> None:
+    """The last one: it kills the platform of the others."""
+    home = running.home
+    body = as_requests(flights.head(1))[0]
+    before = httpx.post(f"{running.service}/predict", json=body).json()
+    workers = psutil.Process(running.process.pid).children(recursive=True)
+    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.wait()
+    psutil.wait_procs(workers, timeout=20)
+    assert not any(worker.is_running() for worker in workers), "workers leave with the platform"
+    database = registered.settings.level("level3") / "mlflow.db"
+    hidden = database.with_suffix(".away")
+    (home / "addresses.json").unlink(missing_ok=True)
+    database.rename(hidden)
+    try:
+        with running_platform(home) as again:
+            again.wait_for_control()
+            again.wait_until_ready()
+            after = httpx.post(f"{again.service}/predict", json=body).json()
+            with PlatformClient.at(home, "operator") as operator:
+                trouble = operator.get("/status")["trouble"]
+    finally:
+        database.unlink(missing_ok=True)
+        hidden.rename(database)
+    assert (after["version"], after["probability"]) == (before["version"], before["probability"])
+    assert "version 1 serves on" in trouble

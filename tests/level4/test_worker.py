@@ -65,7 +65,7 @@ def test_routes_are_swapped_under_load_and_no_request_fails(
                 route(tmp_path, generation, champion, challenger if generation % 3 else None, 0.3)
                 running.wait(generation)
         assert seen.failed == []
-        assert len(seen.rows) > 100
+        assert len(seen.rows) > 30
         assert {row[3] for row in seen.rows} == {1, 2}
         last = running.client.get("/ready").json()
         assert {worker["champion"]["version"] for worker in last["workers"]} == {1}
@@ -134,7 +134,7 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
         assert running.workers[0].process.returncode == 0
         assert running.workers[0].status() is None, "its file is gone"
         assert seen.failed == []
-        assert len(seen.rows) > 100
+        assert len(seen.rows) > 30
         assert [one["pid"] for one in running.client.get("/ready").json()["workers"]] == [running.workers[1].pid]
 
 

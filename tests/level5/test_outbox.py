@@ -19,19 +19,17 @@ from level5_monitoring.outbox import ATTEMPTS, ConsoleSink, FileSink, Sink, Webh
 from level5_monitoring.policy import Alert, Decision
 from shared.errors import UserError
 from shared.settings import Settings
-from tests.level4.postgres import postgres
+from tests.level4.postgres import new_database
 
 KEYS = [f"2013-05-06-{i}" for i in range(6)]
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """A log with six alerts that wait."""
     if request.param == "sqlite":
-        yield filled(f"sqlite:///{tmp_path / 'log.db'}")
-        return
-    with postgres() as address:
-        yield filled(address)
+        return filled(f"sqlite:///{tmp_path / 'log.db'}")
+    return filled(new_database(request.getfixturevalue("postgresql")))
 
 
 def filled(url: str) -> str:
@@ -125,9 +123,20 @@ def keys_in(path: Path) -> list[str]:
     return [json.loads(line)["key"] for line in path.read_text().splitlines()]
 
 
+BEFORE_IT_IS_TAKEN, BEFORE_IT_IS_MARKED = False, True
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["file", "webhook"])
-@pytest.mark.parametrize("after", [False, True], ids=["before the sink has it", "before it is marked"])
+@pytest.mark.parametrize(
+    ("url", "kind", "after"),
+    [
+        ("sqlite", "file", BEFORE_IT_IS_TAKEN),
+        ("sqlite", "file", BEFORE_IT_IS_MARKED),
+        ("postgresql", "webhook", BEFORE_IT_IS_TAKEN),
+        ("postgresql", "webhook", BEFORE_IT_IS_MARKED),
+    ],
+    indirect=["url"],
+)
 def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
     url: str, kind: str, after: bool, tmp_path: Path, hook: Hook
 ) -> None:
@@ -148,7 +157,7 @@ def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["file", "webhook"])
+@pytest.mark.parametrize(("url", "kind"), [("sqlite", "file"), ("postgresql", "webhook")], indirect=["url"])
 def test_two_loops_at_once_do_not_double(url: str, kind: str, tmp_path: Path, hook: Hook) -> None:
     """Two processes, one outbox."""
     target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")

@@ -12,7 +12,7 @@ from level4_deployment.plan import Plan
 from level5_monitoring import policy, record
 from level5_monitoring.finding import Finding
 from level5_monitoring.policy import Alert, Decision, Memory
-from tests.level4.postgres import postgres
+from tests.level4.postgres import new_database
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -21,10 +21,9 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     if request.param == "sqlite":
         yield open_log(f"sqlite:///{tmp_path / 'log.db'}")
         return
-    with postgres() as url:
-        engine = open_log(url)
-        yield engine
-        engine.dispose()
+    engine = open_log(new_database(request.getfixturevalue("postgresql")))
+    yield engine
+    engine.dispose()
 
 
 def found(day: str, monitor: str, state: str = "alarm") -> Finding:
