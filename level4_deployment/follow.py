@@ -148,7 +148,9 @@ def wait_for_workers(home: Path) -> None:
 
 def _somebody_is_behind(home: Path) -> bool:
     routes = read_routes(home)
-    return bool(routes) and any(one["generation"] < routes.generation and not one["refused"] for one in workers(home))
+    return routes is not None and any(
+        one["generation"] < routes.generation and not one["refused"] for one in workers(home)
+    )
 
 
 def _lives(pid: int) -> bool:
