@@ -1,9 +1,8 @@
 """What is done about what was seen: pure, and total. The same findings and memory always give the same decision.
 
 The order: a broken contract > a new champion far worse than the one before > labels in doubt > a new champion worse
-than the one before > a verdict that waits, or
-a challenger that is no worse > a champion that breaks its promise, or is old > drift. What stands first decides; all
-that follows from bad data would be bad.
+than the one before > a verdict that waits, or a challenger that is no worse > a champion that breaks its promise, or is
+old > drift. What stands first decides; all that follows from bad data would be bad.
 """
 
 from collections.abc import Iterable
@@ -13,7 +12,7 @@ from typing import Literal
 
 from level5_monitoring.finding import Finding, Monitor
 
-BUDGET = 7  # retrainings in a run of nine months; the first training is none
+BUDGET, PERIOD = 7, 274  # retrainings in so many days, nine months; the first training is none
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
 LONGEST = 42  # days without a retraining: what nothing calls broken may still be beaten by what has seen more
 DATA, LABELS = ("contract", "features"), ("labels",)
@@ -194,8 +193,8 @@ def _held(day: str, memory: Memory) -> tuple[str, str]:
     """Why there is no retraining today, in a word and in a sentence's part; both empty where there may be one."""
     if memory.experiment:
         return "experiment", f"{memory.experiment} is under way"
-    if len(memory.trainings) >= BUDGET:
-        return "budget", f"all {BUDGET} retrainings of the budget are spent"
+    if sum(_days_from(one, day) < PERIOD for one in memory.trainings) >= BUDGET:
+        return "budget", f"all {BUDGET} retrainings of {PERIOD} days are spent"
     if memory.trainings and (since := _days_since(day, memory)) < COOL_DOWN:
         return "cool-down", f"the last retraining is {since} days ago, and {COOL_DOWN} must pass"
     return "", ""
@@ -203,8 +202,11 @@ def _held(day: str, memory: Memory) -> tuple[str, str]:
 
 def _days_since(day: str, memory: Memory) -> int:
     """Days since the last retraining, or since the first day on record."""
-    last = max(memory.trainings, default=memory.begun or day)
-    return (date.fromisoformat(day) - date.fromisoformat(last)).days
+    return _days_from(max(memory.trainings, default=memory.begun or day), day)
+
+
+def _days_from(first: str, last: str) -> int:
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days
 
 
 def _inform(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:

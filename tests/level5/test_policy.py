@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from level5_monitoring.finding import Finding, Monitor, State
-from level5_monitoring.policy import BUDGET, COOL_DOWN, Memory, alerts_of, decide, still_on
+from level5_monitoring.policy import BUDGET, COOL_DOWN, LONGEST, PERIOD, Memory, alerts_of, decide, still_on
 
 DAY = "2013-07-14"
 SUBJECTS = {"contract": "temp", "features": "flights", "labels": "outcomes", "drift": "dewp"}
@@ -23,16 +23,22 @@ monitors, states = st.sampled_from(get_args(Monitor)), st.sampled_from(get_args(
 some_findings = st.lists(
     st.builds(found, monitors, states, st.sampled_from(["", "version 3", "wind_speed"])), max_size=8
 )
-days_before = st.dates(date(2013, 4, 1), date(2013, 7, 13)).map(str)
+days_before = st.dates(date(2012, 7, 1), date(2013, 7, 13)).map(str)
 memories = st.builds(
     Memory,
     alarms=st.lists(st.builds(found, monitors), max_size=4).map(lambda some: tuple(still_on((), some))),
-    trainings=st.lists(days_before, max_size=BUDGET + 1, unique=True).map(lambda days: tuple(sorted(days))),
+    begun=days_before,
+    trainings=st.lists(days_before, max_size=BUDGET + 3, unique=True).map(lambda days: tuple(sorted(days))),
     experiment=st.sampled_from(["", "2-against-3"]),
     waits=st.booleans(),
+    tied=st.sampled_from(["", "1-against-2"]),
     doubted=st.sampled_from([(), ("2013-07-01",)]),
     rolled_back=st.sampled_from([(), ("version 3",)]),
-).map(lambda memory: replace(memory, waits=memory.waits and bool(memory.experiment)))
+).map(lambda one: replace(one, waits=one.waits and bool(one.experiment), tied="" if one.experiment else one.tied))
+
+
+def days_since(day: str) -> int:
+    return (date.fromisoformat(DAY) - date.fromisoformat(day)).days
 
 
 @settings(max_examples=400, deadline=None)
@@ -51,11 +57,13 @@ def test_no_combination_gives_an_act_that_is_forbidden(findings: list[Finding], 
     elif "labels" in on:
         assert decision.kind in ("hold", "roll back" if "disaster" in on else "hold")
     if decision.kind == "retrain":
-        assert len(memory.trainings) < BUDGET
+        assert sum(days_since(day) < PERIOD for day in memory.trainings) < BUDGET
         assert not memory.experiment
-        assert all((date.fromisoformat(DAY) - date.fromisoformat(day)).days >= COOL_DOWN for day in memory.trainings)
+        assert all(days_since(day) >= COOL_DOWN for day in memory.trainings)
+        if decision.cause == "age":
+            assert all(days_since(day) >= LONGEST for day in memory.trainings or [memory.begun])
     if decision.kind == "promote":
-        assert memory.waits
+        assert memory.waits or memory.tied
         assert not memory.doubted
     keys = [alert.key for alert in alerts_of(decision, memory)]
     assert len(keys) == len(set(keys))
