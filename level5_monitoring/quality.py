@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from level5_monitoring.finding import Finding, State
-from level5_monitoring.reference import Reference
+from level5_monitoring.reference import DIGITS, Reference
 from level5_monitoring.window import CODES, NUMBERS
 from shared.settings import NEW_YORK
 from shared.ties import humidity_off
@@ -13,6 +13,7 @@ FEWEST = 100  # flights of a day, for shares to say anything
 UNKNOWN = 0.02  # the most of a day's flights that may have a code the history has not
 NIGHT = 0.05  # the most of a day's flights that may be scheduled before 5 in the morning
 HALF = 0.5  # of an airport's usual flights
+OFF = 0.05  # the most of a day's values that may lie on no step of the instrument that reports them
 MISFIT = 0.1  # the most of a day's flights whose temperature, dew point and humidity contradict each other
 
 
@@ -38,7 +39,7 @@ def _arrive(day: str, airport: str, window: pd.DataFrame, usual: float) -> Findi
 
 
 def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, misfit: float) -> Finding:
-    """Missing more than ever, contradicting its neighbours, standing still, or of a spread that no day has had."""
+    """Missing more than ever, contradicting its neighbours, in other units, standing still, or spread as on no day."""
     values = window[name].replace([np.inf, -np.inf], np.nan).dropna()
     rows, missing, most = len(window), 1 - len(values) / len(window), reference.missing[name]
     if missing > most:
@@ -49,6 +50,10 @@ def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, mis
         return Finding(day, "contract", name, "alarm", says, rows, misfit, MISFIT)
     if len(values) < FEWEST:
         return Finding(day, "contract", name, "insufficient data", f"{len(values)} values of {name}", rows)
+    off = float((~values.round(DIGITS).isin(reference.steps[name])).mean()) if name in reference.steps else 0.0
+    if off > OFF:
+        says = f"{off:.0%} of {name} lie on no step that its instrument reports ({OFF:.0%} is normal): other units?"
+        return Finding(day, "contract", name, "alarm", says, rows, off, OFF)
     different, fewest = values.nunique(), reference.distinct[name]
     if different < fewest:
         says = f"{name} has {different} different values; at least {fewest:.0f} are normal: does it stand still?"

@@ -13,6 +13,9 @@ from shared.flights import write_whole
 SAMPLE = 5_000  # flights to measure drift against; above 1,000, Evidently measures distances
 FILE, LIMITS = "reference.parquet", "reference.json"
 TIMES_OUT = 3.0  # how many times beyond what any day of history had a spread, or a number of values, may lie
+# Instruments report these in steps: tens of degrees, whole knots (here in mph), fractions of a mile.
+STEPS = ("wind_dir", "wind_speed", "wind_gust", "visib")
+DIGITS = 6  # that a step is told by
 ROOM = 0.25  # by which a share missing may exceed what any day of history had
 
 
@@ -21,14 +24,16 @@ class Reference:
     """A sample of the history, and limits found from its days.
 
     missing: of each column, the highest share a day may miss. spread: the lowest and highest standard deviation of a
-    day. distinct: the fewest different values of a day. codes: the known ones. flights: a usual day's, by airport.
-    drift: by column, the distance of a week from the sample that is rarely exceeded.
+    day. distinct: the fewest different values of a day. steps: of each of STEPS, the values there have been.
+    codes: the known ones. flights: a usual day's, by airport. drift: by column, the distance of a week from the sample
+    that is rarely exceeded.
     """
 
     sample: pd.DataFrame
     missing: dict[str, float]
     spread: dict[str, tuple[float, float]]
     distinct: dict[str, float]
+    steps: dict[str, list[float]]
     codes: dict[str, list[str]]
     flights: dict[str, float]
     drift: dict[str, float]
@@ -59,6 +64,7 @@ def build_reference(known: pd.DataFrame) -> Reference:
         missing={name: float(min(1.0, missing[name].max() + ROOM)) for name in NUMBERS},
         spread={name: (float(low[name]), float(high[name])) for name in NUMBERS},
         distinct={name: float(distinct[name].min() / TIMES_OUT) for name in NUMBERS},
+        steps={name: sorted(window[name].dropna().round(DIGITS).unique().tolist()) for name in STEPS},
         codes={name: sorted(window[name].unique()) for name in CODES},
         flights={str(name): float(count) for name, count in (window.groupby("origin").size() / days.ngroups).items()},
         drift=drift.calibrate(sample, window),

@@ -37,7 +37,7 @@ def test_real_days_break_no_contract(days: dict[str, pd.DataFrame], reference: R
         assert {one.day for one in found} == {day}
 
 
-@pytest.mark.parametrize("fault", [name for name, one in FAULTS.items() if one.apply_to_flights and name != "km/h"])
+@pytest.mark.parametrize("fault", [name for name, one in FAULTS.items() if one.apply_to_flights])
 def test_a_fault_everywhere_is_named_on_its_first_day(
     fault: str, days: dict[str, pd.DataFrame], reference: Reference
 ) -> None:
@@ -45,6 +45,17 @@ def test_a_fault_everywhere_is_named_on_its_first_day(
     found = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.state == "alarm"]
     assert {one.subject for one in found} & set(FAULTS[fault].subjects)
     assert all(one.subject in one.says and one.rows == len(spoilt) for one in found if one.monitor == "contract")
+
+
+def test_wind_in_other_units_at_one_airport_is_named_and_a_stormy_day_is_not(
+    flights: pd.DataFrame, days: dict[str, pd.DataFrame], reference: Reference
+) -> None:
+    spoilt = spoil(days["2013-05-07"], "km/h", 2)
+    named = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.subject == "wind_speed"]
+    assert [(one.state, "other units?" in one.says) for one in named] == [("alarm", True)]
+    stormy = as_window(flights[flights["flight_id"].str.startswith("2013-11-24")], 0.2)
+    assert not stormy["wind_gust"].dropna().round(6).isin(reference.steps["wind_gust"]).all(), "gusts never seen before"
+    assert not alarms(check_contract(stormy, reference))
 
 
 def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataFrame]) -> None:
