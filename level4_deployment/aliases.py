@@ -21,6 +21,7 @@ from shared.errors import UserError
 from shared.settings import Settings
 
 CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
+UNAVAILABLE = (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log, or a package, at present
 PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or somebody past the platform
 
 
@@ -50,6 +51,7 @@ class Aliases:
         self.home, self.client, self.log, self.approval = home, client, log, approval
         self.routes = read_routes(home)
         self.trouble = ""
+        self.reconciled = False  # whether what a sudden end has cut off is finished
         self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 
@@ -74,7 +76,7 @@ class Aliases:
                     wanted = replace(wanted, generation=wanted.generation + 1)
                     write_routes(self.home, wanted)
                     self.routes = wanted
-            except (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError) as error:
+            except UNAVAILABLE as error:
                 serving = f"version {self.routes.champion.version} serves on" if self.routes else "nothing serves"
                 self.trouble = f"{serving}: {error}"
                 return

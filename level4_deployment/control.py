@@ -2,12 +2,9 @@
 
 from dataclasses import replace
 
-import sqlalchemy as sa
-from mlflow.exceptions import MlflowException
-
 from level3_training_pipeline import registry
 from level4_deployment import experiments
-from level4_deployment.aliases import CHALLENGER, PLATFORM, Aliases, ConflictError
+from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError
 from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, RUNNING, VOID, Experiment
 from level4_deployment.guardrails import tripped
 from level4_deployment.outcomes import close_days
@@ -97,12 +94,22 @@ class Platform(Aliases):
             return waiting[0].challenger
 
     def look(self) -> None:
-        """Follow the aliases, guard the experiment; what cannot be done is told, and tried again at the next look."""
+        """Finish what was cut off, follow the aliases, guard the experiment.
+
+        What cannot be done is told, and tried again at the next look.
+        """
         with self.lock:
+            try:
+                if not self.reconciled:
+                    self.reconcile()
+                    self.reconciled = True
+            except UNAVAILABLE as error:
+                self.trouble = f"what was cut off is not finished: {error}"
+                return
             self.sync()
             try:
                 self.guard()
-            except (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError) as error:
+            except UNAVAILABLE as error:
                 self.trouble = self.trouble or f"nobody watches over the experiment: {error}"
 
     def guard(self) -> None:

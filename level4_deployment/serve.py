@@ -50,7 +50,7 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
         if not (settings.level("level3") / "mlflow.db").exists():
             tracking.open_tracking(settings)  # makes it
         platform = Platform(home, registry_client(settings), open_log(url), approval=approval)
-        platform.reconcile()
+        platform.look()
         with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
             running = [start_worker(home, service, url) for _ in range(workers)]
             try:

@@ -358,6 +358,22 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
     assert impatient.trouble == ""
 
 
+def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(platform: Platform, registry_: Registry) -> None:
+    experiments.begin_act(platform.log, "operator", "promote", (1, 2), "killed")
+    database = registry_.settings.level("level3") / "mlflow.db"
+    started = Platform(platform.home, registry_client(registry_.settings), platform.log)
+    with sqlite3.connect(database, isolation_level=None) as locked:
+        locked.execute("BEGIN EXCLUSIVE")
+        started.look()
+        locked.execute("ROLLBACK")
+    locked.close()
+    assert "not finished" in started.trouble
+    assert read_routes(platform.home).champion.version == 1  # type: ignore[union-attr]
+    started.look()
+    assert (started.trouble, alias(platform, "champion")) == ("", 2)
+    assert not experiments.acts(platform.log, open_only=True)
+
+
 def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Platform, registry_: Registry) -> None:
     database = registry_.settings.level("level3") / "mlflow.db"
     with sqlite3.connect(database) as full:
