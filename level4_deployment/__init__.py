@@ -10,6 +10,7 @@ __all__ = [
     "experiments",
     "explain",
     "flow",
+    "follow",
     "home",
     "log",
     "outcomes",

@@ -5,8 +5,7 @@ from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
 
 from level3_training_pipeline import flow as level3
-from level4_deployment import client, outcomes, stream
-from level4_deployment.follow import wait_for_workers
+from level4_deployment import client, follow, outcomes, stream
 from level5_monitoring import home
 from level5_monitoring.loop import Loop
 from level5_monitoring.policy import Decision
@@ -51,7 +50,9 @@ def year(until: str) -> stream.Played:
                 for day in loop.due():
                     view.decided(turn_step(loop, day))
                 view.tell(tick, played)
-            wait_for_workers(loop.home)  # so that the next flights are answered by whom the day's acts have chosen
+            follow.wait_for_workers(
+                loop.home
+            )  # so that the next flights are answered by whom the day's acts have chosen
 
         return stream.play(ticks, client.read_addresses(loop.home)["service"], feed, after)
 

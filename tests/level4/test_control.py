@@ -4,6 +4,8 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -358,15 +360,23 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
     assert impatient.trouble == ""
 
 
+@contextmanager
+def refusing(registry_: Registry) -> Iterator[None]:
+    """A registry that can be read, and moves no alias while the block runs."""
+    when = "CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
+    with closing(sqlite3.connect(registry_.settings.level("level3") / "mlflow.db")) as database:
+        database.execute(when)
+        try:
+            yield
+        finally:
+            database.execute("DROP TRIGGER full")
+
+
 def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(platform: Platform, registry_: Registry) -> None:
     experiments.begin_act(platform.log, "operator", "promote", (1, 2), "killed")
-    database = registry_.settings.level("level3") / "mlflow.db"
-    started = Platform(platform.home, registry_client(registry_.settings), platform.log)
-    with sqlite3.connect(database, isolation_level=None) as locked:
-        locked.execute("BEGIN EXCLUSIVE")
+    started = Platform(platform.home, registry_.client, platform.log)
+    with refusing(registry_):
         started.look()
-        locked.execute("ROLLBACK")
-    locked.close()
     assert "not finished" in started.trouble
     assert read_routes(platform.home).champion.version == 1  # type: ignore[union-attr]
     started.look()
@@ -375,14 +385,8 @@ def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(platform: 
 
 
 def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Platform, registry_: Registry) -> None:
-    database = registry_.settings.level("level3") / "mlflow.db"
-    with sqlite3.connect(database) as full:
-        full.execute("CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, ''); END")
-    with pytest.raises(MlflowException):
+    with refusing(registry_), pytest.raises(MlflowException):
         platform.promote(3, "operator", "the registry can be read, and takes nothing")
-    with full:
-        full.execute("DROP TRIGGER full")
-    full.close()
     assert experiments.acts(platform.log)[-1]["done"] == experiments.CUT_OFF
     platform.promote(2, "operator", "later")
     Platform(platform.home, registry_.client, platform.log).reconcile()
