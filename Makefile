@@ -135,10 +135,10 @@ diff-4-5: ## What level 5 changes in the story of level 4
 	@git diff --no-index level4_deployment/run.py level5_monitoring/run.py || test $$? -eq 1
 
 test: $(READY) ## The quick tests, under five minutes
-	@$(BIN)/python -m pytest -m "not slow" -n 2
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
 
 test-slow: $(READY) ## The other tests, three files at a time: much of their time is waiting
-	@$(BIN)/python -m pytest -m slow -n 3
+	@$(BIN)/python -m pytest -m slow -n 3 --no-loadscope-reorder
 
 test-all: test test-slow ## All tests
 

@@ -32,6 +32,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     threading.Thread(target=tick, daemon=True).start()
 
 
+LONGEST = ("tests/level3/", "tests/level5/test_loop.py", "tests/level2/test_run.py", "tests/level4/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first: where tests run side by side, none of it is left to run alone at the end."""
+    items.sort(key=lambda item: next((i for i, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST)))
+
+
 @pytest.hookimpl(optionalhook=True)  # of xdist, which is not there where a release's gate runs the tests
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
     """What tests of a file, or of a level, share is made once: where tests run side by side, they stay together."""

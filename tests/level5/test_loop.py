@@ -6,7 +6,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ import pandas as pd
 import pytest
 
 from level3_training_pipeline import registry, tracking
+from level3_training_pipeline.prefect_server import prefect_server
+from level3_training_pipeline.quiet import set_up_libraries
 from level4_deployment import log as prediction_log
 from level4_deployment.candidates import START, register_by_hand
 from level4_deployment.client import PlatformClient
@@ -72,11 +75,16 @@ def decisions(state: Path) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The state after eight days that nothing has disturbed."""
-    state = tmp_path_factory.mktemp("whole")
-    play(state, UNTIL)
-    return state
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state after eight days that nothing has disturbed, and the Prefect server of all that is played on it."""
+    before, state = dict(os.environ), tmp_path_factory.mktemp("whole")
+    settings = Settings(date.fromisoformat(TODAY), None, state, within="level5")
+    set_up_libraries(settings)
+    with prefect_server(settings):
+        play(state, UNTIL)
+        yield state
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_killed_while_it_retrains_it_goes_on_and_decides_the_same(uninterrupted: Path, tmp_path: Path) -> None:
