@@ -11,6 +11,7 @@ __all__ = [
     "explain",
     "flow",
     "follow",
+    "gates",
     "home",
     "log",
     "outcomes",

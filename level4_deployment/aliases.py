@@ -130,10 +130,17 @@ class Aliases:
             self._act(who, PROMOTE, (was, number), reason, lambda: self._set_alias(registry.CHAMPION, number))
             self.sync()
 
-    def roll_back(self, who: str, reason: str) -> int:
-        """Give the alias back to the champion before this one; returns its number."""
+    def roll_back(self, who: str, reason: str, expected: int | None = None) -> int:
+        """Give the alias back to the champion before this one; returns its number.
+
+        With `expected`, only if that one still is the champion: it was taken back already, and who asks may have been
+        cut off.
+        """
         with self.lock:
             now = registry.by_alias(self.client, registry.CHAMPION)
+            if expected is not None and now and now.number != expected:
+                self.sync()
+                return now.number
             number = self._champion_before(now.number if now else None)
             change = (now.number if now else None, number)
             self._act(who, ROLL_BACK, change, reason, lambda: self._set_alias(registry.CHAMPION, number))

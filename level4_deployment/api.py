@@ -48,6 +48,12 @@ class Reason(BaseModel):
     reason: str = Field(min_length=3, max_length=500)
 
 
+class Move(Reason):
+    """Who shall be the champion now. expected: only if this version still is; None: whoever is."""
+
+    expected: int | None = None
+
+
 class Share(BaseModel):
     """The share of flights that the challenger shall answer."""
 
@@ -118,15 +124,15 @@ def _operating(platform: Platform) -> APIRouter:
     operator = _allowed(platform, "operate")
 
     @routes.post("/versions/{number}/promote")
-    def promote(number: int, why: Reason, who: str = operator) -> dict[str, Any]:
+    def promote(number: int, why: Move, who: str = operator) -> dict[str, Any]:
         """Make a version the champion by hand."""
-        platform.promote(number, who, why.reason)
+        platform.promote(number, who, why.reason, why.expected)
         return describe(platform)
 
     @routes.post("/rollback")
-    def roll_back(why: Reason, who: str = operator) -> dict[str, Any]:
+    def roll_back(why: Move, who: str = operator) -> dict[str, Any]:
         """Back to the champion before this one."""
-        platform.roll_back(who, why.reason)
+        platform.roll_back(who, why.reason, why.expected)
         return describe(platform)
 
     @routes.post("/experiment/stop")

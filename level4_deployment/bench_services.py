@@ -15,7 +15,7 @@ import pandas as pd
 import psutil
 
 from level2_devops import Card, features, open_socket, save
-from level4_deployment.log import default_url
+from level4_deployment.log import url_of
 from level4_deployment.package import convert
 from level4_deployment.routes import MODELS, Package, Routes, Split, write_routes
 from level4_deployment.stream import as_requests
@@ -74,7 +74,7 @@ class Bench:
         experiment = (Package(2, champion.files), Split("bench", "salt", 0.0)) if shadow else ()
         write_routes(home, Routes(1, champion, *experiment))
         listening = self.stack.enter_context(open_socket())
-        running = start_workers(home, listening, workers, default_url(home))
+        running = start_workers(home, listening, workers, url_of(home))
         for worker in running:
             self.stack.callback(worker.stop)
         for worker in running:

@@ -24,6 +24,8 @@ class Platform(Aliases):
         """Finish what a sudden end has cut off, and decide what was about to be decided."""
         with self.lock:
             super().reconcile()
+            if running := self.running():
+                close_days(self.log, running)
             self._decide()
 
     def submit(self, number: int, plan: Plan | None, who: str) -> Experiment | None:

@@ -1,7 +1,6 @@
 """`make explain REQUEST=id`: from one answer back to version, run, commit and data; and which features made it so."""
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 
 from level2_devops import Flight, as_table, features
 from level4_deployment.home import enter
-from level4_deployment.log import OUTCOMES, PREDICTIONS, default_url, open_log
+from level4_deployment.log import OUTCOMES, PREDICTIONS, open_log, url_of
 from shared.console import show_table, step
 from shared.errors import UserError, command
 from shared.settings import Settings, parse_today
@@ -134,7 +133,7 @@ def main() -> None:
         raise UserError("which answer? Give its request_id: make explain REQUEST=…")
     home = settings.level("level4")
     with step("Look it up"):
-        explained = explain(settings, home, os.environ.get("PREDICTION_LOG") or default_url(home), sys.argv[1])
+        explained = explain(settings, home, url_of(home), sys.argv[1])
     show(explained)
 
 

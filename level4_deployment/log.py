@@ -1,5 +1,6 @@
 """The prediction log: every answer, every score that was not returned, every outcome; SQLite or PostgreSQL."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -70,9 +71,9 @@ class LogError(UserError):
     """A log that cannot be opened."""
 
 
-def default_url(home: Path) -> str:
-    """SQLite in the platform's folder."""
-    return f"sqlite:///{home / 'log.db'}"
+def url_of(home: Path) -> str:
+    """Where a platform keeps its log: PREDICTION_LOG, or else SQLite in the platform's folder."""
+    return os.environ.get("PREDICTION_LOG") or f"sqlite:///{home / 'log.db'}"
 
 
 def open_log(url: str) -> sa.Engine:

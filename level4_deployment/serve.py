@@ -21,7 +21,7 @@ from level2_devops import address_of, open_socket
 from level4_deployment.access import make_tokens
 from level4_deployment.client import ADDRESSES
 from level4_deployment.home import enter
-from level4_deployment.log import default_url, open_log
+from level4_deployment.log import open_log, url_of
 from level4_deployment.worker import start_worker
 from shared.console import console, step
 from shared.errors import UserError, command
@@ -41,7 +41,7 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
         from level4_deployment.control import Platform
 
     make_tokens(home)
-    url = os.environ.get("PREDICTION_LOG") or default_url(home)
+    url = url_of(home)
     try:
         lock = FileLock(home / "platform.lock").acquire(timeout=1)
     except Timeout:

@@ -1,6 +1,5 @@
 """What `make level4` shows: the platform it starts, the refusals it provokes, the experiments as they go on."""
 
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from level4_deployment.client import ADDRESSES, PlatformClient
 from level4_deployment.experiments import Experiment, days_of, find
 from level4_deployment.explain import explain, show
 from level4_deployment.flow import Deployed, deployment
-from level4_deployment.log import OUTCOMES, PREDICTIONS, default_url, open_log
+from level4_deployment.log import OUTCOMES, PREDICTIONS, open_log, url_of
 from level4_deployment.plots import verdict_plot
 from level4_deployment.publish import ARTEFACTS, publish
 from level4_deployment.stream import Played, as_requests
@@ -145,7 +144,7 @@ def same_digest(deployed: Deployed, service: str) -> str:
 
 def show_experiments(home: Path) -> list[Experiment]:
     """Print every experiment with its figures, and draw each; returns them."""
-    log = open_log(default_url(home))
+    log = open_log(url_of(home))
     rows, done = [], find(log)
     for one in done:
         days = days_of(log, one.experiment)
@@ -200,7 +199,7 @@ def show_served(home: Path) -> str:
     columns = PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability, OUTCOMES.c.late
     joined = sa.select(*columns).join(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
     query = joined.order_by(PREDICTIONS.c.asked_at)
-    with open_log(default_url(home)).connect() as connection:
+    with open_log(url_of(home)).connect() as connection:
         found = pd.DataFrame(connection.execute(query).mappings().all()).drop_duplicates("flight_id")  # first answers
     local = pd.to_datetime(found["departs_at"], unit="s", utc=True).dt.tz_convert(NEW_YORK)
     months = by_slice(found.assign(month=local.dt.strftime("%Y-%m")), found["probability"], "month")
@@ -212,7 +211,7 @@ def show_served(home: Path) -> str:
 
 def show_explanation(settings: Settings, home: Path, request: str) -> str:
     """Print where an answer comes from; returns one line of evidence."""
-    explained = explain(settings, home, os.environ.get("PREDICTION_LOG") or default_url(home), request)
+    explained = explain(settings, home, url_of(home), request)
     show(explained)
     version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
     return f"request {request[:8]} → version {version} → run {run[:8]} → commit {commit[:8]} → its data"

@@ -17,7 +17,6 @@ import uvicorn
 from level2_devops import address_of, open_socket
 from level3_training_pipeline import prefect_server, run_flow, tracking
 from level4_deployment import client, experiments, outcomes, process, serve, stream
-from level4_deployment.log import default_url, open_log
 from level5_monitoring import home
 from level5_monitoring.clock import Clock
 from level5_monitoring.live import Live, create_app
@@ -95,7 +94,7 @@ class Demo:
         self.live.stage = "loading the year"
         from prefect import flow
 
-        from level5_monitoring.flow import has_midnight, open_loop, turn_step
+        from level5_monitoring.flow import catch_up, has_midnight, open_loop
 
         flights = load_flights(self.settings)
         if not (self.own / FILE).exists():
@@ -110,10 +109,13 @@ class Demo:
 
             def after(tick: Tick, _played: stream.Played) -> None:
                 if has_midnight(tick):
-                    for day in loop.due():
-                        turn_step(loop, day)
-                        self._report(day)
+                    take_turns()
 
+            def take_turns() -> None:
+                for decision in catch_up(loop):
+                    self._report(decision.day)
+
+            take_turns()
             hours = self.live.clock.paced(replay(flights, start, end))
             with client.PlatformClient.at(self.home, "feed") as feed:
                 return stream.play(hours, client.read_addresses(self.home)["service"], feed, after).flights
@@ -137,7 +139,7 @@ MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--wo
 def main() -> None:
     """Serve until SIGTERM; an error is told on the page, which goes on."""
     settings = enter()
-    log = open_log(os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings)))
+    log = home.open_log(settings)
     live = Live(log, home.own(settings), Clock(home.own(settings)))
     with ExitStack() as opened:
         demo = Demo(settings, live, opened)

@@ -40,9 +40,9 @@ def calibrate(sample: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
     return {name: float(found[name].max() * ABOVE) for name in COLUMNS}
 
 
-def look_for_drift(window: pd.DataFrame, reference: "Reference") -> list[Finding]:
-    """A finding for each column of a week's flights."""
-    day, rows = str(window["day"].max()) if len(window) else "", len(window)
+def look_for_drift(window: pd.DataFrame, reference: "Reference", day: str = "") -> list[Finding]:
+    """A finding for each column of the flights of the week that ends with `day`."""
+    day, rows = day or (str(window["day"].max()) if len(window) else ""), len(window)
     if rows < FEWEST:
         says = f"{rows} flights in the week; {FEWEST} are needed"
         return [Finding(day, "drift", name, "insufficient data", says, rows) for name in COLUMNS]

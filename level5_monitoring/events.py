@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from level4_deployment import experiments
 from level5_monitoring import record
+from level5_monitoring.policy import FAILED, REFUSED
 
 KINDS = {
     "training": "Trainings",
@@ -73,7 +74,7 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
         if one["kind"] == "retrain":
             result = {str(name): str(value) for name, value in one["result"].items()}
             title = f"Training decided upon: {one['cause']}"
-            state = "bad" if "refused" in result else ""
+            state = "bad" if result.keys() & {REFUSED, FAILED} else ""
             found.append(Event("training", one["day"], title, one["reason"], state, "", result, one["evidence"]))
     return found
 

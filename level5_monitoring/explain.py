@@ -1,6 +1,5 @@
 """`make explain DECISION=2013-05-06`: what was decided on a day, on which evidence, and what followed."""
 
-import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -8,9 +7,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from level4_deployment import experiments
-from level4_deployment.log import default_url, open_log
 from level5_monitoring import home, record
-from level5_monitoring.policy import Alert
+from level5_monitoring.alerts import Alert
 from shared.console import console, show_table, step
 from shared.errors import UserError, command
 
@@ -44,7 +42,10 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     about = {str(number)} if number is not None else set()
     if experiment:
         about |= {experiment.experiment, str(experiment.challenger)}
-    acts = [act for act in experiments.acts(log) if {act["before"], act["after"]} & about]
+    by_it = f"decision of {day}:"
+    acts = [
+        act for act in experiments.acts(log) if {act["before"], act["after"]} & about or act["reason"].startswith(by_it)
+    ]
     return Explanation(decision, record.alerts(log, day), experiment, acts)
 
 
@@ -82,9 +83,8 @@ def main() -> None:
     settings = home.enter()
     if len(sys.argv) != 2:
         raise UserError("which decision? Give its day: make explain DECISION=2013-05-06")
-    url = os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings))
     with step("Look it up"):
-        explained = explain(open_log(url), sys.argv[1])
+        explained = explain(home.open_log(settings), sys.argv[1])
     show(explained)
 
 

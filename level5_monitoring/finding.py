@@ -23,3 +23,8 @@ class Finding:
     rows: int
     value: float | None = None
     limit: float | None = None
+
+
+def version_of(subject: str) -> int:
+    """3, of the subject "version 3"."""
+    return int(subject.removeprefix("version "))

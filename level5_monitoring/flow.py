@@ -1,5 +1,7 @@
 """The loop as Prefect runs it: a turn is a task; a year of them is a flow, and so are those that are due."""
 
+from collections.abc import Iterator
+
 import pandas as pd
 from prefect import flow, task
 from prefect.cache_policies import NO_CACHE
@@ -24,14 +26,17 @@ def turn_step(loop: Loop, day: str) -> Decision:
     return loop.turn(day)
 
 
+def catch_up(loop: Loop) -> Iterator[Decision]:
+    """The turns that are due; before them, whoever was not told yet is."""
+    loop.tell()
+    for day in loop.due():
+        yield turn_step(loop, day)
+
+
 @flow(name="turns", description="Look at every closed day that was not looked at yet, decide, and act.")
 def turns() -> int:
     """Catch up; returns how many days there were."""
-    loop = open_loop()
-    due = loop.due()
-    for day in due:
-        turn_step(loop, day)
-    return len(due)
+    return len(list(catch_up(open_loop())))
 
 
 @flow(name="year", description="Live flights, some hours at a time, and a turn of the loop each night.")
@@ -45,15 +50,18 @@ def year(until: str) -> stream.Played:
     ticks = replay(load_flights(settings), begin, end, EVERY)
     with client.PlatformClient.at(loop.home, "feed") as feed, View(loop).watch() as view:
 
+        def take_turns() -> None:
+            for decision in catch_up(loop):
+                view.decided(decision)
+
         def after(tick: Tick, played: stream.Played) -> None:
             if has_midnight(tick):
-                for day in loop.due():
-                    view.decided(turn_step(loop, day))
+                take_turns()
                 view.tell(tick, played)
-            follow.wait_for_workers(
-                loop.home
-            )  # so that the next flights are answered by whom the day's acts have chosen
+            follow.wait_for_workers(loop.home)  # who answers the next flights is whom the acts have chosen
 
+        take_turns()  # those that a sudden end has cut off: before the next flight
+        follow.wait_for_workers(loop.home)
         return stream.play(ticks, client.read_addresses(loop.home)["service"], feed, after)
 
 

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from level4_deployment import home
+import sqlalchemy as sa
+
+from level4_deployment import home, log
 from shared.settings import Settings
 
 AT = "level5"
@@ -21,3 +23,8 @@ def own(settings: Settings) -> Path:
 def platform(settings: Settings) -> Path:
     """Where the platform that it watches keeps its log and its routes."""
     return settings.level("level4")
+
+
+def open_log(settings: Settings) -> sa.Engine:
+    """That platform's log, which holds this level's tables as well."""
+    return log.open_log(log.url_of(platform(settings)))

@@ -6,6 +6,7 @@ from sklearn.metrics import roc_auc_score
 from level5_monitoring.finding import Finding, State
 
 FEWEST = 100  # flights of a day
+OF_AIRPORT = 30  # of them, for an airport's share to tell anything
 # The least share of an airport's flights of a day with an outcome a day later. What is cancelled never gets one: 0.34
 # were known of LaGuardia's on the worst day of 2013, 9 February.
 KNOWN = 0.3
@@ -20,7 +21,8 @@ def check_labels(window: pd.DataFrame, day: str = "") -> list[Finding]:
         says = f"{rows} flights; {FEWEST} are needed"
         return [Finding(day, "labels", name, "insufficient data", says, rows) for name in ("outcomes", "late")]
     known = window.dropna(subset=["late"])
-    shares = window["late"].notna().groupby(window["origin"]).mean()
+    airports = window["late"].notna().groupby(window["origin"]).agg(["size", "mean"])
+    shares = airports["mean"][airports["size"] >= min(OF_AIRPORT, airports["size"].max())]
     airport, share = str(shares.idxmin()), float(shares.min())
     says = f"{share:.0%} of the flights of {airport} have an outcome; at least {KNOWN:.0%} is normal"
     there = Finding(day, "labels", "outcomes", "ok" if share >= KNOWN else "alarm", says, rows, share, KNOWN)

@@ -1,6 +1,5 @@
 """One turn of the loop, each night: look at the newest closed day, decide, act, tell. Cut off anywhere, it goes on."""
 
-import os
 from collections.abc import Callable
 from typing import Any
 
@@ -8,10 +7,11 @@ import pandas as pd
 
 from level2_devops import features
 from level3_training_pipeline import registry, tracking
-from level4_deployment import client, experiments, flow, log, publish, served
+from level4_deployment import client, experiments, flow, gates, publish, served
 from level4_deployment import package as packages
 from level5_monitoring import home, monitor, outbox, performance, policy, record
-from level5_monitoring.finding import Finding
+from level5_monitoring.alerts import alerts_of, alerts_of_result
+from level5_monitoring.finding import Finding, version_of
 from level5_monitoring.policy import Decision
 from level5_monitoring.reference import Reference
 from level5_monitoring.window import closed_days, read_window
@@ -21,7 +21,7 @@ from shared.settings import Settings
 TRIALS = 1  # the middle of the search space, which eight trainings a year do not improve on
 # A version of the same recipe, trained on newer flights, needs no proof that it is worth having, only that it is no
 # worse: two weeks are enough to see that.
-PLAN = {"look_every": 1, "max_days": 14, "share": 0.2}
+PLAN = {"look_every": 1, "max_days": 14, "share": 0.2, "smallest_gain": 0.0}
 NIGHT = pd.Timedelta(days=2)  # after the day of departure, it is closed
 LONGEST_REASON = 500  # characters, on the platform's audit trail; all of it is on the loop's own record
 
@@ -32,7 +32,7 @@ class Loop:
     def __init__(self, settings: Settings, reference: Reference) -> None:
         self.settings, self.reference = settings, reference
         self.home = home.platform(settings)
-        self.log = log.open_log(os.environ.get("PREDICTION_LOG") or log.default_url(self.home))
+        self.log = home.open_log(settings)
         self.control = client.PlatformClient.at(self.home, "loop")
         self.sink = outbox.sink_of(settings)
         self.models: dict[int, served.ServedModel] = {}
@@ -43,24 +43,31 @@ class Loop:
         return closed_days(self.log, after=record.last_done(self.log))
 
     def turn(self, day: str) -> Decision:
-        """Look, decide, act, tell; a day that was decided on before a sudden end is acted on as it was decided."""
+        """Look, decide, tell, act; a day that was decided on before a sudden end is acted on as it was decided."""
         decision = record.decision_of(self.log, day) or self.decide(day)
-        record.close(self.log, day, self.act(decision))
-        outbox.deliver(self.log, self.sink)
+        self.tell()  # now: who is paged does not wait for a training
+        result = self.act(decision)
+        record.close(self.log, day, result, alerts_of_result(decision, result))
+        self.tell()
         return decision
+
+    def tell(self) -> None:
+        """Deliver the alerts that wait."""
+        outbox.deliver(self.log, self.sink)
 
     def decide(self, day: str) -> Decision:
         """Look at the day and decide, on record: findings, decision and alerts in one transaction."""
         window = self._window(day)
         week = pd.concat([self._window(one) for one in monitor.week_of(day)]) if monitor.is_end_of_week(day) else None
-        findings = monitor.look(day, window, week, self.reference) + self.judge_champion(day, window)
+        findings = monitor.look(day, window, week, self.reference)
+        findings += self.judge_champion(day, window, doubt_in(findings))
         memory = record.memory(self.log, day)
         decision = policy.decide(day, findings, memory)
-        record.record(self.log, decision, findings, policy.alerts_of(decision, memory))
+        record.record(self.log, decision, findings, alerts_of(decision, memory))
         return decision
 
-    def judge_champion(self, day: str, window: pd.DataFrame) -> list[Finding]:
-        """How the champion did on the outcomes of the day and of all days since it became the champion."""
+    def judge_champion(self, day: str, window: pd.DataFrame, doubt: str) -> list[Finding]:
+        """How the champion did on the outcomes of the day and of all days before it; doubt: of LIVE."""
         moves = experiments.moves(self.log)
         if not moves:
             return []
@@ -68,12 +75,12 @@ class Loop:
         before = int(last["before"]) if last["act"] == "promote" and last["before"] else None
         line = performance.measure(window, champion, self._answers(before))
         if line:
-            performance.keep(self.log, line)
+            performance.keep(self.log, line | {"before": before, "doubt": doubt})
         days = performance.days_of(self.log, champion, until=day)
         found = [performance.check_promise(day, champion, days)]
-        if before:
-            found.append(performance.look_for_disaster(day, champion, before, days))
-            found.append(performance.watch(day, champion, before, days, self._tried(champion, before)))
+        if before and len(beside := performance.beside(days, before)) <= performance.WATCHED:
+            found.append(performance.look_for_disaster(day, champion, before, beside))
+            found.append(performance.watch(day, champion, before, beside, self._tried(champion, before)))
         return found
 
     def _window(self, day: str) -> pd.DataFrame:
@@ -89,7 +96,7 @@ class Loop:
         return experiments.days_of(self.log, both[-1].experiment)["difference"].dropna().tolist() if both else []
 
     def act(self, decision: Decision) -> dict[str, Any]:
-        """Do what was decided; what the pipeline or the platform refuses is a result too, with its reason."""
+        """Do what was decided. What is refused, or could not be done, is a result too, with its reason."""
         try:
             match decision.kind:
                 case "retrain":
@@ -97,11 +104,13 @@ class Loop:
                 case "promote":
                     return self._promote(decision)
                 case "roll back":
-                    self.control.post("/rollback", reason=in_short(decision))
+                    return self._roll_back(decision)
                 case "stop":
                     self.control.post("/experiment/stop", reason=in_short(decision))
+        except (client.RefusedError, gates.GateError) as error:
+            return {policy.REFUSED: str(error)}
         except UserError as error:
-            return {"refused": str(error)}
+            return {policy.FAILED: str(error)}
         return {}
 
     def _retrain(self, decision: Decision) -> dict[str, Any]:
@@ -111,13 +120,25 @@ class Loop:
         return {"version": deployed.version, "experiment": deployed.experiment}
 
     def _promote(self, decision: Decision) -> dict[str, Any]:
-        """Let the newest challenger become the champion: the winner that waits, or one that is no worse."""
-        tried = experiments.find(self.log)[-1]
-        if tried.state == experiments.APPROVAL:
-            self.control.post("/experiment/approve")
-        elif tried.state != experiments.PROMOTED:  # cut off between the act and its record, it is done
-            self.control.post(f"/versions/{tried.challenger}/promote", reason=in_short(decision))
+        """Let a challenger become the champion: the winner that waits, or one that is no worse."""
+        (tried,) = (one for one in experiments.find(self.log) if one.experiment == decision.target)
+        match decision.cause, tried.state:
+            case "verdict", experiments.APPROVAL:
+                self.control.post("/experiment/approve")
+            case "verdict", experiments.PROMOTED:
+                pass  # cut off between the act and its record, it is done
+            case "tie", experiments.INCONCLUSIVE:
+                path = f"/versions/{tried.challenger}/promote"
+                self.control.post(path, reason=in_short(decision), expected=tried.champion)
+            case _:
+                return {policy.REFUSED: f"{tried.experiment} is {tried.state} by now"}
         return {"version": tried.challenger, "experiment": tried.experiment}
+
+    def _roll_back(self, decision: Decision) -> dict[str, Any]:
+        """Give the champion's place back to the one before it, unless that is done already."""
+        expected = version_of(decision.target)
+        now = self.control.post("/rollback", reason=in_short(decision), expected=expected)
+        return {"version": now["routes"]["champion"]["version"]}
 
     def _answers(self, version: int | None) -> Callable[[pd.DataFrame], performance.Floats] | None:
         """What a version that served before says of a window's flights, from its verified copy."""
@@ -128,6 +149,13 @@ class Loop:
             self.models[version] = served.load_served(self.home, publish.pull(record_of_it, self.home))
         model = self.models[version]
         return lambda window: model.score(*packages.inputs_of(features(window)))
+
+
+def doubt_in(findings: list[Finding]) -> str:
+    """What the findings of a day call into question: its inputs, or its outcomes, or nothing."""
+    on = {found.monitor for found in findings if found.state == "alarm"}
+    doubts = {performance.CONTRACT: policy.DATA, performance.LABELS: policy.LABELS}
+    return next((doubt for doubt, monitors in doubts.items() if on & {*monitors}), performance.NO_DOUBT)
 
 
 def in_short(decision: Decision) -> str:

@@ -16,7 +16,7 @@ SUNDAY, DAYS = 6, 7
 def look(day: str, window: pd.DataFrame, week: pd.DataFrame | None, reference: Reference) -> list[Finding]:
     """What the monitors of data and labels say of a closed day, and of the week if one ends with it."""
     found = check_contract(window, reference, day) + check_labels(window, day)
-    return found if week is None else found + look_for_drift(week, reference)
+    return found if week is None else found + look_for_drift(week, reference, day)
 
 
 def is_end_of_week(day: str) -> bool:

@@ -6,7 +6,7 @@ Killed between sink and mark, an alert is sent again, under the same key: a sink
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -14,13 +14,14 @@ import httpx
 import sqlalchemy as sa
 from filelock import FileLock
 
-from level5_monitoring import home
-from level5_monitoring.policy import Alert
+from level5_monitoring import home, record
+from level5_monitoring.alerts import Alert
 from level5_monitoring.record import ALERTS
 from shared.console import console
 from shared.errors import UserError
 from shared.settings import Settings
 
+BEGINS = b'{"key": '  # an alert's line
 ATTEMPTS, SECONDS, PAUSE = 3, 2.0, 0.1  # of a webhook: tries, time limit of each, wait before the next (doubled)
 
 
@@ -68,14 +69,22 @@ class FileSink:
             with FileLock(f"{self.path}.lock"), self.path.open("a+b") as file:
                 file.seek(0)
                 whole, _, torn = file.read().rpartition(b"\n")
+                known = _keys(whole, torn)
                 if torn:
                     file.truncate(file.tell() - len(torn))
-                if alert.key not in {json.loads(line)["key"] for line in whole.splitlines()}:
+                if alert.key not in known:
                     file.write(json.dumps(asdict(alert)).encode() + b"\n")
                     file.flush()
                     os.fsync(file.fileno())
         except (OSError, ValueError, KeyError) as error:
             raise UnreachableError(f"alerts cannot be written to {self.path}: {error}") from error
+
+
+def _keys(whole: bytes, torn: bytes) -> set[str]:
+    """The keys of a file's alerts; raises ValueError or KeyError for a file of something else."""
+    if torn[: len(BEGINS)] != BEGINS[: len(torn)]:
+        raise ValueError(f"its last line is no alert: {torn[:40]!r}")
+    return {json.loads(line)["key"] for line in whole.splitlines()}
 
 
 @dataclass(frozen=True)
@@ -137,13 +146,13 @@ def deliver(log: sa.Engine, sink: Sink) -> Delivered:
     query = sa.select(ALERTS).where(ALERTS.c.delivered == 0).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
         waiting = connection.execute(query).mappings().all()
-    sent, trouble = 0, ""
+    sent, trouble, name = 0, "", record.identity(log)
     for row in waiting:
         alert = Alert(**{name: row[name] for name in Alert.__dataclass_fields__})
         if not sink.knows_keys and not _mark(log, alert.key):
             continue  # another loop has it
         try:
-            sink.send(alert)
+            sink.send(replace(alert, key=f"{name}-{alert.key}"))
         except SinkError as error:
             trouble = str(error)
             _note(log, alert.key, trouble)

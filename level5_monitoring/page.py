@@ -1,6 +1,5 @@
 """The year on one page: a file that needs nothing else. `python -m level5_monitoring.page` writes it."""
 
-import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from level4_deployment.log import default_url, open_log
 from level5_monitoring import home
 from level5_monitoring.chart import Axis, Scale, line
 from level5_monitoring.events import KINDS, Event
@@ -156,9 +154,8 @@ def _figure(value: float | None) -> str:
 def main() -> None:
     """Write the page of this level's state."""
     settings = home.enter()
-    url = os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings))
     with step("Read the year"):
-        year = gather(open_log(url), home.own(settings), {})
+        year = gather(home.open_log(settings), home.own(settings), {})
     console.print(f"The year on one page: {write(year, home.own(settings)).as_uri()}", markup=False)
 
 

@@ -24,6 +24,7 @@ FIRST_DAY = 14  # days before anything is said: fewer tell little of their sprea
 WATCHED = 28  # days that a new champion is compared with the one before it
 DISASTER, IN_A_ROW = 0.15, 2  # nats per flight, and days: on a stormy day honest models may differ by 0.1
 FEWEST = 100  # flights of a day, for its mean to count
+CONTRACT, LABELS, NO_DOUBT = "contract", "labels", ""  # of LIVE
 
 LIVE = sa.Table(
     "live",  # a closed day of the champion's; written once
@@ -34,7 +35,9 @@ LIVE = sa.Table(
     sa.Column("loss", sa.Double, nullable=False),  # mean log loss, nats per flight
     sa.Column("promised", sa.Double, nullable=False),  # mean entropy of its answers
     sa.Column("auc", sa.Double),  # none where all flights ended alike
-    sa.Column("gain", sa.Double),  # mean loss of the champion before, on the same flights, minus its own
+    sa.Column("before", sa.Integer),  # the champion before it
+    sa.Column("gain", sa.Double),  # mean loss of that one, on the same flights, minus its own
+    sa.Column("doubt", sa.Text, nullable=False, default=""),  # "contract", "labels": what was in alarm on that day
 )
 
 
@@ -77,6 +80,11 @@ def days_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
         return pd.DataFrame(connection.execute(query).mappings().all(), columns=columns)
 
 
+def beside(days: pd.DataFrame, before: int) -> pd.DataFrame:
+    """Of the days of a champion, those on which it was compared with this one before it."""
+    return days[days["before"] == before].dropna(subset=["gain"])
+
+
 def last_days(log: sa.Engine, count: int) -> pd.DataFrame:
     """The last measured days, whoever was the champion, oldest first."""
     query = sa.select(LIVE).order_by(LIVE.c.day.desc()).limit(count)
@@ -85,10 +93,12 @@ def last_days(log: sa.Engine, count: int) -> pd.DataFrame:
 
 
 def check_promise(day: str, version: int, days: pd.DataFrame) -> Finding:
-    """Whether the champion loses more than it promises, by more than TOLERANCE.
+    """Whether the champion loses more than it promises, by more than TOLERANCE; days in doubt do not count.
 
     A confidence sequence on day means, valid on every day (Podkopaev and Ramdas, ICLR 2022; Waudby-Smith et al. 2024).
+    It takes days for independent; the weather of one is like that of the next, so that alarms come oftener than ALPHA.
     """
+    days = days[days["doubt"] == NO_DOUBT]
     excess = (days["loss"] - days["promised"]).to_numpy(float)
     subject, rows = f"version {version}", int(days["flights"].sum())
     if len(excess) < FIRST_DAY:
@@ -106,9 +116,10 @@ def check_promise(day: str, version: int, days: pd.DataFrame) -> Finding:
 def watch(day: str, version: int, before: int, days: pd.DataFrame, tried: list[float]) -> Finding:
     """Whether a new champion does worse than the one before it would have done, on the very flights it answered.
 
-    tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence.
+    tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence;
+    days in doubt do not count.
     """
-    live, rows, subject = _beside(days, version)
+    live, rows, subject = _beside(days[days["doubt"] == NO_DOUBT], version)
     if len(live) < FIRST_DAY // 2:
         says = f"{len(live)} of {FIRST_DAY // 2} days beside version {before}"
         return Finding(day, "watch", subject, "insufficient data", says, rows)
@@ -123,9 +134,9 @@ def watch(day: str, version: int, before: int, days: pd.DataFrame, tried: list[f
 def look_for_disaster(day: str, version: int, before: int, days: pd.DataFrame) -> Finding:
     """Whether a new champion does far worse than the one before it: there is no time to wait for proof.
 
-    Outcomes that are wrong do not look like this: they are wrong for both.
+    Outcomes that are wrong do not look like this: they are wrong for both. Inputs that are wrong may.
     """
-    live, rows, subject = _beside(days, version)
+    live, rows, subject = _beside(days[days["doubt"] != CONTRACT], version)
     if len(live) < IN_A_ROW:
         says = f"{len(live)} of {IN_A_ROW} days beside version {before}"
         return Finding(day, "disaster", subject, "insufficient data", says, rows)
@@ -139,8 +150,7 @@ def look_for_disaster(day: str, version: int, before: int, days: pd.DataFrame) -
 
 def _beside(days: pd.DataFrame, version: int) -> tuple[Floats, int, str]:
     """What it has lost more than the one before would have, by day, on so many flights; and its name."""
-    found = days.dropna(subset=["gain"]).head(WATCHED)
-    return -found["gain"].to_numpy(float), int(found["flights"].sum()), f"version {version}"
+    return -days["gain"].to_numpy(float), int(days["flights"].sum()), f"version {version}"
 
 
 def _bound(values: Floats) -> tuple[float, float]:

@@ -19,8 +19,7 @@ DATA, LABELS = ("contract", "features"), ("labels",)
 # A version that is replaced is looked at no longer.
 CHAMPION: tuple[Monitor, ...] = ("performance", "watch", "disaster")
 Kind = Literal["nothing", "inform", "stop", "hold", "retrain", "promote", "roll back"]
-Severity = Literal["page", "ticket", "info"]
-SEVERITY: dict[str, Severity] = {"contract": "page", "features": "page", "labels": "page"}  # others: info
+REFUSED, FAILED = "refused", "failed"  # of an act: answered with no, which is that; not done, and may be asked again
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,8 @@ class Memory:
     waits: its winner waits for approval. tied: the newest one, if it ended undecided with a challenger that did no
     worse, or "".
     doubted: days of that experiment whose labels were in alarm. rolled_back: subjects ("version 3") taken back already.
-    cause: of the decision before. ended: (name, state, reason) of experiments that ended and nobody was told of.
+    cause: of the decision before. ended: (name, state, reason, doubted days) of experiments that ended and nobody was
+    told of. An act that FAILED counts for none.
     """
 
     alarms: tuple[Finding, ...] = ()
@@ -43,7 +43,7 @@ class Memory:
     doubted: tuple[str, ...] = ()
     rolled_back: tuple[str, ...] = ()
     cause: str = ""
-    ended: tuple[tuple[str, str, str], ...] = ()
+    ended: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Decision:
     """What to do about a day, why in a sentence, and the findings that led to it.
 
     cause: in a word: contract, labels, watch, verdict, tie, performance, age, experiment,
-    cool-down, budget, drift, or "".
+    cool-down, budget, drift, or "". target: the experiment to promote from, the "version 3" to take back, or "".
     alarms: the last finding of each alarm that is on after the day.
     """
 
@@ -61,17 +61,7 @@ class Decision:
     evidence: tuple[Finding, ...] = ()
     cause: str = ""
     alarms: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class Alert:
-    """Something to tell a person, once; key: the same alert has the same one, whoever sends it."""
-
-    key: str
-    day: str
-    severity: Severity
-    title: str
-    text: str
+    target: str = ""
 
 
 def decide(day: str, findings: Iterable[Finding], memory: Memory) -> Decision:
@@ -82,11 +72,11 @@ def decide(day: str, findings: Iterable[Finding], memory: Memory) -> Decision:
 
 
 def _choose(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:
-    if data := _of(alarms, *DATA):
+    if data := of(alarms, *DATA):
         return Decision(day, "stop", f"The data are not what was agreed: {told(data)}.", data, "contract")
     if disaster := _alarms_of(seen, "disaster"):
         return _take_back(day, disaster, memory)
-    if labels := _of(alarms, *LABELS):
+    if labels := of(alarms, *LABELS):
         why = f"Nothing is trained or promoted on outcomes in doubt: {told(labels)}."
         return Decision(day, "hold", why, labels, "labels")
     if watch := _alarms_of(seen, "watch"):
@@ -100,7 +90,7 @@ def _improve(day: str, seen: list[Finding], memory: Memory) -> Decision | None:
         return _approve(day, memory)
     if memory.tied and not memory.doubted:
         why = f"The challenger of {memory.tied} was no worse on any account, and has seen newer flights: ties go to it."
-        return Decision(day, "promote", why, (), "tie")
+        return Decision(day, "promote", why, (), "tie", target=memory.tied)
     if broken := _alarms_of(seen, "performance"):
         return _retrain(day, broken, memory)
     if (age := _days_since(day, memory)) >= LONGEST and not _held(day, memory)[0]:
@@ -116,45 +106,15 @@ def still_on(before: Iterable[Finding], findings: Iterable[Finding]) -> tuple[Fi
     look each day, and a version that is no champion any more is looked at no longer.
     """
     seen = list(findings)
-    on = {_name(found): found for found in seen if found.state == "alarm"}
-    unknown = {_name(found) for found in seen if found.state == "insufficient data"}
+    on = {name_of(found): found for found in seen if found.state == "alarm"}
+    unknown = {name_of(found) for found in seen if found.state == "insufficient data"}
     looked = {found.monitor for found in seen if found.state != "insufficient data"}
     if any(found.monitor in CHAMPION for found in seen):
         looked |= {*CHAMPION}
     for found in before:
-        if found.monitor not in looked or _name(found) in unknown:
-            on.setdefault(_name(found), found)
+        if found.monitor not in looked or name_of(found) in unknown:
+            on.setdefault(name_of(found), found)
     return tuple(on[name] for name in sorted(on))
-
-
-def alerts_of(decision: Decision, memory: Memory) -> list[Alert]:
-    """What people are told: alarms that begin and that are over, acts, and what needs somebody. Nothing daily."""
-    now = {_name(found): found for found in decision.alarms}
-    before = {_name(found): found for found in memory.alarms}
-    began = [found for name, found in now.items() if name not in before]
-    over = [found for name, found in before.items() if name not in now]
-    alerts = []
-    for monitor in sorted({found.monitor for found in began}):
-        text = told(_of(began, monitor))
-        alerts.append(_alert(decision.day, SEVERITY.get(monitor, "info"), f"{monitor} alarm begins", text))
-    for monitor in sorted({found.monitor for found in over}):
-        subjects = ", ".join(found.subject for found in _of(over, monitor))
-        alerts.append(_alert(decision.day, "info", f"{monitor} alarm is over", subjects))
-    for experiment, state, reason in memory.ended:
-        severity: Severity = "info" if state != "aborted" else "ticket"
-        alerts.append(Alert(ended_key(experiment), decision.day, severity, f"experiment {state}", reason))
-    if decision.kind in ("retrain", "promote"):
-        alerts.append(_alert(decision.day, "info", decision.kind, decision.reason))
-    if decision.kind == "roll back":
-        alerts.append(_alert(decision.day, "page", decision.kind, decision.reason))
-    if decision.kind == "hold" and decision.cause in ("budget", "watch") and decision.cause != memory.cause:
-        alerts.append(_alert(decision.day, "ticket", f"held for {decision.cause}", decision.reason))
-    return alerts
-
-
-def ended_key(experiment: str) -> str:
-    """The key of the alert that an experiment has ended."""
-    return f"ended-{experiment}"
 
 
 def told(findings: Iterable[Finding]) -> str:
@@ -168,7 +128,8 @@ def told(findings: Iterable[Finding]) -> str:
 
 def _take_back(day: str, watch: tuple[Finding, ...], memory: Memory) -> Decision:
     if new := tuple(found for found in watch if found.subject not in memory.rolled_back):
-        return Decision(day, "roll back", f"The champion does worse than the one before it: {told(new)}.", new, "watch")
+        why = f"The champion does worse than the one before it: {told(new)}."
+        return Decision(day, "roll back", why, new, "watch", target=new[0].subject)
     why = f"It was decided to take the champion back already, and it is still there: {told(watch)}."
     return Decision(day, "hold", why, watch, "watch")
 
@@ -179,7 +140,7 @@ def _approve(day: str, memory: Memory) -> Decision:
         why = f"The verdict of {memory.experiment} rests on labels that were in alarm on {days}: it is not used."
         return Decision(day, "stop", why, (), "labels")
     why = f"The challenger of {memory.experiment} has won, and neither data nor labels are in alarm."
-    return Decision(day, "promote", why, (), "verdict")
+    return Decision(day, "promote", why, (), "verdict", target=memory.experiment)
 
 
 def _retrain(day: str, broken: tuple[Finding, ...], memory: Memory) -> Decision:
@@ -210,8 +171,8 @@ def _days_from(first: str, last: str) -> int:
 
 
 def _inform(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: Memory) -> Decision:
-    known = {_name(found) for found in memory.alarms}
-    if new := tuple(found for found in _alarms_of(seen, "drift") if _name(found) not in known):
+    known = {name_of(found) for found in memory.alarms}
+    if new := tuple(found for found in _alarms_of(seen, "drift") if name_of(found) not in known):
         return Decision(day, "inform", f"Inputs drift, which alone changes nothing: {told(new)}.", new, "drift")
     thin = sum(found.state == "insufficient data" for found in seen)
     why = f"{len(seen)} findings, none that asks for an act; {thin} with insufficient data"
@@ -220,20 +181,18 @@ def _inform(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: 
     return Decision(day, "nothing", f"{why}." if seen else "No monitor has said anything.")
 
 
-def _alert(day: str, severity: Severity, title: str, text: str) -> Alert:
-    return Alert(f"{day}-{title.replace(' ', '-')}", day, severity, title, text)
-
-
-def _name(found: Finding) -> tuple[str, str]:
+def name_of(found: Finding) -> tuple[str, str]:
+    """What an alarm is told by from one day to the next: monitor and subject."""
     return found.monitor, found.subject
 
 
-def _of(findings: Iterable[Finding], *monitors: str) -> tuple[Finding, ...]:
+def of(findings: Iterable[Finding], *monitors: str) -> tuple[Finding, ...]:
+    """The findings of these monitors."""
     return tuple(found for found in findings if found.monitor in monitors)
 
 
 def _alarms_of(findings: Iterable[Finding], monitor: str) -> tuple[Finding, ...]:
-    return tuple(found for found in _of(findings, monitor) if found.state == "alarm")
+    return tuple(found for found in of(findings, monitor) if found.state == "alarm")
 
 
 def _figure(value: float | None) -> str:

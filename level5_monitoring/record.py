@@ -4,15 +4,18 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
 from level4_deployment import experiments
 from level4_deployment.log import METADATA, insert
+from level5_monitoring.alerts import Alert, ended_key
 from level5_monitoring.finding import Finding
-from level5_monitoring.policy import Alert, Decision, Memory, ended_key
+from level5_monitoring.policy import FAILED, Decision, Memory
 
 OPEN, DONE = "open", "done"  # decided; acted upon to the end
+OF_RESULT = 1000  # the number of the first alert about a result: after those about the decision
 
 FINDINGS = sa.Table(
     "findings",  # all that the monitors said of a day, in their order
@@ -34,6 +37,7 @@ DECISIONS = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
     sa.Column("evidence", sa.Text, nullable=False),  # JSON: the findings that led to it
     sa.Column("alarms", sa.Text, nullable=False),  # JSON: the findings whose alarm was on after this day
     sa.Column("state", sa.Text, nullable=False),
@@ -51,32 +55,52 @@ ALERTS = sa.Table(
     sa.Column("delivered", sa.Integer, nullable=False),  # 1 when the sink has it
     sa.Column("error", sa.Text),  # why the last try failed
 )
+IDENTITY = sa.Table(
+    "identity",  # one row
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+)
+
+
+def identity(log: sa.Engine) -> str:
+    """A name that no other log has: days come again in another one, and with them the keys of alerts."""
+    with log.begin() as connection:
+        connection.execute(insert(log, IDENTITY), {"number": 1, "name": uuid4().hex[:12]})
+        return str(connection.execute(sa.select(IDENTITY.c.name)).scalar_one())
 
 
 def record(log: sa.Engine, decision: Decision, findings: Iterable[Finding], alerts: Iterable[Alert]) -> Decision:
     """Write down a day, all or nothing; a day on record stays as it is. Returns the decision that is on record."""
     seen = [_plain(found) for found in findings]
     row = {
-        **{name: getattr(decision, name) for name in ("day", "kind", "reason", "cause")},
+        **{name: getattr(decision, name) for name in ("day", "kind", "reason", "cause", "target")},
         "evidence": _dump(decision.evidence),
         "alarms": _dump(decision.alarms),
         "state": OPEN,
     }
     with log.begin() as connection:
         if connection.execute(insert(log, DECISIONS).returning(DECISIONS.c.day), row).first():
-            told = [asdict(alert) | {"number": i, "delivered": 0} for i, alert in enumerate(alerts)]
             found = [asdict(one) | {"day": decision.day, "number": i} for i, one in enumerate(seen)]
-            for table, rows in ((FINDINGS, found), (ALERTS, told)):
-                if rows:
-                    connection.execute(insert(log, table), rows)
+            if found:
+                connection.execute(insert(log, FINDINGS), found)
+            _put_out(log, connection, alerts, 0)
     return decision_of(log, decision.day) or decision
 
 
-def close(log: sa.Engine, day: str, result: dict[str, Any]) -> None:
-    """The day's decision was acted upon, with this result; the first result stays."""
+def close(log: sa.Engine, day: str, result: dict[str, Any], alerts: Iterable[Alert] = ()) -> None:
+    """The day's decision was acted upon, with this result, of which people are told; the first result stays."""
     done = {"state": DONE, "result": json.dumps(result, default=str)}
+    open_one = DECISIONS.update().where(DECISIONS.c.day == day, DECISIONS.c.state == OPEN)
     with log.begin() as connection:
-        connection.execute(DECISIONS.update().where(DECISIONS.c.day == day, DECISIONS.c.state == OPEN).values(done))
+        if connection.execute(open_one.values(done).returning(DECISIONS.c.day)).first():
+            _put_out(log, connection, alerts, OF_RESULT)
+
+
+def _put_out(log: sa.Engine, connection: sa.Connection, alerts: Iterable[Alert], first: int) -> None:
+    """Alerts into the outbox, numbered from `first` on."""
+    if told := [asdict(alert) | {"number": i, "delivered": 0} for i, alert in enumerate(alerts, first)]:
+        connection.execute(insert(log, ALERTS), told)
 
 
 def decisions(log: sa.Engine) -> list[dict[str, Any]]:
@@ -100,7 +124,8 @@ def decision_of(log: sa.Engine, day: str) -> Decision | None:
         row = connection.execute(sa.select(DECISIONS).where(DECISIONS.c.day == day)).mappings().first()
     if row is None:
         return None
-    return Decision(day, row["kind"], row["reason"], _load(row["evidence"]), row["cause"], _load(row["alarms"]))
+    evidence, alarms = _load(row["evidence"]), _load(row["alarms"])
+    return Decision(day, row["kind"], row["reason"], evidence, row["cause"], alarms, row["target"])
 
 
 def findings(log: sa.Engine, first: str = "", last: str = "9999", *, monitor: str | None = None) -> list[Finding]:
@@ -123,19 +148,20 @@ def alerts(log: sa.Engine, day: str) -> list[Alert]:
 def memory(log: sa.Engine, day: str) -> Memory:
     """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
     before = DECISIONS.c.day < day
-    acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.evidence)
+    acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.target, DECISIONS.c.result)
     acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll back"])).order_by(DECISIONS.c.day)
     newest = sa.select(DECISIONS.c.cause, DECISIONS.c.alarms).where(before).order_by(DECISIONS.c.day.desc()).limit(1)
     begun = sa.select(sa.func.min(DECISIONS.c.day)).where(before)
-    ended = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
+    announced = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
     with log.connect() as connection:
-        done = connection.execute(acts).all()
+        done = [act for act in connection.execute(acts) if FAILED not in json.loads(act.result or "{}")]
         last = connection.execute(newest).first()
         first = connection.execute(begun).scalar()
-        told = set(connection.execute(ended).scalars())
+        told = set(connection.execute(announced).scalars())
     all_of_them = experiments.find(log)
     running = [one for one in all_of_them if one.state in (experiments.RUNNING, experiments.APPROVAL)]
     over = [one for one in all_of_them if one not in running and ended_key(one.experiment) not in told]
+    ended = [(one.experiment, one.state, one.reason, _doubted(log, one.experiment, day)) for one in over]
     tied = "" if running else _tied(log, all_of_them, day)
     name = running[0].experiment if running else tied
     return Memory(
@@ -146,9 +172,9 @@ def memory(log: sa.Engine, day: str) -> Memory:
         tied=tied,
         waits=bool(running) and running[0].state == experiments.APPROVAL,
         doubted=_doubted(log, name, day) if name else (),
-        rolled_back=tuple(found.subject for act in done if act.kind == "roll back" for found in _load(act.evidence)),
+        rolled_back=tuple(act.target for act in done if act.kind == "roll back"),
         cause=last.cause if last else "",
-        ended=tuple(sorted((one.experiment, one.state, one.reason) for one in over)),
+        ended=tuple(sorted(ended)),
     )
 
 
@@ -159,9 +185,10 @@ def _tied(log: sa.Engine, tried: list[experiments.Experiment], day: str) -> str:
     name, gains = tried[-1].experiment, experiments.days_of(log, tried[-1].experiment)["difference"].dropna()
     moves = [act for act in experiments.acts(log) if act["act"] in ("promote", "roll back")]
     followed = not moves or moves[-1]["after"] != str(tried[-1].champion)
-    before = sa.select(DECISIONS.c.day).where(DECISIONS.c.day < day, DECISIONS.c.cause == "tie")
+    before = sa.select(DECISIONS.c.result).where(DECISIONS.c.day < day, DECISIONS.c.target == name)
     with log.connect() as connection:
-        decided = connection.execute(before.where(DECISIONS.c.reason.contains(name))).first()
+        results = connection.execute(before).scalars()
+        decided = any(FAILED not in json.loads(result or "{}") for result in results)
     return "" if followed or decided or not gains.mean() > 0 else name
 
 

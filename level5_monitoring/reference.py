@@ -8,6 +8,7 @@ import pandas as pd
 
 from level5_monitoring import drift
 from level5_monitoring.window import CODES, NUMBERS, TIMES, as_window
+from shared.files import write_json
 from shared.flights import write_whole
 
 SAMPLE = 5_000  # flights to measure drift against; above 1,000, Evidently measures distances
@@ -16,6 +17,7 @@ TIMES_OUT = 3.0  # how many times beyond what any day of history had a spread, o
 # Instruments report these in steps: tens of degrees, whole knots (here in mph), fractions of a mile.
 STEPS = ("wind_dir", "wind_speed", "wind_gust", "visib")
 DIGITS = 6  # that a step is told by
+OF_AIRPORT = 30  # flights of a usual day: half of fewer is chance
 ROOM = 0.25  # by which a share missing may exceed what any day of history had
 
 
@@ -25,8 +27,8 @@ class Reference:
 
     missing: of each column, the highest share a day may miss. spread: the lowest and highest standard deviation of a
     day. distinct: the fewest different values of a day. steps: of each of STEPS, the values there have been.
-    codes: the known ones. flights: a usual day's, by airport. drift: by column, the distance of a week from the sample
-    that is rarely exceeded.
+    codes: the known ones. flights: a usual day's, by airport that has OF_AIRPORT. drift: by column, the distance of a
+    week from the sample that is rarely exceeded.
     """
 
     sample: pd.DataFrame
@@ -39,10 +41,10 @@ class Reference:
     drift: dict[str, float]
 
     def save(self, folder: Path) -> None:
-        """Keep it in a folder."""
-        write_whole(self.sample, folder / FILE)
+        """Keep it in a folder; the sample last, which tells that all of it is there."""
         limits = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "sample"}
-        (folder / LIMITS).write_text(json.dumps(limits, indent=2))
+        write_json(folder / LIMITS, limits)
+        write_whole(self.sample, folder / FILE)
 
 
 def load_reference(folder: Path) -> Reference:
@@ -58,6 +60,7 @@ def build_reference(known: pd.DataFrame) -> Reference:
     spread, distinct = numbers.std(), numbers.nunique()
     missing = 1 - numbers.count().div(days.size(), axis=0)
     low, high = spread.min() / TIMES_OUT, spread.max() * TIMES_OUT
+    usual = window.groupby("origin").size() / days.ngroups
     sample = window.sample(min(SAMPLE, len(window)), random_state=0)[[*NUMBERS, *CODES, *TIMES]]
     return Reference(
         sample=sample.reset_index(drop=True),
@@ -66,6 +69,6 @@ def build_reference(known: pd.DataFrame) -> Reference:
         distinct={name: float(distinct[name].min() / TIMES_OUT) for name in NUMBERS},
         steps={name: sorted(window[name].dropna().round(DIGITS).unique().tolist()) for name in STEPS},
         codes={name: sorted(window[name].unique()) for name in CODES},
-        flights={str(name): float(count) for name, count in (window.groupby("origin").size() / days.ngroups).items()},
+        flights={str(name): float(count) for name, count in usual[usual >= OF_AIRPORT].items()},
         drift=drift.calibrate(sample, window),
     )

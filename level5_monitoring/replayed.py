@@ -87,7 +87,7 @@ def _of_asked(stretch: Stretch, window: pd.DataFrame) -> dict[str, list[Seen]]:
 def _of_outcomes(stretch: Stretch, window: pd.DataFrame) -> dict[str, list[Seen]]:
     """What they say of how the flights ended, and of the champion's answers to them."""
     lines = stretch.measured + measure(window[window["day"] >= stretch.first])
-    measured = pd.DataFrame(lines, columns=performance.LIVE.columns.keys())
+    measured = pd.DataFrame(lines, columns=performance.LIVE.columns.keys()).assign(doubt=performance.NO_DOUBT)
     found = {}
     for day, rows, week in _days(stretch, window):
         findings = check_labels(rows, day)

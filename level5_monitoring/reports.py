@@ -1,7 +1,6 @@
 """`make reports`: Evidently's own reports, a week each, in its workspace; then its pages, until Ctrl-C."""
 
 import argparse
-import os
 import subprocess
 import sys
 import warnings
@@ -11,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from level3_training_pipeline import prefect_server
-from level4_deployment.log import default_url, open_log
 from level5_monitoring import home
 from level5_monitoring.monitor import is_end_of_week, read_week
 from level5_monitoring.reference import Reference, load_reference
@@ -56,7 +54,7 @@ def add_weeks(settings: Settings, most: int | None = None) -> int:
         warnings.simplefilter("ignore")
         from evidently.ui.workspace import Workspace
     own = home.own(settings)
-    log = open_log(os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings)))
+    log = home.open_log(settings)
     done = own / WORKSPACE / "weeks.txt"
     told = set(done.read_text().split()) if done.exists() else set()
     weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in told][:most]

@@ -49,17 +49,17 @@ def main() -> None:
         headline("What became of it")
         decided = story.show_decisions(settings)
         table = story.answered(settings, calendar)
-        found = story.worth(table, decided.trainings)
+        found = story.worth(table, decided)
         story.show_worth(table, found)
         story.draw_page(settings)
 
     # 6. Tell
     loop, weekly = found[story.LOOP], found["weekly"]
-    keep_summary(settings, "level5", loop.score, steps=0)
+    keep_summary(settings, "level5", loop.score, steps=loop.steps)
     adds = {
         "What is live is watched": f"{decided.findings:,} findings on {decided.days} days; {decided.alarms}",
         "A policy decides, on record": decided.kinds,
-        "The loop closes": f"{loop.trainings} trainings, {decided.promoted} promotions, steps by hand: 0",
+        "The loop closes": f"{loop.trainings} trainings, {decided.promoted} promotions, steps by hand: {loop.steps}",
         "Worth it": story.compare(loop, weekly),
         "Alerts, once": decided.alerts,
         "Nobody is cut off": f"{played.failed} of {played.requests:,} requests for {played.flights:,} flights failed",

@@ -13,8 +13,8 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from level4_deployment import client, log
-from level5_monitoring import home, page, record
+from level4_deployment import client, experiments, log
+from level5_monitoring import home, page, policy, record
 from level5_monitoring.worth import FILE, POLICIES, first_of_month
 from shared.console import console, show_table, step
 from shared.errors import UserError
@@ -22,6 +22,7 @@ from shared.score import Score, by_slice, score
 from shared.settings import Settings
 
 LOOP = "loop"
+BY_HAND = ("operator", "registry")  # who acts on the platform when a person does
 NAMES = {
     "frozen": "never retrained",
     "monthly": "each month, by hand",
@@ -35,6 +36,10 @@ def empty_homes(settings: Settings) -> Path:
     own, before = home.own(settings), settings.state / "level5-before"
     if (home.platform(settings) / client.ADDRESSES).exists():
         raise UserError(f"a platform runs in {own}. Remedy: make down, or end it with Ctrl-C first.")
+    if elsewhere := os.environ.get("PREDICTION_LOG"):
+        with log.open_log(elsewhere).connect() as connection:
+            if connection.execute(sa.select(log.PREDICTIONS.c.request_id).limit(1)).first():
+                raise UserError("PREDICTION_LOG: this log has answers already. Remedy: an empty one, or none.")
     shutil.rmtree(before, ignore_errors=True)
     own.rename(before)
     home.own(settings)
@@ -67,7 +72,7 @@ def answered(settings: Settings, process: "subprocess.Popen[bytes]") -> pd.DataF
             raise UserError(f"the policies by the calendar are not there. Remedy: see {own / 'worth.log'}")
     others = pd.read_parquet(own / FILE)
     query = sa.select(log.PREDICTIONS.c.flight_id, log.PREDICTIONS.c.probability).order_by(log.PREDICTIONS.c.asked_at)
-    with log.open_log(log.default_url(home.platform(settings))).connect() as connection:
+    with home.open_log(settings).connect() as connection:
         loop = pd.DataFrame(connection.execute(query).all(), columns=["flight_id", LOOP]).drop_duplicates("flight_id")
     return others.merge(loop, on="flight_id", how="left", validate="one_to_one")
 
@@ -80,6 +85,7 @@ class Decided:
     findings: int
     promoted: int
     trainings: int
+    steps: int  # of a person, or of somebody past the platform
     alarms: str
     kinds: str
     alerts: str
@@ -88,7 +94,7 @@ class Decided:
 
 def show_decisions(settings: Settings) -> Decided:
     """Print every decision that changed something, with what came of it."""
-    engine = log.open_log(log.default_url(home.platform(settings)))
+    engine = home.open_log(settings)
     decisions, seen = record.decisions(engine), record.findings(engine)
     acts = [one for one in decisions if one["kind"] not in ("nothing", "inform", "hold")]
     rows = [
@@ -96,14 +102,17 @@ def show_decisions(settings: Settings) -> Decided:
     ]
     show_table("Decisions that changed something", ["Day", "Decision", "Cause", "Version", "Why"], rows)
     kinds = Counter(one["kind"] for one in decisions)
+    done = Counter(one["kind"] for one in acts if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
+    trained = Counter(one["kind"] for one in acts if policy.FAILED not in one["result"])
     alarms = Counter(one.monitor for one in seen if one.state == "alarm")
     drifting = Counter(one.subject for one in seen if one.state == "alarm" and one.monitor == "drift")
     told = Counter(alert.severity for one in decisions for alert in record.alerts(engine, one["day"]))
     return Decided(
         days=len(decisions),
         findings=len(seen),
-        promoted=sum(one["kind"] == "promote" and "refused" not in one["result"] for one in decisions),
-        trainings=1 + kinds["retrain"],
+        promoted=done["promote"],
+        trainings=1 + trained["retrain"],
+        steps=sum(act["who"] in BY_HAND for act in experiments.acts(engine)),
         alarms="alarms: " + ", ".join(f"{monitor} {count}" for monitor, count in alarms.most_common()),
         kinds=", ".join(f"{kind} {count}" for kind, count in kinds.most_common()),
         alerts=", ".join(f"{count} {severity}" for severity, count in told.most_common()),
@@ -115,7 +124,7 @@ def draw_page(settings: Settings) -> None:
     """Write the year on one page."""
     own = home.own(settings)
     with step("Draw the year on one page"):
-        file = page.write(page.gather(log.open_log(log.default_url(home.platform(settings))), own, {}), own)
+        file = page.write(page.gather(home.open_log(settings), own, {}), own)
     console.print(f"  the year on one page: {file}")
 
 
@@ -143,14 +152,14 @@ class Worth:
     steps: int
 
 
-def worth(table: pd.DataFrame, loop: int) -> dict[str, Worth]:
-    """Score each policy on the flights that all of them have answered; loop: its trainings."""
+def worth(table: pd.DataFrame, decided: Decided) -> dict[str, Worth]:
+    """Score each policy on the flights that all of them have answered; decided: by the loop."""
     both = table.dropna(subset=[*POLICIES, LOOP])
     weeks = pd.DatetimeIndex(sorted(table["week"].unique()))
-    trainings = {"frozen": 1, "monthly": sum(first_of_month(weeks)), "weekly": len(weeks), LOOP: loop}
+    trainings = {"frozen": 1, "monthly": sum(first_of_month(weeks)), "weekly": len(weeks), LOOP: decided.trainings}
+    steps = {"monthly": trainings["monthly"], LOOP: decided.steps}
     return {
-        policy: Worth(score(both["late"], both[policy]), count, count if policy == "monthly" else 0)
-        for policy, count in trainings.items()
+        name: Worth(score(both["late"], both[name]), count, steps.get(name, 0)) for name, count in trainings.items()
     }
 
 

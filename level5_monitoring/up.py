@@ -27,6 +27,8 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
     if left := end(settings, record):
         console.print(f"Ended what the last demo had left behind: {', '.join(left)}.")
     if fresh:
+        if not settings.within:
+            raise UserError("MLOPS_WITHIN is empty: the state of all levels would go. Remedy: leave it out.")
         shutil.rmtree(settings.state / settings.within)
         own = home.own(settings)
     with step("Start the demo"):

@@ -8,7 +8,6 @@ import time
 import sqlalchemy as sa
 
 from level3_training_pipeline import prefect_server
-from level4_deployment.log import default_url, open_log
 from level5_monitoring import home, record
 from level5_monitoring.window import closed_days
 from shared.console import console, step
@@ -21,13 +20,19 @@ AGAIN = 15.0  # seconds after an event that nothing came of: the server may not 
 
 
 def sense(log: sa.Engine) -> None:
-    """Emit an event when the watermark has closed a day that was not decided upon; for ever."""
+    """Emit an event when the watermark has closed a day that was not decided upon; for ever, whatever goes wrong."""
     from prefect.events import emit_event
 
     while True:
-        if due := closed_days(log, after=record.last_done(log)):
-            emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
-        time.sleep(AGAIN if due else LOOK_EVERY)
+        pause = LOOK_EVERY
+        try:
+            if due := closed_days(log, after=record.last_done(log)):
+                pause = AGAIN
+                emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next look may do better
+            pause = AGAIN
+            console.print(f"The watermark cannot be watched: {error}", markup=False)
+        time.sleep(pause)
 
 
 def main() -> None:
@@ -46,7 +51,7 @@ def main() -> None:
 
             from level5_monitoring.flow import turns
 
-            log = open_log(os.environ.get("PREDICTION_LOG") or default_url(home.platform(settings)))
+            log = home.open_log(settings)
         with step("Start the Prefect server"):
             server.wait()
         console.print(f"Prefect: {server.address} · turns by the clock, and for every closed day · end: Ctrl-C")

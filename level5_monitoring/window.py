@@ -31,14 +31,18 @@ def closed_days(log: sa.Engine, after: str | None) -> list[str]:
 
 
 def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
-    """The flights that were to depart from day `first` to day `last`, each by its first answer.
+    """The flights that were to depart from day `first` to day `last`, each by its first answer, as of their closing.
 
-    Columns: ANSWERED and KNOWN_BEFORE; late is NaN where no outcome is known, or where outcomes contradict each other.
+    Columns: ANSWERED and KNOWN_BEFORE; late is NaN where no outcome was known when the last day closed, or where
+    outcomes contradict each other. Whoever looks later sees the same.
     """
     begin, end = pd.Timestamp(first, tz=NEW_YORK), pd.Timestamp(last, tz=NEW_YORK) + pd.DateOffset(days=1)
+    in_time = OUTCOMES.c.known_at <= (end + outcomes.CLOSES_AFTER).timestamp()
     undisputed = OUTCOMES.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
     wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.features)
-    told = PREDICTIONS.outerjoin(OUTCOMES, sa.and_(OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id, undisputed))
+    told = PREDICTIONS.outerjoin(
+        OUTCOMES, sa.and_(OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id, in_time, undisputed)
+    )
     query = (
         sa.select(*wanted, OUTCOMES.c.late, OUTCOMES.c.known_at)
         .select_from(told)

@@ -14,7 +14,7 @@ import httpx
 import pandas as pd
 
 from level2_devops import Card, address_of, open_socket
-from level4_deployment.log import default_url
+from level4_deployment.log import url_of
 from level4_deployment.package import GRAPH, convert
 from level4_deployment.routes import MODELS, Package, Routes, Split, write_routes
 from level4_deployment.stream import as_requests
@@ -55,7 +55,7 @@ class Plane:
 
     def start_another(self) -> None:
         """One more worker on the same socket."""
-        (made,) = start_workers(self.home, self.listening, 1, default_url(self.home))
+        (made,) = start_workers(self.home, self.listening, 1, url_of(self.home))
         self.workers.append(made)
         made.wait_ready()
 
@@ -87,7 +87,7 @@ class Plane:
 def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
     """Run workers while the block runs."""
     with open_socket() as listening:
-        workers = start_workers(home, listening, count, log_url or default_url(home))
+        workers = start_workers(home, listening, count, log_url or url_of(home))
         try:
             for one in workers:
                 one.wait_ready()

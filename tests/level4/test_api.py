@@ -14,7 +14,7 @@ from level4_deployment.access import make_tokens, read_token
 from level4_deployment.api import create_api
 from level4_deployment.client import PlatformClient, RefusedError
 from level4_deployment.control import Platform
-from level4_deployment.log import default_url, open_log
+from level4_deployment.log import open_log, url_of
 from level4_deployment.plan import Plan
 from level4_deployment.serve import api_server
 from tests.level4.conftest import Registry
@@ -25,7 +25,7 @@ As = Callable[[str], PlatformClient]
 @pytest.fixture
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
-    platform = Platform(home, registry_.client, open_log(default_url(home)))
+    platform = Platform(home, registry_.client, open_log(url_of(home)))
     with open_socket() as listening:
         config = uvicorn.Config(create_api(platform), log_config=None, access_log=False)
         with api_server(config, listening):

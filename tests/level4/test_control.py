@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from level4_deployment import control, experiments
 from level4_deployment.aliases import CHALLENGER, ConflictError, registry_client
 from level4_deployment.control import Platform
-from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, default_url, open_log
+from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, open_log, url_of
 from level4_deployment.outcomes import ingest
 from level4_deployment.plan import Plan
 from level4_deployment.routes import MODELS, read_routes
@@ -32,7 +32,7 @@ MODEL = "flight-delays"
 def platform(registry_: Registry, home: Path) -> Platform:
     """Version 1 is the champion."""
     home.mkdir()
-    made = Platform(home, registry_.client, open_log(default_url(home)))
+    made = Platform(home, registry_.client, open_log(url_of(home)))
     made.submit(1, None, "pipeline")
     return made
 
@@ -252,6 +252,14 @@ def test_a_roll_back_gives_the_alias_to_the_champion_before(platform: Platform) 
     assert [act["reason"] for act in experiments.acts(platform.log)][-1] == "no good"
 
 
+def test_a_roll_back_that_is_asked_for_twice_goes_back_once(platform: Platform) -> None:
+    for number in (2, 3):
+        platform.promote(number, "operator", "try")
+    assert [platform.roll_back("loop", "no good", expected=3) for _ in range(2)] == [2, 2]
+    assert alias(platform, "champion") == 2
+    assert [act["act"] for act in experiments.acts(platform.log)].count("roll back") == 1
+
+
 KILLED = """
 import os, signal, sys
 from pathlib import Path
@@ -259,10 +267,10 @@ from mlflow import MlflowClient
 from level3_training_pipeline import tracking
 from level4_deployment import experiments
 from level4_deployment.control import Platform
-from level4_deployment.log import default_url, open_log
+from level4_deployment.log import url_of, open_log
 from shared.settings import read_settings
 home = Path(sys.argv[1])
-platform = Platform(home, tracking.open_tracking(read_settings()), open_log(default_url(home)))
+platform = Platform(home, tracking.open_tracking(read_settings()), open_log(url_of(home)))
 step = sys.argv[2]
 if step == "before the alias":
     platform.client.set_registered_model_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -301,12 +309,13 @@ def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(plat
     assert platform.roll_back("operator", "not that one") == 1
 
 
+@pytest.mark.parametrize("cut_off", ["judge", "_decide"], ids=["the outcomes are there", "the days are closed"])
 def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_start(
-    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch, registry_: Registry
+    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch, registry_: Registry, cut_off: str
 ) -> None:
     platform.submit(2, plan, "pipeline")
     with monkeypatch.context() as broken:
-        broken.setattr(platform, "_decide", lambda: None)  # the days are closed, and then the process is gone
+        broken.setattr(platform, cut_off, lambda: None)  # and then the process is gone
         stream(platform, 21, gain=0.05)
     assert alias(platform, "champion") == 1
     Platform(platform.home, registry_.client, platform.log).reconcile()

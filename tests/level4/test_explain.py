@@ -9,7 +9,7 @@ import pytest
 from level2_devops import features
 from level3_training_pipeline import registry
 from level4_deployment.explain import look_up, shapley
-from level4_deployment.log import default_url
+from level4_deployment.log import url_of
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 
@@ -35,4 +35,4 @@ def test_of_a_sum_each_part_contributes_its_own() -> None:
 def test_a_request_that_is_not_on_the_log_is_told(home: Path) -> None:
     home.mkdir()
     with pytest.raises(UserError, match="REQUEST=nothing: no such answer"):
-        look_up(default_url(home), "nothing")
+        look_up(url_of(home), "nothing")

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment.experiments import Experiment, days_of
-from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, default_url, open_log
+from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, open_log, url_of
 from level4_deployment.outcomes import Outcome, close_days, ingest, read_watermark
 from level4_deployment.plan import make_plan
 
@@ -20,7 +20,7 @@ HOUR = 3600.0
 
 @pytest.fixture
 def log(tmp_path: Path) -> sa.Engine:
-    return open_log(default_url(tmp_path))
+    return open_log(url_of(tmp_path))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ def test_an_outcome_is_kept_once_whatever_order_it_comes_in(tmp_path: Path) -> N
     sent = [Outcome("a", 1, 5.0), Outcome("b", 0, 3.0), Outcome("a", 1, 5.0)]
     for number, order in enumerate(permutations(sent)):
         (tmp_path / str(number)).mkdir()
-        log = open_log(default_url(tmp_path / str(number)))
+        log = open_log(url_of(tmp_path / str(number)))
         told = [ingest(log, [outcome], None) for outcome in order]
         assert [sum(getattr(one, name) for one in told) for name in ("new", "repeated", "quarantined")] == [2, 1, 0]
         again = ingest(log, sent, None)

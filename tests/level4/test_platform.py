@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from level3_training_pipeline import registry
 from level4_deployment.client import PlatformClient, RefusedError
-from level4_deployment.log import PREDICTIONS, default_url, open_log
+from level4_deployment.log import PREDICTIONS, open_log, url_of
 from level4_deployment.plan import Plan
 from level4_deployment.process import RunningPlatform, running_platform
 from level4_deployment.routes import Package
@@ -59,7 +59,7 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
         one = pipeline.get("/status")["experiments"][-1]
     assert played.failed == 0
     assert one["share"] == plan.share
-    log = open_log(default_url(home))
+    log = open_log(url_of(home))
     with log.connect() as connection:
         rows = pd.DataFrame(
             connection.execute(sa.select(PREDICTIONS).where(PREDICTIONS.c.asked_at > begun)).mappings().all()

@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops import address_of, fit, open_socket, traffic
 from level4_deployment.app import create_app
-from level4_deployment.log import PREDICTIONS, default_url, open_log
+from level4_deployment.log import PREDICTIONS, open_log, url_of
 from level4_deployment.routes import Package
 from level4_deployment.serve import api_server
 from tests.level4.load import load
@@ -94,7 +94,7 @@ def test_a_full_disk_is_a_503_and_once_there_is_room_it_answers(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    log, most = open_log(default_url(tmp_path)), {"pages": 60}
+    log, most = open_log(url_of(tmp_path)), {"pages": 60}
 
     @sa.event.listens_for(log, "connect")
     def limit(connection: Any, _record: object) -> None:
@@ -152,7 +152,7 @@ def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) ->
         "from level4_deployment.worker import start_worker\n"
         "print(start_worker(pathlib.Path(sys.argv[1]), open_socket(), sys.argv[2]).pid)"
     )
-    words = [sys.executable, "-c", script, str(tmp_path), default_url(tmp_path)]
+    words = [sys.executable, "-c", script, str(tmp_path), url_of(tmp_path)]
     pid = int(subprocess.check_output(words, text=True))
     until = time.monotonic() + 20
     while _runs(pid) and time.monotonic() < until:

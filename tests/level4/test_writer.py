@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.log import PAIRED, PREDICTIONS, SCORING, LogError, default_url, open_log
+from level4_deployment.log import PAIRED, PREDICTIONS, SCORING, LogError, open_log, url_of
 from level4_deployment.writer import Entry, Writer
 from tests.level4.postgres import postgres
 
@@ -21,7 +21,7 @@ def prediction(name: str) -> tuple[Any, ...]:
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     if request.param == "sqlite":
-        engine = open_log(default_url(tmp_path))
+        engine = open_log(url_of(tmp_path))
         yield engine
         engine.dispose()
         return
@@ -103,7 +103,7 @@ def test_what_waits_at_the_end_is_written(log: sa.Engine) -> None:
 
 
 def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(tmp_path: Path) -> None:
-    engine = open_log(default_url(tmp_path))
+    engine = open_log(url_of(tmp_path))
     most = {"pages": 40}
 
     @sa.event.listens_for(engine, "connect")
@@ -130,7 +130,7 @@ def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(tmp_path: Path) -
 
 
 def test_a_log_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
-    engine = open_log(default_url(tmp_path))
+    engine = open_log(url_of(tmp_path))
 
     async def work(writer: Writer) -> None:
         with engine.connect() as other:

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from level4_deployment import experiments
-from level4_deployment.log import default_url, open_log
+from level4_deployment.log import open_log, url_of
 from level4_deployment.plan import Plan
 from level5_monitoring import explain, home, policy, record
+from level5_monitoring.alerts import alerts_of
 from level5_monitoring.finding import Finding
 from level5_monitoring.policy import Memory
 from shared.errors import UserError
@@ -23,10 +24,10 @@ def test_a_retraining_is_followed_to_its_promotion(
     """Reason, figures, version, experiment, verdict, promotion: and no act on another version."""
     for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
-    log = open_log(default_url(home.platform(read_settings())))
+    log = open_log(url_of(home.platform(read_settings())))
     found = [Finding(DAY, "performance", "version 2", "alarm", "it loses more than it promises", 12345, 0.0071, 0.005)]
     decision = policy.decide(DAY, found, Memory())
-    record.record(log, decision, found, policy.alerts_of(decision, Memory()))
+    record.record(log, decision, found, alerts_of(decision, Memory()))
     experiment = experiments.new_experiment(log, 2, 3, Plan(), "loop")
     experiments.save(log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
     record.close(log, DAY, {"version": 3, "experiment": experiment.experiment})

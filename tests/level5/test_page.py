@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from level4_deployment import experiments, outcomes
 from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log
 from level5_monitoring import page, record
+from level5_monitoring.alerts import Alert
 from level5_monitoring.chart import Axis, Scale
 from level5_monitoring.finding import Finding
 from level5_monitoring.gathered import Week, Year, gather
-from level5_monitoring.policy import Alert, Decision
+from level5_monitoring.policy import Decision
 from level5_monitoring.worth import FILE, POLICIES
 from tests.level5.browser import opened
 

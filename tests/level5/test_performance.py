@@ -8,7 +8,7 @@ import pytest
 
 from level4_deployment import log as prediction_log
 from level5_monitoring import performance
-from level5_monitoring.performance import check_promise, days_of, keep, look_for_disaster, measure, watch
+from level5_monitoring.performance import beside, check_promise, days_of, keep, look_for_disaster, measure, watch
 
 DAYS = [str(day.date()) for day in pd.date_range("2013-04-01", periods=60)]
 
@@ -30,7 +30,7 @@ def window(rows: int = 900, *, shift: float = 0.0, seed: int = 0, day: str = DAY
 
 def measured(count: int, **made: float) -> pd.DataFrame:
     lines = [measure(window(seed=i, day=DAYS[i], **made), 3, None) for i in range(count)]  # type: ignore[arg-type]
-    return pd.DataFrame(lines)
+    return pd.DataFrame(lines).assign(doubt="")
 
 
 def test_a_model_that_keeps_its_promise_is_left_in_peace_on_every_day() -> None:
@@ -71,7 +71,7 @@ def test_only_the_champions_own_answers_with_an_outcome_count() -> None:
 
 def against(gain: float, spread: float, count: int) -> pd.DataFrame:
     gains = np.random.default_rng(0).normal(gain, spread, count)
-    return pd.DataFrame({"day": DAYS[:count], "flights": 900, "loss": 0.5, "promised": 0.5, "gain": gains})
+    return pd.DataFrame({"day": DAYS[:count], "flights": 900, "loss": 0.5, "promised": 0.5, "gain": gains, "doubt": ""})
 
 
 def test_a_disaster_is_seen_on_the_second_day() -> None:
@@ -87,6 +87,23 @@ def test_a_new_champion_that_is_a_little_worse_is_seen_in_time() -> None:
     states = [watch(DAYS[n - 1], 4, 3, against(-0.01, 0.006, n), []).state for n in range(1, 29)]
     assert "alarm" in states
     assert states.index("alarm") < 28
+
+
+def test_days_in_doubt_do_not_count() -> None:
+    broken, sound = measured(28, shift=1.0), measured(20)
+    mixed = pd.concat([sound, broken.assign(doubt="labels")])
+    assert check_promise(DAYS[40], 3, mixed).says == check_promise(DAYS[40], 3, sound).says
+    bad, good = against(-0.2, 0.01, 9), against(0.0, 0.01, 9)
+    upside_down = pd.concat([good, bad.assign(doubt="labels")])
+    assert watch(DAYS[20], 4, 3, upside_down, []).state == "ok"
+    assert look_for_disaster(DAYS[20], 4, 3, upside_down).state == "alarm", "outcomes are wrong for both"
+    assert look_for_disaster(DAYS[20], 4, 3, pd.concat([good, bad.assign(doubt="contract")])).state == "ok"
+
+
+def test_only_days_beside_the_same_version_tell_how_one_does_beside_it() -> None:
+    reigns = pd.concat([against(-0.2, 0.01, 5).assign(before=2), against(0.0, 0.01, 3).assign(before=7)])
+    assert len(beside(reigns, 7)) == 3
+    assert look_for_disaster(DAYS[8], 4, 7, beside(reigns, 7)).state == "ok"
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.01])
@@ -109,7 +126,7 @@ def test_the_model_before_is_asked_about_the_flights_that_the_champion_answered(
 
 
 def test_a_day_is_written_once(tmp_path: Path) -> None:
-    log = prediction_log.open_log(prediction_log.default_url(tmp_path))
+    log = prediction_log.open_log(prediction_log.url_of(tmp_path))
     for shift in (0.0, 2.0):
         keep(log, measure(window(shift=shift), 3, None))
     kept = days_of(log, 3, DAYS[-1])

@@ -7,8 +7,9 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from level5_monitoring.alerts import alerts_of, alerts_of_result
 from level5_monitoring.finding import Finding, Monitor, State
-from level5_monitoring.policy import BUDGET, COOL_DOWN, LONGEST, PERIOD, Memory, alerts_of, decide, still_on
+from level5_monitoring.policy import BUDGET, COOL_DOWN, LONGEST, PERIOD, Memory, decide, still_on
 
 DAY = "2013-07-14"
 SUBJECTS = {"contract": "temp", "features": "flights", "labels": "outcomes", "drift": "dewp"}
@@ -65,6 +66,9 @@ def test_no_combination_gives_an_act_that_is_forbidden(findings: list[Finding], 
     if decision.kind == "promote":
         assert memory.waits or memory.tied
         assert not memory.doubted
+        assert decision.target == (memory.experiment if memory.waits else memory.tied)
+    if decision.kind == "roll back":
+        assert decision.target not in memory.rolled_back
     keys = [alert.key for alert in alerts_of(decision, memory)]
     assert len(keys) == len(set(keys))
 
@@ -108,6 +112,24 @@ def test_an_alarm_that_goes_on_is_told_when_it_begins_and_when_it_is_over() -> N
         titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, memory)])
         memory = Memory(alarms=decision.alarms, cause=decision.cause)
     assert titles == [[], [("page", "contract alarm begins")], [], [], [], [("info", "contract alarm is over")], []]
+
+
+def test_an_act_that_came_to_nothing_is_told() -> None:
+    """Who is not told would think that it is done."""
+    back = decide(DAY, [found("disaster")], Memory())
+    assert (back.kind, back.target) == ("roll back", "version 3")
+    [alert] = alerts_of_result(back, {"failed": "no platform runs here"})
+    assert (alert.severity, alert.title, alert.text) == ("page", "roll back failed", "no platform runs here")
+    assert alerts_of_result(back, {"version": 2}) == []
+
+
+def test_an_experiment_that_ended_on_labels_in_doubt_asks_for_a_person() -> None:
+    """It may have ended so for them alone."""
+    severities = []
+    for doubted in ((), ("2013-07-01",)):
+        memory = Memory(ended=(("1-against-2", "rejected", "worse", doubted),))
+        severities += [alert.severity for alert in alerts_of(decide(DAY, [], memory), memory)]
+    assert severities == ["info", "ticket"]
 
 
 def test_a_weekly_alarm_is_on_until_its_monitor_looks_again() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import sqlalchemy as sa
 
@@ -10,8 +11,9 @@ from level4_deployment import experiments
 from level4_deployment.log import open_log
 from level4_deployment.plan import Plan
 from level5_monitoring import policy, record
+from level5_monitoring.alerts import Alert, alerts_of, alerts_of_result
 from level5_monitoring.finding import Finding
-from level5_monitoring.policy import Alert, Decision, Memory
+from level5_monitoring.policy import Decision, Memory
 from tests.level4.postgres import new_database
 
 
@@ -35,7 +37,7 @@ def decided(log: sa.Engine, day: str, *findings: Finding) -> Decision:
     """Decide on a day as the loop does."""
     memory = record.memory(log, day)
     decision = policy.decide(day, findings, memory)
-    return record.record(log, decision, findings, policy.alerts_of(decision, memory))
+    return record.record(log, decision, findings, alerts_of(decision, memory))
 
 
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
@@ -67,6 +69,19 @@ def test_memory_is_of_earlier_days_only(log: sa.Engine) -> None:
     assert record.memory(log, "2013-05-06") == before == Memory()
     assert record.memory(log, "2013-05-07").trainings == ("2013-05-06",)
     assert decided(log, "2013-05-07", found("2013-05-07", "performance")).cause == "cool-down"
+
+
+def test_an_act_that_failed_counts_for_none_and_is_told(log: sa.Engine) -> None:
+    """It may be decided again the next day; one that was refused may not, before its cool-down."""
+    for day, word, then in (("2013-05-06", "failed", "retrain"), ("2013-05-07", "refused", "hold")):
+        decision = decided(log, day, found(day, "performance"))
+        assert decision.kind == "retrain"
+        result = {word: "no platform runs here"}
+        for _ in range(2):
+            record.close(log, day, result, alerts_of_result(decision, result))
+        assert [alert.title for alert in record.alerts(log, day)][-2:] == ["retrain", f"retrain {word}"]
+        tomorrow = str((pd.Timestamp(day) + pd.Timedelta(days=1)).date())
+        assert policy.decide(tomorrow, [found(tomorrow, "performance")], record.memory(log, tomorrow)).kind == then
 
 
 def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log: sa.Engine) -> None:

@@ -29,7 +29,7 @@ def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeyp
     """A level of which the week was asked for, and is closed."""
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     reference.save(home.own(settings))
-    log = prediction_log.open_log(prediction_log.default_url(home.platform(settings)))
+    log = prediction_log.open_log(prediction_log.url_of(home.platform(settings)))
     with log.begin() as connection:
         connection.execute(prediction_log.PREDICTIONS.insert(), [_answered(one) for one in as_requests(week)])
     told = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])

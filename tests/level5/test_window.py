@@ -21,7 +21,7 @@ def day(flights: pd.DataFrame) -> pd.DataFrame:
 @pytest.fixture
 def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
     """A log on which the day was asked for, and some of it twice; all outcomes are told."""
-    engine = prediction_log.open_log(prediction_log.default_url(tmp_path))
+    engine = prediction_log.open_log(prediction_log.url_of(tmp_path))
     rows = [
         {
             "request_id": f"{turn}-{i}",
@@ -58,6 +58,18 @@ def test_outcomes_that_contradict_each_other_are_none(log: sa.Engine, day: pd.Da
     ingest(log, [Outcome(first["flight_id"], 1 - int(first["late"]), 2e9)], None)
     found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")
     assert pd.isna(found.loc[first["flight_id"], "late"])
+
+
+def test_an_outcome_known_after_the_closing_is_not_there_however_late_one_looks(
+    log: sa.Engine, day: pd.DataFrame
+) -> None:
+    cancelled = day[day["late"].isna()]["flight_id"].iloc[:2]
+    closes = pd.Timestamp("2013-05-08", tz="America/New_York") + pd.Timedelta(hours=24)
+    at = [closes.timestamp(), closes.timestamp() + 1]
+    ingest(log, [Outcome(flight, 1, known) for flight, known in zip(cancelled, at, strict=True)], None)
+    found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")["late"]
+    assert found[cancelled.iloc[0]] == 1
+    assert pd.isna(found[cancelled.iloc[1]])
 
 
 def test_a_day_without_a_flight_is_an_empty_window(log: sa.Engine) -> None:
