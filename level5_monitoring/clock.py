@@ -13,9 +13,11 @@ from level5_monitoring.events import FAULTS_FILE
 from level5_monitoring.faults import FAULTS, spoil, spoil_outcomes
 from shared.errors import UserError
 from shared.files import write_json
+from shared.flights import write_whole
 from shared.replay import Tick
 from shared.settings import NEW_YORK
 
+HELD = "held.parquet"  # outcomes that a fault has put off
 SPEEDS = {"6 hours a second": 6.0, "a day a second": 24.0, "as fast as it goes": float("inf")}
 
 
@@ -43,7 +45,7 @@ class Clock:
         self._step_to: pd.Timestamp | None = None
         self._stopped = False
         self._last = 0.0
-        self._held: pd.DataFrame | None = None
+        self._held = pd.read_parquet(home / HELD) if (home / HELD).exists() else None
         self._changed = threading.Condition()
 
     def paced(self, hours: Iterable[Tick]) -> Iterator[Tick]:
@@ -51,7 +53,9 @@ class Clock:
         for hour in hours:
             if not self._wait(hour.start):
                 return
-            yield self._spoilt(hour)
+            spoilt, held = self._spoilt(hour)
+            yield spoilt
+            self._hold(held)  # now that the hour is played
 
     def pause(self) -> None:
         """Let no hour by until `resume` or `step`."""
@@ -139,7 +143,8 @@ class Clock:
                 self._changed.wait(None if self.paused else left)
             return False
 
-    def _spoilt(self, hour: Tick) -> Tick:
+    def _spoilt(self, hour: Tick) -> tuple[Tick, pd.DataFrame]:
+        """The hour with the faults that are on, and the outcomes that they have put off."""
         flights, told = hour.flights, hour.outcomes
         for one in self.active:
             flights = spoil(flights, one.fault, one.number)
@@ -147,5 +152,10 @@ class Clock:
         if self._held is not None:
             told = pd.concat([self._held, told])
         early = told["label_known_at"] >= hour.end  # a fault has put them off: they come in their hour
-        self._held = told[early] if early.any() else None
-        return replace(hour, flights=flights, outcomes=told[~early])
+        return replace(hour, flights=flights, outcomes=told[~early]), told[early]
+
+    def _hold(self, outcomes: pd.DataFrame) -> None:
+        """Keep the outcomes that are put off, for another clock as well that goes on from here."""
+        if len(outcomes) or self._held is not None:
+            write_whole(outcomes, self.file.parent / HELD)
+        self._held = outcomes if len(outcomes) else None

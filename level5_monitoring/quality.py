@@ -1,5 +1,7 @@
 """The data contract of a live day, looked at first: what breaks it is a fault of a feed, whatever model answers."""
 
+from typing import NamedTuple
+
 import numpy as np
 import pandas as pd
 
@@ -39,30 +41,58 @@ def _arrive(day: str, airport: str, window: pd.DataFrame, usual: float) -> Findi
 
 
 def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, misfit: float) -> Finding:
-    """Missing more than ever, contradicting its neighbours, in other units, standing still, or spread as on no day."""
+    """Missing more than ever, contradicting its neighbours, in other units, standing still, or spread as on no day.
+
+    The finding is of what comes nearest to its limit, or goes farthest beyond it.
+    """
     values = window[name].replace([np.inf, -np.inf], np.nan).dropna()
-    rows, missing, most = len(window), 1 - len(values) / len(window), reference.missing[name]
-    if missing > most:
-        says = f"{missing:.0%} of {name} is missing; at most {most:.0%} is normal"
-        return Finding(day, "contract", name, "alarm", says, rows, missing, most)
-    if name in ("temp", "dewp") and misfit > MISFIT:
-        says = f"{misfit:.0%} of {name} contradicts the humidity (all in °F?)"
-        return Finding(day, "contract", name, "alarm", says, rows, misfit, MISFIT)
-    if len(values) < FEWEST:
+    rows, most = len(window), reference.missing[name]
+    missing = 1 - len(values) / rows
+    found = [_over(missing, most, f"{missing:.0%} of {name} is missing; at most {most:.0%} is normal")]
+    if name in ("temp", "dewp"):
+        found.append(_over(misfit, MISFIT, f"{misfit:.0%} of {name} contradicts the humidity (all in °F?)"))
+    if len(values) >= FEWEST:
+        found += _values(name, values, reference)
+    worst = max(found, key=lambda one: one.ratio)
+    if worst.ratio <= 1 and len(values) < FEWEST:
         return Finding(day, "contract", name, "insufficient data", f"{len(values)} values of {name}", rows)
-    off = float((~values.round(DIGITS).isin(reference.steps[name])).mean()) if name in reference.steps else 0.0
-    if off > OFF:
-        says = f"{off:.0%} of {name} lie on no step that its instrument reports ({OFF:.0%} is normal): other units?"
-        return Finding(day, "contract", name, "alarm", says, rows, off, OFF)
-    different, fewest = values.nunique(), reference.distinct[name]
-    if different < fewest:
-        says = f"{name} has {different} different values; at least {fewest:.0f} are normal: does it stand still?"
-        return Finding(day, "contract", name, "alarm", says, rows, float(different), fewest)
-    low, high = reference.spread[name]
+    state: State = "alarm" if worst.ratio > 1 else "ok"
+    return Finding(day, "contract", name, state, worst.says, rows, worst.value, worst.limit)
+
+
+class _Look(NamedTuple):
+    """A figure beside its limit; ratio: above 1 it is beyond it."""
+
+    ratio: float
+    value: float
+    limit: float
+    says: str
+
+
+def _over(value: float, limit: float, says: str) -> _Look:
+    return _Look(_ratio(value, limit), value, limit, says)
+
+
+def _under(value: float, limit: float, says: str) -> _Look:
+    return _Look(_ratio(limit, value), value, limit, says)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else np.inf if part else 0.0
+
+
+def _values(name: str, values: pd.Series, reference: Reference) -> list[_Look]:
+    """What the values themselves tell."""
+    different, fewest, (low, high) = values.nunique(), reference.distinct[name], reference.spread[name]
+    still = f"{name} has {different} different values; at least {fewest:.0f} are normal: does it stand still?"
     spread = float(values.std())
     says = f"the values of {name} spread by {spread:.3g}; {low:.3g} to {high:.3g} is normal"
-    state: State = "ok" if low <= spread <= high else "alarm"
-    return Finding(day, "contract", name, state, says, rows, spread, high if spread > high else low)
+    found = [_under(float(different), fewest, still), _over(spread, high, says), _under(spread, low, says)]
+    if name in reference.steps:
+        off = float((~values.round(DIGITS).isin(reference.steps[name])).mean())
+        says = f"{off:.0%} of {name} lie on no step that its instrument reports ({OFF:.0%} is normal): other units?"
+        found.append(_over(off, OFF, says))
+    return found
 
 
 def _code(day: str, name: str, window: pd.DataFrame, reference: Reference) -> Finding:
