@@ -78,10 +78,13 @@ class Plan:
         plan = f"up to {self.max_days} days, by the {self.unit}, a look every {self.look_every}, alpha {self.alpha:g}"
         if self.predicted_power is None:
             return f"{plan}; power unknown, there is no history to tell it from"
+        found = "no gain is asked for; one that is as good is taken for better with a probability of"
+        if self.smallest_gain:
+            found = f"a gain of {self.smallest_gain:g} nats per flight is found with a power of"
         return (
-            f"{plan}; a gain of {self.smallest_gain:g} nats per flight is found with a power of "
-            f"{self.predicted_power:.0%}, in {self.expected_days:.0f} days on average (by {self.history_days} earlier "
-            f"days: SD {self.history_sd:.4f}, lag-1 correlation {self.history_lag_one:+.2f})"
+            f"{plan}; {found} {self.predicted_power:.0%}, in {self.expected_days:.0f} days on average "
+            f"(by {self.history_days} earlier days: SD {self.history_sd:.4f}, "
+            f"lag-1 correlation {self.history_lag_one:+.2f})"
         )
 
     @property

@@ -1,12 +1,10 @@
-"""The loop as Prefect runs it: a turn is a task; a year of them is a flow, and so are those that are due."""
+"""The loop as Prefect runs it: a year of turns is a flow, and so are those that are due."""
 
 from collections.abc import Iterator
 
 import pandas as pd
-from prefect import flow, task
-from prefect.cache_policies import NO_CACHE
+from prefect import flow
 
-from level3_training_pipeline import flow as level3
 from level4_deployment import client, follow, outcomes, stream
 from level5_monitoring import home
 from level5_monitoring.loop import Loop
@@ -20,22 +18,21 @@ from shared.settings import NEW_YORK, parse_today, read_settings
 EVERY = pd.Timedelta(hours=12)  # of the stream at once: a year hour by hour takes half as long again
 
 
-@task(name="turn", task_run_name="turn {day}", cache_policy=NO_CACHE, **level3.RETRIED)
-def turn_step(loop: Loop, day: str) -> Decision:
-    """One night's turn."""
-    return loop.turn(day)
-
-
 def catch_up(loop: Loop) -> Iterator[Decision]:
     """The turns that are due; before them, whoever was not told yet is."""
     loop.tell()
     for day in loop.due():
-        yield turn_step(loop, day)
+        yield loop.turn(day)
 
 
-@flow(name="turns", description="Look at every closed day that was not looked at yet, decide, and act.")
+@flow(
+    name="turns",
+    description="Look at every closed day that was not looked at yet, decide, and act.",
+    retries=2,  # a turn that is cut off goes on where it was
+    retry_delay_seconds=1,
+)
 def turns() -> int:
-    """Catch up; returns how many days there were."""
+    """Catch up; returns how many days there were at the last try."""
     return len(list(catch_up(open_loop())))
 
 

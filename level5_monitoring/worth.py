@@ -36,21 +36,22 @@ def first_of_month(days: pd.DatetimeIndex) -> list[bool]:
 
 def by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
     """Probabilities of each policy for every labelled flight predicted from `start` on: COLUMNS and POLICIES."""
-    later = future(flights, start)
-    inputs = features(later)
+    inputs = features(flights)
+    table = inputs.join(flights[data.KEPT])
+    later = future(table, start)
     days = mondays(start, later["predicted_at"].max())
     monthly = first_of_month(days)
     of = days.searchsorted(later["predicted_at"].dt.tz_convert(NEW_YORK), side="right") - 1
     found = pd.DataFrame(dict.fromkeys(POLICIES, 0.0), index=later.index)
     with bar(f"Train by the calendar: {len(days)} times weekly, {sum(monthly)} of them monthly", len(days)) as advance:
         for i, day in enumerate(days):
-            known = data.sample(history(flights, day), day)
-            model = fit_features(features(known), known["late"], **tune.START)
+            known = data.sample(history(table, day), day)
+            model = fit_features(known[inputs.columns], known["late"], **tune.START)
             until = next((j for j in range(i + 1, len(days)) if monthly[j]), len(days))
             live = {"weekly": of == i, "monthly": (of >= i) & (of < until) & monthly[i], "frozen": (of >= 0) & (i == 0)}
             for policy, rows in live.items():
                 if rows.any():
-                    found.loc[rows, policy] = predict_features(model, inputs[rows])
+                    found.loc[rows, policy] = predict_features(model, later.loc[rows, inputs.columns])
             advance()
     week = pd.Series(days.strftime("%Y-%m-%d"))[of].to_numpy()
     return pd.concat([later[["flight_id"]].assign(week=week, late=later["late"]), found], axis=1)

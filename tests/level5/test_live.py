@@ -119,9 +119,9 @@ def test_labels_that_are_late_come_when_they_are_known(tmp_path: Path, flights: 
     """Never before: each is told in the hour in which it is known, three days later, by another clock as well."""
     hours = list(replay(flights, MIDNIGHT, MIDNIGHT + pd.Timedelta(days=5)))
     told: dict[str, int] = {}
-    for begin, end in ((0, 1), (1, 40), (40, len(hours))):
+    for first, last in ((0, 1), (1, 40), (40, len(hours))):
         clock = Clock(tmp_path, FAST)
-        for i, hour in enumerate(clock.paced(hours[begin:end]), begin):
+        for i, hour in enumerate(clock.paced(hours[first:last]), first):
             assert (hour.outcomes["label_known_at"] < hour.start + pd.Timedelta(hours=1)).all()
             told |= dict.fromkeys(hour.outcomes["flight_id"], i)
             if i == 0:

@@ -106,7 +106,6 @@ def play(
         with monkeypatch.context() as patched:
             patched.setattr(monitor, "look", lambda *_: found)
             patched.setattr(Loop, "judge_champion", lambda *_: [])
-            patched.setattr(flow, "turn_step", Loop.turn)
             with patched.context() as killed:
                 cut_off(killed, after, calls)
                 with contextlib.suppress(CutOff), opened(settings, reference) as loop:

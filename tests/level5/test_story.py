@@ -1,0 +1,162 @@
+"""What the year's run tells at its end is what the record and the log hold."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from level4_deployment import client, experiments, log
+from level4_deployment.stream import Played
+from level5_monitoring import home, record, story
+from level5_monitoring.finding import Finding
+from level5_monitoring.policy import Decision, Kind
+from level5_monitoring.view import View
+from shared.errors import UserError
+from shared.replay import Tick
+from shared.settings import NEW_YORK, Settings, read_settings
+
+FLIGHTS = 40
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """A state of the test's own, wide enough to be read."""
+    values = {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": "", "COLUMNS": "200"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
+
+
+def answer(flight: str, probability: float, asked_at: float) -> dict[str, object]:
+    """A row of the prediction log."""
+    return {
+        "request_id": f"{flight}-{asked_at}",
+        "flight_id": flight,
+        "departs_at": 0.0,
+        "asked_at": asked_at,
+        "features": "{}",
+        "arm": "champion",
+        "propensity": 1.0,
+        "version": 1,
+        "probability": probability,
+        "fallback": "",
+        "seconds": 0.01,
+    }
+
+
+def others() -> pd.DataFrame:
+    """Flights of two weeks and two months, every other one late; weekly knows best and frozen least."""
+    late = np.arange(FLIGHTS) % 2.0
+    days = np.where(np.arange(FLIGHTS) < FLIGHTS / 2, "2013-04-30", "2013-05-06")
+    weeks = np.where(np.arange(FLIGHTS) < FLIGHTS / 2, "2013-04-29", "2013-05-06")
+    sure = {"frozen": 0.6, "monthly": 0.7, "weekly": 0.8}
+    chances = {name: np.where(late == 1, chance, 1 - chance) for name, chance in sure.items()}
+    names = [f"{day}-UA{i}-EWR" for i, day in enumerate(days)]
+    return pd.DataFrame({"flight_id": names, "week": weeks, "late": late, **chances})
+
+
+def process(code: str) -> "subprocess.Popen[bytes]":
+    """A program that ends by itself."""
+    return subprocess.Popen([sys.executable, "-c", code])
+
+
+def test_each_policy_is_scored_on_the_same_flights(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """The loop by its first answer to each; a flight that it was not asked for counts for nobody."""
+    table = others()
+    table.to_parquet(home.own(settings) / story.FILE)
+    engine = home.open_log(settings)
+    with engine.begin() as connection:
+        asked = [answer(flight, 0.25 + 0.5 * (i % 2), 1.0) for i, flight in enumerate(table["flight_id"])][1:]
+        connection.execute(log.PREDICTIONS.insert(), [*asked, answer(table["flight_id"].iloc[1], 0.01, 2.0)])
+    found_by = story.answered(settings, process("pass"))
+    decided = story.Decided(14, 0, promoted=1, trainings=2, steps=0, alarms="", kinds="", alerts="", drift="")
+    found = story.worth(found_by, decided)
+    rows = {name: (one.score.rows, round(one.score.log_loss, 6), one.trainings) for name, one in found.items()}
+    assert rows == {
+        "frozen": (FLIGHTS - 1, round(-np.log(0.6), 6), 1),
+        "monthly": (FLIGHTS - 1, round(-np.log(0.7), 6), 2),
+        "weekly": (FLIGHTS - 1, round(-np.log(0.8), 6), 2),
+        "loop": (FLIGHTS - 1, round(-np.log(0.75), 6), 2),
+    }
+    assert (found["monthly"].steps, found["loop"].steps) == (2, 0)
+    assert story.compare(found["loop"], found["weekly"]).startswith("log loss +28.9% of weekly")
+    story.show_worth(found_by, found)
+    said = capsys.readouterr().out
+    assert "on 39 labelled flights" in said
+    assert [line.split()[1:4:2] for line in said.splitlines() if "2013-0" in line] == [
+        ["2013-04", "19"],
+        ["2013-05", "20"],
+    ]
+
+
+def test_a_training_by_the_calendar_that_fails_is_told(settings: Settings) -> None:
+    """With where to look."""
+    with pytest.raises(UserError, match=r"worth\.log"):
+        story.answered(settings, process("raise SystemExit(1)"))
+
+
+def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was refused promoted nothing; what failed trained nothing; what a person did is a step by hand."""
+    engine = home.open_log(settings)
+    told: list[tuple[str, Kind, dict[str, object]]] = [
+        ("2013-05-06", "retrain", {"version": 2}),
+        ("2013-05-07", "retrain", {"failed": "no platform runs here"}),
+        ("2013-05-08", "promote", {"version": 2}),
+        ("2013-05-09", "promote", {"refused": "it is rejected by now"}),
+        ("2013-05-10", "nothing", {}),
+    ]
+    for day, kind, result in told:
+        found = [Finding(day, "drift", "temp", "alarm", "it is off", 900, 0.5, 0.1)]
+        record.record(engine, Decision(day, kind, f"because of {kind}"), found, [])
+        record.close(engine, day, result)
+    for who in ("loop", "operator"):
+        experiments.end_act(engine, experiments.begin_act(engine, who, "promote", (1, 2), "it is better"))
+    decided = story.show_decisions(settings)
+    assert (decided.days, decided.findings) == (5, 5)
+    assert (decided.trainings, decided.promoted, decided.steps) == (2, 1, 1)
+    assert decided.kinds == "retrain 2, promote 2, nothing 1"
+    said = capsys.readouterr().out
+    assert "because of promote" in said
+    assert "because of nothing" not in said
+
+
+def test_a_run_begins_with_nothing(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was there is kept beside; a platform that runs, and a log elsewhere with answers in it, are left alone."""
+    (home.own(settings) / "kept").touch()
+    folder = story.empty_homes(settings)
+    assert (settings.state / "level5-before" / "kept").exists()
+    assert not [*home.own(settings).glob("kept")]
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    with log.open_log(elsewhere).begin() as connection:
+        connection.execute(log.PREDICTIONS.insert(), [answer("2013-04-30-UA1-EWR", 0.5, 1.0)])
+    monkeypatch.setenv("PREDICTION_LOG", elsewhere)
+    with pytest.raises(UserError, match="has answers already"):
+        story.empty_homes(settings)
+    monkeypatch.setenv("PREDICTION_LOG", "")
+    (folder / client.ADDRESSES).write_text("{}")
+    with pytest.raises(UserError, match="make down"):
+        story.empty_homes(settings)
+
+
+def test_what_changes_something_is_told_as_it_happens(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each act on the platform once, whose it was; on a Monday, where there is no terminal, what stands now."""
+
+    class Watched:
+        log = home.open_log(settings)
+
+    view = View(Watched())  # type: ignore[arg-type]
+    view.decided(Decision("2013-05-04", "nothing", "all is well"))
+    view.decided(Decision("2013-05-04", "retrain", "it loses more than it promises"))
+    experiments.end_act(Watched.log, experiments.begin_act(Watched.log, "loop", "promote", (1, 2), "it is better"))
+    for day in ("2013-05-05", "2013-05-06"):
+        end = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC")
+        none = pd.DataFrame()
+        view.tell(Tick(end - pd.Timedelta(hours=12), end, none, none), Played(flights=1234, failed=0))
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        "May 04 retrain: it loses more than it promises",
+        "May 05 promote 1 → 2, by loop",
+        "May 06  1,234 flights answered, 0 requests failed",
+    ]
