@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from filelock import FileLock, Timeout
 
 from level4_deployment.access import read_token
 from level4_deployment.plan import Plan
 from shared.errors import UserError
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
+LOCK = "platform.lock"  # held by the platform that runs in the folder; a sudden end lets go of it
 
 
 class RefusedError(UserError):
@@ -40,28 +42,40 @@ class PlatformClient:
         return cls(read_addresses(home)["control"], read_token(home, name))
 
     def get(self, path: str) -> Any:
-        """Read something."""
-        return self._said(self.http.get(path))
+        """Read something; raises UserError when the platform does not answer."""
+        return self._asked("GET", path)
 
     def post(self, path: str, **body: Any) -> Any:
-        """Do something; raises RefusedError with the platform's reason."""
-        return self._said(self.http.post(path, json=body))
+        """Do something; raises RefusedError with the platform's reason, UserError when it does not answer."""
+        return self._asked("POST", path, json=body)
 
     def submit(self, number: int, plan: Plan | None) -> str | None:
         """Try a version against the champion; returns the experiment's name."""
         made = self.post("/versions", version=number, plan=asdict(plan) if plan else None)["experiment"]
         return None if made is None else str(made)
 
-    @staticmethod
-    def _said(answer: httpx.Response) -> Any:
+    def _asked(self, method: str, path: str, **words: Any) -> Any:
+        try:
+            answer = self.http.request(method, path, **words)
+        except httpx.HTTPError as error:
+            what = f"the platform at {self.http.base_url} does not answer {method} {path}: {error!r}"
+            raise UserError(f"{what}. Remedy: see platform.log, or start it: make platform.") from error
         if answer.status_code >= 400:
             raise RefusedError(f"{answer.request.url.path}: {answer.status_code}: {answer.json()['detail']}")
         return answer.json()
 
 
-def read_addresses(home: Path) -> dict[str, str]:
-    """Where the running platform listens: `control` and `service`."""
+def runs(home: Path) -> bool:
+    """Whether a platform runs in the folder, and has said where."""
     try:
-        return dict(json.loads((home / ADDRESSES).read_text()))
-    except FileNotFoundError:
-        raise UserError("no platform runs here. Remedy: make platform, in another terminal.") from None
+        with FileLock(home / LOCK, timeout=0):
+            return False
+    except Timeout:
+        return (home / ADDRESSES).exists()
+
+
+def read_addresses(home: Path) -> dict[str, str]:
+    """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
+    if not runs(home):
+        raise UserError(f"no platform runs in {home}. Remedy: make platform, in another terminal.")
+    return dict(json.loads((home / ADDRESSES).read_text()))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import httpx
 
-from level4_deployment.client import ADDRESSES, read_addresses
+from level4_deployment.client import read_addresses, runs
 from shared.errors import UserError
 
 UP_WITHIN = 90.0  # seconds
@@ -31,7 +31,7 @@ class RunningPlatform:
 
     def wait_for_control(self) -> None:
         """Return when the control plane answers."""
-        self._wait((self.home / ADDRESSES).exists)
+        self._wait(lambda: runs(self.home))
 
     def wait_until_ready(self) -> None:
         """Return when predictions are answered."""

@@ -5,7 +5,6 @@ cut off and serves what it served before, from its verified copies, whether the 
 """
 
 import argparse
-import os
 import signal
 import socket
 import threading
@@ -19,7 +18,7 @@ from filelock import FileLock, Timeout
 
 from level2_devops import address_of, open_socket
 from level4_deployment.access import make_tokens
-from level4_deployment.client import ADDRESSES
+from level4_deployment.client import ADDRESSES, LOCK
 from level4_deployment.home import enter
 from level4_deployment.log import open_log, url_of
 from level4_deployment.worker import start_worker
@@ -43,9 +42,10 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
     make_tokens(home)
     url = url_of(home)
     try:
-        lock = FileLock(home / "platform.lock").acquire(timeout=1)
+        lock = FileLock(home / LOCK).acquire(timeout=1)
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
+    (home / ADDRESSES).unlink(missing_ok=True)  # of one that was ended suddenly
     with lock, open_socket() as service, open_socket() as control:
         if not (settings.level("level3") / "mlflow.db").exists():
             tracking.open_tracking(settings)  # makes it
@@ -54,7 +54,7 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
         with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
             running = [start_worker(home, service, url) for _ in range(workers)]
             try:
-                addresses = {"service": address_of(service), "control": address_of(control), "pid": os.getpid()}
+                addresses = {"service": address_of(service), "control": address_of(control)}
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
                 told = ""

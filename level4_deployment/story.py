@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from level2_devops import predict, traffic
 from level3_training_pipeline import prefect_server, registry, run_flow
 from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
-from level4_deployment.client import ADDRESSES, PlatformClient
+from level4_deployment.client import PlatformClient, runs
 from level4_deployment.experiments import Experiment, days_of, find
 from level4_deployment.explain import explain, show
 from level4_deployment.flow import Deployed, deployment
@@ -35,7 +35,7 @@ from shared.settings import FIRST_TODAY, LAST_TODAY, NEW_YORK, Settings
 def empty_home(settings: Settings) -> Path:
     """A platform's folder with nothing in it; what the last run left is kept beside it, until the next."""
     home, before = settings.level("level4"), settings.state / "level4-before"
-    if (home / ADDRESSES).exists():
+    if runs(home):
         raise UserError(f"a platform runs in {home}. Remedy: end it with Ctrl-C first.")
     shutil.rmtree(before, ignore_errors=True)
     home.rename(before)

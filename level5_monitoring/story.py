@@ -34,7 +34,7 @@ NAMES = {
 def empty_homes(settings: Settings) -> Path:
     """Empty folders of this level and its platform; what the last run left is kept beside them, until the next."""
     own, before = home.own(settings), settings.state / "level5-before"
-    if (home.platform(settings) / client.ADDRESSES).exists():
+    if client.runs(home.platform(settings)):
         raise UserError(f"a platform runs in {own}. Remedy: make down, or end it with Ctrl-C first.")
     if elsewhere := os.environ.get("PREDICTION_LOG"):
         with log.open_log(elsewhere).connect() as connection:

@@ -21,6 +21,7 @@ from level4_deployment.plan import Plan
 from level4_deployment.process import RunningPlatform, running_platform
 from level4_deployment.routes import Package
 from level4_deployment.stream import Played, as_requests, ask, play
+from shared.errors import UserError
 from shared.replay import replay
 from tests.level4 import graphs
 from tests.level4.conftest import Registry
@@ -160,7 +161,8 @@ def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gon
     assert not any(worker.is_running() for worker in workers), "workers leave with the platform"
     database = registered.settings.level("level3") / "mlflow.db"
     hidden = database.with_suffix(".away")
-    (home / "addresses.json").unlink(missing_ok=True)
+    with pytest.raises(UserError, match="no platform runs"):
+        PlatformClient.at(home, "operator")
     database.rename(hidden)
     try:
         with running_platform(home) as again:

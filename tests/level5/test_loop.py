@@ -19,7 +19,7 @@ from level3_training_pipeline.prefect_server import prefect_server
 from level3_training_pipeline.quiet import set_up_libraries
 from level4_deployment import log as prediction_log
 from level4_deployment.candidates import START, register_by_hand
-from level4_deployment.client import PlatformClient
+from level4_deployment.client import PlatformClient, runs
 from level4_deployment.outcomes import read_watermark
 from level4_deployment.publish import publish
 from level5_monitoring import home, record
@@ -114,7 +114,7 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     champion = rows(uninterrupted, "SELECT after FROM audit WHERE act = 'promote' ORDER BY number DESC")[0][0]
     process = start(uninterrupted, "level4_deployment.serve", "--home", str(home.platform(settings)), "--approval")
     try:
-        wait_for((home.platform(settings) / "addresses.json").exists, uninterrupted, process)
+        wait_for(lambda: runs(home.platform(settings)), uninterrupted, process)
         with PlatformClient.at(home.platform(settings), "operator") as operator:
             operator.post(f"/versions/{number}/promote", reason="it looked fine on my machine")
     finally:
@@ -141,7 +141,7 @@ def test_a_day_that_is_closed_starts_a_turn(uninterrupted: Path) -> None:
     platform = start(uninterrupted, "level4_deployment.serve", "--home", str(database.parent), "--approval")
     watch = start(uninterrupted, "level5_monitoring.watch")
     try:
-        wait_for((database.parent / "addresses.json").exists, uninterrupted, platform)
+        wait_for(lambda: runs(database.parent), uninterrupted, platform)
         with PlatformClient.at(database.parent, "feed") as feed:
             feed.post("/outcomes", outcomes=[], watermark=watermark + DAY)
         wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, watch)

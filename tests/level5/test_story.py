@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from level4_deployment import client, experiments, log
 from level4_deployment.stream import Played
@@ -136,8 +137,10 @@ def test_a_run_begins_with_nothing(settings: Settings, tmp_path: Path, monkeypat
     with pytest.raises(UserError, match="has answers already"):
         story.empty_homes(settings)
     monkeypatch.setenv("PREDICTION_LOG", "")
+    (folder / client.ADDRESSES).write_text("{}")  # as a sudden end leaves it
+    story.empty_homes(settings)
     (folder / client.ADDRESSES).write_text("{}")
-    with pytest.raises(UserError, match="make down"):
+    with FileLock(folder / client.LOCK), pytest.raises(UserError, match="make down"):
         story.empty_homes(settings)
 
 

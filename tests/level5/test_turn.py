@@ -11,13 +11,14 @@ from typing import Any
 import pandas as pd
 import pytest
 import uvicorn
+from filelock import FileLock
 
 from level2_devops import address_of, open_socket
 from level3_training_pipeline import registry
 from level4_deployment import experiments
 from level4_deployment.access import make_tokens
 from level4_deployment.api import create_api
-from level4_deployment.client import ADDRESSES
+from level4_deployment.client import ADDRESSES, LOCK
 from level4_deployment.control import Platform
 from level4_deployment.log import PREDICTIONS, open_log, url_of
 from level4_deployment.outcomes import ingest
@@ -102,6 +103,7 @@ def play(
         a_day_closes(platform)
         listening = stack.enter_context(open_socket())
         stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
+        stack.enter_context(FileLock(folder / LOCK))
         (folder / ADDRESSES).write_text(json.dumps({"control": address_of(listening)}))
         with monkeypatch.context() as patched:
             patched.setattr(monitor, "look", lambda *_: found)
