@@ -1,7 +1,9 @@
 """What tests share: the real year, loaded once, and settings with a state folder of their own."""
 
 import os
+import signal
 import threading
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ import pytest
 from shared.flights import load_flights
 from shared.settings import Settings, read_settings
 from shared.split import future, history
+from tests.level4.postgres import postgres
 
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a test module imports mlflow or prefect
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Nothing is silent for more than two seconds: a middle dot every 1.5 s, while tests are gathered and run."""
+    # A run in the background has Ctrl-C ignored; the servers that tests end by it would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         screen = os.dup(1)  # pytest itself takes what is written to 1 while a test runs
@@ -64,6 +69,13 @@ def flights() -> pd.DataFrame:
 def settings(tmp_path: Path) -> Settings:
     """Today is 1 April 2013; state goes to a folder of this test's own."""
     return Settings(today=date(2013, 4, 1), data=None, state=tmp_path / "state")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """The URL of a PostgreSQL server of the tests' own; each test makes a database of its own there."""
+    with postgres() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
