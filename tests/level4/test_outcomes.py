@@ -1,5 +1,6 @@
 """Outcomes as they really come: late, twice, out of order, contradicting; a day closes by watermark."""
 
+from collections.abc import Iterator
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,18 @@ from level4_deployment.experiments import Experiment, days_of
 from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, open_log, url_of
 from level4_deployment.outcomes import Outcome, close_days, ingest, read_watermark
 from level4_deployment.plan import make_plan
+from tests.level4.postgres import new_database
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
 HOUR = 3600.0
 
 
-@pytest.fixture
-def log(tmp_path: Path) -> sa.Engine:
-    return open_log(url_of(tmp_path))
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
+    sqlite = request.param == "sqlite"
+    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +66,10 @@ def before(log: sa.Engine) -> None:
     answered(log, "first", -20)
 
 
-def test_an_outcome_is_kept_once_whatever_order_it_comes_in(tmp_path: Path) -> None:
-    sent = [Outcome("a", 1, 5.0), Outcome("b", 0, 3.0), Outcome("a", 1, 5.0)]
-    for number, order in enumerate(permutations(sent)):
-        (tmp_path / str(number)).mkdir()
-        log = open_log(url_of(tmp_path / str(number)))
-        told = [ingest(log, [outcome], None) for outcome in order]
+def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> None:
+    for number, order in enumerate(permutations([("a", 1, 5.0), ("b", 0, 3.0), ("a", 1, 5.0)])):
+        sent = [Outcome(f"{name}{number}", late, known_at) for name, late, known_at in order]
+        told = [ingest(log, [outcome], None) for outcome in sent]
         assert [sum(getattr(one, name) for one in told) for name in ("new", "repeated", "quarantined")] == [2, 1, 0]
         again = ingest(log, sent, None)
         assert (again.new, again.repeated, again.quarantined) == (0, 3, 0)

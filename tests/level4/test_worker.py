@@ -23,7 +23,7 @@ from level4_deployment.routes import Package
 from level4_deployment.serve import api_server
 from tests.level4.load import load
 from tests.level4.plane import Plane, bodies, package, plane, route
-from tests.level4.postgres import postgres
+from tests.level4.postgres import new_database
 
 
 @pytest.fixture(scope="module")
@@ -183,10 +183,13 @@ def test_a_worker_is_small_and_brings_no_training_libraries(
 
 
 @pytest.mark.slow
-def test_postgresql_serves_as_the_log(trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+def test_postgresql_serves_as_the_log(
+    trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]], postgresql: str
+) -> None:
+    url = new_database(postgresql)
     made = package(tmp_path, 1, trained)
     route(tmp_path, 1, made, Package(2, made.files), 0.5)
-    with postgres() as url, plane(tmp_path, 2, url) as running:
+    with plane(tmp_path, 2, url) as running:
         with load(running.address, sent) as seen:
             time.sleep(1.5)
             os.kill(running.workers[0].pid, signal.SIGKILL)

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from level4_deployment.log import PAIRED, PREDICTIONS, SCORING, LogError, open_log, url_of
 from level4_deployment.writer import Entry, Writer
-from tests.level4.postgres import postgres
+from tests.level4.postgres import new_database
 
 
 def prediction(name: str) -> tuple[Any, ...]:
@@ -20,15 +20,10 @@ def prediction(name: str) -> tuple[Any, ...]:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    if request.param == "sqlite":
-        engine = open_log(url_of(tmp_path))
-        yield engine
-        engine.dispose()
-        return
-    with postgres() as url:
-        engine = open_log(url)
-        yield engine
-        engine.dispose()
+    sqlite = request.param == "sqlite"
+    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
+    yield engine
+    engine.dispose()
 
 
 def with_writer(engine: sa.Engine, work: Callable[[Writer], Coroutine[Any, Any, None]]) -> list[float]:
@@ -145,22 +140,21 @@ def test_a_log_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_connection_that_the_server_ends_costs_one_group() -> None:
-    with postgres() as url:
-        engine = open_log(url)
+def test_a_connection_that_the_server_ends_costs_one_group(postgresql: str) -> None:
+    engine = open_log(new_database(postgresql))
 
-        async def work(writer: Writer) -> None:
-            assert await written(writer, "1") is None
-            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
-                others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-                other.exec_driver_sql(f"{others} AND backend_type = 'client backend'")
-            time.sleep(0.2)
-            assert await written(writer, "2") is not None
-            assert await written(writer, "3") is None
+    async def work(writer: Writer) -> None:
+        assert await written(writer, "1") is None
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+            other.exec_driver_sql(f"{others} AND datname = current_database()")
+        time.sleep(0.2)
+        assert await written(writer, "2") is not None
+        assert await written(writer, "3") is None
 
-        with_writer(engine, work)
-        assert names(engine) == {"1", "3"}
-        engine.dispose()
+    with_writer(engine, work)
+    assert names(engine) == {"1", "3"}
+    engine.dispose()
 
 
 @pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])

@@ -1,13 +1,11 @@
 """The reference of the real history, learnt once."""
 
 import warnings
-from collections.abc import Iterator
 
 import pandas as pd
 import pytest
 
 from level5_monitoring.reference import Reference, build_reference
-from tests.level4.postgres import postgres
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -16,13 +14,6 @@ def evidently() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import evidently.legacy.calculations.stattests  # noqa: F401
-
-
-@pytest.fixture(scope="session")
-def postgresql() -> Iterator[str]:
-    """The URL of a server of the tests' own."""
-    with postgres() as server:
-        yield server
 
 
 @pytest.fixture(scope="session")

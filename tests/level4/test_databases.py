@@ -1,0 +1,93 @@
+"""SQLite or PostgreSQL: an experiment comes to the same end on either; a server that is missing is told."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment import experiments
+from level4_deployment.control import Platform
+from level4_deployment.log import SCORING, open_log, url_of
+from level4_deployment.outcomes import Outcome, ingest, read_watermark
+from level4_deployment.plan import Plan
+from tests.level4 import postgres
+from tests.level4.conftest import Registry
+from tests.level4.test_control import stream
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def platform(request: pytest.FixtureRequest, registry_: Registry, home: Path) -> Iterator[Platform]:
+    """Version 1 is the champion."""
+    home.mkdir()
+    sqlite = request.param == "sqlite"
+    log = open_log(url_of(home) if sqlite else postgres.new_database(request.getfixturevalue("postgresql")))
+    made = Platform(home, registry_.client, log)
+    made.submit(1, None, "pipeline")
+    yield made
+    log.dispose()
+
+
+def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 28, gain=0.05)
+    (done,) = experiments.find(platform.log)
+    assert done.state == "promoted"
+    assert "better" in done.reason
+    days = experiments.days_of(platform.log, done.experiment)
+    assert days["day"].is_monotonic_increasing
+    assert set(days["flights"]) == {40}
+    assert days["difference"].mean() == pytest.approx(0.05, abs=0.005)
+    again = ingest(platform.log, [Outcome("1-1", 0, 5.0), Outcome("1-1", 1, 5.0)], 5.0)
+    assert (again.new, again.repeated, again.quarantined) == (0, 1, 1)
+    assert (read_watermark(platform.log) or 0) > 5.0, "it never goes back"
+    assert platform.roll_back("operator", "a drill") == 1
+    acts = [(act["act"], act["done"]) for act in experiments.acts(platform.log)]
+    assert acts == [
+        ("promote", 1),
+        ("begin experiment", 1),
+        ("go live", 1),
+        ("promote", 1),
+        ("end experiment", 1),
+        ("roll back", 1),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("failed", "slow", "why"), [(8, 0, "no score for 800 of 2,000"), (0, 1, "took far longer than")]
+)
+def test_a_challenger_that_fails_or_is_slow_is_stopped(
+    platform: Platform, plan: Plan, failed: int, slow: int, why: str
+) -> None:
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    turn = {"version": 2, "experiment": made.experiment, "rows": 20, "failed": failed, "seconds": 0.1, "slow": slow}
+    platform.guard()
+    assert platform.running()
+    with platform.log.begin() as connection:
+        connection.execute(SCORING.insert(), [turn] * 100)
+    platform.guard()
+    (done,) = experiments.find(platform.log)
+    assert done.state == "aborted"
+    assert why in done.reason
+
+
+def test_a_move_that_a_sudden_end_has_cut_off_is_finished(platform: Platform) -> None:
+    experiments.begin_act(platform.log, "operator", "promote", (1, 3), "cut off before the alias moved")
+    platform.reconcile()
+    assert platform.routes
+    assert platform.routes.champion.version == 3
+    assert experiments.acts(platform.log, open_only=True) == []
+    with platform.log.connect() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(experiments.AUDIT)).scalar_one() == 2
+
+
+def test_without_a_server_a_test_is_skipped_and_fails_where_nothing_may_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(postgres, "DEBIANS", tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for asked, outcome in (("", pytest.skip.Exception), ("1", pytest.fail.Exception)):
+        monkeypatch.setenv("NOTHING_SKIPPED", asked)
+        with pytest.raises(outcome, match="no initdb"), postgres.postgres():
+            pass
