@@ -119,8 +119,8 @@ judge-monitor: $(READY) ## How soon level 5's monitors see faults, and how often
 progress: $(READY) ## Write what the levels' last runs measured into README.md
 	@$(BIN)/python -m shared.progress --write
 
-progress-check: $(READY) ## Compare README.md's table with what the levels' last runs measured
-	@$(BIN)/python -m shared.progress --check
+progress-check: $(READY) ## Compare README.md's table, and level 5's aims, with what the levels' last runs measured
+	@$(BIN)/python -m shared.progress --check && $(BIN)/python -m level5_monitoring.compared
 
 diff-1-2: ## What level 2 changes in the story of level 1
 	@git diff --no-index level1_notebook/run.py level2_devops/run.py || test $$? -eq 1
@@ -148,13 +148,13 @@ lint: $(READY) ## Style and common mistakes (ruff)
 	@$(BIN)/python -m ruff check . && $(BIN)/python -m ruff format --check .
 
 types: $(READY) ## Types (mypy)
-	@$(BIN)/python -m mypy
+	@$(BIN)/python -m shared.console "Check the types" $(BIN)/python -m mypy
 
 imports: $(READY) ## Which package may import which (import-linter)
 	@$(BIN)/lint-imports
 
 lock: $(READY) ## Write requirements.txt anew from pyproject.toml; UPGRADE=1 takes the newest versions
-	@$(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
+	@$(BIN)/python -m shared.console "Write requirements.txt" $(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.txt
 
 clean: ## Remove all that the levels have made; the environment stays

@@ -145,6 +145,13 @@ def alerts(log: sa.Engine, day: str) -> list[Alert]:
         return [Alert(**row) for row in connection.execute(query.order_by(ALERTS.c.number)).mappings()]
 
 
+def delivered(log: sa.Engine) -> int:
+    """How many alerts the sink has."""
+    count = sa.select(sa.func.count()).select_from(ALERTS).where(ALERTS.c.delivered == 1)
+    with log.connect() as connection:
+        return int(connection.execute(count).scalar_one())
+
+
 def memory(log: sa.Engine, day: str) -> Memory:
     """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
     before = DECISIONS.c.day < day

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from level3_training_pipeline import prefect_server, run_flow, tracking
 from level4_deployment.flow import delivery
 from level4_deployment.process import running_platform
-from level5_monitoring import home, story
+from level5_monitoring import compared, home, story
 from level5_monitoring.flow import year
 from level5_monitoring.loop import TRIALS
 from level5_monitoring.reference import build_reference
@@ -49,25 +49,26 @@ def main() -> None:
         headline("What became of it")
         decided = story.show_decisions(settings)
         table = story.answered(settings, calendar)
-        found = story.worth(table, decided)
-        story.show_worth(table, found)
+        found = compared.worth(table, decided.counted)
+        compared.show_worth(table, found)
         story.draw_page(settings)
 
     # 6. Tell
-    loop, weekly = found[story.LOOP], found["weekly"]
+    loop, weekly = found[compared.LOOP], found["weekly"]
     keep_summary(settings, "level5", loop.score, steps=loop.steps)
+    compared.keep(settings, found, played.failed)
     adds = {
         "What is live is watched": f"{decided.findings:,} findings on {decided.days} days; {decided.alarms}",
         "A policy decides, on record": decided.kinds,
         "The loop closes": f"{loop.trainings} trainings, {decided.promoted} promotions, steps by hand: {loop.steps}",
-        "Worth it": story.compare(loop, weekly),
+        "Worth it": compared.compare(loop, weekly),
         "Alerts, once": decided.alerts,
         "Nobody is cut off": f"{played.failed} of {played.requests:,} requests for {played.flights:,} flights failed",
     }
     hurts = {
         "One recipe": "features and model family are chosen by people; the loop trains them anew and nothing else",
         "One history": f"limits come from {len(known):,} flights of one winter; summer drifts from it: {decided.drift}",
-        "Is it worth it to you?": story.when_not(found),
+        "Is it worth it to you?": compared.when_not(found),
     }
     result = f"log loss {loop.score.log_loss:.3f}, AUC {loop.score.auc:.3f} on {loop.score.rows:,} flights as answered"
     closing("Level 5, full MLOps", result, adds, hurts)

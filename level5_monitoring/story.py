@@ -1,4 +1,4 @@
-"""What `make level5` shows: what normal days look like, and what the year was worth beside policies by the calendar."""
+"""What `make level5` shows: what was decided, and what of it came about."""
 
 import os
 import shutil
@@ -9,26 +9,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import sqlalchemy as sa
 
 from level4_deployment import client, experiments, log
 from level5_monitoring import home, page, policy, record
-from level5_monitoring.worth import FILE, POLICIES, first_of_month
+from level5_monitoring.alerts import Alert
+from level5_monitoring.compared import LOOP, Counted
+from level5_monitoring.worth import FILE
 from shared.console import console, show_table, step
 from shared.errors import UserError
-from shared.score import Score, by_slice, score
 from shared.settings import Settings
 
-LOOP = "loop"
-BY_HAND = ("operator", "registry")  # who acts on the platform when a person does
-NAMES = {
-    "frozen": "never retrained",
-    "monthly": "each month, by hand",
-    "weekly": "each week, by the clock",
-    LOOP: "when needed, by the loop",
-}
+BY_HAND = ("operator", "registry")  # who acts on the platform when a person does, or somebody past it
 
 
 def empty_homes(settings: Settings) -> Path:
@@ -84,8 +79,7 @@ class Decided:
     days: int
     findings: int
     promoted: int
-    trainings: int
-    steps: int  # of a person, or of somebody past the platform
+    counted: Counted
     alarms: str
     kinds: str
     alerts: str
@@ -106,89 +100,41 @@ def show_decisions(settings: Settings) -> Decided:
     trained = Counter(one["kind"] for one in acts if policy.FAILED not in one["result"])
     alarms = Counter(one.monitor for one in seen if one.state == "alarm")
     drifting = Counter(one.subject for one in seen if one.state == "alarm" and one.monitor == "drift")
-    told = Counter(alert.severity for one in decisions for alert in record.alerts(engine, one["day"]))
+    alerts = [alert for one in decisions for alert in record.alerts(engine, one["day"])]
+    told = Counter(alert.severity for alert in alerts)
     return Decided(
         days=len(decisions),
         findings=len(seen),
         promoted=done["promote"],
-        trainings=1 + trained["retrain"],
-        steps=sum(act["who"] in BY_HAND for act in experiments.acts(engine)),
+        counted=Counted(
+            trainings=1 + trained["retrain"],
+            steps=sum(act["who"] in BY_HAND for act in experiments.acts(engine)),
+            alerts=len(alerts),
+            false_alarms=false_alarms(acts, experiments.find(engine), alerts),
+        ),
         alarms="alarms: " + ", ".join(f"{monitor} {count}" for monitor, count in alarms.most_common()),
         kinds=", ".join(f"{kind} {count}" for kind, count in kinds.most_common()),
-        alerts=", ".join(f"{count} {severity}" for severity, count in told.most_common()),
+        alerts=f"{', '.join(f'{count} {severity}' for severity, count in told.most_common())}; "
+        f"{record.delivered(engine)} of {len(alerts)} delivered",
         drift=", ".join(f"{name} in {count} weeks" for name, count in drifting.most_common(3)),
     )
+
+
+def false_alarms(acts: list[dict[str, Any]], tried: list[experiments.Experiment], alerts: list[Alert]) -> int:
+    """Alarms that nothing was behind, as far as can be told of a year into which nobody put a fault.
+
+    Data, labels or a champion that somebody was paged for; promises said to be broken whose challenger was no better.
+    """
+    paged = sum(alert.severity == "page" for alert in alerts)
+    promoted = {one["result"].get("version") for one in acts if one["kind"] == "promote"}
+    over = {one.challenger for one in tried if one.state not in (experiments.RUNNING, experiments.APPROVAL)}
+    broken = {one["result"].get("version") for one in acts if one["cause"] == "performance"}
+    return paged + len(broken & over - promoted)
 
 
 def draw_page(settings: Settings) -> None:
     """Write the year on one page."""
     own = home.own(settings)
     with step("Draw the year on one page"):
-        file = page.write(page.gather(home.open_log(settings), own, {}), own)
+        file = page.write(page.gather(home.open_log(settings), own, page.commands(settings)), own)
     console.print(f"  the year on one page: {file}")
-
-
-def compare(loop: "Worth", weekly: "Worth") -> str:
-    """The loop beside retraining each week."""
-    more = loop.score.log_loss / weekly.score.log_loss - 1
-    return f"log loss {more:+.1%} of weekly retraining's, with {loop.trainings} trainings instead of {weekly.trainings}"
-
-
-def when_not(found: dict[str, "Worth"]) -> str:
-    """What stands between doing nothing and doing it by hand, in this run's figures."""
-    frozen, monthly, loop = (found[name].score.log_loss for name in ("frozen", "monthly", LOOP))
-    return (
-        f"never retrained {frozen:.4f}, by hand each month {monthly:.4f}, the loop {loop:.4f}: "
-        "where a month's work a year is cheaper than this machinery, stop at level 3 or 4"
-    )
-
-
-@dataclass(frozen=True)
-class Worth:
-    """A policy on every labelled flight. trainings: the first included; steps: what people did for them."""
-
-    score: Score
-    trainings: int
-    steps: int
-
-
-def worth(table: pd.DataFrame, decided: Decided) -> dict[str, Worth]:
-    """Score each policy on the flights that all of them have answered; decided: by the loop."""
-    both = table.dropna(subset=[*POLICIES, LOOP])
-    weeks = pd.DatetimeIndex(sorted(table["week"].unique()))
-    trainings = {"frozen": 1, "monthly": sum(first_of_month(weeks)), "weekly": len(weeks), LOOP: decided.trainings}
-    steps = {"monthly": trainings["monthly"], LOOP: decided.steps}
-    return {
-        name: Worth(score(both["late"], both[name]), count, steps.get(name, 0)) for name, count in trainings.items()
-    }
-
-
-def show_worth(table: pd.DataFrame, found: dict[str, Worth]) -> None:
-    """Print what each policy was worth, over all and by month."""
-    weekly = found["weekly"].score.log_loss
-    rows = [
-        [
-            NAMES[policy],
-            f"{one.score.log_loss:.4f}",
-            f"{one.score.log_loss / weekly - 1:+.1%}",
-            f"{one.score.auc:.4f}",
-            f"{one.score.calibration_error:.4f}",
-            str(one.trainings),
-            str(one.steps),
-        ]
-        for policy, one in found.items()
-    ]
-    flights = next(iter(found.values())).score.rows
-    columns = ["Retrained", "log loss", "to weekly", "AUC", "calibration error", "trainings", "steps by hand"]
-    show_table(f"What it was worth, on {flights:,} labelled flights", columns, rows)
-    months = table.assign(month=table["flight_id"].str[:7]).dropna(subset=[*POLICIES, LOOP])
-    slices = {policy: by_slice(months, months[policy], "month") for policy in found}
-    lines = [
-        [
-            str(month),
-            f"{slices[LOOP].loc[month, 'rows']:,.0f}",
-            *(f"{s.loc[month, 'log_loss']:.4f}" for s in slices.values()),
-        ]
-        for month in slices[LOOP].index
-    ]
-    show_table("Log loss by month of departure", ["", "flights", *found], lines)

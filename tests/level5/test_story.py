@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,11 @@ import pytest
 from filelock import FileLock
 
 from level4_deployment import client, experiments, log
+from level4_deployment.plan import Plan
 from level4_deployment.stream import Played
-from level5_monitoring import home, record, story
+from level5_monitoring import compared, home, outbox, record, story
+from level5_monitoring.alerts import Alert
+from level5_monitoring.compared import Counted
 from level5_monitoring.finding import Finding
 from level5_monitoring.policy import Decision, Kind
 from level5_monitoring.view import View
@@ -73,8 +77,7 @@ def test_each_policy_is_scored_on_the_same_flights(settings: Settings, capsys: p
         asked = [answer(flight, 0.25 + 0.5 * (i % 2), 1.0) for i, flight in enumerate(table["flight_id"])][1:]
         connection.execute(log.PREDICTIONS.insert(), [*asked, answer(table["flight_id"].iloc[1], 0.01, 2.0)])
     found_by = story.answered(settings, process("pass"))
-    decided = story.Decided(14, 0, promoted=1, trainings=2, steps=0, alarms="", kinds="", alerts="", drift="")
-    found = story.worth(found_by, decided)
+    found = compared.worth(found_by, Counted(trainings=2, steps=0, alerts=5, false_alarms=1))
     rows = {name: (one.score.rows, round(one.score.log_loss, 6), one.trainings) for name, one in found.items()}
     assert rows == {
         "frozen": (FLIGHTS - 1, round(-np.log(0.6), 6), 1),
@@ -83,13 +86,39 @@ def test_each_policy_is_scored_on_the_same_flights(settings: Settings, capsys: p
         "loop": (FLIGHTS - 1, round(-np.log(0.75), 6), 2),
     }
     assert (found["monthly"].steps, found["loop"].steps) == (2, 0)
-    assert story.compare(found["loop"], found["weekly"]).startswith("log loss +28.9% of weekly")
-    story.show_worth(found_by, found)
+    assert compared.compare(found["loop"], found["weekly"]).startswith("log loss +28.9% of weekly")
+    compared.show_worth(found_by, found)
     said = capsys.readouterr().out
     assert "on 39 labelled flights" in said
-    assert [line.split()[1:4:2] for line in said.splitlines() if "2013-0" in line] == [
-        ["2013-04", "19"],
-        ["2013-05", "20"],
+    by_hand, by_loop = (next(line for line in said.splitlines() if name in line) for name in ("each month", "the loop"))
+    assert [cell.strip() for cell in by_hand.split("│")[6:10]] == ["2", "", "", "2"]
+    assert [cell.strip() for cell in by_loop.split("│")[6:10]] == ["2", "5", "1", "0"]
+    months = [line.split("│")[1:7] for line in said.splitlines() if "2013-0" in line]
+    figures = [[cell.strip() for cell in line] for line in months]
+    losses = [f"{-np.log(chance):.4f}" for chance in (0.6, 0.7, 0.8, 0.75)]
+    gaps = [f"{1 - chance:.4f}" for chance in (0.6, 0.7, 0.8, 0.75)]
+    each = (losses, ["1.0000"] * 4, gaps)
+    assert figures == [[month, rows, *four] for four in each for month, rows in (("2013-04", "19"), ("2013-05", "20"))]
+
+
+def test_the_aims_are_held_against_the_last_year(settings: Settings) -> None:
+    """Each that is missed is named, with its figure; a year that reached them all is short of nothing."""
+    table = others().assign(loop=lambda table: table["weekly"])
+    file = home.own(settings) / compared.FILE
+    good = Counted(trainings=8, steps=0, alerts=5, false_alarms=0)
+    found = compared.worth(table, good)
+    many = found | {"weekly": replace(found["weekly"], trainings=40)}
+    compared.keep(settings, many, failed=0)
+    assert compared.short_of(file) == []
+    late = np.asarray(table["late"])
+    worse = table.assign(loop=np.where(late == 1, 0.79, 0.21))
+    bad = compared.worth(worse, replace(good, trainings=9, steps=1))
+    compared.keep(settings, bad | {"weekly": many["weekly"]}, failed=3)
+    assert [line.split(";")[0] for line in compared.short_of(file)] == [
+        "log loss +5.64% of weekly retraining's",
+        "9 trainings",
+        "1 steps by hand",
+        "3 requests failed",
     ]
 
 
@@ -111,17 +140,33 @@ def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureF
     ]
     for day, kind, result in told:
         found = [Finding(day, "drift", "temp", "alarm", "it is off", 900, 0.5, 0.1)]
-        record.record(engine, Decision(day, kind, f"because of {kind}"), found, [])
+        told_of = [Alert(day, day, "page" if day < "2013-05-07" else "info", "", "")] if day < "2013-05-08" else []
+        record.record(engine, Decision(day, kind, f"because of {kind}"), found, told_of)
         record.close(engine, day, result)
     for who in ("loop", "operator"):
         experiments.end_act(engine, experiments.begin_act(engine, who, "promote", (1, 2), "it is better"))
+    outbox.deliver(engine, outbox.sink_of(settings))
     decided = story.show_decisions(settings)
     assert (decided.days, decided.findings) == (5, 5)
-    assert (decided.trainings, decided.promoted, decided.steps) == (2, 1, 1)
+    assert (decided.counted, decided.promoted) == (Counted(trainings=2, steps=1, alerts=2, false_alarms=1), 1)
+    assert decided.alerts == "1 page, 1 info; 2 of 2 delivered"
     assert decided.kinds == "retrain 2, promote 2, nothing 1"
     said = capsys.readouterr().out
     assert "because of promote" in said
     assert "because of nothing" not in said
+
+
+@pytest.mark.parametrize(("state", "false"), [("inconclusive", 1), ("promoted", 0), ("running", 0)])
+def test_a_broken_promise_is_a_false_alarm_if_its_challenger_was_no_better(
+    settings: Settings, state: str, false: int
+) -> None:
+    """While it is being tried, nobody knows."""
+    retrained = {"kind": "retrain", "cause": "performance", "result": {"version": 2}}
+    by_age = {"kind": "retrain", "cause": "age", "result": {"version": 3}}
+    promoted = [{"kind": "promote", "cause": "verdict", "result": {"version": 2}}] if state == "promoted" else []
+    engine = home.open_log(settings)
+    tried = [replace(experiments.new_experiment(engine, 1, n, Plan.of(), "loop"), state=state) for n in (2, 3)]
+    assert story.false_alarms([retrained, by_age, *promoted], tried, []) == false
 
 
 def test_a_run_begins_with_nothing(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
