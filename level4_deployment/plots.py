@@ -13,7 +13,7 @@ COLOURS = {"promote": "tab:green", "reject": "tab:red", "blocked": "tab:red"}
 
 
 def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
-    """The gain day by day: its mean, its confidence sequence, and what the mean had to reach at each look.
+    """The gain day by day: its mean and confidence sequence, and what decides: the looks' hurdles, the bound on harm.
 
     Wide enough to be read on a phone. Days after the verdict, if there are any, are not drawn.
     """
@@ -27,7 +27,7 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
     for look in range(plan.look_every, plan.max_days + 1, plan.look_every):
         axes.axvline(look, color="lightgray", linewidth=1, zorder=0)
     if len(path.days) > 1:
-        _draw(axes, path, colour)
+        _draw(axes, path, colour, plan.alpha)
     axes.set(
         xlim=(0, plan.max_days + 1),
         xticks=[0, *range(plan.look_every, plan.max_days + 1, plan.look_every)],
@@ -39,16 +39,20 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, path: Path, colour: str) -> None:
+def _draw(axes: Axes, path: Path, colour: str, alpha: float) -> None:
     """All in thousandths: a gain has two digits then. The axis shows whatever was decided on."""
-    mean, lower, upper, needed = (1000 * part for part in (path.mean, path.lower, path.upper, path.needed))
+    mean, lower, upper, needed, most = (
+        1000 * part for part in (path.mean, path.lower, path.upper, path.needed, path.most)
+    )
     always, looks = np.isfinite(lower), np.isfinite(needed)
-    sure = "95% confidence sequence,\nvalid on every day"
+    sure = f"{1 - alpha:.0%} confidence sequence,\nvalid on every day"
     axes.fill_between(path.days[always], lower[always], upper[always], color="tab:blue", alpha=0.2, label=sure)
     axes.plot(path.days, mean, color="tab:blue", linewidth=2, label="mean so far")
     axes.vlines(path.days[-1:], lower[-1:], upper[-1:], color="tab:blue", linewidth=3, alpha=0.5)
     axes.plot(path.days[-1:], mean[-1:], "o", color=colour, markersize=10)
     axes.plot(path.days[looks], needed[looks], "_", color="black", markersize=20, mew=3, label="needed at the look")
+    harm = f"at most ({1 - alpha:.0%}, one-sided):\nbelow 0 it is harm"
+    axes.plot(path.days[always], most[always], color="tab:red", linestyle="--", marker=".", label=harm)
     shown = np.concatenate([part[np.isfinite(part)] for part in (lower, upper, mean[6:], needed[-1:])])
     if len(shown):
         room = 0.1 * np.ptp(shown) + 0.1

@@ -11,7 +11,6 @@ from statsmodels.stats.power import TTestPower
 
 from level4_deployment import sequential
 from level4_deployment.plan import BETTER, HARM, decide
-from level4_deployment.plots import verdict_plot
 from level4_deployment.verdict import Plan, Verdict, judge, make_plan, path_of
 from shared.errors import UserError
 
@@ -250,17 +249,3 @@ def test_boundaries_apply_where_the_plan_says() -> None:
 def test_a_plan_that_cannot_be_kept_to_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="cannot be kept to"):
         Plan(**wrong)
-
-
-@pytest.mark.parametrize(("mean", "days"), [(0.02, 28), (-0.1, 28), (0.0, 20), (0.0, 3), (0.0, 0)])
-def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) -> None:
-    shown = table(noisy(mean, days) if days else [])
-    verdict = judge(PLAN, shown, SHADOW)
-    figure = verdict_plot(PLAN, shown, verdict)
-    figure.canvas.draw()
-    axes = figure.axes[0]
-    assert axes.get_title("left").replace("\n", " ") == f"{verdict.kind}: {verdict.reason}"
-    assert list(axes.get_xticks()) == [0, 7, 14, 21, 28]
-    if days:
-        line = axes.get_lines()[-3].get_xdata()
-        assert len(np.asarray(line)) == verdict.day
