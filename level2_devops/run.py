@@ -59,7 +59,9 @@ def main() -> None:
         back = roll_back(settings, who=who, note="too few")
         time.sleep(0.5)  # the clients see the release that is back
     unseen = story.show_figures(ends, figures, months)
-    swap = story.show_swap(seen, draw_swap(seen, settings))
+    with step("Draw what the clients saw"):
+        picture = draw_swap(seen, settings)
+    swap = story.show_swap(seen, picture)
 
     # 6. Tell
     show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in story.ACTS])

@@ -14,11 +14,10 @@ from dataclasses import asdict
 
 from filelock import Timeout
 
-from level2_devops.release.artefact import verify
 from level2_devops.serving import STATE, Serving, read_serving, serving_lock
 from level2_devops.store import Current, ReleaseError, Store
-from level2_devops.worker import Worker, address_of, open_socket, start_worker
-from shared.console import console
+from level2_devops.worker import Worker, WorkerError, address_of, open_socket, start_worker
+from shared.console import console, step
 from shared.errors import UserError, command
 from shared.files import write_json
 from shared.settings import Settings, read_settings
@@ -38,7 +37,8 @@ class Supervisor:
         current = store.current()
         if current is None:
             raise ReleaseError("nothing is released yet. Remedy: make release.")
-        self.worker = self._start(current.version)
+        with step(f"Start {current.version}"):
+            self.worker = self._start(current.version)
         self._tell(current, None)
 
     def follow(self) -> None:
@@ -83,6 +83,8 @@ class Supervisor:
 
     def _start(self, version: str) -> Worker:
         """A worker that is ready; raises UserError when its files were touched or it does not get ready."""
+        from level2_devops.release.artefact import verify  # with pandas, which takes a moment
+
         self.began = time.monotonic()
         app = self.store.app(version)
         verify(app, self.store.manifest_digest(version))
@@ -120,6 +122,9 @@ def serve(settings: Settings, port: int, stop: threading.Event) -> None:
         try:
             (store.home / STATE).unlink(missing_ok=True)
             Supervisor(store, listening, stop).follow()
+        except WorkerError:
+            if not stop.is_set():  # else it was ended while it started, as was asked
+                raise
         finally:
             (store.home / STATE).unlink(missing_ok=True)
 

@@ -27,7 +27,8 @@ def main() -> None:
     settings = read_settings()
     with step("Load the libraries"):
         import level2_devops.model  # noqa: F401
-    known = history(load_flights(settings), settings.now)
+    with step("Load the flights of 2013"):
+        known = history(load_flights(settings), settings.now)
     with step(f"Train on the {len(known):,} flights known on {settings.today}"):
         folder = train(known, settings.today, settings.level("level2") / "model")
     console.print(f"The model and its card are in {folder}")

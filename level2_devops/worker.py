@@ -44,7 +44,9 @@ class Worker:
         """
         until = time.monotonic() + READY_WITHIN
         while not (told := self._told()):
-            if not self.alive or stopped() or time.monotonic() > until:
+            if stopped():
+                raise WorkerError(f"the service of {self.version} is ended before it was ready, as was asked")
+            if not self.alive or time.monotonic() > until:
                 status = self.process.poll()
                 why = f"is not ready after {READY_WITHIN:g} s" if status is None else f"ended with {status}"
                 raise WorkerError(f"the service of {self.version} {why}. Remedy: see {self.log}")

@@ -9,7 +9,7 @@ import pandas as pd
 from level3_training_pipeline.prefect_server import PrefectServer, running_server
 from level3_training_pipeline.quiet import set_up_libraries
 from level3_training_pipeline.schedule import DEPLOYMENT, MONTH_ARRIVED
-from shared.console import console
+from shared.console import console, step
 from shared.errors import UserError, command
 from shared.settings import Settings, parse_today, read_settings
 
@@ -62,7 +62,8 @@ def main() -> None:
     set_up_libraries(settings)
     if len(sys.argv) != 2:
         raise UserError("which month? make data-arrives MONTH=2013-04")
-    today = arrive(sys.argv[1], settings)
+    with step("Tell the pipeline"):
+        today = arrive(sys.argv[1], settings)
     console.print(
         f"Told: the data of {sys.argv[1]} are complete. The pipeline trains as of {today}; make ui shows the run."
     )

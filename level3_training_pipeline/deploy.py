@@ -5,20 +5,23 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from level2_devops import Release, candidate
 from level3_training_pipeline.quiet import set_up_libraries
 from level3_training_pipeline.reproduce import NotReproducibleError, Reproduction, reproduce
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.settings import Settings, read_settings
 
+if TYPE_CHECKING:
+    from level2_devops import Release
+
 
 @dataclass(frozen=True)
 class Deployment:
     """A release with a registered version's model, and the proof that the version can be built again."""
 
-    release: Release
+    release: "Release"
     rebuilt: Reproduction
 
 
@@ -29,12 +32,14 @@ def deploy(number: str, settings: Settings, who: str) -> Deployment:
     the version must predict the same bits. Raises RegistryError where there is no such version, or ReleaseError with
     the gate that failed; then nothing has changed.
     """
+    from level2_devops import candidate
     from level3_training_pipeline import registry, tracking
 
-    client = tracking.open_tracking(settings)
-    version = registry.get(client, number)
     with tempfile.TemporaryDirectory() as folder:
-        model = registry.fetch(client, version, Path(folder))
+        with step(f"Fetch version {number}"):
+            client = tracking.open_tracking(settings)
+            version = registry.get(client, number)
+            model = registry.fetch(client, version, Path(folder))
         with candidate(settings, who=who, note=f"registry version {version.number}") as made:
             with step(f"Build version {version.number} again from its record, while the tests run"):
                 rebuilt = reproduce(number, settings)
@@ -52,7 +57,8 @@ def main() -> None:
     if len(sys.argv) != 2 or not sys.argv[1].isdigit():
         raise UserError("which version? Give its number: make deploy VERSION=1 (make ui shows them all)")
     with step("Load the libraries"):
-        import mlflow  # noqa: F401
+        from level2_devops import candidate  # noqa: F401
+        from level3_training_pipeline import registry, tracking  # noqa: F401
     made = deploy(sys.argv[1], settings, getpass.getuser())
     console.print(f"Version {sys.argv[1]} is the champion: release {made.release.version}, by {getpass.getuser()}.")
 

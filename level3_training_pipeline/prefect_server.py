@@ -17,6 +17,7 @@ from uuid import uuid4
 import psutil
 from filelock import FileLock
 
+from shared.console import step
 from shared.files import write_json
 from shared.settings import Settings
 
@@ -81,7 +82,8 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
         with lock:
             mine.unlink()
             if not _users(folder):
-                _stop(server)
+                with step("End the Prefect server"):
+                    _stop(server)
         if process:
             process.poll()
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 
-from level2_devops import CATEGORIES, NUMBERS, fit_features, predict_features
-from level3_training_pipeline import data, lineage
 from level3_training_pipeline.quiet import set_up_libraries
 from shared.console import console, step
 from shared.errors import UserError, command
@@ -31,7 +29,8 @@ class Reproduction:
 
 def reproduce(number: str, settings: Settings) -> Reproduction:
     """Gather, build features and fit again as the record says; raises NotReproducibleError when the data are others."""
-    from level3_training_pipeline import registry, tracking
+    from level2_devops import CATEGORIES, NUMBERS, fit_features, predict_features
+    from level3_training_pipeline import data, lineage, registry, tracking
 
     client = tracking.open_tracking(settings)
     version = registry.get(client, number)
@@ -67,7 +66,7 @@ def main() -> None:
     if len(sys.argv) != 2 or not sys.argv[1].isdigit():
         raise UserError("which version? Give its number: make reproduce VERSION=1 (make ui shows them all)")
     with step("Load the libraries"):
-        import mlflow  # noqa: F401
+        from level3_training_pipeline import registry, tracking  # noqa: F401
     with step(f"Build version {sys.argv[1]} again from its record"):
         result = reproduce(sys.argv[1], settings)
     console.print(

@@ -50,8 +50,9 @@ def main() -> None:
                 time.sleep(0.5)
             raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}: see {log}")
         finally:
-            mlflow.terminate()
-            mlflow.wait(timeout=60)  # on a busy machine 15 were too few
+            with step("End the pages"):
+                mlflow.terminate()
+                mlflow.wait(timeout=60)  # on a busy machine 15 were too few
 
 
 def _answers(address: str) -> bool:

@@ -1,5 +1,9 @@
-"""What people see: steps that move, tables, and the closing words of a level."""
+"""What people see: steps that move, tables, and the closing words of a level.
 
+`python -m shared.console "Check the types" mypy` runs another command that says nothing while it works, as a step.
+"""
+
+import subprocess
 import sys
 import threading
 import time
@@ -86,3 +90,22 @@ def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]
         for what, evidence in lines.items():
             table.add_row(what, evidence)
         console.print(table)
+
+
+def main() -> None:
+    """Run a silent command as a step; then show what it said, and end as it ended."""
+    name, *command = sys.argv[1:]
+    said = b""
+    try:
+        with step(name):
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            said = done.stdout
+            if done.returncode:
+                sys.exit(done.returncode)
+    finally:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(said)
+
+
+if __name__ == "__main__":
+    main()

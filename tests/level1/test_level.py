@@ -1,8 +1,6 @@
 """The level as a command, and its README."""
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from level1_notebook.months import month_by_month
 from level1_notebook.receiver import chances, columns, open_pickle
 from shared.settings import NEW_YORK, PROJECT
 from tests.level1.conftest import Runs, lend_cache
+from tests.silence import ALLOWED, Said, listen
 
 README = (PROJECT / "level1_notebook" / "README.md").read_text(encoding="utf-8")
 ROWS = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| 2013-")]
@@ -41,11 +40,8 @@ def test_the_readmes_total_is_the_sum_of_its_months() -> None:
     assert all(float(row[5]) < float(claimed[1]) for row in ROWS)
 
 
-def run_level(**settings: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "level1_notebook"]
-    return subprocess.run(
-        command, cwd=PROJECT, env={**os.environ, **settings}, check=False, capture_output=True, text=True
-    )
+def run_level(**settings: str) -> Said:
+    return listen([sys.executable, "-m", "level1_notebook"], **settings)
 
 
 @pytest.mark.slow
@@ -54,8 +50,9 @@ def test_the_command_tells_the_whole_story_and_writes_only_its_state(flights: pd
     lend_cache(tmp_path / "state")
     home.mkdir()
     done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(tmp_path / "state"), HOME=str(home))
-    assert (done.returncode, done.stderr) == (0, "")
-    told = " ".join(done.stdout.replace("│", " ").split())
+    assert (done.status, done.err) == (0, "")
+    assert done.longest < ALLOWED, done.silences[:3]
+    told = " ".join(done.out.replace("│", " ").split())
     after = int((flights["late"].notna() & (flights["predicted_at"] >= pd.Timestamp("2013-03-01", tz=NEW_YORK))).sum())
     assert re.search(rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", told)
     for words in ("Which data?", "Who acts, by hand", "The claim does not hold", "up to 0.", "0 complaints"):
@@ -69,5 +66,5 @@ def test_the_command_tells_the_whole_story_and_writes_only_its_state(flights: pd
 def test_a_day_with_no_flight_after_it_is_told_in_one_line(tmp_path: Path) -> None:
     lend_cache(tmp_path)
     done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(tmp_path))
-    assert done.returncode == 2
-    assert done.stderr == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"
+    assert done.status == 2
+    assert done.err == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"

@@ -1,9 +1,7 @@
 """The level as a command: what it tells is what it did."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from dataclasses import replace
 from datetime import date
@@ -19,7 +17,8 @@ from level2_devops.serving import read_serving
 from level2_devops.store import Store
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.score import by_month, score
-from shared.settings import PROJECT, Settings, read_settings
+from shared.settings import Settings, read_settings
+from tests.silence import ALLOWED, Said, listen
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
 
@@ -32,23 +31,17 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_level(state: Path, today: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "level2_devops"],
-        cwd=PROJECT,
-        env={**os.environ, "MLOPS_STATE": str(state), "TODAY": today, "COLUMNS": "200"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def run_level(state: Path, today: str) -> Said:
+    return listen([sys.executable, "-m", "level2_devops"], MLOPS_STATE=str(state), TODAY=today, COLUMNS="200")
 
 
 @pytest.fixture(scope="module")
 def told(state: Path) -> str:
     """What the command prints, its tables on lines of 200 characters."""
     done = run_level(state, "2013-04-01")
-    assert (done.returncode, done.stderr) == (0, ""), done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
+    assert (done.status, done.err) == (0, ""), done.out[-2000:] + done.err[-2000:]
+    assert done.longest < ALLOWED, done.silences[:3]
+    return done.out
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +123,6 @@ def test_a_day_with_no_flight_after_it_is_told_before_any_work(settings: Setting
     settings.state.mkdir()
     (settings.state / "shared").symlink_to(state / "shared", target_is_directory=True)
     done = run_level(settings.state, "2014-01-01")
-    assert done.returncode == 2
-    assert done.stderr == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"
+    assert done.status == 2
+    assert done.err == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"
     assert Store(settings.level("level2")).history() == []

@@ -171,3 +171,20 @@ def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
         text=True,
         check=False,
     )
+
+
+def test_one_that_is_ended_while_it_starts_ends_in_peace(settings: Settings, store: Store) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "level2_devops.serve"],
+        env=os.environ | {"MLOPS_STATE": str(settings.state)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert process.stdout
+    said = process.stdout.read(len("… Start"))
+    process.send_signal(signal.SIGINT)
+    said += process.communicate(timeout=60)[0]
+    assert process.returncode == 0, said
+    assert "serves on" not in said
+    assert "error" not in said

@@ -10,6 +10,7 @@ import pytest
 from shared.console import console, show_table, step
 from shared.errors import UserError, command
 from shared.settings import PROJECT
+from tests.silence import listen
 
 
 def run(code: str) -> subprocess.Popen[bytes]:
@@ -68,3 +69,13 @@ def test_an_error_of_ours_is_not_hidden() -> None:
 
     with pytest.raises(KeyError):
         command(main)
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "mark"), [("print('done')", 0, "✓"), ("import sys; sys.exit('bad')", 1, "✗")]
+)
+def test_a_silent_command_is_a_step_and_then_tells_what_it_said(code: str, status: int, mark: str) -> None:
+    said = listen([sys.executable, "-m", "shared.console", "Work", sys.executable, "-c", code])
+    assert said.status == status
+    assert f"{mark} Work" in said.out
+    assert said.out.splitlines()[-1] in ("done", "bad")
