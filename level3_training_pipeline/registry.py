@@ -23,6 +23,7 @@ from shared.errors import UserError
 
 MODEL = "flight-delays"
 CHAMPION = "champion"
+NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # every other error: nobody knows
 
 
 class RegistryError(UserError):
@@ -89,6 +90,8 @@ def get(client: MlflowClient, number: str) -> Version:
     try:
         return _version(client.get_model_version(MODEL, number))
     except MlflowException as error:
+        if error.error_code not in NO_SUCH:
+            raise
         known = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
         raise RegistryError(
             f"VERSION={number}: there is no such version of {MODEL}; known: {known or 'none'}. Remedy: make level3."
@@ -100,9 +103,9 @@ def by_alias(client: MlflowClient, alias: str) -> Version | None:
     try:
         return _version(client.get_model_version_by_alias(MODEL, alias))
     except MlflowException as error:
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
-            return None
-        raise
+        if error.error_code not in NO_SUCH:
+            raise
+        return None
 
 
 def promote(client: MlflowClient, version: Version, who: str, release: str) -> None:
