@@ -1,9 +1,12 @@
 """Who serves: the registry's aliases, followed into the routes of the workers; every move on record."""
 
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,48 +23,78 @@ from level4_deployment.routes import Package, Routes, Split, read_routes, write_
 from shared.errors import UserError
 from shared.settings import Settings
 
+PATIENCE = 0.5  # seconds that what runs beside users' requests waits for another who writes to the registry
 CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
 UNAVAILABLE = (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log, or a package, at present
 PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or somebody past the platform
 
 
 def registry_client(settings: Settings) -> MlflowClient:
-    """The registry's client: what runs beside users' requests waits a second to read, and no longer.
+    """The client of the registry that is there, with little patience; raises UnavailableError.
 
-    To write, MLflow itself waits up to 20 s for another writer.
+    Where it cannot, MLflow itself would make an empty one, or try again for minutes.
     """
-    patient = tracking.tracking_uri(settings)
-    mlflow.set_tracking_uri(patient)  # for the files of a new version, which are fetched once
-    uri = patient.replace("timeout=60", "timeout=1")
+    file = settings.level("level3") / "mlflow.db"
+    try:
+        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as database:
+            database.execute("SELECT version_num FROM alembic_version")
+    except sqlite3.Error as error:
+        raise UnavailableError(f"the registry {file} cannot be read: {error}. Remedy: bring the file back.") from error
+    uri = tracking.tracking_uri(settings).replace("timeout=60", f"timeout={PATIENCE}")
+    if not sa.event.contains(sa.Engine, "before_cursor_execute", _as_patient_as_asked):
+        sa.event.listen(sa.Engine, "before_cursor_execute", _as_patient_as_asked, retval=True)
+    mlflow.set_tracking_uri(uri)
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def _as_patient_as_asked(
+    connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: object
+) -> tuple[str, Any]:
+    """MLflow begins each session with 20 s of patience: the timeout in the database's address holds instead."""
+    asked = connection.engine.url.query.get("timeout")
+    if asked and statement.startswith("PRAGMA busy_timeout"):
+        statement = f"PRAGMA busy_timeout = {float(str(asked)) * 1000:.0f}"
+    return statement, parameters
 
 
 class ConflictError(UserError):
     """Somebody else was first."""
 
 
+class UnavailableError(UserError):
+    """The registry is away, at present."""
+
+
 class Aliases:
     """Knows what is to be served, and writes it to the routes that the workers follow.
 
-    The registry's aliases are the truth. Whatever cannot be had from there, or is not whole, changes nothing: the last
-    good versions serve on, and `trouble` says why.
+    Who the champion is, the registry's alias says; who is tried, the record of the experiment, and the alias
+    `challenger` only repeats it for people. Whatever cannot be had, or is not whole, changes nothing: the last good
+    versions serve on, and `trouble` says why.
     """
 
-    def __init__(self, home: Path, client: MlflowClient, log: sa.Engine, *, approval: bool = False) -> None:
-        self.home, self.client, self.log, self.approval = home, client, log, approval
+    def __init__(
+        self, home: Path, open_registry: Callable[[], MlflowClient], log: sa.Engine, *, approval: bool = False
+    ) -> None:
+        self.home, self.open_registry, self.log, self.approval = home, open_registry, log, approval
         self.routes = read_routes(home)
         self.trouble = ""
         self.reconciled = False  # whether what a sudden end has cut off is finished
         self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 
+    @cached_property
+    def client(self) -> MlflowClient:
+        """The registry's, opened when first needed: it may be away when the platform starts."""
+        return self.open_registry()
+
     def reconcile(self) -> None:
         """Finish what a sudden end has cut off; a move only where none came after it."""
         with self.lock:
             last = experiments.moves(self.log)[-1:]
-            known = {one.experiment for one in experiments.find(self.log)}
+            known = {one.experiment: one for one in experiments.find(self.log)}
             for act in experiments.acts(self.log, open_only=True):
-                done = act in last or act["after"] in known or act["before"] in known
+                done = act in last or _took_effect(act, known)
                 if act in last:
                     self._set_alias(registry.CHAMPION, int(act["after"]))
                 experiments.end_act(self.log, act["number"], experiments.DONE if done else experiments.CUT_OFF)
@@ -142,6 +175,7 @@ class Aliases:
                 self.sync()
                 return now.number
             number = self._champion_before(now.number if now else None)
+            pull(registry.get(self.client, str(number)), self.home)  # what is not whole never gets the alias
             change = (now.number if now else None, number)
             self._act(who, ROLL_BACK, change, reason, lambda: self._set_alias(registry.CHAMPION, number))
             self.sync()
@@ -159,10 +193,12 @@ class Aliases:
         return moves[-1]["after"] if moves else None
 
     def _settle(self, champion: int) -> None:
-        """An experiment ends when its challenger has become the champion, and is void when anything else has."""
+        """An experiment ends when its challenger was promoted, and is void when anything else moved the alias."""
         running = self.running()
-        if running and champion == running.challenger:
-            self._end(running, PROMOTED, PLATFORM, self._changes(champion)[-1]["reason"])
+        last = experiments.moves(self.log)[-1:]
+        promoted = [act for act in last if (act["act"], act["after"]) == (PROMOTE, str(champion))]
+        if running and promoted and champion == running.challenger:
+            self._end(running, PROMOTED, PLATFORM, promoted[0]["reason"])
         elif running and champion != running.champion:
             self._end(running, VOID, PLATFORM, f"the champion is now version {champion}")
 
@@ -194,3 +230,14 @@ class Aliases:
             experiments.end_act(self.log, number, experiments.CUT_OFF)
             raise
         experiments.end_act(self.log, number)
+
+
+def _took_effect(act: dict[str, Any], known: dict[str, Experiment]) -> bool:
+    """Whether the record of the experiment says what the act was to make of it."""
+    one = known.get(act["before"])
+    return act["after"] in known or (one is not None and act["after"] in (one.state, share_in_words(one.share)))
+
+
+def share_in_words(share: float) -> str:
+    """As an act says it: 0.1 of flights."""
+    return f"{share:g} of flights"

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from level4_deployment import access, experiments
 from level4_deployment.access import AccessError
-from level4_deployment.aliases import ConflictError
+from level4_deployment.aliases import UNAVAILABLE, ConflictError, UnavailableError
 from level4_deployment.control import Platform
 from level4_deployment.outcomes import Outcome, ingest, read_watermark
 from level4_deployment.plan import Plan
@@ -66,11 +66,16 @@ def create_api(platform: Platform) -> FastAPI:
     api.include_router(_reading(platform))
     api.include_router(_pipeline(platform))
     api.include_router(_operating(platform))
-    api.exception_handler(UserError)(_refused)
+    for kind in (UserError, *UNAVAILABLE):
+        api.exception_handler(kind)(_refused)
     return api
 
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
+    """Refused; or 503 when registry or log cannot be had at present: nothing is wrong with what was asked for."""
+    if not isinstance(error, UserError) or isinstance(error, UnavailableError):
+        detail = f"registry or log cannot be had at present: {error}. Remedy: ask again; make experiments says more."
+        return JSONResponse({"detail": detail}, 503, {"retry-after": "1"})
     status = 403 if isinstance(error, AccessError) else 409 if isinstance(error, ConflictError) else 422
     return JSONResponse({"detail": str(error)}, status)
 

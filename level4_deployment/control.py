@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from level3_training_pipeline import registry
 from level4_deployment import experiments
-from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError
+from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError, share_in_words
 from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, RUNNING, VOID, Experiment
 from level4_deployment.guardrails import tripped
 from level4_deployment.outcomes import close_days
@@ -36,6 +36,11 @@ class Platform(Aliases):
         """
         with self.lock:
             champion = registry.by_alias(self.client, registry.CHAMPION)
+            if champion is None and self.routes:  # somebody took the alias away: not the first, and never untried
+                raise UserError(
+                    f"the alias champion names no version, so there is nothing to try version {number} against. "
+                    f"Remedy: make promote VERSION={self.routes.champion.version}, which serves on."
+                )
             if champion is None:
                 self.promote(number, who, "the first: there is no champion to try it against")
                 return None
@@ -91,7 +96,7 @@ class Platform(Aliases):
         with self.lock:
             waiting = experiments.find(self.log, APPROVAL)
             if not waiting:
-                raise UserError("no verdict waits for approval. Remedy: make experiment shows how it stands.")
+                raise UserError("no verdict waits for approval. Remedy: make experiments shows how it stands.")
             self._promote_winner(waiting[0], who)
             return waiting[0].challenger
 
@@ -156,7 +161,7 @@ class Platform(Aliases):
         self._act(
             PLATFORM,
             "go live",
-            (running.experiment, f"{share:g} of flights"),
+            (running.experiment, share_in_words(share)),
             reason,
             lambda: experiments.save(self.log, live),
         )

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -21,11 +22,15 @@ from level4_deployment.access import make_tokens
 from level4_deployment.client import ADDRESSES, LOCK
 from level4_deployment.home import enter
 from level4_deployment.log import open_log, url_of
+from level4_deployment.routes import ROUTES
 from level4_deployment.worker import start_worker
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.files import write_json
 from shared.settings import Settings
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 WORKERS = 2
 LOOK_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
@@ -34,8 +39,6 @@ LOOK_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 def run_platform(settings: Settings, home: Path, workers: int, stop: threading.Event, *, approval: bool) -> None:
     """Serve until `stop` is set; raises UserError when it runs already."""
     with step("Load the libraries"):
-        from level3_training_pipeline import tracking
-        from level4_deployment.aliases import registry_client
         from level4_deployment.api import create_api
         from level4_deployment.control import Platform
 
@@ -47,13 +50,12 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
     (home / ADDRESSES).unlink(missing_ok=True)  # of one that was ended suddenly
     with lock, open_socket() as service, open_socket() as control:
-        if not (settings.level("level3") / "mlflow.db").exists():
-            tracking.open_tracking(settings)  # makes it
-        platform = Platform(home, registry_client(settings), open_log(url), approval=approval)
-        platform.look()
-        with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
-            running = [start_worker(home, service, url) for _ in range(workers)]
-            try:
+        log = open_log(url)
+        running = [start_worker(home, service, url) for _ in range(workers)]  # they serve what they served before
+        try:
+            platform = Platform(home, lambda: open_registry(settings, home), log, approval=approval)
+            platform.look()
+            with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
                 addresses = {"service": address_of(service), "control": address_of(control)}
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
@@ -66,10 +68,20 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
                     for i, worker in enumerate(running):
                         if not worker.alive:
                             running[i] = start_worker(home, service, url)
-            finally:
-                (home / ADDRESSES).unlink(missing_ok=True)
-                for worker in running:
-                    worker.stop()
+        finally:
+            (home / ADDRESSES).unlink(missing_ok=True)
+            for worker in running:
+                worker.stop()
+
+
+def open_registry(settings: Settings, home: Path) -> "MlflowClient":
+    """The registry's client; a registry is made for a platform that has never served. Raises UnavailableError."""
+    from level3_training_pipeline import tracking
+    from level4_deployment.aliases import registry_client
+
+    if not (home / ROUTES).exists() and not (settings.level("level3") / "mlflow.db").exists():
+        tracking.open_tracking(settings)
+    return registry_client(settings)
 
 
 @contextmanager

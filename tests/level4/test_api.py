@@ -25,7 +25,7 @@ As = Callable[[str], PlatformClient]
 @pytest.fixture
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
-    platform = Platform(home, registry_.client, open_log(url_of(home)))
+    platform = Platform(home, lambda: registry_.client, open_log(url_of(home)))
     with open_socket() as listening:
         config = uvicorn.Config(create_api(platform), log_config=None, access_log=False)
         with api_server(config, listening):

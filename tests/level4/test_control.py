@@ -1,11 +1,12 @@
 """The control plane on a real registry: who serves, who is tried, what follows from what is seen."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from level4_deployment import control, experiments
-from level4_deployment.aliases import CHALLENGER, ConflictError, registry_client
+from level4_deployment.aliases import CHALLENGER, UNAVAILABLE, ConflictError, registry_client
 from level4_deployment.control import Platform
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, open_log, url_of
 from level4_deployment.outcomes import ingest
@@ -32,7 +34,7 @@ MODEL = "flight-delays"
 def platform(registry_: Registry, home: Path) -> Platform:
     """Version 1 is the champion."""
     home.mkdir()
-    made = Platform(home, registry_.client, open_log(url_of(home)))
+    made = Platform(home, lambda: registry_.client, open_log(url_of(home)))
     made.submit(1, None, "pipeline")
     return made
 
@@ -252,6 +254,20 @@ def test_a_roll_back_gives_the_alias_to_the_champion_before(platform: Platform) 
     assert [act["reason"] for act in experiments.acts(platform.log)][-1] == "no good"
 
 
+def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: Platform, registry_: Registry) -> None:
+    platform.promote(2, "operator", "try")
+    version = registry_.client.get_model_version(MODEL, "1")
+    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://")) / "serving"
+    kept.rename(kept.with_name("away"))
+    shutil.rmtree(platform.home / MODELS)
+    try:
+        with pytest.raises(UNAVAILABLE):
+            platform.roll_back("operator", "no good")
+    finally:
+        kept.with_name("away").rename(kept)
+    assert alias(platform, "champion") == 2
+
+
 def test_a_roll_back_that_is_asked_for_twice_goes_back_once(platform: Platform) -> None:
     for number in (2, 3):
         platform.promote(number, "operator", "try")
@@ -270,7 +286,7 @@ from level4_deployment.control import Platform
 from level4_deployment.log import url_of, open_log
 from shared.settings import read_settings
 home = Path(sys.argv[1])
-platform = Platform(home, tracking.open_tracking(read_settings()), open_log(url_of(home)))
+platform = Platform(home, lambda: tracking.open_tracking(read_settings()), open_log(url_of(home)))
 step = sys.argv[2]
 if step == "before the alias":
     platform.client.set_registered_model_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
@@ -286,7 +302,7 @@ def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(platform: Platfor
     ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
     assert ended.returncode == -9
     assert experiments.acts(platform.log, open_only=True)
-    again = Platform(platform.home, platform.client, platform.log)
+    again = Platform(platform.home, platform.open_registry, platform.log)
     again.reconcile()
     assert alias(again, "champion") == 2
     assert not experiments.acts(again.log, open_only=True)
@@ -318,16 +334,47 @@ def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_star
         broken.setattr(platform, cut_off, lambda: None)  # and then the process is gone
         stream(platform, 21, gain=0.05)
     assert alias(platform, "champion") == 1
-    Platform(platform.home, registry_.client, platform.log).reconcile()
+    Platform(platform.home, lambda: registry_.client, platform.log).reconcile()
     assert alias(platform, "champion") == 2
     assert experiments.find(platform.log)[0].state == "promoted"
 
 
 def test_an_act_that_never_took_effect_is_told_from_one_that_did(platform: Platform, registry_: Registry) -> None:
     begun = experiments.begin_act(platform.log, "pipeline", "begin experiment", (None, "1-against-2-gone"), "killed")
-    Platform(platform.home, registry_.client, platform.log).reconcile()
+    Platform(platform.home, lambda: registry_.client, platform.log).reconcile()
     states = {act["number"]: act["done"] for act in experiments.acts(platform.log)}
     assert states[begun] == experiments.CUT_OFF
+
+
+def test_an_act_on_an_experiment_took_effect_if_its_record_says_so(
+    platform: Platform, registry_: Registry, plan: Plan
+) -> None:
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    changes = [(None, made.experiment), (made.experiment, "void"), (made.experiment, f"{plan.share:g} of flights")]
+    begun = [experiments.begin_act(platform.log, "operator", "an act", change, "killed") for change in changes]
+    Platform(platform.home, lambda: registry_.client, platform.log).reconcile()
+    states = {act["number"]: act["done"] for act in experiments.acts(platform.log)}
+    assert [states[number] for number in begun] == [experiments.DONE, experiments.CUT_OFF, experiments.CUT_OFF]
+
+
+def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(platform: Platform, plan: Plan) -> None:
+    platform.client.delete_registered_model_alias(MODEL, "champion")
+    with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
+        platform.submit(2, plan, "pipeline")
+    assert alias(platform, "champion") is None
+    platform.promote(1, "operator", "back")
+    assert platform.submit(2, plan, "pipeline")
+
+
+def test_a_roll_back_to_the_version_that_is_tried_is_no_promotion(platform: Platform, plan: Plan) -> None:
+    for number in (2, 3):
+        platform.promote(number, "operator", "try")
+    platform.submit(2, plan, "pipeline")
+    assert platform.roll_back("operator", "no good") == 2
+    (one,) = experiments.find(platform.log)
+    assert (one.state, one.reason) == ("void", "the champion is now version 2")
+    assert platform.trouble == ""
 
 
 def test_the_champion_is_not_tried_against_itself(platform: Platform, plan: Plan) -> None:
@@ -341,7 +388,7 @@ def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(
     platform.submit(2, replace(plan), "pipeline")
     stream(platform, 5, gain=0.05)
     days = experiments.days_of(platform.log, experiments.find(platform.log)[0].experiment)
-    again = Platform(platform.home, registry_.client, platform.log)
+    again = Platform(platform.home, lambda: registry_.client, platform.log)
     again.reconcile()
     with platform.log.begin() as connection:
         connection.execute(sa.delete(experiments.DAYS))
@@ -352,21 +399,43 @@ def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(
 def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_seconds(
     platform: Platform, registry_: Registry
 ) -> None:
+    """Neither those that look and find nothing new, nor those that act."""
     before = read_routes(platform.home)
-    database = registry_.settings.level("level3") / "mlflow.db"
-    impatient = Platform(platform.home, registry_client(registry_.settings), platform.log)
-    with sqlite3.connect(database, isolation_level=None) as locked:
-        locked.execute("BEGIN EXCLUSIVE")
-        begun = time.monotonic()
-        impatient.sync()
-        took = time.monotonic() - begun
-        locked.execute("ROLLBACK")
-    locked.close()
-    assert took < 2
+    running = Platform(platform.home, lambda: registry_client(registry_.settings), platform.log)
+    running.look()
+    with locked(registry_):
+        for act in (running.look, lambda: running.promote(2, "operator", "try"), lambda: running.roll_back("me", "no")):
+            begun = time.monotonic()
+            with suppress(MlflowException):
+                act()
+            assert time.monotonic() - begun < 1.5
     assert read_routes(platform.home) == before
-    assert "version 1 serves on" in impatient.trouble
-    impatient.sync()
-    assert impatient.trouble == ""
+    assert "version 1 serves on" in running.trouble
+    running.look()
+    assert running.trouble == ""
+
+
+@contextmanager
+def locked(registry_: Registry) -> Iterator[None]:
+    """A registry that somebody else writes to while the block runs."""
+    with closing(sqlite3.connect(registry_.settings.level("level3") / "mlflow.db", isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+        database.execute("ROLLBACK")
+
+
+def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
+    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    error = MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
+    with monkeypatch.context() as broken:
+        broken.setattr(platform.client, "get_model_version", lambda *_: (_ for _ in ()).throw(error))
+        platform.look()
+    assert "database is locked" in platform.trouble
+    platform.look()
+    assert platform.trouble == ""
+    assert platform.running()
 
 
 @contextmanager
@@ -383,7 +452,7 @@ def refusing(registry_: Registry) -> Iterator[None]:
 
 def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(platform: Platform, registry_: Registry) -> None:
     experiments.begin_act(platform.log, "operator", "promote", (1, 2), "killed")
-    started = Platform(platform.home, registry_.client, platform.log)
+    started = Platform(platform.home, lambda: registry_.client, platform.log)
     with refusing(registry_):
         started.look()
     assert "not finished" in started.trouble
@@ -398,7 +467,7 @@ def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Platf
         platform.promote(3, "operator", "the registry can be read, and takes nothing")
     assert experiments.acts(platform.log)[-1]["done"] == experiments.CUT_OFF
     platform.promote(2, "operator", "later")
-    Platform(platform.home, registry_.client, platform.log).reconcile()
+    Platform(platform.home, lambda: registry_.client, platform.log).reconcile()
     assert alias(platform, "champion") == 2
     assert platform.roll_back("operator", "back") == 1
 
@@ -406,7 +475,7 @@ def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Platf
 def test_a_move_that_was_cut_off_is_not_replayed_over_a_later_one(platform: Platform, registry_: Registry) -> None:
     begun = experiments.begin_act(platform.log, "operator", "promote", (1, 3), "killed")
     platform.promote(2, "operator", "later")
-    Platform(platform.home, registry_.client, platform.log).reconcile()
+    Platform(platform.home, lambda: registry_.client, platform.log).reconcile()
     assert alias(platform, "champion") == 2
     assert {act["number"]: act["done"] for act in experiments.acts(platform.log)}[begun] == experiments.CUT_OFF
 

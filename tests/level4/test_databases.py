@@ -22,7 +22,7 @@ def platform(request: pytest.FixtureRequest, registry_: Registry, home: Path) ->
     home.mkdir()
     sqlite = request.param == "sqlite"
     log = open_log(url_of(home) if sqlite else postgres.new_database(request.getfixturevalue("postgresql")))
-    made = Platform(home, registry_.client, log)
+    made = Platform(home, lambda: registry_.client, log)
     made.submit(1, None, "pipeline")
     yield made
     log.dispose()

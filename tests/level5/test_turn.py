@@ -97,7 +97,7 @@ def play(
         make_tokens(folder)
         for alias in dict(registry_.client.get_registered_model(registry.MODEL).aliases):
             registry_.client.delete_registered_model_alias(registry.MODEL, alias)
-        platform = Platform(folder, registry_.client, open_log(url_of(folder)), approval=True)
+        platform = Platform(folder, lambda: registry_.client, open_log(url_of(folder)), approval=True)
         platform.submit(1, None, "pipeline")
         found = scenario(platform, plan)
         a_day_closes(platform)

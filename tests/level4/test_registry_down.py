@@ -1,0 +1,84 @@
+"""A registry that is down when the platform starts: it serves what it served before, and says why it does no more."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+
+from level4_deployment.client import PlatformClient, RefusedError
+from level4_deployment.control import Platform
+from level4_deployment.log import open_log, url_of
+from level4_deployment.process import running_platform
+from level4_deployment.stream import as_requests
+from tests.level4.conftest import Registry
+
+pytestmark = pytest.mark.slow
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Somebody holds it."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        yield
+        database.execute("ROLLBACK")
+
+
+@contextmanager
+def replaced(file: Path, by: bytes | None) -> Iterator[None]:
+    """Another file is in its place, or none."""
+    away = file.rename(file.with_suffix(".away"))
+    if by is not None:
+        file.write_bytes(by)
+    try:
+        yield
+        assert by == (file.read_bytes() if file.exists() else None), "nobody has made a new one"
+    finally:
+        away.rename(file)
+
+
+DOWN = {
+    "locked": locked,
+    "gone": lambda file: replaced(file, None),
+    "garbage": lambda file: replaced(file, b"garbage" * 10_000),
+}
+
+
+@pytest.mark.parametrize("why", DOWN)
+def test_a_platform_starts_and_serves_while_the_registry_is_down(
+    registry_: Registry, home: Path, flights: pd.DataFrame, why: str
+) -> None:
+    home.mkdir()
+    Platform(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
+    database = registry_.settings.level("level3") / "mlflow.db"
+    with DOWN[why](database), running_platform(home) as running:
+        running.wait_for_control()
+        running.wait_until_ready()
+        for flight in as_requests(flights.head(5)):
+            assert httpx.post(f"{running.service}/predict", json=flight, trust_env=False).json()["version"] == 1
+        with PlatformClient.at(home, "operator") as operator, PlatformClient.at(home, "feed") as feed:
+            begun = time.monotonic()
+            assert "version 1 serves on" in operator.get("/status")["trouble"]
+            feed.post("/outcomes", outcomes=[], watermark=1e9)
+            with pytest.raises(RefusedError, match="503"):
+                operator.post("/versions/2/promote", reason="a try")
+            assert time.monotonic() - begun < 4, "three calls"
+
+
+def test_once_the_registry_is_back_it_is_followed(registry_: Registry, home: Path) -> None:
+    home.mkdir()
+    Platform(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
+    database = registry_.settings.level("level3") / "mlflow.db"
+    with running_platform(home) as running:
+        with locked(database):
+            running.wait_for_control()
+        with PlatformClient.at(home, "operator") as operator:
+            until = time.monotonic() + 20
+            while operator.get("/status")["trouble"] and time.monotonic() < until:
+                time.sleep(0.1)
+            assert operator.post("/versions/2/promote", reason="a try")["routes"]["champion"]["version"] == 2
