@@ -47,6 +47,7 @@ SCORING = sa.Table(
     sa.Column("failed", sa.Integer, nullable=False),  # of these rows
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("slow", sa.Integer, nullable=False),  # 1 when it took several times as long as the champion did
+    sa.Column("fell_back", sa.Integer, nullable=False, server_default="0"),  # rows it knows less of than the champion
 )
 OUTCOMES = sa.Table(
     "outcomes",
@@ -92,11 +93,19 @@ def open_log(url: str) -> sa.Engine:
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
         METADATA.create_all(engine)
+        _add_what_came_later(engine)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise LogError(
             f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
         ) from error
     return engine
+
+
+def _add_what_came_later(engine: sa.Engine) -> None:
+    """A log that was begun before this column was thought of gets it."""
+    if "fell_back" not in {column["name"] for column in sa.inspect(engine).get_columns(SCORING.name)}:
+        with engine.begin() as connection:
+            connection.execute(sa.text("ALTER TABLE scoring ADD COLUMN fell_back INTEGER NOT NULL DEFAULT 0"))
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -113,6 +113,7 @@ class Turns:
         version = experiment.challenger.model.version
         self.metrics.scored(version, tried.found, tried.seconds)
         paired: Rows = []
+        fell_back = sum(_knows_less(theirs, flight.answer) for flight, theirs in zip(flights, tried.found, strict=True))
         for flight, theirs in zip(flights, tried.found, strict=True):
             if flight.arm == CHALLENGER and isinstance(theirs, Answer):
                 paired.append(_paired(flight, flight.version, flight.answer))
@@ -120,7 +121,8 @@ class Turns:
             else:
                 paired.append(_paired(flight, version, theirs))
         failed = sum(isinstance(theirs, str) for theirs in tried.found)
-        scoring = (version, experiment.split.experiment, len(flights), failed, tried.seconds, int(tried.slow))
+        name = experiment.split.experiment
+        scoring = (version, name, len(flights), failed, tried.seconds, int(tried.slow), fell_back)
         self._record(held, {"paired": paired, "scoring": [scoring]})
 
     def _record(self, requests: list[Request], rows: dict[str, Rows]) -> None:
@@ -153,6 +155,13 @@ def _apart(requests: list[Request]) -> tuple[list[Request], list[Request]]:
         theirs = any(flight.arm == CHALLENGER for flight in request.flights)
         (held if theirs else free).append(request)
     return free, held
+
+
+def _knows_less(theirs: Answer | str, champions: Answer | str) -> bool:
+    """Whether a challenger answers by its base rate where the champion does not."""
+    return (
+        isinstance(theirs, Answer) and bool(theirs.unknown) and isinstance(champions, Answer) and not champions.unknown
+    )
 
 
 def _paired(flight: Asked, version: int, answer: Answer | str) -> tuple[Any, ...]:

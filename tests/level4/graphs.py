@@ -1,6 +1,7 @@
 """Models made by hand, as real ONNX graphs: one that looks its answers up, one that fails, one that takes its time."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
@@ -12,8 +13,16 @@ from level4_deployment.routes import Package
 from shared.artefacts import MODEL_CARD
 from tests.level4.plane import keep
 
+CARRIERS = ("AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN", "9E", "FL", "VX")
 
-def graph_package(home: Path, version: int, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto]) -> Package:
+
+def graph_package(
+    home: Path,
+    version: int,
+    nodes: list[onnx.NodeProto],
+    constants: list[onnx.TensorProto],
+    carriers: Iterable[str] = CARRIERS,
+) -> Package:
     """A hand-made graph over the inputs `strings` and `numbers` that gives `probabilities`."""
     graph = helper.make_graph(
         nodes,
@@ -31,7 +40,7 @@ def graph_package(home: Path, version: int, nodes: list[onnx.NodeProto], constan
     made = home / f"made-{version}"
     made.mkdir(parents=True)
     (made / GRAPH).write_bytes(model.SerializeToString())
-    categories = {"carrier": ["AA", "B6", "DL", "EV", "MQ", "UA", "US", "WN", "9E", "FL", "VX"]}
+    categories = {"carrier": [*carriers]}
     card = {"base_rate": 0.25, "rows": 1, "trained_as_of": "2013-04-01", "categories": categories | _places()}
     (made / MODEL_CARD).write_text(json.dumps(card))
     return keep(home, version, made)
@@ -41,7 +50,9 @@ def _places() -> dict[str, list[str]]:
     return {"origin": ["EWR", "JFK", "LGA"], "dest": ["BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO"]}
 
 
-def table_of_carriers(home: Path, version: int, chances: dict[str, float], failing: str = "") -> Package:
+def table_of_carriers(
+    home: Path, version: int, chances: dict[str, float], failing: str = "", carriers: Iterable[str] = CARRIERS
+) -> Package:
     """A model that looks its answer up by carrier; on the carrier `failing` a Gather reaches out of its table."""
     known = sorted(set(chances) - {failing})
     rows = [value for carrier in known for value in (1 - chances[carrier], chances[carrier])]
@@ -66,7 +77,13 @@ def table_of_carriers(home: Path, version: int, chances: dict[str, float], faili
         encoder,
         helper.make_node("Gather", ["table", "index"], ["probabilities"], axis=0),
     ]
-    return graph_package(home, version, nodes, constants)
+    return graph_package(home, version, nodes, constants, carriers)
+
+
+def ignorant(home: Path, version: int, chances: dict[str, float], of: str) -> Package:
+    """A table that has never seen the carrier `of`."""
+    known = {carrier: chance for carrier, chance in chances.items() if carrier != of}
+    return table_of_carriers(home, version, known, carriers=known)
 
 
 def busy(home: Path, version: int, rounds: int, chance: float = 0.5) -> Package:

@@ -9,9 +9,13 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops import fit
+from level4_deployment.experiments import Experiment
+from level4_deployment.guardrails import tripped
+from level4_deployment.log import open_log, url_of
 from level4_deployment.package import GRAPH
+from level4_deployment.plan import Plan
 from level4_deployment.routes import MODELS
-from tests.level4.graphs import busy, table_of_carriers
+from tests.level4.graphs import busy, ignorant, table_of_carriers
 from tests.level4.load import load
 from tests.level4.plane import bodies, package, plane, route
 
@@ -74,6 +78,26 @@ def test_a_challenger_that_fails_for_a_tenth_costs_nobody_anything(tmp_path: Pat
     in_time = [row for row in arms if "deadline" not in (row[2] or "")]  # which a busy machine may keep it from
     assert {(bool(is_vx), version) for is_vx, version, _, _ in in_time} == {(False, 2), (True, 1)}
     assert all("out of" in failure for is_vx, _, failure, _ in in_time if is_vx)
+
+
+def test_a_challenger_that_knows_less_than_the_champion_is_told_to_control_and_ends(
+    tmp_path: Path, sent: list[dict[str, Any]], plan: Plan
+) -> None:
+    """One of ten carriers is new to it: there it answers by its base rate. What neither knows is nobody's fault."""
+    route(tmp_path, 1, table_of_carriers(tmp_path, 1, CHANCES), ignorant(tmp_path, 2, CHANCES, "VX"), 0.5)
+    new = Experiment("experiment", 1, 2, "salt", 0.5, plan, None, "running", "", "test")
+    log = open_log(url_of(tmp_path))
+    with plane(tmp_path) as running:
+        running.ask(sent[0] | {"carrier": "ZZ"})
+        for one in known_to_tables(sent)[:150]:
+            running.ask(one)
+            if why := tripped(log, new):
+                break
+        running.ask(sent[0] | {"carrier": "ZZ"})  # its group carries what came after the answers before
+        ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM scoring")
+    log.dispose()
+    assert "version 2 gave only its base rate for" in why
+    assert 3 <= fell_back <= 0.15 * rows
 
 
 @pytest.mark.slow

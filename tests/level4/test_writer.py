@@ -73,7 +73,7 @@ def test_what_waits_is_committed_together(log: sa.Engine) -> None:
 
 def test_every_table_gets_its_rows_and_a_row_that_is_there_is_left_alone(log: sa.Engine) -> None:
     async def work(writer: Writer) -> None:
-        paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1)]
+        paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1, 0)]
         writer.put(Entry({"paired": paired, "scoring": scoring}))
         writer.put(Entry({"paired": [("1", 2, 0.5, None)], "scoring": scoring}))
         assert await written(writer, "1") is None
@@ -84,7 +84,7 @@ def test_every_table_gets_its_rows_and_a_row_that_is_there_is_left_alone(log: sa
     with log.connect() as connection:
         assert list(map(tuple, connection.execute(sa.select(PAIRED)))) == [("1", 2, None, "deadline")]
         found = connection.execute(sa.select(SCORING)).all()
-    assert [tuple(row)[1:] for row in found] == [(2, "e", 1, 1, 0.05, 1)] * 2
+    assert [tuple(row)[1:] for row in found] == [(2, "e", 1, 1, 0.05, 1, 0)] * 2
     assert len({row.number for row in found}) == 2
 
 
@@ -163,3 +163,14 @@ def test_an_address_that_is_no_url_is_told_with_the_remedy_and_without_a_passwor
         open_log(url)
     assert "Remedy: PREDICTION_LOG=" in str(told.value)
     assert "secret" not in str(told.value)
+
+
+def test_a_log_that_was_begun_before_a_column_was_thought_of_gets_it(tmp_path: Path) -> None:
+    engine = open_log(url_of(tmp_path))
+    with engine.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE scoring DROP COLUMN fell_back"))
+    engine.dispose()
+    again = open_log(url_of(tmp_path))
+    with again.connect() as connection:
+        assert connection.execute(sa.select(SCORING.c.fell_back)).all() == []
+    again.dispose()
