@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from level4_deployment import outcomes
-from level4_deployment.log import PREDICTIONS
+from level4_deployment.log import PREDICTIONS, SCORING
 from level5_monitoring import performance, record
 
 DAYS = 7  # closed days that a version's figures are the means of
@@ -22,8 +22,9 @@ class _Tables:
 
     def collect(self) -> Iterable[Metric]:
         """All families."""
+        yield from self._answers()
         yield from self._performance()
-        yield self._drift()
+        yield from self._monitors()
         yield self._feeds()
         yield self._count("loop_decisions", "Decisions on record", record.DECISIONS.c.kind)
         yield self._count("loop_alerts", "Alerts on record", record.ALERTS.c.severity)
@@ -40,15 +41,36 @@ class _Tables:
             rows.add_metric([str(version)], float(own["flights"].sum()))
         return loss, auc, rows
 
-    def _drift(self) -> Metric:
-        family = GaugeMetricFamily("drift_distance", "Of the last closed week, to the reference", labels=["column"])
-        table = record.FINDINGS
-        weekly = sa.select(table.c.subject, table.c.value).where(table.c.monitor == "drift", table.c.value.is_not(None))
-        newest = sa.select(sa.func.max(table.c.day)).where(table.c.monitor == "drift").scalar_subquery()
-        with self.log.connect() as connection:
-            for column, value in connection.execute(weekly.where(table.c.day == newest)):
-                family.add_metric([column], value)
-        return family
+    def _answers(self) -> Iterable[Metric]:
+        """What each version has done so far, live or on trial."""
+        told = {
+            "model_predictions": (PREDICTIONS, sa.func.count(), "Flights answered"),
+            "model_fallbacks": (PREDICTIONS, sa.func.sum(_is(PREDICTIONS.c.fallback != "")), "Answered by a base rate"),
+            "model_seconds": (PREDICTIONS, sa.func.sum(PREDICTIONS.c.seconds), "From request to row, of all flights"),
+            "model_scored": (SCORING, sa.func.sum(SCORING.c.rows), "Flights scored as a challenger"),
+            "model_failures": (SCORING, sa.func.sum(SCORING.c.failed), "Of these, without a score in time"),
+        }
+        for name, (table, figure, what) in told.items():
+            family = CounterMetricFamily(name, what, labels=["version"])
+            with self.log.connect() as connection:
+                for version, value in connection.execute(sa.select(table.c.version, figure).group_by(table.c.version)):
+                    family.add_metric([str(version)], float(value))
+            yield family
+
+    def _monitors(self) -> Iterable[Metric]:
+        """What each monitor said when it last looked: some do so each day, drift each week."""
+        labels = ["monitor", "subject"]
+        value = GaugeMetricFamily("monitor_value", "What was found, in the unit that the finding names", labels=labels)
+        limit = GaugeMetricFamily("monitor_limit", "What it is held against", labels=labels)
+        alarm = GaugeMetricFamily("monitor_alarm", "1 in alarm, 0 not, NaN where data were insufficient", labels=labels)
+        states = {"alarm": 1.0, "ok": 0.0}
+        for found in record.newest_findings(self.log):
+            name = [found.monitor, found.subject]
+            alarm.add_metric(name, states.get(found.state, float("nan")))
+            for family, figure in ((value, found.value), (limit, found.limit)):
+                if figure is not None:
+                    family.add_metric(name, figure)
+        return value, limit, alarm
 
     def _feeds(self) -> Metric:
         """Replayed instants, seconds since 1970: what stands still is seen by whoever compares two scrapes."""
@@ -68,6 +90,10 @@ class _Tables:
             for value, count in connection.execute(sa.select(column, sa.func.count()).group_by(column)):
                 family.add_metric([value], count)
         return family
+
+
+def _is(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
+    return sa.case((condition, 1), else_=0)
 
 
 def exposition(log: sa.Engine) -> bytes:

@@ -138,6 +138,14 @@ def findings(log: sa.Engine, first: str = "", last: str = "9999", *, monitor: st
         return [Finding(**row) for row in connection.execute(query).mappings()]
 
 
+def newest_findings(log: sa.Engine) -> list[Finding]:
+    """Of each monitor, what it said of the last day that it looked at."""
+    newest = sa.select(FINDINGS.c.monitor, sa.func.max(FINDINGS.c.day)).group_by(FINDINGS.c.monitor)
+    with log.connect() as connection:
+        days = connection.execute(newest).all()
+    return [found for monitor, day in days for found in findings(log, day, day, monitor=monitor)]
+
+
 def alerts(log: sa.Engine, day: str) -> list[Alert]:
     """What people were told, or will be, of a day."""
     query = sa.select(*(ALERTS.c[name] for name in Alert.__dataclass_fields__)).where(ALERTS.c.day == day)

@@ -12,10 +12,12 @@ import pandas as pd
 from level3_training_pipeline import prefect_server
 from level5_monitoring import home
 from level5_monitoring.monitor import is_end_of_week, read_week
+from level5_monitoring.quality import UNKNOWN
 from level5_monitoring.reference import Reference, load_reference
 from level5_monitoring.window import CODES, NUMBERS, closed_days
 from shared.console import bar, console, step
 from shared.errors import UserError, command
+from shared.schema import FLIGHT
 from shared.settings import Settings
 
 WORKSPACE, PROJECT = "evidently", "flights"
@@ -24,15 +26,14 @@ WORKSPACE, PROJECT = "evidently", "flights"
 def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
     """Quality, drift by our limits, and performance where outcomes are known, of a week: Evidently's snapshots."""
     from evidently import BinaryClassification, DataDefinition, Dataset, Report
-    from evidently.metrics import LogLoss, MissingValueCount, RocAuc, RowCount, ValueDrift
+    from evidently.metrics import LogLoss, RocAuc, RowCount, ValueDrift
 
     there = [name for name in NUMBERS if window[name].notna().any()]  # a column without a value has no distance
     kinds = DataDefinition(numerical_columns=there, categorical_columns=CODES)
     judged = DataDefinition(
         classification=[BinaryClassification(target="late", prediction_probas="probability", pos_label=1)]
     )
-    wanted: list[Any] = [RowCount()]
-    wanted += [MissingValueCount(column=name) for name in there]
+    wanted: list[Any] = [RowCount(), *_quality(there, reference)]
     wanted += [ValueDrift(column=name, method="wasserstein", threshold=reference.drift[name]) for name in there]
     wanted += [ValueDrift(column=name, method="jensenshannon", threshold=reference.drift[name]) for name in CODES]
     columns = [*there, *CODES]
@@ -46,6 +47,20 @@ def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
             table = Dataset.from_pandas(known, data_definition=judged)
             model = Report([RowCount(), LogLoss(), RocAuc()]).run(table, None, name=f"model, {window['day'].max()}")
     return [one for one in (data, model) if one]
+
+
+def _quality(numbers: list[str], reference: Reference) -> list[Any]:
+    """What is missing, out of the contract's range, or a code that the history has not, each beside its limit."""
+    from evidently.metrics import MissingValueCount, OutListValueCount, OutRangeValueCount
+    from evidently.tests import eq, lte
+
+    found: list[Any] = []
+    for name in numbers:
+        low, high = (FLIGHT.columns[name].metadata[end] for end in ("low", "high"))
+        found.append(MissingValueCount(column=name, share_tests=[lte(reference.missing[name])]))
+        found.append(OutRangeValueCount(column=name, left=low, right=high, tests=[eq(0)]))
+    few = [lte(UNKNOWN)]
+    return found + [OutListValueCount(column=name, values=reference.codes[name], share_tests=few) for name in CODES]
 
 
 def add_weeks(settings: Settings, most: int | None = None) -> int:
@@ -64,7 +79,8 @@ def add_weeks(settings: Settings, most: int | None = None) -> int:
     reference = load_reference(own)
     with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
         for sunday in weeks:
-            for snapshot in report(read_week(log, sunday), reference):
+            window = read_week(log, sunday)
+            for snapshot in report(window, reference) if len(window) else []:
                 workspace.add_run(project.id, snapshot, include_data=False)
             print(sunday, file=file, flush=True)
             advance()

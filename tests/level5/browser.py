@@ -4,16 +4,17 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import sync_playwright
 
+Scheme = Literal["light", "dark"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @contextmanager
-def opened(address: str, width: int = 1280, scheme: str = "light") -> Iterator[Any]:
+def opened(address: str, width: int = 1280, scheme: Scheme = "light") -> Iterator[Any]:
     """The page at `address`; when the block ends, no script may have failed and nothing been asked for elsewhere."""
     if not CHROMIUM:
         missing = pytest.fail if os.environ.get("NOTHING_SKIPPED") else pytest.skip

@@ -2,6 +2,7 @@
 
 import json
 import warnings
+import zlib
 
 import pandas as pd
 import pytest
@@ -11,6 +12,7 @@ from level4_deployment.outcomes import Outcome, ingest
 from level4_deployment.stream import as_requests
 from level5_monitoring import home, reports
 from level5_monitoring.reference import Reference
+from shared.score import score
 from shared.settings import Settings
 
 A_DAY = 60  # flights asked for
@@ -18,10 +20,11 @@ A_DAY = 60  # flights asked for
 
 @pytest.fixture
 def week(flights: pd.DataFrame) -> pd.DataFrame:
-    """Monday to Sunday, no outcome on the last day; not one value of one column."""
+    """Monday to Sunday, no outcome on the last day; not one value of one column, and one of another out of range."""
     days = pd.date_range("2013-04-08", "2013-04-14").strftime("%Y-%m-%d")
     found = pd.concat([flights[flights["flight_id"].str.startswith(day)].head(A_DAY) for day in days])
-    return found.assign(wind_gust=float("nan"))
+    hot = found["flight_id"] == found["flight_id"].iloc[0]
+    return found.assign(wind_gust=float("nan"), temp=found["temp"].mask(hot, 120.0))
 
 
 @pytest.fixture
@@ -51,10 +54,15 @@ def _answered(sent: dict[str, object]) -> dict[str, object]:
         "arm": "champion",
         "propensity": 1.0,
         "version": 1,
-        "probability": 0.25,
+        "probability": _chance(str(sent["flight_id"])),
         "fallback": "",
         "seconds": 0.001,
     }
+
+
+def _chance(flight: str) -> float:
+    """Something other for each flight."""
+    return (zlib.crc32(flight.encode()) % 89 + 5) / 100
 
 
 def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) -> None:
@@ -70,5 +78,12 @@ def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) ->
     known = week[week["flight_id"] < "2013-04-14"]["late"].notna().sum()
     rows = {name: of_it["Row count in dataset"]["value"] for name, of_it in told.items()}
     assert rows == {"data, week to 2013-04-14": len(week), "model, 2013-04-14": known}
-    assert "Value drift for temp" in told["data, week to 2013-04-14"]
-    assert "Value drift for wind_gust" not in told["data, week to 2013-04-14"], "it has no value"
+    data, model = told["data, week to 2013-04-14"], told["model, 2013-04-14"]
+    assert "Value drift for temp" in data
+    assert "Value drift for wind_gust" not in data, "it has no value"
+    judged = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
+    own = score(judged["late"], [_chance(flight) for flight in judged["flight_id"]])
+    assert (model["LogLoss metric"]["value"], model["RocAuc metric"]["value"]) == pytest.approx((own.log_loss, own.auc))
+    tests = [test for run in runs for one in run.metric_results.values() for test in one.dict()["tests"]]
+    failed = [test["name"] for test in tests if test["status"] == "FAIL" and "out of" in test["name"]]
+    assert failed == ["Column 'temp' values out of range -40 to 115: Equal 0.000"]
