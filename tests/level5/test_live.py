@@ -1,46 +1,30 @@
 """The live page follows the year, its clock and faults can be worked from it, and only from it."""
 
-import json
-import os
 import socket
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import httpx
 import pandas as pd
-import psutil
 import pytest
 import uvicorn
 
-from level4_deployment import serve
-from level4_deployment.log import open_log
+from level4_deployment import outcomes, serve
+from level4_deployment.log import OUTCOMES, PREDICTIONS, open_log
 from level5_monitoring import performance
+from level5_monitoring.alerts import Alert
 from level5_monitoring.clock import Clock
-from level5_monitoring.events import FAULTS_FILE
 from level5_monitoring.faults import FAULTS
 from level5_monitoring.finding import Finding
+from level5_monitoring.health import of_the_platform
 from level5_monitoring.live import Live, create_app
 from level5_monitoring.policy import Decision
 from level5_monitoring.record import record
-from level5_monitoring.running import DEMO, Record, end
-from shared.errors import UserError
-from shared.replay import Tick, replay
-from shared.settings import Settings
+from shared.replay import Tick
 from tests.level5.browser import opened
-
-MIDNIGHT = pd.Timestamp("2013-04-02", tz="America/New_York").tz_convert("UTC")
-FAST = "as fast as it goes"
-
-
-@pytest.fixture
-def hours(flights: pd.DataFrame) -> list[Tick]:
-    """Three days of the real stream."""
-    return list(replay(flights, MIDNIGHT, MIDNIGHT + pd.Timedelta(days=3)))
+from tests.level5.test_clock import FAST, played, wait_for
+from tests.level5.test_page import A_DAY, DAYS, LATE, answer, by_calendar
 
 
 @pytest.fixture
@@ -49,101 +33,6 @@ def live(tmp_path: Path) -> Iterator[Live]:
     log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
     yield Live(log, tmp_path, Clock(tmp_path, paused=True), "live")
     log.dispose()
-
-
-@contextmanager
-def played(clock: Clock, hours: list[Tick]) -> Iterator[list[Tick]]:
-    """The hours that the clock has let by, while a thread asks for them."""
-    seen: list[Tick] = []
-    thread = threading.Thread(target=lambda: seen.extend(clock.paced(hours)))  # one by one, as they are let by
-    thread.start()
-    try:
-        yield seen
-    finally:
-        clock.stop()
-        thread.join(10)
-        assert not thread.is_alive()
-
-
-def wait_for(seen: list[Tick], count: int) -> None:
-    """Until so many hours have gone by; then no other may follow."""
-    until = time.monotonic() + 20
-    while len(seen) < count and time.monotonic() < until:
-        time.sleep(0.01)
-    time.sleep(0.1)
-    assert len(seen) == count
-
-
-def test_a_paused_clock_lets_no_hour_by_and_a_step_is_a_day(tmp_path: Path, hours: list[Tick]) -> None:
-    clock = Clock(tmp_path, FAST, paused=True)
-    with played(clock, hours) as seen:
-        wait_for(seen, 0)
-        clock.step()
-        wait_for(seen, 24)
-        assert (clock.day, clock.paused) == ("2013-04-03", True)
-        clock.step()
-        wait_for(seen, 48)
-        clock.resume()
-        wait_for(seen, 72)
-    assert [hour.start for hour in seen] == [hour.start for hour in hours]
-
-
-def test_without_faults_every_flight_and_outcome_goes_by_as_it_came(tmp_path: Path, hours: list[Tick]) -> None:
-    for before, after in zip(hours, Clock(tmp_path, FAST).paced(hours), strict=True):
-        pd.testing.assert_frame_equal(before.flights, after.flights)
-        pd.testing.assert_frame_equal(before.outcomes, after.outcomes)
-
-
-def test_speed_is_hours_a_second(tmp_path: Path, hours: list[Tick]) -> None:
-    begun = time.monotonic()
-    assert len(list(Clock(tmp_path, "a day a second").paced(hours[:13]))) == 13
-    assert time.monotonic() - begun >= 12 / 24
-
-
-def test_a_fault_spoils_what_comes_until_it_is_lifted(tmp_path: Path, hours: list[Tick]) -> None:
-    clock = Clock(tmp_path, FAST)
-    spoilt = []
-    for i, hour in enumerate(clock.paced(hours[:60])):
-        spoilt.append(not hour.flights["temp"].equals(hours[i].flights["temp"]))
-        if i == 20:
-            clock.inject("celsius", 3)
-        if i == 40:
-            clock.lift("celsius")
-    asked = [len(hour.flights) > 0 for hour in hours[:60]]
-    assert spoilt == [there and 20 < i <= 40 for i, there in enumerate(asked)]
-    [kept] = json.loads((tmp_path / FAULTS_FILE).read_text())["faults"]
-    assert (kept["fault"], kept["day"], kept["until"]) == ("celsius", "2013-04-02", "2013-04-03")
-
-
-def test_labels_that_are_late_come_when_they_are_known(tmp_path: Path, flights: pd.DataFrame) -> None:
-    """Never before: each is told in the hour in which it is known, three days later, by another clock as well."""
-    hours = list(replay(flights, MIDNIGHT, MIDNIGHT + pd.Timedelta(days=5)))
-    told: dict[str, int] = {}
-    for first, last in ((0, 1), (1, 40), (40, len(hours))):
-        clock = Clock(tmp_path, FAST)
-        for i, hour in enumerate(clock.paced(hours[first:last]), first):
-            assert (hour.outcomes["label_known_at"] < hour.start + pd.Timedelta(hours=1)).all()
-            told |= dict.fromkeys(hour.outcomes["flight_id"], i)
-            if i == 0:
-                clock.inject("labels late", 3)
-    was = {flight: i for i, hour in enumerate(hours) for flight in hour.outcomes["flight_id"]}
-    late = {told[flight] - i for flight, i in was.items() if 1 <= i < 48}
-    assert late == {72}
-
-
-def test_a_fault_outlives_the_demo(tmp_path: Path) -> None:
-    Clock(tmp_path).inject("strike", 2)
-    assert [(one.fault, one.number) for one in Clock(tmp_path).active] == [("strike", 2)]
-
-
-def test_what_cannot_be_is_refused_with_a_remedy(tmp_path: Path) -> None:
-    clock = Clock(tmp_path)
-    with pytest.raises(UserError, match="size 1, 2 or 3"):
-        clock.inject("celsius", 4)
-    with pytest.raises(UserError, match="a day a second"):
-        clock.set_speed("backwards")
-    with pytest.raises(UserError, match="has not begun"):
-        clock.step()
 
 
 @contextmanager
@@ -207,8 +96,9 @@ def test_metrics_are_in_prometheus_format(live: Live, http: httpx.Client) -> Non
         performance.keep(live.log, line)
     text = http.get("/metrics").text
     samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
-    assert samples["drift_distance"].labels == {"column": "temp"}
-    assert samples["drift_distance"].value == 0.4
+    assert samples["monitor_value"].labels == {"monitor": "drift", "subject": "temp"}
+    told = {name: samples[f"monitor_{name}"].value for name in ("value", "limit", "alarm")}
+    assert told == {"value": 0.4, "limit": 0.1, "alarm": 1.0}
     assert samples["loop_decisions_total"].value == 1
     assert samples["model_log_loss"].labels == {"version": "3"}
     assert samples["model_log_loss"].value == pytest.approx(0.25), "as many flights, as much weight"
@@ -217,8 +107,10 @@ def test_metrics_are_in_prometheus_format(live: Live, http: httpx.Client) -> Non
 
 
 def decide(live: Live, day: str) -> None:
+    """A week's end at which a column drifts, which is told."""
     drift = Finding(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
-    record(live.log, Decision(day, "inform", "drift", (drift,), "drift"), [drift], [])
+    told = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
+    record(live.log, Decision(day, "inform", "drift", (drift,), "drift"), [drift], [told])
 
 
 @pytest.mark.slow
@@ -249,74 +141,71 @@ def test_clock_and_faults_are_worked_by_keyboard(live: Live, hours: list[Tick], 
 
 @pytest.mark.slow
 def test_the_page_follows_the_year_and_leaves_alone_what_one_is_reading(live: Live) -> None:
-    decide(live, "2013-04-07")
-    with served(live) as address, opened(address) as shown:
+    """What is open stays open, and what is focused and scrolled to stays so: a table, a link, an event."""
+    sundays = [str(day.date()) for day in pd.date_range("2013-04-07", periods=12, freq="7D")]
+    live.links = {"MLflow": "http://127.0.0.1:9"}
+    for day in sundays[:8]:
+        decide(live, day)
+    with served(live) as address, opened(address, 360) as shown:
+
+        def next_week() -> None:
+            day = sundays[shown.locator("#drift-figures thead th").count() - 1]
+            decide(live, day)
+            heading = f"{pd.Timestamp(day).day} {pd.Timestamp(day):%b}"
+            shown.locator("#drift-figures thead th", has_text=heading).wait_for(state="attached")
+
         shown.click("#drift-figures summary")
-        decide(live, "2013-04-14")
-        shown.locator("#drift-figures thead th", has_text="14 Apr").wait_for()
+        next_week()
         assert shown.evaluate("document.getElementById('drift-figures').open")
         assert shown.evaluate("document.activeElement.closest('details').id") == "drift-figures"
-
-
-def test_what_a_crash_has_left_is_ended_and_nothing_else(settings: Settings) -> None:
-    """A process on record that still runs; and one that has got the number of another since, which is left alone."""
-    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    left, other = subprocess.Popen(sleep), subprocess.Popen(sleep)
-    try:
-        record_of = Record(settings.level("level5"))
-        record_of.add("platform", left.pid)
-        record_of.add("MLflow", other.pid)
-        record_of.processes["MLflow"][1] -= 5.0  # another process's birth
-        record_of.save()
-        assert end(settings, Record(settings.level("level5"))) == ["platform"]
-        assert left.poll() is not None
-        assert other.poll() is None
-        assert not record_of.file.exists()
-    finally:
-        for process in (left, other):
-            process.kill()
-            process.wait()
-
-
-def command(name: str, state: Path) -> "subprocess.CompletedProcess[str]":
-    words = [sys.executable, "-m", f"level5_monitoring.{name}"]
-    cwd = Path(__file__).parents[2]
-    return subprocess.run(
-        words, cwd=cwd, env=os.environ | {"MLOPS_STATE": str(state)}, capture_output=True, text=True, check=True
-    )
-
-
-def family_of(own: Path) -> list[psutil.Process]:
-    """The demo's process and all that it has started, once the last of it is there."""
-    until = time.monotonic() + 120
-    while "platform" not in Record(own).processes and time.monotonic() < until:
-        time.sleep(0.2)
-    demo = Record(own).alive(DEMO)
-    assert demo
-    return [demo, *demo.children(recursive=True)]
+        shown.keyboard.press("Tab")
+        shown.evaluate("document.activeElement.scrollLeft = 90")
+        next_week()
+        assert shown.evaluate("[document.activeElement.id, document.activeElement.scrollLeft]") == ["drift-by-week", 90]
+        shown.focus("#to-MLflow")
+        next_week()
+        assert shown.evaluate("document.activeElement.innerText") == "MLflow"
+        reading = shown.locator(".events summary", has_text="7 Apr")
+        reading.click()
+        before = reading.bounding_box()["y"]
+        next_week()
+        assert reading.bounding_box()["y"] == pytest.approx(before, abs=1)
 
 
 @pytest.mark.slow
-def test_up_and_down_again(settings: Settings) -> None:
-    """Up twice is one demo; down leaves no process of it; a crash is cleared away; up goes on."""
-    state = settings.state
-    own = state / "demo" / "level5"
-    try:
-        first = command("up", state).stdout
-        record_of = Record(own)
-        assert record_of.address in first
-        again = command("up", state).stdout
-        assert "up already" in again
-        assert record_of.address in again
-        assert httpx.get(record_of.address, trust_env=False).status_code == 200
-        family = family_of(own)
-        family[0].kill()  # it ends nothing of what it has started
-        said = command("up", state).stdout
-        assert all(name in said for name in ("left behind", "platform", "MLflow", "Evidently", "Prefect"))
-        assert [one for one in family if one.is_running()] == []
-        family = family_of(own)
-    finally:
-        said = command("down", state).stdout
-    assert "Ended: demo" in said
-    assert [one for one in family if one.is_running()] == []
-    assert "No demo is up" in command("down", state).stdout
+def test_the_page_says_what_was_refused_or_not_done_and_how_fast_it_goes(live: Live) -> None:
+    with ExitStack() as server:
+        address = server.enter_context(served(live))
+        with opened(address) as shown:
+            shown.locator("#said", has_text="paused").wait_for()
+            shown.click("#inject")
+            shown.locator("#refused", has_text="has not begun").wait_for()
+            live.clock.set_speed(FAST)  # by another window
+            shown.wait_for_function("speed => document.getElementById('speed').value === speed", arg=FAST)
+            assert "has not begun" in shown.inner_text("#refused")
+            shown.click("#go")
+            shown.locator("#go", has_text="Pause").wait_for()
+            assert not shown.inner_text("#refused")
+            server.close()
+            shown.click("#go")
+            shown.locator("#refused", has_text="Not done").wait_for()
+
+
+def test_lines_to_compare_with_are_drawn_once_they_are_there(live: Live) -> None:
+    """Also for weeks that were read before; the page is told that it is another one."""
+    for day in DAYS:
+        with live.log.begin() as connection:
+            connection.execute(PREDICTIONS.insert(), [answer(day, j, 1e6) for j in range(A_DAY)])
+            told = [{"flight_id": f"{day}-{j}", "late": LATE[j], "known_at": 0.0, "received_at": 0.0} for j in range(7)]
+            connection.execute(OUTCOMES.insert(), told)
+    outcomes.ingest(live.log, [], pd.Timestamp("2013-04-22", tz="America/New_York").timestamp())
+    assert 'class="weekly"' not in live.year()
+    before = live.stamp()
+    by_calendar(live.home)
+    assert live.stamp() != before
+    assert all(f'class="{name}" d="M' in live.year() for name in ("loop", "weekly", "frozen"))
+
+
+def test_a_platform_that_has_ended_is_told(tmp_path: Path) -> None:
+    [told] = of_the_platform(tmp_path)
+    assert (told.what, told.stands, told.well) == ("platform", "does not answer", False)

@@ -10,15 +10,16 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment import experiments, outcomes
-from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log
-from level5_monitoring import page, record
+from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, SCORING, open_log
+from level5_monitoring import page, record, story
 from level5_monitoring.alerts import Alert
 from level5_monitoring.chart import Axis, Scale
 from level5_monitoring.finding import Finding
 from level5_monitoring.gathered import Week, Year, gather
 from level5_monitoring.policy import Decision
 from level5_monitoring.worth import FILE, POLICIES
-from tests.level5.browser import opened
+from shared.settings import read_settings
+from tests.level5.browser import Scheme, opened
 
 DAYS = [str(day.date()) for day in pd.date_range("2013-04-01", periods=21)]
 A_DAY = 8  # flights
@@ -138,6 +139,16 @@ def test_weeks_that_are_settled_are_not_read_again(log: sa.Engine, tmp_path: Pat
     assert gather(log, tmp_path, {}, done).weeks == whole.weeks
 
 
+def test_the_file_says_how_the_other_pages_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+        monkeypatch.setenv(name, value)
+    settings = read_settings()
+    story.draw_page(settings)
+    text = (settings.level("level5") / page.FILE).read_text(encoding="utf-8")
+    assert "MLflow and Prefect: <code>MLOPS_WITHIN=level5 make ui</code>" in text
+    assert "Evidently: <code>MLOPS_WITHIN=level5 make reports</code>" in text
+
+
 def test_a_promotion_is_told_on_the_day_that_was_being_predicted(log: sa.Engine, tmp_path: Path) -> None:
     promote(log, None, 1, CLOCK - 50)
     promote(log, 1, 2, CLOCK + 100 * 13 + 50)
@@ -155,6 +166,33 @@ def test_an_alert_can_be_opened_down_to_its_evidence(log: sa.Engine, tmp_path: P
     [alert] = [one for one in gather(log, tmp_path, {}).events if one.kind == "alert"]
     assert (alert.day, alert.title, alert.state) == ("2013-04-10", "Contract alarm begins", "bad")
     assert [(one["subject"], one["value"], one["limit"]) for one in alert.findings] == [("temp", 0.5, 0.1)]
+
+
+def test_an_alarm_that_begins_shows_its_own_findings_whatever_was_decided(log: sa.Engine, tmp_path: Path) -> None:
+    """On a day that a broken contract stops, drift begins as well; another column has drifted since the last week."""
+    before, day = DAYS[18:20]
+    old = Finding(before, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
+    new = Finding(day, "drift", "humid", "alarm", "far as well", 56, 0.2, 0.1)
+    broken = Finding(day, "contract", "visib", "alarm", "stands still", 8, 0.9, 0.1)
+    record.record(log, Decision(before, "inform", "it drifts", (old,), "drift", (old,)), [], [])
+    told = [Alert(f"{day}-{of}", day, "page", f"{of} alarm begins", "off") for of in ("contract", "drift")]
+    record.record(log, Decision(day, "stop", "broken", (broken,), "contract", (broken, new, old)), [broken, new], told)
+    events = gather(log, tmp_path, {}).events
+    shown = {one.title: [found["subject"] for found in one.findings] for one in events if one.day == day}
+    assert shown == {"Contract alarm begins": ["visib"], "Drift alarm begins": ["humid"]}
+    assert [one.facts["decision of the day"] for one in events if one.day == day] == ["stop: broken"] * 2
+
+
+def test_challengers_that_are_late_within_what_is_tolerated_are_no_trouble(log: sa.Engine, tmp_path: Path) -> None:
+    def health(failed: int) -> tuple[str, bool]:
+        row = {"version": 2, "experiment": "e", "rows": 5000, "failed": failed, "seconds": 1.0, "slow": 0}
+        with log.begin() as connection:
+            connection.execute(SCORING.insert(), [row])
+        found = {one.what: one for one in gather(log, tmp_path, {}).health}["challenger rows without a score in time"]
+        return found.stands, found.well
+
+    assert health(45) == ("45 of 5,000", True)
+    assert health(60) == ("105 of 10,000", False)
 
 
 def test_what_findings_say_is_text_and_never_markup(log: sa.Engine, tmp_path: Path) -> None:
@@ -217,7 +255,7 @@ def full(log: sa.Engine, tmp_path: Path) -> Year:
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
-def test_it_fits_the_screen_and_its_words_stand_out(full: Year, tmp_path: Path, width: int, scheme: str) -> None:
+def test_it_fits_the_screen_and_its_words_stand_out(full: Year, tmp_path: Path, width: int, scheme: Scheme) -> None:
     """Nothing is wider than the screen; all text has a contrast of 4.5 to 1 or more with what is behind it."""
     with opened(page.write(full, tmp_path).as_uri(), width, scheme) as shown:
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
