@@ -104,6 +104,25 @@ def test_drift_is_measured_as_evidently_measures_it(days: dict[str, pd.DataFrame
     assert metrics[-1]["value"]["share"] == pytest.approx(week["pressure"].isna().mean())
 
 
+def test_the_weeks_of_history_are_within_their_limits_the_farthest_by_a_quarter(
+    known: pd.DataFrame, reference: Reference
+) -> None:
+    window = as_window(known, 0.2)
+    days = sorted(window["day"].unique())
+    weeks = [window[window["day"].isin(days[start : start + 7])] for start in range(0, len(days) - 6, 7)]
+    found = [one for week in weeks for one in look_for_drift(week, reference)]
+    assert not alarms(found)
+    farthest = {name: max(one.value or 0 for one in found if one.subject == name) for name in COLUMNS}
+    assert reference.drift == pytest.approx({name: value * 1.25 for name, value in farthest.items()})
+
+
+def test_a_column_that_is_all_missing_has_no_distance(flights: pd.DataFrame, reference: Reference) -> None:
+    week = flights[flights["flight_id"].str[:10].between("2013-05-06", "2013-05-12")].assign(temp=np.nan)
+    states = {one.subject: one.state for one in look_for_drift(as_window(week, 0.2), reference)}
+    assert states["temp"] == "insufficient data"
+    assert "insufficient data" not in {state for name, state in states.items() if name != "temp"}
+
+
 def test_a_week_of_another_season_drifts_by_its_temperature(flights: pd.DataFrame, reference: Reference) -> None:
     july = flights[flights["flight_id"].str[:10].between("2013-07-08", "2013-07-14")]
     found = look_for_drift(as_window(july, 0.2), reference)
