@@ -61,6 +61,14 @@ class ConflictError(UserError):
     """Somebody else was first."""
 
 
+def moved(number: int, expected: int | None, now: int | None) -> ConflictError:
+    """What a version is told that was compared with a champion that is none any more."""
+    return ConflictError(
+        f"version {number} was compared with version {expected}, but the champion is now version {now}. "
+        f"Remedy: make submit VERSION={number}, for another comparison."
+    )
+
+
 class UnavailableError(UserError):
     """The registry is away, at present."""
 
@@ -154,10 +162,7 @@ class Aliases:
                 self.sync()
                 return
             if expected is not None and was != expected:
-                raise ConflictError(
-                    f"version {number} was compared with version {expected}, but the champion is now version {was}. "
-                    f"Remedy: submit version {number} again, against that one."
-                )
+                raise moved(number, expected, was)
             version = registry.get(self.client, str(number))
             pull(version, self.home)  # what is not whole never gets the alias
             self._act(who, PROMOTE, (was, number), reason, lambda: self._set_alias(registry.CHAMPION, number))

@@ -36,10 +36,11 @@ class Outcomes(BaseModel):
 
 
 class Submission(BaseModel):
-    """A version that has passed the gates. Without a plan it becomes the first champion."""
+    """A version that has passed the gates, compared with this champion. Without a plan it becomes the first one."""
 
     version: int
     plan: dict[str, Any] | None = None
+    champion: int | None = None
 
 
 class Reason(BaseModel):
@@ -118,7 +119,7 @@ def _pipeline(platform: Platform) -> APIRouter:
     @routes.post("/versions")
     def submit(sent: Submission, who: str = _allowed(platform, "submit")) -> dict[str, Any]:
         """Try a version against the champion."""
-        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, who)
+        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, who, sent.champion)
         return {"experiment": made.experiment if made else None}
 
     return routes

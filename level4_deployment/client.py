@@ -15,6 +15,8 @@ from shared.errors import UserError
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
 LOCK = "platform.lock"  # held by the platform that runs in the folder; a sudden end lets go of it
 
+SHOWN = 200  # characters of an answer that nobody understands
+
 
 class RefusedError(UserError):
     """The platform said no."""
@@ -46,12 +48,13 @@ class PlatformClient:
         return self._asked("GET", path)
 
     def post(self, path: str, **body: Any) -> Any:
-        """Do something; raises RefusedError with the platform's reason, UserError when it does not answer."""
+        """Do something; raises RefusedError with the platform's reason, UserError when it fails or does not answer."""
         return self._asked("POST", path, json=body)
 
-    def submit(self, number: int, plan: Plan | None) -> str | None:
-        """Try a version against the champion; returns the experiment's name."""
-        made = self.post("/versions", version=number, plan=asdict(plan) if plan else None)["experiment"]
+    def submit(self, number: int, plan: Plan | None, champion: int | None = None) -> str | None:
+        """Try a version, against the champion that it was compared with; returns the experiment's name."""
+        body = {"version": number, "plan": asdict(plan) if plan else None, "champion": champion}
+        made = self.post("/versions", **body)["experiment"]
         return None if made is None else str(made)
 
     def _asked(self, method: str, path: str, **words: Any) -> Any:
@@ -60,9 +63,24 @@ class PlatformClient:
         except httpx.HTTPError as error:
             what = f"the platform at {self.http.base_url} does not answer {method} {path}: {error!r}"
             raise UserError(f"{what}. Remedy: see platform.log, or start it: make platform.") from error
-        if answer.status_code >= 400:
-            raise RefusedError(f"{answer.request.url.path}: {answer.status_code}: {answer.json()['detail']}")
+        said = _said(answer)
+        if answer.is_success and said is not None:
+            return said
+        what = f"{answer.request.url.path}: {answer.status_code}"
+        if answer.is_client_error and isinstance(said, dict) and "detail" in said:
+            raise RefusedError(f"{what}: {said['detail']}")
+        raise UserError(
+            f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:SHOWN]!r}. "
+            "Remedy: see platform.log, and try again."
+        )
+
+
+def _said(answer: httpx.Response) -> Any:
+    """What the answer says; None for what is no JSON, as that of a server that broke down."""
+    try:
         return answer.json()
+    except ValueError:
+        return None
 
 
 def runs(home: Path) -> bool:
@@ -77,5 +95,5 @@ def runs(home: Path) -> bool:
 def read_addresses(home: Path) -> dict[str, str]:
     """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
     if not runs(home):
-        raise UserError(f"no platform runs in {home}. Remedy: make platform, in another terminal.")
+        raise UserError(f"no platform runs in {home}. Remedy: make platform, in another terminal; make watch for level 5's.")
     return dict(json.loads((home / ADDRESSES).read_text()))

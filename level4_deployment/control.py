@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from level3_training_pipeline import registry
 from level4_deployment import experiments
-from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError, share_in_words
+from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError, moved, share_in_words
 from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, RUNNING, VOID, Experiment
+from level4_deployment.gates import passed
 from level4_deployment.guardrails import tripped
 from level4_deployment.outcomes import close_days
 from level4_deployment.plan import Plan
@@ -28,11 +29,12 @@ class Platform(Aliases):
                 close_days(self.log, running)
             self._decide()
 
-    def submit(self, number: int, plan: Plan | None, who: str) -> Experiment | None:
+    def submit(self, number: int, plan: Plan | None, who: str, expected: int | None = None) -> Experiment | None:
         """Try a version that has passed the gates against the champion; the first one of all simply becomes it.
 
         The challenger that is being tried already goes on, in the experiment that was begun, by the plan it was begun
-        with. Raises ConflictError while another one is.
+        with. Raises ConflictError while another one is; with `expected`, also when the champion is another one by now
+        than the gates have compared it with.
         """
         with self.lock:
             champion = registry.by_alias(self.client, registry.CHAMPION)
@@ -41,6 +43,9 @@ class Platform(Aliases):
                     f"the alias champion names no version, so there is nothing to try version {number} against. "
                     f"Remedy: make promote VERSION={self.routes.champion.version}, which serves on."
                 )
+            version = registry.get(self.client, str(number))
+            if not passed(version):
+                raise UserError(f"version {number} has not passed the gates. Remedy: make submit VERSION={number}.")
             if champion is None:
                 self.promote(number, who, "the first: there is no champion to try it against")
                 return None
@@ -52,7 +57,8 @@ class Platform(Aliases):
                 if running.challenger == number:
                     return running  # whoever asks again, after a crash perhaps, is told what was begun
                 raise self._must_wait(number, running, who)
-            version = registry.get(self.client, str(number))
+            if expected not in (None, champion.number):
+                raise moved(number, expected, champion.number)
             pull(version, self.home)
             made = experiments.new_experiment(self.log, champion.number, number, plan, who)
 

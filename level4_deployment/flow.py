@@ -11,7 +11,6 @@ from level3_training_pipeline import flow as level3
 from level3_training_pipeline import registry, tracking
 from level4_deployment.client import PlatformClient
 from level4_deployment.gates import Report, run_gates
-from level4_deployment.plan import Plan
 from level4_deployment.publish import publish
 from shared.console import step
 from shared.settings import Settings, read_settings
@@ -44,10 +43,10 @@ def gates_step(number: int, settings: Settings, home: Path, plan: dict[str, Any]
 
 
 @task(name="submit", on_failure=[level3.tell_failure])
-def submit_step(number: int, plan: Plan | None, home: Path) -> str | None:
+def submit_step(number: int, report: Report, home: Path) -> str | None:
     """Hand the version to the platform, which tries it against the champion; returns the experiment's name."""
     with step(f"Submit version {number} to the platform"), PlatformClient.at(home, "pipeline") as platform:
-        return platform.submit(number, plan)
+        return platform.submit(number, report.plan, report.champion)
 
 
 @flow(name="deployment", description="Package a registered version, put it through the gates, and submit it.")
@@ -60,7 +59,7 @@ def deployment(number: int, home: Path, plan: dict[str, Any] | None = None) -> D
     tracking.open_tracking(settings)
     digest = package_step(number)
     report = gates_step(number, settings, home, plan)
-    return Deployed(number, digest, report, submit_step(number, report.plan, home))
+    return Deployed(number, digest, report, submit_step(number, report, home))
 
 
 @flow(name="delivery", description="Train, and deploy what was trained.")

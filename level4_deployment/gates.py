@@ -15,9 +15,9 @@ from mlflow import MlflowClient
 
 from level2_devops import CATEGORIES, NUMBERS, features, predict_features
 from level3_training_pipeline import data, registry, tune
-from level4_deployment.package import inputs_of, parity
+from level4_deployment.package import PackageError, inputs_of, parity
 from level4_deployment.plan import Plan, make_plan
-from level4_deployment.publish import pull
+from level4_deployment.publish import NotPublishedError, pull
 from level4_deployment.served import ServedModel, load_served
 from shared.errors import UserError
 from shared.flights import load_flights
@@ -28,6 +28,7 @@ WORSE_BY = 0.02  # the most by which a candidate's log loss may exceed the champ
 FEWEST_DAYS = 3
 PARITY_ROWS, PARITY = 10_000, 1e-6
 SLOWER_BY, LATENCY_ROUNDS = 3.0, 300
+OPENED = "digest, signature"  # the first gate
 GATES = "gates"  # the version's tag: what the gates saw
 
 
@@ -48,12 +49,13 @@ class Gate:
 class Report:
     """All gates of a version, and the plan of its experiment; None where there is no champion to try it against.
 
-    digest: of the package that the gates have opened.
+    digest: of the package that the gates have opened. champion: the version that it was compared with.
     """
 
     digest: str
     gates: list[Gate]
     plan: Plan | None
+    champion: int | None = None
 
     def __str__(self) -> str:
         """The failed gates, for people."""
@@ -70,11 +72,14 @@ def run_gates(
     """Put a packaged version through all gates, on record with the version; raises GateError when one fails.
 
     wished: fields of Plan that shall be as given, such as {"share": 0.3}.
-    A package that is damaged or has another signature is refused here already, by whatever opens it.
+    A package that is damaged, or has another signature, is seen by whatever opens it: nothing else is looked at then.
     """
     champion = registry.by_alias(client, registry.CHAMPION)
-    package = pull(version, home)
-    served = load_served(home, package)
+    try:
+        package = pull(version, home)
+        served = load_served(home, package)
+    except (PackageError, NotPublishedError) as error:
+        raise _refusal(client, version, Report("", [Gate(OPENED, passed=False, seen=str(error))], None)) from error
     rival = load_served(home, pull(champion, home)) if champion else served
     flights = load_flights(settings)
     differences, quality = compare(client, version, champion, settings)
@@ -82,17 +87,35 @@ def run_gates(
         f"{len(package.files)} files as on record (package {package.digest[:8]}), inputs and output as the service's"
     )
     gates = [
-        Gate("digest, signature", passed=True, seen=opened),
+        Gate(OPENED, passed=True, seen=opened),
         quality,
         parity_gate(registry.load_version(client, version), served, flights.sample(PARITY_ROWS, random_state=0)),
         latency_gate(served, rival, flights),
     ]
-    report = Report(package.digest, gates, make_plan(differences, **wished or {}) if champion else None)
-    told = json.dumps({gate.name: asdict(gate) for gate in gates})
-    client.set_model_version_tag(registry.MODEL, str(version.number), GATES, told)
+    plan = make_plan(differences, **wished or {}) if champion else None
+    report = Report(package.digest, gates, plan, champion.number if champion else None)
     if str(report):
-        raise GateError(f"version {version.number} is refused: {report}. Remedy: the champion serves on; train anew.")
+        raise _refusal(client, version, report)
+    record(client, version.number, gates)
     return report
+
+
+def record(client: MlflowClient, number: int, gates: list[Gate]) -> None:
+    """Put what the gates saw on record with the version."""
+    told = json.dumps({gate.name: asdict(gate) for gate in gates})
+    client.set_model_version_tag(registry.MODEL, str(number), GATES, told)
+
+
+def passed(version: registry.Version) -> bool:
+    """Whether the version has been at the gates, and every one of them let it through."""
+    seen = json.loads(version.tags.get(GATES, "{}"))
+    return bool(seen) and all(gate["passed"] for gate in seen.values())
+
+
+def _refusal(client: MlflowClient, version: registry.Version, report: Report) -> GateError:
+    record(client, version.number, report.gates)
+    remedy = "Remedy: the champion serves on; train anew."
+    return GateError(f"version {version.number} is refused: {str(report).split(' Remedy')[0].rstrip('.')}. {remedy}")
 
 
 def compare(

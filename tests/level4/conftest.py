@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops import fit
 from level3_training_pipeline import quiet, tracking
+from level4_deployment import gates
 from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
 from level4_deployment.plan import Plan, make_plan
 from level4_deployment.publish import publish
@@ -39,7 +40,9 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     client = tracking.open_tracking(settings)
     for trees in (5, 10, 20):
         parameters = {**TOO_FEW_TREES, "max_iter": trees}
-        publish(client, register_by_hand(client, settings, lambda table: table, parameters, f"{trees} trees"))
+        made = register_by_hand(client, settings, lambda table: table, parameters, f"{trees} trees")
+        publish(client, made)
+        gates.record(client, made.number, [gates.Gate("all", passed=True, seen="of the tests")])
     yield Registry(settings, client)
     os.environ.clear()
     os.environ.update(before)

@@ -1,5 +1,6 @@
 """The control plane's service, on loopback: acts need the right token, and each is on record."""
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,10 +11,12 @@ import pytest
 import uvicorn
 
 from level2_devops import address_of, open_socket
+from level3_training_pipeline import registry
 from level4_deployment.access import make_tokens, read_token
 from level4_deployment.api import create_api
 from level4_deployment.client import PlatformClient, RefusedError
 from level4_deployment.control import Platform
+from level4_deployment.gates import Gate, record
 from level4_deployment.log import open_log, url_of
 from level4_deployment.plan import Plan
 from level4_deployment.serve import api_server
@@ -51,6 +54,50 @@ def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) ->
     trail = [(act["who"], act["act"], act["before"], act["after"]) for act in operator.get("/audit")]
     assert ("operator", "promote", "1", "3") in trail
     assert trail[-1] == ("operator", "roll back", "3", "1")
+
+
+def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_: As, plan: Plan) -> None:
+    """Both were compared with version 1: after the verdict on the one, that says nothing about the other any more."""
+    pipeline = as_("pipeline")
+    pipeline.submit(1, None)
+    told: dict[int, str] = {}
+    together = threading.Barrier(2)
+
+    def train(number: int, trainer: PlatformClient) -> None:
+        together.wait()
+        try:
+            told[number] = str(trainer.submit(number, plan, champion=1))
+        except RefusedError as error:
+            told[number] = str(error)
+
+    trainers = [threading.Thread(target=train, args=(number, as_("pipeline"))) for number in (2, 3)]
+    for trainer in trainers:
+        trainer.start()
+    for trainer in trainers:
+        trainer.join()
+    won, lost = sorted(told, key=lambda number: "409" in told[number])
+    assert told[won] == f"1-against-{won}-no1"
+    assert f"409: version {won} is being tried against version 1: version {lost} must wait" in told[lost]
+    as_("operator").post(f"/versions/{won}/promote", reason="it has won")
+    with pytest.raises(RefusedError, match=f"409: .*compared with version 1, but the champion is now version {won}"):
+        pipeline.submit(lost, plan, champion=1)
+    assert pipeline.submit(lost, plan, champion=won)
+
+
+def test_a_version_that_has_not_passed_the_gates_is_refused(as_: As, registry_: Registry, plan: Plan) -> None:
+    pipeline = as_("pipeline")
+    pipeline.submit(1, None)
+    seen = registry.get(registry_.client, "2").tags["gates"]
+    try:
+        for gates in (None, [Gate("quality", passed=False, seen="it is worse")]):
+            registry_.client.delete_model_version_tag("flight-delays", "2", "gates")
+            if gates:
+                record(registry_.client, 2, gates)
+            with pytest.raises(RefusedError, match="422: version 2 has not passed the gates"):
+                pipeline.submit(2, plan)
+    finally:
+        registry_.client.set_model_version_tag("flight-delays", "2", "gates", seen)
+    assert pipeline.submit(2, plan)
 
 
 @pytest.mark.parametrize(

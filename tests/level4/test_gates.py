@@ -1,5 +1,6 @@
 """The gates, on real versions: what each lets pass, and what it refuses with which reason."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,7 @@ def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registr
     assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
     assert report.digest == package_of(registry.get(registry_.client, "3")).digest
     assert report.plan
-    assert report.plan.predicted_power
+    assert (report.champion, bool(report.plan.predicted_power)) == (1, True)
 
 
 def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Registry, home: Path) -> None:
@@ -58,9 +59,31 @@ def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Regis
 def test_a_worse_candidate_is_refused_with_both_losses(registry_: Registry, home: Path) -> None:
     registry_.client.set_registered_model_alias("flight-delays", "champion", "3")
     version = registry.get(registry_.client, "1")
-    with pytest.raises(gates.GateError, match=r"version 1 is refused: quality: log loss 0\.\d+, version 3 0\.\d+"):
-        gates.run_gates(registry_.client, version, registry_.settings, home)
-    assert '"passed": false' in registry.get(registry_.client, "1").tags["gates"]
+    try:
+        with pytest.raises(gates.GateError, match=r"version 1 is refused: quality: log loss 0\.\d+, version 3 0\.\d+"):
+            gates.run_gates(registry_.client, version, registry_.settings, home)
+        assert '"passed": false' in registry.get(registry_.client, "1").tags["gates"]
+        assert not gates.passed(registry.get(registry_.client, "1"))
+    finally:
+        registry_.client.set_model_version_tag("flight-delays", "1", "gates", version.tags["gates"])
+
+
+@pytest.mark.parametrize("damage", ["changed", "never packaged"])
+def test_a_package_that_cannot_be_opened_is_refused_on_record(registry_: Registry, home: Path, damage: str) -> None:
+    client, version = registry_.client, registry.get(registry_.client, "2")
+    manifest = version.tags["package"]
+    if damage == "changed":
+        client.set_model_version_tag("flight-delays", "2", "package", json.dumps({"model.onnx": "0" * 64}))
+    else:
+        client.delete_model_version_tag("flight-delays", "2", "package")
+    try:
+        with pytest.raises(gates.GateError, match="version 2 is refused: digest, signature: version 2"):
+            gates.run_gates(client, registry.get(client, "2"), registry_.settings, home)
+        assert not gates.passed(registry.get(client, "2"))
+    finally:
+        client.set_model_version_tag("flight-delays", "2", "package", manifest)
+        client.set_model_version_tag("flight-delays", "2", "gates", version.tags["gates"])
+    assert gates.passed(registry.get(client, "2"))
 
 
 def test_a_model_that_is_served_otherwise_than_trained_is_refused(
