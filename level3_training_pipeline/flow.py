@@ -45,7 +45,7 @@ def tell_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
     """Say which step failed, why, and what to do."""
     console.print(
         f"[red]step '{this.name}' failed[/red]: {state.message}\n"
-        "Steps already done are kept: mend the cause and give the same command again. All runs: make ui",
+        "What was tuned is kept: mend the cause and give the same command again. All runs: make ui",
         markup=True,
     )
 
@@ -89,6 +89,7 @@ def features_step(snapshot: Snapshot) -> Path:
         return data.build_features(snapshot)
 
 
+# The one step whose result is kept: the others take seconds, and what they write belongs to the MLflow run at work.
 # Not tried again by itself: each of its trials is on record as soon as it is done, and would be so twice.
 @task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[tell_failure])
 def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - for the cache
@@ -100,6 +101,17 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
             advance()
 
         return Tuned(tune.tune(pd.read_parquet(features), snapshot.now, trials, tell), run_id)
+
+
+@task(name="train", **RETRIED)
+def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
+    """The model, fitted on all of history, saved in the tracking store; returns its URI."""
+    with step("Train on all of history"):
+        table = pd.read_parquet(features)
+        inputs = table[CATEGORIES + NUMBERS]
+        model = fit_features(inputs, table["late"], **parameters)
+        card = Card(float(table["late"].mean()), len(table), snapshot.today)
+        return registry.log_model(model, card, inputs.head(3))
 
 
 @task(name="evaluate", **RETRIED)
@@ -115,17 +127,6 @@ def evaluate_step(
         evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, rival)
         tracking.record_evaluation(evaluation)
         return evaluation
-
-
-@task(name="train", **RETRIED)
-def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
-    """The model, fitted on all of history, saved in the tracking store; returns its URI."""
-    with step("Train on all of history"):
-        table = pd.read_parquet(features)
-        inputs = table[CATEGORIES + NUMBERS]
-        model = fit_features(inputs, table["late"], **parameters)
-        card = Card(float(table["late"].mean()), len(table), snapshot.today)
-        return registry.log_model(model, card, inputs.head(3))
 
 
 @task(name="register", **RETRIED)
@@ -173,7 +174,7 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
         tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
         tracking.record_choice(tuned.best, tuned.run_id)
         parameters = tuned.best.parameters
-        evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))
         model_uri = train_step(snapshot, features, parameters)
+        evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))
         tags["parameters"] = json.dumps(parameters)
         return register_step(settings, model_uri, run.info.run_id, tags).number

@@ -17,15 +17,17 @@ from uuid import uuid4
 import psutil
 from filelock import FileLock
 
+from level3_training_pipeline.processes import has_ended, still_runs, this_process
 from shared.console import step
+from shared.errors import UserError
 from shared.files import write_json
 from shared.settings import Settings
 
 START_LIMIT = 90  # seconds; a first start makes the server's database, about 15 s on two cores
 
 
-class ServerError(RuntimeError):
-    """The Prefect server did not come up."""
+class ServerError(UserError):
+    """A server did not come up, or ended."""
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class PrefectServer:
         """Return when it answers; raises ServerError when it has ended or takes too long."""
         until = time.monotonic() + START_LIMIT
         while not self.healthy():
-            if not psutil.pid_exists(self.pid) or time.monotonic() > until:
+            if has_ended(self.pid) or time.monotonic() > until:
                 raise ServerError(
-                    f"the Prefect server (process {self.pid}) does not answer at {self.address}: see {self.log}"
+                    f"the Prefect server (process {self.pid}) does not answer at {self.address}. "
+                    f"Remedy: see {self.log}; then give the same command again."
                 )
             time.sleep(0.1)
 
@@ -67,7 +70,7 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     It is given at once, still starting: other work can be done before `wait()`.
     """
     folder = settings.level("level3") / "prefect"
-    mine = folder / "users" / f"{os.getpid()}-{uuid4().hex}"
+    mine = folder / "users" / uuid4().hex
     mine.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "server.lock")
     process = None
@@ -75,13 +78,13 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
         server = _running(folder)
         if server is None:
             server, process = _start(folder)
-        mine.touch()
+        mine.write_text(this_process())
     try:
         yield server
     finally:
         with lock:
             mine.unlink()
-            if not _users(folder):
+            if not _is_used(folder):
                 with step("End the Prefect server"):
                     _stop(server)
         if process:
@@ -134,16 +137,12 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     return server, process
 
 
-def _users(folder: Path) -> list[int]:
-    """The commands that use the server now; what killed ones left behind is cleared away."""
-    users = []
+def _is_used(folder: Path) -> bool:
+    """Whether a command uses the server now; what killed ones left behind is cleared away."""
     for file in (folder / "users").iterdir():
-        pid = int(file.name.partition("-")[0])
-        if psutil.pid_exists(pid):
-            users.append(pid)
-        else:
-            file.unlink(missing_ok=True)
-    return users
+        if not still_runs(file.read_text()):
+            file.unlink()
+    return any((folder / "users").iterdir())
 
 
 def _stop(server: PrefectServer) -> None:

@@ -13,10 +13,11 @@ import pandas as pd
 from mlflow import MlflowClient
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.models import infer_signature
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, DataType, Schema
 from sklearn.pipeline import Pipeline
 
-from level2_devops import TRUSTED_TYPES, Card, load
+from level2_devops import CATEGORIES, TRUSTED_TYPES, Card, load
 from level3_training_pipeline.lineage import file_digest, requirements
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
@@ -53,12 +54,22 @@ def log_model(model: Pipeline, card: Card, example: pd.DataFrame) -> str:
             serialization_format="skops",
             skops_trusted_types=TRUSTED_TYPES,
             pyfunc_predict_fn="predict_proba",
-            signature=infer_signature(example, model.predict_proba(example)),
+            signature=_signature(model, example),
             input_example=example,
             pip_requirements=requirements(),
             extra_files=[str(card_file)],
         )
     return str(logged.model_uri)
+
+
+def _signature(model: Pipeline, example: pd.DataFrame) -> ModelSignature:
+    """Codes and float32 numbers, each column required: what is not known of a flight is NaN in it, which is a float.
+
+    MLflow by itself takes a column for optional when it is empty in one of the example's few rows.
+    """
+    kinds = {name: DataType.string if name in CATEGORIES else DataType.float for name in example}
+    inputs = Schema([ColSpec(kind, str(name)) for name, kind in kinds.items()])
+    return ModelSignature(inputs, infer_signature(example, model.predict_proba(example)).outputs)
 
 
 def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:

@@ -1,28 +1,27 @@
 """MLflow: what is recorded of every trial and every model, and where."""
 
-import os
-import socket
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import mlflow
-import pandas as pd
-import psutil
 from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.data.code_dataset_source import CodeDatasetSource
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.entities import Run
-from mlflow.models import infer_signature
+from mlflow.types import ColSpec, DataType, Schema
 
 from level3_training_pipeline.data import Snapshot
 from level3_training_pipeline.evaluate import Evaluation
 from level3_training_pipeline.plots import calibration_plot, scores_plot, slices_plot
+from level3_training_pipeline.processes import still_runs, this_process
 from level3_training_pipeline.tune import Trial
+from shared.schema import FLIGHT
 from shared.settings import Settings
 
 EXPERIMENT = "flight-delays"
-SAME_START = 60.0  # seconds
+LINEAGE = ["today", "data_digest", "commit", "code_digest", "python", "platform", "requirements_sha256"]
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -42,7 +41,7 @@ def open_tracking(settings: Settings) -> MlflowClient:
         if client.get_experiment_by_name(EXPERIMENT) is None:
             client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
     for run in runs(client, "attributes.status = 'RUNNING'"):
-        if not _alive(run.data.tags.get("process", "")):
+        if not still_runs(run.data.tags.get("process", "")):
             client.set_tag(run.info.run_id, "crashed", "its process is gone")
             client.set_terminated(run.info.run_id, status="KILLED")
     return client
@@ -59,7 +58,7 @@ def tracked(name: str, tags: dict[str, str], parent: str | None = None) -> Itera
     """A run of this process, below `parent` if given; it ends FAILED when the block does."""
     mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run(
-        run_name=name, tags={"process": _this_process(), **tags}, parent_run_id=parent, nested=True
+        run_name=name, tags={"process": this_process(), **tags}, parent_run_id=parent, nested=True
     ) as run:
         yield run
 
@@ -71,8 +70,12 @@ def record_choice(best: Trial, tuned_by: str) -> None:
 
 
 def record_trial(parent: str, trial: Trial) -> None:
-    """One run a trial, below the training's."""
-    with tracked(f"trial {trial.number}", {"kind": "trial"}, parent):
+    """One run a trial, below the training's: of the same data, code and environment; it keeps no model."""
+    client = MlflowClient()
+    training = client.get_run(parent)
+    lineage = {name: training.data.tags[name] for name in LINEAGE}
+    with tracked(f"trial {trial.number}", {"kind": "trial", **lineage}, parent) as run:
+        client.log_inputs(run.info.run_id, training.inputs.dataset_inputs if training.inputs else [])
         mlflow.log_params(trial.parameters)
         if trial.score:
             mlflow.log_metrics({f"validation_{name}": value for name, value in trial.score.as_dict().items()})
@@ -81,11 +84,21 @@ def record_trial(parent: str, trial: Trial) -> None:
 def record_data(snapshot: Snapshot) -> None:
     """The data set, its digest and the raw files it was made from, as the run's input."""
     source = CodeDatasetSource({"made_by": "level3_training_pipeline.data.gather", **snapshot.raw})
-    schema = infer_signature(pd.read_parquet(snapshot.file).head(1000)).inputs
-    dataset = MetaDataset(source, name="history", digest=snapshot.digest[:36], schema=schema)  # type: ignore[abstract]
+    dataset = MetaDataset(source, name="history", digest=snapshot.digest[:36], schema=_contract())  # type: ignore[abstract]
     mlflow.log_input(dataset, context="training")
     mlflow.log_params({"today": snapshot.today, "data_digest": snapshot.digest, "rows": snapshot.rows})
     mlflow.log_dict(snapshot.raw, "raw_files.json")
+
+
+def _contract() -> Schema:
+    """The columns as the contract has them: rows at hand would tell by accident which of them may be missing."""
+    kinds = {"float": DataType.double, "string": DataType.string, "datetime": DataType.datetime}
+    return Schema(
+        [
+            ColSpec(kinds[re.split(r"[\d\[]", str(column.dtype))[0]], name, required=not column.nullable)
+            for name, column in FLIGHT.columns.items()
+        ]
+    )
 
 
 def record_evaluation(evaluation: Evaluation) -> None:
@@ -101,19 +114,3 @@ def record_evaluation(evaluation: Evaluation) -> None:
     mlflow.log_figure(calibration_plot(evaluation), "calibration.png")
     mlflow.log_figure(slices_plot(evaluation), "slices.png")
     mlflow.log_figure(scores_plot(evaluation.scores), "scores.png")
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
-
-
-def _alive(process: str) -> bool:
-    """Whether the process of this tag still runs; one of another machine counts as alive, for nothing is known."""
-    host, _, rest = process.partition(":")
-    pid, _, born = rest.partition(":")
-    if not pid or host != socket.gethostname():
-        return bool(pid)
-    try:  # a clock that was set moves the start of a process by as much; its number comes back in minutes at the least
-        return abs(psutil.Process(int(pid)).create_time() - float(born)) < SAME_START
-    except psutil.NoSuchProcess:
-        return False

@@ -41,14 +41,14 @@ def main() -> None:
                 until = time.monotonic() + START_LIMIT
                 while not _answers(f"http://127.0.0.1:{port}/health"):
                     if mlflow.poll() is not None:
-                        raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}: see {log}")
+                        raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}. Remedy: see {log}.")
                     if time.monotonic() > until:
-                        raise ServerError(f"MLflow's pages do not answer after {START_LIMIT} s: see {log}")
+                        raise ServerError(f"MLflow's pages do not answer after {START_LIMIT} s. Remedy: see {log}.")
                     time.sleep(0.2)
             console.print(f"MLflow   http://127.0.0.1:{port}\nPrefect  {server.address}\nEnd with Ctrl-C.")
             while mlflow.poll() is None:
                 time.sleep(0.5)
-            raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}: see {log}")
+            raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}. Remedy: see {log}.")
         finally:
             with step("End the pages"):
                 mlflow.terminate()

@@ -33,7 +33,7 @@ class Said:
 
 
 def listen(command: list[str], **environment: str) -> Said:
-    """Run a command to its end, in the folder of the project; `environment` is what is set beside this process's own."""
+    """Run a command to its end, in the project's folder; `environment` is set beside this process's own."""
     heard, said = [(time.monotonic(), "")], {"out": b"", "err": b""}
     with subprocess.Popen(
         command,

@@ -1,5 +1,6 @@
 """The pipeline from end to end, on the real flights of January and February."""
 
+import json
 import shutil
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from level3_training_pipeline import data, registry, tracking
 from level3_training_pipeline.tune import Trial
-from shared.schema import DataError
+from shared.schema import FLIGHT, DataError
 from tests.level3.conftest import TODAY, World
 
 
@@ -33,6 +34,22 @@ def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
     best = min(trials, key=lambda run: run.data.metrics["validation_log_loss"])
     chosen = world.client.get_run(run_id).data.params
     assert {name: chosen[name] for name in best.data.params} == best.data.params
+
+
+def test_every_trial_has_the_data_code_and_environment_of_its_training_on_record(world: World, trained: int) -> None:
+    training = world.client.get_run(registry.get(world.client, str(trained)).run_id)
+    trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{training.info.run_id}'")
+    assert training.inputs
+    for trial in trials:
+        for name in ("commit", "code_digest", "data_digest", "python", "platform", "requirements_sha256", "today"):
+            assert trial.data.tags[name] == training.data.tags[name], name
+        assert trial.inputs
+        assert trial.inputs.dataset_inputs == training.inputs.dataset_inputs
+    (dataset,) = (entry.dataset for entry in training.inputs.dataset_inputs)
+    columns = {column["name"]: column for column in json.loads(dataset.schema or "")["mlflow_colspec"]}
+    assert set(columns) == set(FLIGHT.columns)
+    assert not columns["wind_gust"]["required"]
+    assert columns["carrier"] == {"type": "string", "name": "carrier", "required": True}
 
 
 def test_the_candidate_is_compared_with_baselines_and_by_slice(world: World, trained: int) -> None:

@@ -1,6 +1,7 @@
 """Versions: whole, unaltered, loadable elsewhere, built again bit for bit."""
 
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -8,13 +9,15 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pandas as pd
 import psutil
 import pytest
+from mlflow.exceptions import MlflowException
 
-from level2_devops import features, predict
-from level3_training_pipeline import registry, tracking
+from level2_devops import CATEGORIES, NUMBERS, features, predict
+from level3_training_pipeline import lineage, registry, tracking
 from level3_training_pipeline.registry import RegistryError
 from level3_training_pipeline.reproduce import NotReproducibleError, reproduce
 from shared.artefacts import MODEL_FILE
@@ -75,6 +78,26 @@ def test_it_predicts_in_a_folder_without_this_repository(
     subprocess.run([sys.executable, "-I", "-c", ELSEWHERE, "model"], cwd=tmp_path, check=True)
     here = predict(registry.load_version(world.client, version), known.head(1_000))
     assert np.array_equal(np.load(tmp_path / "predicted.npy"), here)
+
+
+def test_it_tells_its_columns_an_example_and_what_it_needs(world: World, trained: int, known: pd.DataFrame) -> None:
+    version = registry.get(world.client, str(trained))
+    folder = registry.artefacts(world.client, version)
+    model = mlflow.pyfunc.load_model(str(folder))
+    signature, example = model.metadata.signature, model.input_example
+    assert signature.inputs.input_names() == CATEGORIES + NUMBERS == list(example)
+    assert signature.inputs.required_input_names() == CATEGORIES + NUMBERS
+    assert {str(kind) for kind in signature.inputs.input_types()[3:]} == {"DataType.float"}
+    assert model.predict(example).shape == (len(example), 2)
+    table = features(known.head(100))
+    assert table["wind_gust"].isna().any()  # what is not known of a flight is no fault
+    assert model.predict(table).shape == (100, 2)
+    with pytest.raises(MlflowException, match="temp"):
+        model.predict(table.drop(columns="temp"))
+    needs = (folder / "requirements.txt").read_text().split()
+    assert needs == [f"mlflow=={mlflow.__version__}", *lineage.requirements()]
+    assert version.tags["python"] == platform.python_version()
+    assert version.tags["platform"] == platform.platform()
 
 
 def test_a_version_is_built_again_bit_for_bit(world: World, trained: int) -> None:

@@ -1,0 +1,35 @@
+"""A server that ends or never comes is told at once; whoever uses it is known by more than a number."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from level3_training_pipeline import prefect_server as servers
+from level3_training_pipeline.prefect_server import PrefectServer, ServerError
+from level3_training_pipeline.processes import this_process
+
+
+def test_a_server_that_died_at_once_is_not_waited_for(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", "pass"])  # nobody has fetched its status: it is a zombie
+    while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.05)
+    begun = time.monotonic()
+    with pytest.raises(ServerError, match=r"does not answer .*Remedy: see .*server\.log"):
+        PrefectServer(dead.pid, "http://127.0.0.1:9", str(tmp_path / "server.log")).wait()
+    assert time.monotonic() - begun < 10
+    dead.wait()
+
+
+def test_a_number_that_came_back_is_no_user(tmp_path: Path) -> None:
+    users = tmp_path / "users"
+    users.mkdir()
+    host, pid, born = this_process().split(":")
+    (users / "killed").write_text(f"{host}:{pid}:{float(born) - 3600}")
+    assert not servers._is_used(tmp_path)
+    (users / "here").write_text(this_process())
+    assert servers._is_used(tmp_path)
+    assert [file.name for file in users.iterdir()] == ["here"]
