@@ -1,12 +1,11 @@
 """`python -m level2_devops.rollback`: switch back to the release that served before the current one."""
 
 import argparse
-import getpass
 
 from level2_devops.release import roll_back
 from shared.console import console
 from shared.errors import command
-from shared.settings import read_settings
+from shared.settings import read_settings, user
 
 
 def main() -> None:
@@ -14,7 +13,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m level2_devops.rollback", description=__doc__)
     parser.add_argument("--note", default="", help="why, for the history")
     options = parser.parse_args()
-    back = roll_back(read_settings(), who=getpass.getuser(), note=options.note)
+    back = roll_back(read_settings(), who=user(), note=options.note)
     switched = "no service runs" if back.switched_in is None else f"the service switched in {back.switched_in:.1f} s"
     console.print(f"Release {back.version} is current again after {back.seconds:.1f} s; {switched}.")
 

@@ -14,4 +14,5 @@ def main() -> None:
     run.main()
 
 
-command(main)
+if __name__ == "__main__":
+    command(main)

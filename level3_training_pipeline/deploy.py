@@ -1,6 +1,5 @@
 """`make deploy VERSION=n`: put a registered version into level 2's service, on record."""
 
-import getpass
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from level3_training_pipeline.quiet import set_up_libraries
 from level3_training_pipeline.reproduce import NotReproducibleError, Reproduction, reproduce
 from shared.console import console, step
 from shared.errors import UserError, command
-from shared.settings import Settings, read_settings
+from shared.settings import Settings, read_settings, user
 
 if TYPE_CHECKING:
     from level2_devops import Release
@@ -59,8 +58,8 @@ def main() -> None:
     with step("Load the libraries"):
         from level2_devops import candidate  # noqa: F401
         from level3_training_pipeline import registry, tracking  # noqa: F401
-    made = deploy(sys.argv[1], settings, getpass.getuser())
-    console.print(f"Version {sys.argv[1]} is the champion: release {made.release.version}, by {getpass.getuser()}.")
+    made = deploy(sys.argv[1], settings, user())
+    console.print(f"Version {sys.argv[1]} is the champion: release {made.release.version}, by {user()}.")
 
 
 if __name__ == "__main__":

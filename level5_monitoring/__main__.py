@@ -13,4 +13,5 @@ def main() -> None:
     run.main()
 
 
-command(main)
+if __name__ == "__main__":
+    command(main)

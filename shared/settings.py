@@ -1,5 +1,6 @@
 """What a user may set from outside, and where the levels keep their state."""
 
+import getpass
 import os
 from dataclasses import dataclass
 from datetime import date
@@ -54,6 +55,14 @@ def read_settings() -> Settings:
         state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
         within=os.environ.get("MLOPS_WITHIN") or "",
     )
+
+
+def user() -> str:
+    """The user's name, for the records; in a container, where a user may have none, the number."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):  # by version of Python and platform
+        return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def parse_today(text: str) -> date:

@@ -1,12 +1,13 @@
 """What a user may set, and what is said when a setting cannot be used."""
 
+import os
 from datetime import date
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from shared.settings import FIRST_TODAY, LAST_TODAY, PROJECT, SettingError, Settings, read_settings
+from shared.settings import FIRST_TODAY, LAST_TODAY, PROJECT, SettingError, Settings, read_settings, user
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +70,11 @@ def test_a_level_gets_a_folder_of_its_own(settings: Settings) -> None:
     assert not settings.state.exists()
     assert settings.level("level2") == settings.state / "level2"
     assert settings.level("level2").is_dir()
+
+
+def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody() -> str:
+        raise KeyError("getpwuid(): uid not found: 4711")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    assert user() == (f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown")
