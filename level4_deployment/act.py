@@ -1,14 +1,13 @@
 """What a person may do on a running platform: each act needs the operator's token, and goes on record."""
 
 import argparse
-import getpass
 import time
 
 from level4_deployment.client import PlatformClient
 from level4_deployment.home import enter
 from shared.console import console, show_table, step
 from shared.errors import command
-from shared.settings import Settings
+from shared.settings import Settings, user
 
 
 def main() -> None:
@@ -16,7 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m level4_deployment.act", description=main.__doc__)
     parser.add_argument("act", choices=["status", "audit", "submit", "promote", "rollback", "approve", "share", "stop"])
     parser.add_argument("what", nargs="?", help="submit, promote: the version's number; share: of flights, such as 0.2")
-    parser.add_argument("--reason", default=f"by {getpass.getuser()}")
+    parser.add_argument("--reason", default=f"by {user()}")
     options = parser.parse_args()
     if options.act in ("submit", "promote", "share") and not options.what:
         parser.error(f"{options.act} needs a number")
