@@ -54,8 +54,9 @@ class Clock:
             if not self._wait(hour.start):
                 return
             spoilt, held = self._spoilt(hour)
+            self._hold(held)
             yield spoilt
-            self._hold(held)  # now that the hour is played
+            self._held = held
 
     def pause(self) -> None:
         """Let no hour by until `resume` or `step`."""
@@ -72,10 +73,8 @@ class Clock:
     def step(self) -> None:
         """Go on to the next midnight in New York as fast as it goes, and pause there."""
         with self._changed:
-            if self.next is None:
-                raise UserError("the year has not begun yet. Remedy: wait until the first model serves.")
-            self.paused = True
-            self._step_to = (self.next.tz_convert(NEW_YORK).normalize() + pd.DateOffset(days=1)).tz_convert("UTC")
+            today = self._begun().tz_convert(NEW_YORK).normalize()
+            self.paused, self._step_to = True, (today + pd.DateOffset(days=1)).tz_convert("UTC")
             self._changed.notify_all()
 
     def set_speed(self, speed: str) -> None:
@@ -102,6 +101,7 @@ class Clock:
         if fault not in FAULTS or size not in (1, 2, 3):
             raise UserError(f"no fault {fault!r} of size {size}. Remedy: one of {', '.join(FAULTS)}; size 1, 2 or 3.")
         with self._changed:
+            self._begun()
             known = FAULTS[fault]
             self._lift(fault)
             self._keep([*self.faults, Injected(fault, size, known.what, known.sizes[size - 1], self.day)])
@@ -109,6 +109,7 @@ class Clock:
     def lift(self, fault: str) -> None:
         """The fault is over."""
         with self._changed:
+            self._begun()
             self._lift(fault)
 
     @property
@@ -120,6 +121,17 @@ class Clock:
     def day(self) -> str:
         """The day in New York that the stream has come to."""
         return str(self.next.tz_convert(NEW_YORK).date()) if self.next is not None else ""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it is: then no hour goes by any more."""
+        return self._stopped
+
+    def _begun(self) -> pd.Timestamp:
+        """The hour that waits, or was let by last; raises UserError before the first, for nothing has a day then."""
+        if self.next is None:
+            raise UserError("the year has not begun yet. Remedy: wait until the first model serves.")
+        return self.next
 
     def _lift(self, fault: str) -> None:
         self._keep(
@@ -143,19 +155,27 @@ class Clock:
                 self._changed.wait(None if self.paused else left)
             return False
 
-    def _spoilt(self, hour: Tick) -> tuple[Tick, pd.DataFrame]:
+    def _spoilt(self, hour: Tick) -> tuple[Tick, pd.DataFrame | None]:
         """The hour with the faults that are on, and the outcomes that they have put off."""
         flights, told = hour.flights, hour.outcomes
         for one in self.active:
             flights = spoil(flights, one.fault, one.number)
             told = spoil_outcomes(told, one.fault, one.number)
-        if self._held is not None:
-            told = pd.concat([self._held, told])
+        if self._held is not None:  # after a sudden end, the hour's own may be among them
+            told = pd.concat([self._held, told]).drop_duplicates("flight_id")
         early = told["label_known_at"] >= hour.end  # a fault has put them off: they come in their hour
-        return replace(hour, flights=flights, outcomes=told[~early]), told[early]
+        held = told[early] if early.any() else None
+        return replace(hour, flights=flights, outcomes=told[~early]), held
 
-    def _hold(self, outcomes: pd.DataFrame) -> None:
-        """Keep the outcomes that are put off, for another clock as well that goes on from here."""
-        if len(outcomes) or self._held is not None:
-            write_whole(outcomes, self.file.parent / HELD)
-        self._held = outcomes if len(outcomes) else None
+    def _hold(self, held: pd.DataFrame | None) -> None:
+        """Keep the outcomes that are put off, for another clock as well that goes on from here.
+
+        Before the hour is played, and with those that it tells: whenever a sudden end comes, none is lost. Some may be
+        told twice then, which changes nothing.
+        """
+        parts = [part for part in (self._held, held) if part is not None]
+        file = self.file.parent / HELD
+        if parts:
+            write_whole(pd.concat(parts).drop_duplicates("flight_id"), file)
+        else:
+            file.unlink(missing_ok=True)

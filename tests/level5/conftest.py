@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from level5_monitoring.reference import Reference, build_reference
+from shared.replay import Tick, replay
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -20,3 +21,10 @@ def evidently() -> None:
 def reference(known: pd.DataFrame) -> Reference:
     """What January to March look like."""
     return build_reference(known)
+
+
+@pytest.fixture
+def hours(flights: pd.DataFrame) -> list[Tick]:
+    """Three days of the real stream, from 2 April on."""
+    begin = pd.Timestamp("2013-04-02", tz="America/New_York").tz_convert("UTC")
+    return list(replay(flights, begin, begin + pd.Timedelta(days=3)))
