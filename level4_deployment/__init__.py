@@ -12,6 +12,7 @@ __all__ = [
     "flow",
     "follow",
     "gates",
+    "guardrails",
     "home",
     "log",
     "outcomes",

@@ -112,23 +112,38 @@ def _moves(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
 
 
 def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
-    evidence = {one["day"]: one["evidence"] for one in decisions}
+    decided, proof = {one["day"]: one for one in decisions}, _evidence(decisions)
     query = sa.select(record.ALERTS).order_by(record.ALERTS.c.day, record.ALERTS.c.number)
     with log.connect() as connection:
         rows = connection.execute(query).mappings().all()
-    return [
-        Event(
-            "note" if row["severity"] == "info" else "alert",
-            row["day"],
-            row["title"][:1].upper() + row["title"][1:],
-            row["text"],
-            {"page": "bad"}.get(row["severity"], ""),
-            "",
-            {"severity": row["severity"], "delivered": "yes" if row["delivered"] else f"not yet {row['error'] or ''}"},
-            evidence.get(row["day"], []) if "begins" in row["title"] else [],
-        )
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        facts = {
+            "severity": row["severity"],
+            "delivered": "yes" if row["delivered"] else f"not yet {row['error'] or ''}",
+        }
+        if row["severity"] == "page" and row["day"] in decided:
+            facts["decision of the day"] = f"{decided[row['day']]['kind']}: {decided[row['day']]['reason']}"
+        kind = "note" if row["severity"] == "info" else "alert"
+        title = row["title"][:1].upper() + row["title"][1:]
+        state = "bad" if row["severity"] == "page" else ""
+        findings = proof.get((row["day"], row["title"]), [])
+        found.append(Event(kind, row["day"], title, row["text"], state, "", facts, findings))
+    return found
+
+
+def _evidence(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """By day and title of an alert: the alarms of that monitor which were new that day, or what led to the act."""
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    before: set[tuple[str, str]] = set()
+    for one in decisions:
+        found[one["day"], one["kind"]] = one["evidence"]
+        found[one["day"], f"held for {one['cause']}"] = one["evidence"]
+        for alarm in one["alarms"]:
+            if (alarm["monitor"], alarm["subject"]) not in before:
+                found.setdefault((one["day"], f"{alarm['monitor']} alarm begins"), []).append(alarm)
+        before = {(alarm["monitor"], alarm["subject"]) for alarm in one["alarms"]}
+    return found
 
 
 def _faults(home: Path, today: str) -> list[Event]:

@@ -1,5 +1,6 @@
 """All that the page shows, read from the tables: plain values, so that the page itself only draws."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,10 +11,11 @@ import pandas as pd
 import sqlalchemy as sa
 
 from level4_deployment import outcomes
-from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, SCORING
+from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE
 from level5_monitoring import events, record
 from level5_monitoring.events import Event
 from level5_monitoring.finding import Finding
+from level5_monitoring.health import Health, of_the_loop
 from level5_monitoring.worth import FILE, POLICIES
 from shared.settings import NEW_YORK
 
@@ -44,7 +46,7 @@ class Year:
     first, last: the days that the time line spans. now: the day that is being predicted, or "". weeks: oldest first.
     drift: the weekly findings, by column, then Sunday. states: by monitor, then day, the worst state of its findings.
     champion: `version`, `since` (day) and `before` of the model in production; empty before the first.
-    alarms: findings whose alarm is on. health: (what, how it stands, whether that is well). links: by name.
+    alarms: findings whose alarm is on. links: by name, an address or a command.
     """
 
     made: str
@@ -57,13 +59,22 @@ class Year:
     events: list[Event]
     champion: dict[str, Any]
     alarms: list[Finding]
-    health: list[tuple[str, str, bool]]
+    health: list[Health]
     links: dict[str, str]
     compared: bool  # whether the policies by the calendar are there to compare with
 
 
-def gather(log: sa.Engine, home: Path, links: dict[str, str], done: dict[str, Week] | None = None) -> Year:
-    """Read it all. home: this level's folder; done: weeks read before that cannot change, kept by the caller."""
+def gather(
+    log: sa.Engine,
+    home: Path,
+    links: dict[str, str],
+    done: dict[str, Week] | None = None,
+    platform: Iterable[Health] = (),
+) -> Year:
+    """Read it all. home: this level's folder; done: weeks read before that cannot change, kept by the caller.
+
+    platform: how the platform stands, if one runs.
+    """
     others = read_others(home)
     weeks = read_weeks(log, others, {} if done is None else done)
     asked = {day: at for week in weeks for day, at in week.asked.items()}
@@ -82,7 +93,7 @@ def gather(log: sa.Engine, home: Path, links: dict[str, str], done: dict[str, We
         events=happened,
         champion=events.champion(log, asked),
         alarms=[Finding(**one) for one in decisions[-1]["alarms"]] if decisions else [],
-        health=_health(log, decisions),
+        health=[*of_the_loop(log, decisions), *platform],
         links=links,
         compared=others is not None,
     )
@@ -97,6 +108,8 @@ def read_others(home: Path) -> pd.DataFrame | None:
 
 def read_weeks(log: sa.Engine, others: pd.DataFrame | None, done: dict[str, Week]) -> list[Week]:
     """Each week's losses; weeks in `done` are not read again, and settled ones are added to it."""
+    if others is not None and any(week.loss and not week.loss.keys() >= {*SHOWN} for week in done.values()):
+        done.clear()  # read while there was nothing to compare with
     begin = _monday_after(max(done)) if done else 0.0
     rows = _with_days(_answers(log, begin))
     loss = _losses(rows, others)
@@ -191,27 +204,3 @@ def _states(found: list[Finding]) -> dict[str, dict[str, Finding]]:
             if one.day not in days or order[one.state] > order[days[one.day].state]:
                 days[one.day] = one
     return {name: days for name, days in table.items() if days}
-
-
-def _health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[tuple[str, str, bool]]:
-    """What must go on for the loop to see anything at all."""
-    asked, waiting = sa.select(sa.func.max(PREDICTIONS.c.departs_at)), sa.select(sa.func.count())
-    waiting = waiting.select_from(record.ALERTS).where(record.ALERTS.c.delivered == 0)
-    scored = sa.select(sa.func.sum(SCORING.c.rows), sa.func.sum(SCORING.c.failed))
-    with log.connect() as connection:
-        last = connection.execute(asked).scalar()
-        undelivered = int(connection.execute(waiting).scalar_one())
-        rows, failed = (int(value or 0) for value in connection.execute(scored).one())
-    told = outcomes.read_watermark(log)
-    undone = [one["day"] for one in decisions if one["state"] == record.OPEN]
-    return [
-        ("newest flight departs", _clock(last), last is not None),
-        ("outcomes are told until", _clock(told), told is not None),
-        ("days decided upon", f"{len(decisions)}" + (f", cut off: {', '.join(undone)}" if undone else ""), not undone),
-        ("rows that a model failed on", f"{failed:,} of {rows:,}", failed == 0),
-        ("alerts not yet delivered", str(undelivered), undelivered == 0),
-    ]
-
-
-def _clock(at: float | None) -> str:
-    return f"{pd.Timestamp(at, unit='s', tz=NEW_YORK):%d %b %H:%M}" if at else "none yet"

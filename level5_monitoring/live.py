@@ -14,8 +14,10 @@ from level4_deployment.experiments import AUDIT
 from level5_monitoring import gauges, page
 from level5_monitoring.clock import SPEEDS, Clock
 from level5_monitoring.faults import FAULTS
-from level5_monitoring.gathered import Week, gather
+from level5_monitoring.gathered import Week, Year, gather
+from level5_monitoring.health import Health, of_the_platform
 from level5_monitoring.record import DECISIONS
+from level5_monitoring.worth import FILE
 from shared.errors import UserError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
@@ -29,13 +31,17 @@ NAMES = ("127.0.0.1", "localhost")
 
 @dataclass
 class Live:
-    """What the page is made of. stage: what goes on, in words; links: to the other pages, as they come up."""
+    """What the page is made of. stage: what goes on, in words; links: to the other pages, as they come up.
+
+    platform: the folder of the one that is watched.
+    """
 
     log: sa.Engine
     home: Path
     clock: Clock
     stage: str = "starting"
     links: dict[str, str] = field(default_factory=dict)
+    platform: Path | None = None
 
     def __post_init__(self) -> None:
         """Nothing is read yet."""
@@ -43,12 +49,18 @@ class Live:
         self._reading = threading.Lock()
         self._shown = ("", "")
 
-    def stamp(self) -> str:
-        """Changes when the page would: with each day, decision and act."""
+    def stamp(self, health: list[Health] | None = None) -> str:
+        """Changes when the page would: with each day, decision and act, and with how the platform stands."""
         counts = (sa.select(sa.func.count()).select_from(table) for table in (DECISIONS, AUDIT))
         with self.log.connect() as connection:
             seen = [connection.execute(count).scalar_one() for count in counts]
-        return f"{self.clock.day} {seen} {len(self.clock.faults)} {len(self.clock.active)} {sorted(self.links)}"
+        faults = f"{len(self.clock.faults)} {len(self.clock.active)}"
+        compared = (self.home / FILE).exists()
+        return f"{self.clock.day} {seen} {faults} {compared} {sorted(self.links)} {health or self.health()}"
+
+    def health(self) -> list[Health]:
+        """How the platform stands; nothing is expected of it before the year has begun."""
+        return of_the_platform(self.platform) if self.platform and self.clock.day else []
 
     def state(self) -> dict[str, Any]:
         """What the controls show."""
@@ -59,16 +71,20 @@ class Live:
     def year(self) -> str:
         """The changing part of the page, drawn anew only when its stamp is."""
         with self._reading:
-            stamp = self.stamp()
+            health = self.health()
+            stamp = self.stamp(health)
             if self._shown[0] != stamp:
-                self._shown = stamp, page.render_year(gather(self.log, self.home, self.links, self._done))
+                self._shown = stamp, page.render_year(self._gather(health))
             return self._shown[1]
 
     def whole(self) -> str:
         """The page with its controls."""
         with self._reading:
-            year = gather(self.log, self.home, self.links, self._done)
+            year = self._gather(self.health())
         return page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed})
+
+    def _gather(self, health: list[Health]) -> Year:
+        return gather(self.log, self.home, self.links, self._done, health)
 
 
 def create_app(live: Live) -> FastAPI:

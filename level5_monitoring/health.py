@@ -1,0 +1,67 @@
+"""What must go on for the loop to see anything: by its tables, and by what the platform says of itself."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pandas as pd
+import sqlalchemy as sa
+
+from level4_deployment import client, follow, outcomes
+from level4_deployment.guardrails import FAILED
+from level4_deployment.log import PREDICTIONS, SCORING
+from level5_monitoring import record
+from shared.errors import UserError
+from shared.settings import NEW_YORK
+
+ANSWERS_WITHIN = 2.0  # seconds
+
+
+class Health(NamedTuple):
+    """One thing that must go on, how it stands, and whether that is well."""
+
+    what: str
+    stands: str
+    well: bool
+
+
+def of_the_loop(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:
+    """What the tables say; decisions: of `record.decisions`."""
+    asked, waiting = sa.select(sa.func.max(PREDICTIONS.c.departs_at)), sa.select(sa.func.count())
+    waiting = waiting.select_from(record.ALERTS).where(record.ALERTS.c.delivered == 0)
+    scored = sa.select(sa.func.sum(SCORING.c.rows), sa.func.sum(SCORING.c.failed))
+    with log.connect() as connection:
+        last = connection.execute(asked).scalar()
+        undelivered = int(connection.execute(waiting).scalar_one())
+        rows, failed = (int(value or 0) for value in connection.execute(scored).one())
+    told = outcomes.read_watermark(log)
+    undone = [one["day"] for one in decisions if one["state"] == record.OPEN]
+    cut_off = f", cut off: {', '.join(undone)}" if undone else ""
+    tolerated = FAILED[0] * rows  # those that come after the deadline are few, and no user waits for them
+    return [
+        Health("newest flight departs", _clock(last), last is not None),
+        Health("outcomes are told until", _clock(told), told is not None),
+        Health("days decided upon", f"{len(decisions)}{cut_off}", not undone),
+        Health("challenger rows without a score in time", f"{failed:,} of {rows:,}", failed <= tolerated),
+        Health("alerts not yet delivered", str(undelivered), undelivered == 0),
+    ]
+
+
+def of_the_platform(home: Path) -> list[Health]:
+    """What the platform that runs in the folder says of itself, and whether its workers serve what they should."""
+    try:
+        address = client.read_addresses(home)["control"]
+        answer = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
+    except (UserError, OSError, httpx.HTTPError):
+        return [Health("platform", "does not answer", well=False)]
+    trouble = str(answer["trouble"])
+    there, wanted = follow.workers(home), (answer["routes"] or {}).get("generation")
+    agree = sum(one["generation"] == wanted and not one["refused"] for one in there)
+    return [
+        Health("platform", trouble or "no trouble", not trouble),
+        Health("workers that serve what is routed", f"{agree} of {len(there)}", 0 < agree == len(there)),
+    ]
+
+
+def _clock(at: float | None) -> str:
+    return f"{pd.Timestamp(at, unit='s', tz=NEW_YORK):%d %b %H:%M}" if at else "none yet"
