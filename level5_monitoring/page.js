@@ -61,13 +61,19 @@ showWeek();
 
 // Served live, the page has controls and follows the year by itself.
 const by = (id) => document.getElementById(id);
-let stamp = "", told = "";
+let stamp = "", told = "", acts = 0;
 
 async function post(path, body) {
-  const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-  const said = await answer.json();
-  if (answer.ok) show(said);
-  else by("said").textContent = `Refused: ${said.detail}`;
+  acts += 1; // what was asked for before, and is answered after, is old
+  try {
+    const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    const said = await answer.json();
+    by("refused").textContent = answer.ok ? "" : `Refused: ${said.detail}`;
+    if (answer.ok) show(said);
+  } catch (error) {
+    by("refused").textContent = "Not done: the demo has ended, or does not answer.";
+  }
+  acts += 1;
 }
 
 function show(state) {
@@ -76,6 +82,7 @@ function show(state) {
   if (words !== told) by("said").textContent = told = words;
   by("go").textContent = clock.paused ? "Resume" : "Pause";
   by("go").dataset.act = clock.paused ? "resume" : "pause";
+  by("speed").value = clock.speed;
   const on = faults.map((one) => `${one.what}, ${one.size}, since ${one.day}`).join("\n");
   if (by("faulted").dataset.on !== on) {
     by("faulted").dataset.on = on;
@@ -85,7 +92,7 @@ function show(state) {
 
 function fault(one) {
   const item = document.createElement("li"), lift = document.createElement("button");
-  item.textContent = `${one.what}, ${one.size}, since ${one.day || "the beginning"}`;
+  item.textContent = `${one.what}, ${one.size}, since ${one.day}`;
   lift.type = "button";
   lift.textContent = "Lift";
   lift.setAttribute("aria-label", `Lift: ${one.what}`);
@@ -99,27 +106,46 @@ function sizes() {
   by("size").replaceChildren(...names.map((name, i) => new Option(name, i + 1)));
 }
 
-// What is open, filtered, chosen, scrolled to and focused stays so while the year is drawn anew.
+// What is open, filtered, chosen, scrolled to and focused stays so while the year is drawn anew: by its id.
 function redraw(html) {
-  const key = (one) => one.id || (one.closest("[id]") || {}).id;
-  const summary = document.activeElement.matches("summary");
-  const open = [...year.querySelectorAll("details[open]")].map(key), focused = year.contains(document.activeElement) && key(document.activeElement);
-  const boxes = Object.fromEntries([...year.querySelectorAll("[data-kind][id]")].map((box) => [box.id, box.checked]));
-  const slider = by("week"), chosen = slider && slider.value !== slider.max ? slider.value : null;
+  const held = hold();
   year.innerHTML = html;
-  for (const id of open) if (by(id)) by(id).open = true;
-  for (const id of Object.keys(boxes)) if (by(id)) by(id).checked = boxes[id];
-  if (chosen !== null && by("week")) by("week").value = chosen;
+  for (const id of held.open) if (by(id)) by(id).open = true;
+  for (const [id, checked] of held.boxes) if (by(id)) by(id).checked = checked;
+  if (held.week !== null && by("week")) by("week").value = held.week;
   filter();
   showWeek();
-  const again = focused && by(focused);
-  if (again) (summary ? again.querySelector("summary") || again : again).focus({ preventScroll: true });
+  for (const [id, left, top] of held.scrolled) if (by(id)) by(id).scrollTo({ left, top, behavior: "instant" });
+  if (held.focused) (find(held.focused, held.summary) || year).focus({ preventScroll: true });
+  const seen = held.seen && by(held.seen);
+  if (seen) scrollBy({ top: seen.getBoundingClientRect().top - held.top, behavior: "instant" });
+}
+
+function hold() {
+  const all = (what) => [...year.querySelectorAll(what)];
+  const on = document.activeElement, focused = year.contains(on) ? on.closest("[id]") : null, slider = by("week");
+  const shown = (one) => one.getBoundingClientRect().bottom > 0 && one.getBoundingClientRect().top < innerHeight;
+  const seen = scrollY > year.offsetTop ? [focused, ...all("[id]")].find((one) => one && shown(one)) : null;
+  return {
+    open: all("details[open]").map((one) => one.id),
+    boxes: all("[data-kind][id]").map((box) => [box.id, box.checked]),
+    week: slider && slider.value !== slider.max ? slider.value : null,
+    scrolled: all(".scroll").map((one) => [one.id, one.scrollLeft, one.scrollTop]),
+    focused: focused && focused.id,
+    summary: on.matches("summary"),
+    seen: seen && seen.id, // stays where it is on the screen
+    top: seen && seen.getBoundingClientRect().top,
+  };
+}
+
+function find(id, summary) {
+  return summary && by(id) ? by(id).querySelector("summary") : by(id);
 }
 
 async function follow() {
   try {
-    const state = await (await fetch("/state")).json();
-    show(state);
+    const begun = acts, state = await (await fetch("/state")).json();
+    if (begun === acts) show(state);
     if (state.stamp !== stamp) {
       redraw(await (await fetch("/year")).text());
       stamp = state.stamp;

@@ -14,6 +14,7 @@ from level5_monitoring.finding import Finding
 from level5_monitoring.gathered import LOOP, SHOWN, Year, gather, ratio
 from shared.console import console, step
 from shared.errors import command
+from shared.settings import Settings
 
 FILE = "year.html"
 POLICIES = {LOOP: "by the loop", "weekly": "weekly, by the clock", "frozen": "never retrained"}
@@ -37,6 +38,12 @@ def render(year: Year, live: dict[str, Any] | None = None) -> str:
 def render_year(year: Year) -> str:
     """Only the part that changes as the year goes by."""
     return _templates().get_template("year.html").render(**draw(year))
+
+
+def commands(settings: Settings) -> dict[str, str]:
+    """How the other tools' pages are opened, for a file, beside which nothing serves them."""
+    within = f"MLOPS_WITHIN={settings.within}"
+    return {"MLflow and Prefect": f"{within} make ui", "Evidently": f"{within} make reports"}
 
 
 def _templates() -> jinja2.Environment:
@@ -155,7 +162,7 @@ def main() -> None:
     """Write the page of this level's state."""
     settings = home.enter()
     with step("Read the year"):
-        year = gather(home.open_log(settings), home.own(settings), {})
+        year = gather(home.open_log(settings), home.own(settings), commands(settings))
     console.print(f"The year on one page: {write(year, home.own(settings)).as_uri()}", markup=False)
 
 
