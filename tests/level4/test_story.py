@@ -1,0 +1,82 @@
+"""What `make level4` may say, and when it must end with an error: in no run does it claim what was not seen."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from level4_deployment import story
+from level4_deployment.experiments import Experiment
+from level4_deployment.flow import Deployed
+from level4_deployment.gates import Gate, Report
+from level4_deployment.plan import Plan
+from level4_deployment.view import in_a_line, show_digests
+from shared.errors import UserError
+
+FIRST, ANOTHER = date(2013, 4, 1), date(2013, 7, 1)
+DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "1-against-2")
+SERVED = {stage: {"a" * 64} for stage in ("production", "live", "shadow")}
+
+
+def experiment(challenger: int, state: str) -> Experiment:
+    return Experiment("e", 1, challenger, "e", 0.1, Plan(), None, state, "", "test")
+
+
+def broken(today: date, better: str, worse: str, served: dict[str, set[str]] = SERVED) -> str:
+    """What the run ends with; nothing when all that must hold does."""
+    stages = show_digests(DEPLOYED, served)
+    try:
+        story.must_hold(story.verdicts(today, experiment(2, better), experiment(4, worse), stages))
+    except UserError as error:
+        return str(error)
+    return ""
+
+
+def test_the_story_holds_with_both_verdicts_and_one_digest_at_five_stages() -> None:
+    assert broken(FIRST, "promoted", "rejected") == ""
+    stages = show_digests(DEPLOYED, SERVED)
+    assert in_a_line(stages) == "train > test > shadow > live > production: 1 digest, aaaaaaaa, at 5 stages"
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "told"),
+    [
+        ("inconclusive", "rejected", r"version 2 is promoted \(it is inconclusive\)"),
+        ("promoted", "running", r"version 4 is rejected \(it is running\)"),
+        ("promoted", "promoted", r"version 4 is rejected \(it is promoted\)"),
+        ("aborted", "rejected", r"version 2 is promoted \(it is aborted\)"),
+    ],
+)
+def test_another_verdict_than_the_storys_is_an_error(better: str, worse: str, told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        story.must_hold(story.verdicts(FIRST, experiment(2, better), experiment(4, worse), SERVED))
+
+
+def test_as_of_another_day_a_month_more_need_not_be_proven_better_but_a_leak_never_wins() -> None:
+    not_reached = {stage: seen for stage, seen in SERVED.items() if stage != "production"}
+    assert broken(ANOTHER, "inconclusive", "rejected", not_reached) == ""
+    assert broken(ANOTHER, "promoted", "inconclusive") == ""
+    assert "version 4 is" in broken(ANOTHER, "promoted", "promoted")
+    assert "version 2 is" in broken(ANOTHER, "running", "rejected", not_reached)
+
+
+def test_a_stage_that_was_not_seen_or_that_saw_another_package_is_an_error() -> None:
+    assert "seen: train > test > live > production" in broken(
+        FIRST, "promoted", "rejected", {"live": {"a" * 64}, "production": {"a" * 64}}
+    )
+    other = SERVED | {"production": {"a" * 64, "b" * 64}}
+    assert "one digest at every stage" in broken(FIRST, "promoted", "rejected", other)
+    tested = replace(DEPLOYED, report=replace(DEPLOYED.report, digest="c" * 64))
+    assert "2 digests" in in_a_line(show_digests(tested, SERVED))
+
+
+def test_bad_candidates_that_are_let_through_are_counted_as_such(capsys: pytest.CaptureFixture[str]) -> None:
+    assert story.show_gates(DEPLOYED, {"damaged": "it was touched", "ten trees": ""}).endswith(
+        "1 of 2 bad candidates refused"
+    )
+    assert "LET THROUGH" in capsys.readouterr().out
+
+
+def test_everything_that_did_not_hold_is_named() -> None:
+    with pytest.raises(UserError, match="not seen in this run: no request fails; one digest"):
+        story.must_hold({"no request fails": False, "the gates refuse both": True, "one digest": False})
