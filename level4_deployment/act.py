@@ -5,6 +5,7 @@ import time
 
 from level4_deployment.client import PlatformClient
 from level4_deployment.home import enter
+from level4_deployment.plan import Plan
 from shared.console import console, show_table, step
 from shared.errors import command
 from shared.settings import Settings, user
@@ -49,7 +50,7 @@ def do(options: argparse.Namespace, settings: Settings, platform: PlatformClient
 
 
 def submit(settings: Settings, number: int) -> None:
-    """Run the deployment flow for a version that is registered."""
+    """Run the deployment flow for a version that is registered; gates and plan are shown before it is handed over."""
     from level3_training_pipeline import prefect_server
 
     with prefect_server.prefect_server(settings) as server:
@@ -58,7 +59,7 @@ def submit(settings: Settings, number: int) -> None:
             from level4_deployment.flow import deployment
         with step("Wait for the Prefect server"):
             server.wait()
-        run_flow.run_flow(server, deployment, number, settings.level("level4"))
+        run_flow.run_flow(server, deployment, number, settings.level("level4"), None, True)  # noqa: FBT003 - show
 
 
 def show_status(platform: PlatformClient) -> None:
@@ -74,6 +75,8 @@ def show_status(platform: PlatformClient) -> None:
         for one in now["experiments"]
     ]
     show_table("Experiments", ["", "Versions", "State", "Reason"], rows)
+    for one in now["experiments"]:
+        console.print(f"{one['experiment']}, as planned: {Plan(**one['plan'])}")
 
 
 def show_audit(platform: PlatformClient) -> None:
