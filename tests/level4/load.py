@@ -20,8 +20,8 @@ class Load:
 
 
 @contextmanager
-def load(address: str, requests: list[dict[str, Any]], clients: int = 4) -> Iterator[Load]:
-    """Ask without pause while the block runs."""
+def load(address: str, requests: list[dict[str, Any]], clients: int = 4, pause: float = 0.0) -> Iterator[Load]:
+    """Ask while the block runs; each client rests for `pause` seconds after an answer."""
     seen, stop = Load(), threading.Event()
 
     def ask(first: int) -> None:
@@ -37,6 +37,7 @@ def load(address: str, requests: list[dict[str, Any]], clients: int = 4) -> Iter
                 seen.seconds.append(time.perf_counter() - begun)
                 (seen.answers if answer.status_code == 200 else seen.failures).append(answer.json())
                 number += clients
+                time.sleep(pause)
 
     threads = [threading.Thread(target=ask, args=(i,)) for i in range(clients)]
     for thread in threads:
