@@ -88,6 +88,7 @@ class Aliases:
         self.routes = read_routes(home)
         self.trouble = ""
         self.reconciled = False  # whether what a sudden end has cut off is finished
+        self.undecided = False  # whether a closed day waits for its verdict to be carried out
         self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 

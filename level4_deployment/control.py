@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 
+import pandas as pd
+
 from level3_training_pipeline import registry
 from level4_deployment import experiments
 from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError, moved, share_in_words
-from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, RUNNING, VOID, Experiment
+from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, VOID, Experiment
 from level4_deployment.gates import passed
 from level4_deployment.guardrails import tripped
-from level4_deployment.outcomes import close_days
+from level4_deployment.outcomes import SplitError, close_days, read_watermark
 from level4_deployment.plan import Plan
 from level4_deployment.publish import pull
 from level4_deployment.verdict import Verdict, judge
 from shared.errors import UserError
+from shared.settings import NEW_YORK
 
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # of a verdict that is no promotion
@@ -25,9 +28,8 @@ class Platform(Aliases):
         """Finish what a sudden end has cut off, and decide what was about to be decided."""
         with self.lock:
             super().reconcile()
-            if running := self.running():
-                close_days(self.log, running)
-            self._decide()
+            self.undecided = True
+            self.judge()
 
     def submit(self, number: int, plan: Plan | None, who: str, expected: int | None = None) -> Experiment | None:
         """Try a version that has passed the gates against the champion; the first one of all simply becomes it.
@@ -92,9 +94,15 @@ class Platform(Aliases):
             running = self.running()
             if running is None:
                 raise UserError("no experiment is under way. Remedy: make submit VERSION=n.")
-            self.stop(who, f"the share was changed from {running.plan.share:g} to {share:g}")
-            made = self.submit(running.challenger, replace(running.plan, share=share), who)
-            assert made  # noqa: S101 - there is a champion: it was being challenged
+            if share == running.plan.share:
+                return running
+            why = f"the share was changed from {running.plan.share:g} to {share:g}"
+            void = replace(running, state=VOID, reason=why)
+            plan = replace(running.plan, share=share)
+            made = experiments.new_experiment(self.log, running.champion, running.challenger, plan, who)
+            change = running.experiment, made.experiment
+            self._act(who, "change share", change, why, lambda: experiments.save(self.log, void, made))
+            self.sync()
             return made
 
     def approve(self, who: str) -> int:
@@ -124,6 +132,9 @@ class Platform(Aliases):
                 self.guard()
             except UNAVAILABLE as error:
                 self.trouble = self.trouble or f"nobody watches over the experiment: {error}"
+                return
+            if self.undecided and not self.trouble:
+                self.judge()
 
     def guard(self) -> None:
         """End the experiment as soon as the challenger is seen to fail, or to be slow, oftener than is tolerated."""
@@ -133,44 +144,63 @@ class Platform(Aliases):
                 self.stop(PLATFORM, reason, ABORTED)
 
     def judge(self) -> Verdict | None:
-        """Close the days that the watermark has passed, and do what their verdict says."""
-        with self.lock:
-            running = self.running()
-            return self._decide() if running and close_days(self.log, running) else None
+        """Close the days that the watermark has passed, and do what their verdict says.
 
-    def _decide(self) -> Verdict | None:
-        """Do what the closed days say; the same days, the same decision, however often it is asked for."""
+        What cannot be done is told, and tried again at the next look: the outcomes are on the log.
+        """
+        with self.lock:
+            try:
+                return self._close_and_decide()
+            except UNAVAILABLE as error:
+                self.undecided = True
+                self.trouble = f"the verdict is not carried out: {error}"
+                return None
+
+    def _close_and_decide(self) -> Verdict | None:
         running = self.running()
         if running is None:
             return None
+        try:
+            closed = close_days(self.log, running)
+        except SplitError as error:
+            self.stop(PLATFORM, str(error))
+            return None
+        if not (closed or self.undecided):
+            return None
+        verdict = self._decide(running)
+        self.undecided = False
+        return verdict
+
+    def _decide(self, running: Experiment) -> Verdict:
+        """Do what the closed days say; the same days, the same decision, however often it is asked for."""
         days = experiments.days_of(self.log, running.experiment)
         live = days[["champion_arm", "challenger_arm"]].sum()
         verdict = judge(running.plan, days, {"champion": live.champion_arm, "challenger": live.challenger_arm})
+        if running.state != APPROVAL:  # else it waits for a person, also on a platform that was started without
+            self._carry_out(verdict, running, len(days))
+        self.sync()
+        return verdict
+
+    def _carry_out(self, verdict: Verdict, running: Experiment, days: int) -> None:
         decided = replace(running, reason=verdict.reason)
         if verdict.kind == "promote" and not self.approval:
             self._promote_winner(decided, PLATFORM)
-        elif verdict.kind == "promote" and running.state == RUNNING:
+        elif verdict.kind == "promote":
             waiting = replace(decided, state=APPROVAL)
             change = (running.experiment, APPROVAL)
             self._act(PLATFORM, "wait", change, verdict.reason, lambda: experiments.save(self.log, waiting))
         elif verdict.kind in ENDS:
             self._end(running, ENDS[verdict.kind], PLATFORM, verdict.reason)
-        elif running.share == 0 and len(days) >= SHADOW_DAYS:
+        elif running.share == 0 and days >= SHADOW_DAYS:
             self._go_live(running)
-        self.sync()
-        return verdict
 
     def _go_live(self, running: Experiment) -> None:
         share = running.plan.share
-        live = replace(running, share=share, reason=f"live: the challenger answers {share:.0%} of flights")
-        reason = f"{SHADOW_DAYS} days in shadow without trouble"
-        self._act(
-            PLATFORM,
-            "go live",
-            (running.experiment, share_in_words(share)),
-            reason,
-            lambda: experiments.save(self.log, live),
-        )
+        today = str(pd.Timestamp(read_watermark(self.log) or 0.0, unit="s", tz=NEW_YORK).date())  # in the stream
+        reason = f"live: the challenger answers {share:.0%} of flights"
+        live = replace(running, share=share, live_from=today, reason=reason)
+        change, why = (running.experiment, share_in_words(share)), f"{SHADOW_DAYS} days in shadow without trouble"
+        self._act(PLATFORM, "go live", change, why, lambda: experiments.save(self.log, live))
 
     def _promote_winner(self, winner: Experiment, who: str) -> None:
         self.promote(winner.challenger, who, winner.reason, expected=winner.champion)

@@ -80,13 +80,13 @@ def new_experiment(log: sa.Engine, champion: int, challenger: int, plan: Plan, w
     return Experiment(name, champion, challenger, name, 0.0, plan, None, RUNNING, "in shadow", who, number)
 
 
-def save(log: sa.Engine, experiment: Experiment) -> Experiment:
-    """Write the experiment in place of what is on record of it."""
-    row = asdict(experiment) | {"plan": json.dumps(asdict(experiment.plan))}
+def save(log: sa.Engine, *changed: Experiment) -> None:
+    """Write experiments in place of what is on record of them, all at once."""
     with log.begin() as connection:
-        connection.execute(EXPERIMENTS.delete().where(EXPERIMENTS.c.experiment == experiment.experiment))
-        connection.execute(EXPERIMENTS.insert(), row)
-    return experiment
+        for one in changed:
+            row = asdict(one) | {"plan": json.dumps(asdict(one.plan))}
+            connection.execute(EXPERIMENTS.delete().where(EXPERIMENTS.c.experiment == one.experiment))
+            connection.execute(EXPERIMENTS.insert(), row)
 
 
 def find(log: sa.Engine, *states: str) -> list[Experiment]:

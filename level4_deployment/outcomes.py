@@ -8,8 +8,10 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
+from level4_deployment.assign import arm, propensity
 from level4_deployment.experiments import DAYS, Experiment
 from level4_deployment.log import METADATA, OUTCOMES, PAIRED, PREDICTIONS, QUARANTINE, insert
+from shared.errors import UserError
 from shared.settings import NEW_YORK
 
 CLOSES_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
@@ -85,8 +87,15 @@ def read_watermark(log: sa.Engine) -> float | None:
         return None if found is None else float(found)
 
 
+class SplitError(UserError):
+    """A day on which flights were split otherwise than the experiment was begun with."""
+
+
 def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
-    """Write down the days of an experiment that the watermark has passed; returns the new ones."""
+    """Write down the days of an experiment that the watermark has passed; returns the new ones.
+
+    Raises SplitError for a day that was split by another salt or share; it is not written.
+    """
     watermark = read_watermark(log)
     if watermark is None:
         return []
@@ -98,8 +107,11 @@ def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
     for day in _days_asked(log, experiment.experiment):
         if not written < day <= str(last.date()):
             continue
+        rows = _rows(log, experiment, day)
+        if len(rows):
+            _check_split(rows[rows["propensity"] < 1], experiment, day)
         with log.begin() as connection:
-            connection.execute(insert(log, DAYS), _day(_rows(log, experiment, day), experiment, day))
+            connection.execute(insert(log, DAYS), _day(rows, experiment, day))
         closed.append(day)
     return closed
 
@@ -160,6 +172,21 @@ def _rows(log: sa.Engine, experiment: Experiment, day: str) -> pd.DataFrame:
     with log.connect() as connection:
         found = pd.DataFrame(connection.execute(query).mappings().all())
     return found.drop_duplicates("flight_id") if len(found) else found
+
+
+def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
+    """Each flight must have come into its arm by the salt that the experiment is named after, and by its plan's share.
+
+    The record and the routes hold both too, and may have been changed since.
+    """
+    share = experiment.plan.share
+    arms = np.array([arm(experiment.experiment, share, flight) for flight in live["flight_id"]], dtype=object)
+    chances = np.array([propensity(share, one) for one in arms])
+    others = int(((live["arm"] != arms) | ~np.isclose(live["propensity"], chances)).sum())
+    if others:
+        raise SplitError(
+            f"{day}: {others:,} of {len(live):,} flights were split by another salt, or another share than {share:.0%}"
+        )
 
 
 def _day(rows: pd.DataFrame, experiment: Experiment, day: str) -> dict[str, Any]:

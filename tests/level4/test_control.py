@@ -5,10 +5,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,9 +18,10 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from level4_deployment import control, experiments
+from level4_deployment import assign, control, experiments
 from level4_deployment.aliases import CHALLENGER, UNAVAILABLE, ConflictError, registry_client
 from level4_deployment.control import Platform
+from level4_deployment.experiments import Experiment
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, open_log, url_of
 from level4_deployment.outcomes import ingest
 from level4_deployment.plan import Plan
@@ -28,6 +30,7 @@ from shared.errors import UserError
 from tests.level4.conftest import Registry
 
 MODEL = "flight-delays"
+Split = Callable[[Experiment, str], str | None]
 
 
 @pytest.fixture
@@ -44,23 +47,40 @@ def alias(platform: Platform, name: str) -> int | None:
     return None if found is None else int(found)
 
 
-def stream(platform: Platform, days: int, gain: float, share: float = 0.2, flights: int = 40) -> None:
+def as_asked(running: Experiment, flight: str) -> str | None:
+    """The arm of a flight."""
+    return assign.arm(running.salt, running.share, flight)
+
+
+def by_another_salt(running: Experiment, flight: str) -> str | None:
+    """As workers do whose routes were changed."""
+    return assign.arm("another", running.share, flight)
+
+
+def with_losses(running: Experiment, flight: str) -> str | None:
+    """Nine of ten that are the challenger's never arrive."""
+    found = as_asked(running, flight)
+    return found if found == "champion" or flight.endswith("0") else None
+
+
+def stream(platform: Platform, days: int, gain: float, split: Split = as_asked, begin: int = 0) -> None:
     """Put whole days of answers and outcomes on the log, the challenger better by `gain` nats, and judge each."""
     random = np.random.default_rng(5)
     running = platform.running()
     assert running
-    first = pd.Timestamp("2013-04-01 12:00", tz="America/New_York")
-    for day in range(days + 1):
+    noon = pd.Timestamp("2013-04-01 12:00", tz="America/New_York")
+    for day in range(begin, begin + days + 1):
         running = platform.running()
-        at = (first + pd.DateOffset(days=day)).timestamp()
+        at = (noon + pd.DateOffset(days=day)).timestamp()
         if running is None:
             return
         rows, paired, outcomes = [], [], []
-        for number in range(flights):
+        for number in range(40):
             name = f"{day}-{number}"
-            live = bool(running.share)
-            arm = "challenger" if live and random.random() < share else "champion"
-            propensity = 1.0 if not live else running.share if arm == "challenger" else 1 - running.share
+            arm = split(running, name)
+            if arm is None:
+                continue
+            propensity = assign.propensity(running.share, arm)
             chance = {1: 0.5, 2: float(np.exp(np.log(0.5) + gain + random.normal(0, 0.02)))}
             own = 2 if arm == "challenger" else 1
             rows.append(
@@ -85,7 +105,7 @@ def stream(platform: Platform, days: int, gain: float, share: float = 0.2, fligh
             connection.execute(PREDICTIONS.insert(), rows)
             connection.execute(PAIRED.insert(), paired)
             connection.execute(OUTCOMES.insert(), outcomes)
-        closes = (first.normalize() + pd.DateOffset(days=day + 2)).timestamp()
+        closes = (noon.normalize() + pd.DateOffset(days=day + 2)).timestamp()
         ingest(platform.log, [], closes)
         platform.judge()
 
@@ -110,6 +130,7 @@ def test_the_next_one_is_tried_in_shadow_first_then_live_then_judged(platform: P
     assert live.split
     assert live.split.share == plan.share
     assert live.split.salt == routes.split.salt
+    assert [one.live_from for one in experiments.find(platform.log)] == ["2013-04-06"]
 
 
 def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: Platform, plan: Plan) -> None:
@@ -140,8 +161,31 @@ def test_a_worse_challenger_is_rejected(platform: Platform, plan: Plan) -> None:
 
 def test_a_split_that_is_not_the_one_asked_for_blocks_every_verdict(platform: Platform, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
-    stream(platform, 24, gain=0.05, share=0.5)
+    stream(platform, 24, gain=0.05, split=with_losses)
     assert experiments.find(platform.log)[0].state == "running"
+    assert alias(platform, "champion") == 1
+
+
+CHANGED: dict[str, dict[str, Any]] = {
+    "the salt in the routes": {},
+    "the salt on record": {"salt": "another"},
+    "the share on record": {"share": 0.5},
+}
+
+
+@pytest.mark.parametrize("changed", CHANGED)
+def test_an_experiment_whose_split_was_changed_is_void_and_promotes_nobody(
+    platform: Platform, plan: Plan, changed: str
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 4, gain=0.05)
+    running = platform.running()
+    assert running
+    experiments.save(platform.log, replace(running, **CHANGED[changed]))
+    stream(platform, 28, 0.05, as_asked if CHANGED[changed] else by_another_salt, begin=5)
+    (one,) = experiments.find(platform.log)
+    assert one.state == "void"
+    assert "were split by another salt, or another share than" in one.reason
     assert alias(platform, "champion") == 1
 
 
@@ -152,6 +196,33 @@ def test_with_approval_a_winner_waits_for_a_person(platform: Platform, plan: Pla
     assert alias(platform, "champion") == 1
     assert platform.approve("operator") == 2
     assert alias(platform, "champion") == 2
+    assert experiments.find(platform.log)[0].state == "promoted"
+
+
+def test_what_waits_for_approval_waits_on_a_platform_that_is_started_without(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    platform.approval = True
+    platform.submit(2, plan, "pipeline")
+    stream(platform, 28, gain=0.05)
+    again = Platform(platform.home, lambda: registry_.client, platform.log)
+    again.look()
+    assert alias(platform, "champion") == 1
+    assert again.approve("operator") == 2
+
+
+def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    """Without waiting for another day."""
+    platform.submit(2, plan, "pipeline")
+    with refusing(registry_):
+        stream(platform, 28, gain=0.05)
+        platform.look()
+        assert "the verdict is not carried out" in platform.trouble
+    assert alias(platform, "champion") == 1
+    platform.look()
+    assert (alias(platform, "champion"), platform.trouble) == (2, "")
     assert experiments.find(platform.log)[0].state == "promoted"
 
 
@@ -215,6 +286,25 @@ def test_another_share_voids_the_experiment_and_begins_a_new_one(platform: Platf
     states = {one.experiment: one.state for one in experiments.find(platform.log)}
     assert states == {before.experiment: "void", after.experiment: "running"}
     assert (after.plan.share, after.salt != before.salt) == (0.4, True)
+    assert platform.set_share(0.4, "operator") == after, "whoever asks twice, after a crash perhaps, changes it once"
+
+
+def test_a_change_of_the_share_that_is_cut_off_leaves_one_experiment_under_way(
+    platform: Platform, plan: Plan, registry_: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    with monkeypatch.context() as killed:
+        killed.setattr(experiments, "end_act", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            platform.set_share(0.4, "operator")
+    again = Platform(platform.home, lambda: registry_.client, platform.log)
+    again.reconcile()
+    assert [one.state for one in experiments.find(platform.log)] == ["void", "running"]
+    assert experiments.acts(platform.log)[-1]["done"] == experiments.DONE
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.split
+    assert routes.split.experiment == experiments.find(platform.log)[-1].experiment
 
 
 def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: Platform) -> None:
@@ -331,7 +421,7 @@ def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_star
 ) -> None:
     platform.submit(2, plan, "pipeline")
     with monkeypatch.context() as broken:
-        broken.setattr(platform, cut_off, lambda: None)  # and then the process is gone
+        broken.setattr(platform, cut_off, lambda *_: None)  # and then the process is gone
         stream(platform, 21, gain=0.05)
     assert alias(platform, "champion") == 1
     Platform(platform.home, lambda: registry_.client, platform.log).reconcile()

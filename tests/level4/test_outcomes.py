@@ -1,6 +1,7 @@
 """Outcomes as they really come: late, twice, out of order, contradicting; a day closes by watermark."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ import sqlalchemy as sa
 
 from level4_deployment.experiments import Experiment, days_of
 from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, open_log, url_of
-from level4_deployment.outcomes import Outcome, close_days, ingest, read_watermark
+from level4_deployment.outcomes import Outcome, SplitError, close_days, ingest, read_watermark
 from level4_deployment.plan import make_plan
 from tests.level4.postgres import new_database
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
 HOUR = 3600.0
+NAME = "1-against-2-no3"  # by which flight b is the challenger's to answer, all others here the champion's
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -31,7 +33,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
 @pytest.fixture(scope="module")
 def experiment() -> Experiment:
     plan = make_plan(pd.Series([0.01, -0.01, 0.02, 0.0, 0.01], index=[f"2013-03-2{i}" for i in range(5)]))
-    return Experiment("1-against-2-x", 1, 2, "salt", 0.2, plan, None, "running", "", "test")
+    return Experiment(NAME, 1, 2, NAME, 0.2, replace(plan, share=0.2), None, "running", "", "test")
 
 
 def at(hours: float) -> float:
@@ -47,7 +49,7 @@ def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
         "departs_at": at(hours),
         "asked_at": 0.0,
         "features": "{}",
-        "experiment": "1-against-2-x",
+        "experiment": NAME,
         "arm": "champion",
         "propensity": 0.8,
         "version": 1,
@@ -109,6 +111,17 @@ def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: E
     assert close_days(log, experiment) == []
 
 
+def test_a_day_that_was_split_otherwise_is_not_written(log: sa.Engine, experiment: Experiment) -> None:
+    before(log)
+    answered(log, "a", 10)
+    answered(log, "b", 11)
+    answered(log, "c", 12, propensity=0.9)
+    ingest(log, [], at(48))
+    with pytest.raises(SplitError, match="2 of 3 flights were split by another salt, or another share than 20%"):
+        close_days(log, experiment)
+    assert days_of(log, experiment.experiment).empty
+
+
 def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
     log: sa.Engine, experiment: Experiment
 ) -> None:
@@ -139,7 +152,7 @@ def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
 def test_an_outcome_later_than_its_days_closing_changes_nothing(log: sa.Engine, experiment: Experiment) -> None:
     before(log)
     answered(log, "a", 10)
-    answered(log, "b", 10)
-    ingest(log, [Outcome("a", 1, at(13)), Outcome("b", 1, at(48.5))], at(49))
+    answered(log, "c", 10)
+    ingest(log, [Outcome("a", 1, at(13)), Outcome("c", 1, at(48.5))], at(49))
     close_days(log, experiment)
     assert list(days_of(log, experiment.experiment)["flights"]) == [1]
