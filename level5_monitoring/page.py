@@ -93,10 +93,10 @@ def _charts(year: Year, axis: Axis) -> list[dict[str, Any]]:
     drawn = [name for name in ("frozen", LOOP, "weekly") if weeks and name in weeks[0].loss]  # the last one on top
     middle = [axis.at(week.monday, plus=3.5) for week in weeks]
     losses = {name: [week.loss[name] for week in weeks] for name in drawn}
-    charts = [_chart("Log loss by week of departure", "nats per flight", middle, losses, MARK)]
+    charts = [_chart("Log loss by week", "nats per flight", middle, losses, MARK)]
     if year.compared and weeks:
         less = {name: [week.loss[name] - week.loss["weekly"] for week in weeks] for name in drawn}
-        charts.append(_chart("The same, less the weekly policy's", "below 0 is better", middle, less, FINE_MARK))
+        charts.append(_chart("Difference to weekly", "below 0 is better", middle, less, FINE_MARK))
     return charts
 
 

@@ -1,0 +1,28 @@
+"""`python -m tests.level5.take_pictures` takes the pictures of the page that `make level5` has written, anew."""
+
+from typing import Literal
+
+from level5_monitoring import home, page
+from shared.console import console
+from shared.settings import PROJECT
+from tests.level5.browser import opened
+
+PICTURES = PROJECT / "level5_monitoring" / "pictures"
+SHOTS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
+    "year.png": (1280, 1980, "light"),
+    "phone.png": (360, 1560, "dark"),
+}  # pixels
+
+
+def main() -> None:
+    """As a laptop shows it, and as a phone does in the dark."""
+    written = home.own(home.enter()) / page.FILE
+    for name, (width, height, scheme) in SHOTS.items():
+        with opened(written.as_uri(), width, scheme) as shown:
+            shown.set_viewport_size({"width": width, "height": height})
+            shown.screenshot(path=PICTURES / name)
+        console.print(f"{PICTURES / name}: of {written}", markup=False)
+
+
+if __name__ == "__main__":
+    main()
