@@ -51,10 +51,16 @@ def test_every_module_named_exists(document: Path) -> None:
         for module in re.findall(r"python[\w.]* -m ([\w.]+)", code):
             ours = module.split(".")[0] in [*LEVELS, "shared", "tests"]
             assert not ours or is_module(module), f"{named(document)}: python -m {module}"
+        short = re.fullmatch(r"(\.[a-z_]+)(?: [\w.-]+)?", code)  # `.deploy 1` after the level's name
+        if short and document.parent.name in LEVELS and short[1] not in {".venv", ".state"}:
+            assert is_module(f"{document.parent.name}{short[1]}"), f"{named(document)}: {code}"
 
 
 def test_every_file_named_exists(document: Path) -> None:
-    """A word in back quotes with a slash, or with the end of a file's name, is a file; so is a relative link."""
+    """A word in back quotes with a slash, or with the end of a file's name, is a file; so is a relative link.
+
+    A level's document names the files of its own folder by their bare names, and others by their path.
+    """
     ends = r"\.(py|md|toml|txt|ipynb|yml|yaml|json|png|svg|css|html|skops|pkl|csv|zip|db|log)"
     words = [word for word in code_of(document) if re.fullmatch(rf"[\w./-]*(/|{ends})", word)]
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#\s]+)", document.read_text(encoding="utf-8"))
@@ -63,7 +69,7 @@ def test_every_file_named_exists(document: Path) -> None:
         if made_by_a_run.search(word) or word.startswith("/"):
             continue
         places = [document.parent / word, PROJECT / word]
-        anywhere = "/" not in word and any(file.name == word for file in tracked())
+        anywhere = "/" not in word and document.parent == PROJECT and any(file.name == word for file in tracked())
         assert anywhere or any(place.exists() for place in places), f"{named(document)}: {word}"
 
 
