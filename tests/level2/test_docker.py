@@ -64,6 +64,24 @@ def test_the_packages_are_those_of_the_lock_and_no_other_levels() -> None:
         assert package in locked, package
 
 
+@pytest.mark.slow
+def test_its_installer_finds_all_of_them_in_the_index_with_the_locks_hashes(tmp_path: Path) -> None:
+    install = next(run for run in of("RUN") if "uv pip install" in run).partition("&& uv ")[2].split()
+    install[install.index("--python") + 1] = str(tmp_path / "venv")
+    uv = [sys.executable, "-m", "uv"]
+    for name in ("requirements.txt", "pyproject.toml"):
+        shutil.copy(PROJECT / name, tmp_path)
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], capture_output=True, check=True)
+    done = subprocess.run([*uv, *install, "--dry-run"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    if "error sending request" in done.stderr:
+        pytest.skip("there is no network here")
+    assert done.returncode == 0, done.stderr
+    lock = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
+    chosen = re.findall(r"^ \+ (\S+==\S+)$", done.stderr, re.MULTILINE)
+    assert len(chosen) > 20
+    assert all(re.search(rf"^{re.escape(package)}\b", lock, re.MULTILINE) for package in chosen), chosen
+
+
 @pytest.mark.skipif(shutil.which("awk") is None, reason="there is no awk here")
 def test_the_installer_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
     shutil.copy(PROJECT / "requirements.txt", tmp_path)

@@ -19,6 +19,7 @@ HEADINGS = [
     "What breaks without it",
     "What is still missing",
 ]
+PARTS = ["1. Data", "2. Train", "3. Evaluate", "4. Release", "5. Operate", "6. Tell"]
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.MULTILINE))
 
@@ -77,6 +78,13 @@ def test_every_file_named_exists(document: Path) -> None:
 def test_every_level_explains_itself_under_the_same_six_headings(level: str) -> None:
     text = (PROJECT / level / "README.md").read_text(encoding="utf-8")
     assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_run_tells_its_story_in_the_same_six_parts(level: str) -> None:
+    """Then two of them side by side, `make diff-2-3`, read as a lesson."""
+    text = (PROJECT / level / "run.py").read_text(encoding="utf-8")
+    assert re.findall(r"^ +# (\d\. .+)$", text, re.MULTILINE) == PARTS
 
 
 def test_every_target_has_a_line_of_help_and_is_phony() -> None:
