@@ -3,8 +3,9 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Request
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
 from level4_deployment import access, experiments
@@ -98,6 +99,11 @@ def _reading(platform: Platform) -> APIRouter:
         """What serves, what is tried, what is wrong."""
         return describe(platform)
 
+    @routes.get("/metrics")
+    def metrics() -> Response:
+        """How the platform stands, for Prometheus; requests and predictions are on the service's own /metrics."""
+        return Response(platform_metrics(platform), media_type=CONTENT_TYPE_LATEST)
+
     @routes.get("/audit")
     def audit() -> list[dict[str, Any]]:
         """Every act, oldest first."""
@@ -160,6 +166,18 @@ def _operating(platform: Platform) -> APIRouter:
         return describe(platform)
 
     return routes
+
+
+def platform_metrics(platform: Platform) -> bytes:
+    """As Prometheus reads them."""
+    gauges = CollectorRegistry()
+    Gauge("platform_trouble", "1 while something is wrong; /status says what", registry=gauges).set(
+        bool(platform.trouble)
+    )
+    Gauge("registry_seen_timestamp_seconds", "When the registry last answered", registry=gauges).set(
+        platform.registry_seen
+    )
+    return generate_latest(gauges)
 
 
 def describe(platform: Platform) -> dict[str, Any]:

@@ -94,8 +94,6 @@ async def _lifespan(app: Starlette) -> AsyncIterator[None]:
     writer = Writer(state.log, loop, state.metrics.log_seconds.observe)
     state.turns = Turns(follower.serving, writer, state.metrics)
     await follower.look()
-    if follower.now is None:  # what is there to serve, it has told already
-        follower.tell()
     following = loop.create_task(follower.follow())
     try:
         yield

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from level2_devops import Flight, as_table, features
 from level4_deployment.home import enter
-from level4_deployment.log import OUTCOMES, PREDICTIONS, open_log, url_of
+from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log, url_of
 from shared.console import show_table, step
 from shared.errors import UserError, command
 from shared.settings import Settings, parse_today
@@ -67,16 +67,18 @@ def explain(settings: Settings, home: Path, url: str, request: str) -> Explanati
 
 
 def look_up(url: str, request: str) -> dict[str, Any]:
-    """The answer on the log, with its outcome if that is known; raises UserError."""
+    """The answer on the log, with its outcome, if that is known, and whether it is contradicted; raises UserError."""
+    contradicted = sa.exists().where(QUARANTINE.c.flight_id == PREDICTIONS.c.flight_id)
     query = (
-        sa.select(PREDICTIONS, OUTCOMES.c.late)
+        sa.select(PREDICTIONS, OUTCOMES.c.late, contradicted.label("contradicted"))
         .outerjoin(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
         .where(PREDICTIONS.c.request_id == request)
     )
     with open_log(url).connect() as connection:
         found = connection.execute(query).mappings().first()
     if found is None:
-        raise UserError(f"REQUEST={request}: no such answer in {url}. Remedy: the request_id of an answer.")
+        where = sa.make_url(url).render_as_string()  # without a password
+        raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")
     return dict(found)
 
 
@@ -115,7 +117,7 @@ def show(explained: Explanation) -> None:
         f"(propensity {answer['propensity']:g}) of {answer['experiment'] or 'no experiment'}",
         "fallback": answer["fallback"] or "no",
         "took": f"{answer['seconds'] * 1000:.1f} ms",
-        "outcome": outcome,
+        "outcome": f"{outcome}, and contradicted by another: neither is used" if answer["contradicted"] else outcome,
     }
     rows = [[name, value] for name, value in {**facts, **explained.lineage}.items()]
     show_table(f"Request {answer['request_id']}", ["", ""], rows)

@@ -28,6 +28,8 @@ class Follower:
         self.home, self.metrics = home, metrics
         self.now: Serving | None = None
         self.refused = ""
+        self.told: tuple[Serving | None, str] | None = None  # what was published last
+        self.untold = ""  # why nothing can be published, at present
         self.models: dict[tuple[int, str], ServedModel] = {}  # those in use, by version and digest
         self.seen: tuple[int, int] | None = None  # the file of the routes, as it was last read
         self.tried_at = 0.0
@@ -45,21 +47,31 @@ class Follower:
             await self.look()
 
     async def look(self) -> None:
-        """Load what is new in the routes; what was refused is tried again, for by then it may be there whole."""
+        """Load what is new in the routes, and publish it; what was refused is tried again: it may be there whole."""
         self.metrics.routes_read.set_to_current_time()
+        await self._load_what_is_new()
+        if (self.now, self.refused) == self.told:
+            return
+        try:
+            self.tell()
+        except OSError as error:  # a full disk, perhaps: the next look may do better
+            if str(error) != self.untold:
+                log.warning("cannot publish what is served", extra={"reason": str(error)})
+            self.untold = str(error)
+        else:
+            self.told, self.untold = (self.now, self.refused), ""
+
+    async def _load_what_is_new(self) -> None:
         seen = _stamp(self.home / ROUTES)
         again = self.refused and time.monotonic() - self.tried_at > TRY_AGAIN_AFTER
         if seen == self.seen and not again:
             return
         self.seen, self.tried_at = seen, time.monotonic()
-        before = self.now, self.refused
         try:
             routes = read_routes(self.home)
             self.refused = await self._switch(routes) if routes else ""
         except (OSError, ValueError, KeyError, TypeError) as error:  # UserError is a ValueError
             self.refused = str(error) if isinstance(error, UserError) else f"{ROUTES} cannot be read: {error!r}"
-        if (self.now, self.refused) != before:
-            self.tell()
 
     async def _switch(self, routes: Routes) -> str:
         """Serve what the routes say; returns why it is without their challenger, if it is. Raises PackageError."""

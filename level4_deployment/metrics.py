@@ -3,6 +3,7 @@
 import os
 import re
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -70,6 +71,11 @@ class Metrics:
         """Take this process's gauges away; what it counted stays."""
         if SHARED_FOLDER in os.environ:
             mark_process_dead(os.getpid())
+
+
+def forget(folder: Path, pid: int) -> None:
+    """Take the gauges away of a worker that was killed; what it counted stays."""
+    mark_process_dead(pid, str(folder))
 
 
 class Watch:

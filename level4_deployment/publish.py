@@ -70,5 +70,10 @@ def pull(version: registry.Version, home: Path) -> Package:
                     f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {found[:16]}, "
                     f"on record {recorded[:16]}. Remedy: train anew; a file that was touched is never served."
                 )
-        got.replace(kept)
+        try:
+            got.replace(kept)
+        except OSError:
+            if not kept.exists():
+                raise
+            verify(kept, package.files)  # another process, which shares the folder, was first
     return package

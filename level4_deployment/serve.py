@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +18,13 @@ import uvicorn
 from filelock import FileLock, Timeout
 
 from level2_devops import address_of, open_socket
+from level4_deployment import metrics
 from level4_deployment.access import make_tokens
 from level4_deployment.client import ADDRESSES, LOCK
 from level4_deployment.home import enter
 from level4_deployment.log import open_log, url_of
 from level4_deployment.routes import ROUTES
-from level4_deployment.worker import start_worker
+from level4_deployment.worker import COUNTS, Worker, start_worker
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.files import write_json
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 WORKERS = 2
+LONG, LONGEST_PAUSE = 30.0, 30.0  # seconds
 LOOK_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 
 
@@ -51,7 +53,7 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
     (home / ADDRESSES).unlink(missing_ok=True)  # of one that was ended suddenly
     with lock, open_socket() as service, open_socket() as control:
         log = open_log(url)
-        running = [start_worker(home, service, url) for _ in range(workers)]  # they serve what they served before
+        crew = Crew(lambda: start_worker(home, service, url), workers)  # they serve what they served before
         try:
             platform = Platform(home, lambda: open_registry(settings, home), log, approval=approval)
             platform.look()
@@ -65,13 +67,45 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
                     if platform.trouble != told:
                         told = platform.trouble
                         console.print(f"trouble: {told}" if told else "the trouble is over", markup=False)
-                    for i, worker in enumerate(running):
-                        if not worker.alive:
-                            running[i] = start_worker(home, service, url)
+                    crew.replace_dead()
         finally:
             (home / ADDRESSES).unlink(missing_ok=True)
-            for worker in running:
-                worker.stop()
+            crew.stop()
+
+
+class Crew:
+    """The workers: one that has died is replaced, ever later while it does not live long."""
+
+    def __init__(self, start: Callable[[], Worker], count: int) -> None:
+        self.start = start
+        self.workers = [start() for _ in range(count)]
+        self.begun = [time.monotonic()] * count
+        self.pauses = [0.0] * count  # seconds, before the next one
+        self.due = [0.0] * count  # when the place of a dead one is taken; 0 while it lives
+
+    def replace_dead(self) -> None:
+        """Start those that are due, and say so."""
+        now = time.monotonic()
+        for i, worker in enumerate(self.workers):
+            if worker.alive:
+                continue
+            if not self.due[i]:
+                metrics.forget(worker.home / COUNTS, worker.pid)
+                self.pauses[i] = next_pause(self.pauses[i], now - self.begun[i])
+                self.due[i] = now + self.pauses[i]
+                console.print(f"worker {worker.pid} has ended; another one in {self.pauses[i]:g} s")
+            if now >= self.due[i]:
+                self.workers[i], self.begun[i], self.due[i] = self.start(), now, 0.0
+
+    def stop(self) -> None:
+        """End all of them."""
+        for worker in self.workers:
+            worker.stop()
+
+
+def next_pause(last: float, lived: float) -> float:
+    """Seconds before a dead worker is replaced: none if it lived long, else twice as many as before the last."""
+    return 0.0 if lived > LONG else min(2 * last or LOOK_EVERY, LONGEST_PAUSE)
 
 
 def open_registry(settings: Settings, home: Path) -> "MlflowClient":

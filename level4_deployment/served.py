@@ -66,7 +66,7 @@ class ServedModel:
         unknown = [name for i, name, known in self._known if row[i] not in known]
         if unknown:
             return Answer(self.base_rate, unknown)
-        return Answer(chance, []) if 0 <= chance <= 1 else f"{chance} is no probability"
+        return Answer(chance, []) if 0 <= chance <= 1 else f"no probability: {chance}"
 
 
 def load_served(home: Path, package: Package) -> ServedModel:

@@ -18,6 +18,7 @@ from level4_deployment.routes import WORKERS
 from shared.errors import UserError, command
 
 READY_WITHIN, DRAINED_WITHIN = 60.0, 15.0  # seconds
+LOG_URL = "PREDICTION_LOG"  # as `log.url_of` reads it
 COUNTS = "metrics"  # the folder of the workers' common counters, in the platform's
 
 
@@ -68,11 +69,15 @@ def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
     listening.set_inheritable(True)
     counts = home / COUNTS
     counts.mkdir(parents=True, exist_ok=True)
-    words = ["--home", str(home), "--fd", str(listening.fileno()), "--log", log_url, "--parent", str(os.getpid())]
+    words = ["--home", str(home), "--fd", str(listening.fileno()), "--parent", str(os.getpid())]
+    named = {
+        SHARED_FOLDER: str(counts),
+        LOG_URL: log_url,
+    }  # not among the words, which `ps` shows: it may hold a password
     with (home / "worker.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "level4_deployment.worker", *words],
-            env=os.environ | {SHARED_FOLDER: str(counts), "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
+            env=os.environ | named | {"OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"},
             close_fds=False,  # `pass_fds` would say it better, but Windows has none; other files do not inherit anyway
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -91,7 +96,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m level4_deployment.worker", description=main.__doc__)
     parser.add_argument("--home", type=Path, required=True, help="the platform's folder")
     parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
-    parser.add_argument("--log", required=True, help="the prediction log's URL")
     parser.add_argument("--parent", type=int, required=True, help="the process that it ends with")
     options = parser.parse_args()
 
@@ -99,13 +103,13 @@ def main() -> None:
 
     from level2_devops import Server, log_as_json
     from level4_deployment.app import create_app
-    from level4_deployment.log import open_log
+    from level4_deployment.log import open_log, url_of
 
     log_as_json()
     for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
         signal.signal(sign, lambda *_: None)
     with FileLock(options.home / "log.lock"):  # whoever is first makes the tables
-        log = open_log(options.log)
+        log = open_log(url_of(options.home))
     server = Server(create_app(options.home, log), options.parent)
     gc.collect()
     gc.freeze()  # what the libraries have made is here to stay: looking through it takes 50 ms each time

@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pandas as pd
+import psutil
 import pytest
 from sklearn.pipeline import Pipeline
 
@@ -191,6 +192,11 @@ def test_metrics_tell_versions_apart(serving: Plane, sent: dict[str, Any]) -> No
     assert count("routes_generation") == 1
     assert count('http_requests_total{route="/predict",status="200"}') > 0
     assert count("log_seconds_count") > 0
+
+
+def test_the_logs_address_is_not_for_everybody_to_see(serving: Plane) -> None:
+    """`ps` shows the words of a command to all; the address may hold a password."""
+    assert "log.db" not in " ".join(psutil.Process(serving.workers[0].pid).cmdline())
 
 
 def test_with_nothing_routed_it_lives_and_is_not_ready(tmp_path: Path, sent: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from level4_deployment.guardrails import tripped
 from level4_deployment.log import open_log, url_of
 from level4_deployment.package import GRAPH
 from level4_deployment.plan import Plan
-from level4_deployment.routes import MODELS
+from level4_deployment.routes import MODELS, WORKERS
 from tests.level4.graphs import busy, ignorant, table_of_carriers
 from tests.level4.load import load
 from tests.level4.plane import bodies, package, plane, route
@@ -78,6 +78,25 @@ def test_a_challenger_that_fails_for_a_tenth_costs_nobody_anything(tmp_path: Pat
     in_time = [row for row in arms if "deadline" not in (row[2] or "")]  # which a busy machine may keep it from
     assert {(bool(is_vx), version) for is_vx, version, _, _ in in_time} == {(False, 2), (True, 1)}
     assert all("out of" in failure for is_vx, _, failure, _ in in_time if is_vx)
+
+
+def test_a_worker_that_cannot_publish_what_it_serves_follows_all_the_same(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    one, two = (table_of_carriers(tmp_path, number, CHANCES) for number in (1, 2))
+    route(tmp_path, 1, one)
+    with plane(tmp_path) as running:
+        for generation, package_ in ((2, two), (3, one)):
+            (tmp_path / WORKERS).rename(tmp_path / "away")
+            (tmp_path / WORKERS).write_text("as good as a full disk")
+            route(tmp_path, generation, package_)
+            until = time.monotonic() + 10
+            while running.ask(sent[0])["version"] != package_.version and time.monotonic() < until:
+                time.sleep(0.05)
+            assert running.ask(sent[0])["version"] == package_.version
+            (tmp_path / WORKERS).unlink()
+            (tmp_path / "away").rename(tmp_path / WORKERS)
+            running.wait(generation)
 
 
 def test_a_challenger_that_knows_less_than_the_champion_is_told_to_control_and_ends(

@@ -20,6 +20,7 @@ from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from level4_deployment import assign, control, experiments
 from level4_deployment.aliases import CHALLENGER, UNAVAILABLE, ConflictError, registry_client
+from level4_deployment.api import platform_metrics
 from level4_deployment.control import Platform
 from level4_deployment.experiments import Experiment
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, open_log, url_of
@@ -314,6 +315,9 @@ def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: Platf
     assert read_routes(platform.home) == before
     assert "version 1 serves on" in platform.trouble
     assert "champion names no version" in platform.trouble
+    assert b"platform_trouble 1.0" in platform_metrics(platform)
+    platform.promote(1, "operator", "back")
+    assert b"platform_trouble 0.0" in platform_metrics(platform)
 
 
 def test_a_package_that_was_touched_is_not_routed_to(platform: Platform, registry_: Registry) -> None:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pandas as pd
 import pytest
 
@@ -33,6 +34,21 @@ def test_a_copy_that_was_damaged_here_is_pulled_anew(registered: Registry, home:
     file.write_bytes(whole[:100])
     pull(version, home)
     assert file.read_bytes() == whole
+
+
+def test_a_copy_that_another_process_has_pulled_meanwhile_is_as_good(
+    registered: Registry, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version, download = registry.get(registered.client, "2"), mlflow.artifacts.download_artifacts
+
+    def and_the_other_is_faster(*given: Any, **named: Any) -> str:
+        monkeypatch.setattr(mlflow.artifacts, "download_artifacts", download)
+        pull(version, home)
+        return str(download(*given, **named))
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", and_the_other_is_faster)
+    assert pull(version, home) == package_of(version)
+    assert load_served(home, package_of(version)).version == 2
 
 
 def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registry, home: Path) -> None:

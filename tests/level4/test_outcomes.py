@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment.experiments import Experiment, days_of
+from level4_deployment.explain import look_up
 from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, open_log, url_of
 from level4_deployment.outcomes import Outcome, SplitError, close_days, ingest, read_watermark
 from level4_deployment.plan import make_plan
@@ -92,6 +93,8 @@ def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
     ingest(log, [], at(48))
     close_days(log, experiment)
     assert list(days_of(log, experiment.experiment)["flights"]) == [1]
+    url = log.url.render_as_string(hide_password=False)
+    assert [look_up(url, f"r-{flight}-0")["contradicted"] for flight in ("good", "torn")] == [False, True]
 
 
 def test_a_watermark_never_goes_back(log: sa.Engine) -> None:

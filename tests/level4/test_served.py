@@ -47,7 +47,7 @@ def test_what_is_no_probability_is_a_failure(tmp_path: Path, flights: pd.DataFra
     served = load_served(tmp_path, table_of_carriers(tmp_path, 1, {"B6": 1.5, "UA": float("nan"), "WN": 0.3}))
     some = flights.head(3).assign(carrier=["B6", "UA", "WN"], dest="BOS")
     answers = served.answers(*inputs_of(features(some)))
-    assert answers[:2] == ["1.5 is no probability", "nan is no probability"]
+    assert answers[:2] == ["no probability: 1.5", "no probability: nan"]
     assert isinstance(answers[2], Answer)
 
 
