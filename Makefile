@@ -65,8 +65,8 @@ schedule: $(READY) ## Train on a schedule, and whenever a month of data arrives
 data-arrives: $(READY) ## Tell the schedule that a month of data has arrived: MONTH=2013-04
 	@$(BIN)/python -m level3_training_pipeline.arrive $(MONTH)
 
-platform: $(READY) ## Run level 4's platform: control plane and workers on free ports
-	@$(BIN)/python -m level4_deployment.serve
+platform: $(READY) ## Run level 4's platform: control plane and workers on free ports (APPROVAL=1: a winner waits for a person)
+	@$(BIN)/python -m level4_deployment.serve $(if $(APPROVAL),--approval)
 
 submit: $(READY) ## Put a registered version through the gates and try it against the champion: VERSION=n
 	@$(BIN)/python -m level4_deployment.act submit $(VERSION)

@@ -17,7 +17,7 @@ from level4_deployment.experiments import INCONCLUSIVE, PROMOTED, REJECTED, Expe
 from level4_deployment.explain import explain, show
 from level4_deployment.flow import Deployed, deployment
 from level4_deployment.gates import GateError
-from level4_deployment.log import OUTCOMES, PREDICTIONS, open_log, url_of
+from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log, url_of
 from level4_deployment.package import PackageError
 from level4_deployment.plots import verdict_plot
 from level4_deployment.publish import ARTEFACTS, NotPublishedError, publish
@@ -113,7 +113,8 @@ def show_served(home: Path) -> str:
     """Print the log loss of what was answered, by month of departure; returns one line of evidence."""
     columns = PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability, OUTCOMES.c.late
     joined = sa.select(*columns).join(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
-    query = joined.order_by(PREDICTIONS.c.asked_at)
+    used = PREDICTIONS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))  # of two that contradict, neither is
+    query = joined.where(used).order_by(PREDICTIONS.c.asked_at)
     with open_log(url_of(home)).connect() as connection:
         found = pd.DataFrame(connection.execute(query).mappings().all()).drop_duplicates("flight_id")  # first answers
     local = pd.to_datetime(found["departs_at"], unit="s", utc=True).dt.tz_convert(NEW_YORK)

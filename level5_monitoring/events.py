@@ -92,7 +92,9 @@ def _experiments(log: sa.Engine) -> list[Event]:
         facts = {
             "state": one.state,
             "flights with both scores and an outcome": f"{flights or 0:,}",
-            "share of the challenger": f"{one.plan.share:.0%} of flights from {one.live_from or 'never'} on",
+            "share of the challenger": f"{one.plan.share:.0%} of flights from {one.live_from} on"
+            if one.live_from
+            else "none, only in shadow",
             "submitted by": one.submitted_by,
         }
         state = {experiments.PROMOTED: "good", experiments.REJECTED: "bad", experiments.ABORTED: "bad"}
