@@ -3,8 +3,11 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,25 +19,28 @@ import sqlalchemy as sa
 
 from level3_training_pipeline import registry
 from level4_deployment.client import PlatformClient, RefusedError
+from level4_deployment.follow import wait_for_workers
 from level4_deployment.log import PREDICTIONS, open_log, url_of
 from level4_deployment.plan import Plan
 from level4_deployment.process import RunningPlatform, running_platform
+from level4_deployment.publish import package_of
 from level4_deployment.routes import Package
 from level4_deployment.stream import Played, as_requests, ask, play
 from shared.errors import UserError
 from shared.replay import replay
 from tests.level4 import graphs
 from tests.level4.conftest import Registry
+from tests.level4.test_shadow import known_to_graphs
 
 pytestmark = pytest.mark.slow
 START = pd.Timestamp("2013-04-01", tz="America/New_York").tz_convert("UTC")
 
 
 @pytest.fixture(scope="module")
-def running(registered: Registry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningPlatform]:
+def running(registered: Registry) -> Iterator[RunningPlatform]:
     """Version 1 serves."""
     registered.client.set_registered_model_alias("flight-delays", "champion", "1")
-    with running_platform(tmp_path_factory.mktemp("platform")) as running:
+    with running_platform(registered.settings.level("level4")) as running:
         running.wait_for_control()
         running.wait_until_ready()
         yield running
@@ -49,13 +55,25 @@ def platform(running: RunningPlatform) -> Iterator[RunningPlatform]:
         assert operator.get("/status")["routes"]["champion"]["version"] == 1
 
 
+def served(platform: RunningPlatform, role: str) -> set[tuple[int, str]]:
+    """Version and digest of what all workers serve as champion or challenger, once they follow the routes."""
+    until, workers = time.monotonic() + 30, []
+    while len(workers) < 2 and time.monotonic() < until:
+        wait_for_workers(platform.home)
+        workers = httpx.get(f"{platform.service}/ready", trust_env=False).json()["workers"]
+    assert len(workers) == 2
+    return {(worker[role]["version"], worker[role]["digest"]) for worker in workers}
+
+
 def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answer_is_on_the_log(
-    platform: RunningPlatform, plan: Plan, flights: pd.DataFrame
+    platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame
 ) -> None:
     home = platform.home
     begun = time.time()
+    tested = {(3, package_of(registry.get(registered.client, "3")).digest)}
     with PlatformClient.at(home, "pipeline") as pipeline, PlatformClient.at(home, "feed") as feed:
         pipeline.submit(3, plan)
+        assert served(platform, "challenger") == tested, "in shadow"
         played = play(replay(flights, START, START + pd.Timedelta(days=7)), platform.service, feed, lambda *_: None)
         one = pipeline.get("/status")["experiments"][-1]
     assert played.failed == 0
@@ -75,6 +93,11 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
         f"{platform.service}/predict", json=as_requests(flights[flights["flight_id"] == live["flight_id"].iloc[0]])[0]
     )
     assert again.json()["version"] == live["version"].iloc[0], "the same flight, the same arm"
+    assert served(platform, "challenger") == tested, "live"
+    with PlatformClient.at(home, "operator") as operator:
+        operator.post("/versions/3/promote", reason="as good a winner as any")
+        assert served(platform, "champion") == tested, "in production"
+        operator.post("/rollback", reason="the test is over")
 
 
 BAD: dict[str, Callable[[Path], Package]] = {
@@ -84,29 +107,82 @@ BAD: dict[str, Callable[[Path], Package]] = {
 }
 
 
+@contextmanager
+def packaged(registered: Registry, bad: Package) -> Iterator[None]:
+    """Version 2 has this package, past the gates, which would have seen what is wrong with it."""
+    version = registry.get(registered.client, "2")
+    registered.client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
+    try:
+        yield
+    finally:
+        registered.client.set_model_version_tag("flight-delays", "2", "package", version.tags["package"])
+
+
 @pytest.mark.parametrize("why", BAD)
 def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_stopped(
     platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame, why: str
 ) -> None:
-    version = registry.get(registered.client, "2")
-    bad = BAD[why](platform.home)  # past the gates, which would have seen it
-    registered.client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
-    try:
-        with PlatformClient.at(platform.home, "operator") as operator:
-            operator.submit(2, replace(plan, share=0.5))
-            begun, played = time.monotonic(), Played()
-            with httpx.Client(base_url=platform.service, timeout=10) as http:
-                for start in range(0, 3_000, 10):
-                    ask(http, flights.iloc[start : start + 10], played)
-                    one = operator.get("/status")["experiments"][-1]
-                    if one["state"] != "running":
-                        break
-    finally:
-        registered.client.set_model_version_tag("flight-delays", "2", "package", version.tags["package"])
+    with (
+        packaged(registered, BAD[why](platform.home)),
+        PlatformClient.at(platform.home, "operator") as operator,
+        httpx.Client(base_url=platform.service, timeout=10) as http,
+    ):
+        operator.submit(2, replace(plan, share=0.5))
+        begun, played, known = time.monotonic(), Played(), known_to_graphs(flights)
+        for start in range(0, 3_000, 10):
+            ask(http, known.iloc[start : start + 10], played)
+            one = operator.get("/status")["experiments"][-1]
+            if one["state"] != "running":
+                break
     assert (one["state"], played.failed) == ("aborted", 0)
     assert why in one["reason"]
     assert time.monotonic() - begun < 60
     assert set(played.by_version) == {1}
+
+
+def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_champion_answers_for_it(
+    platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame
+) -> None:
+    begin, known = START + pd.Timedelta(days=14), known_to_graphs(flights)
+    fails = known["carrier"] == "DL"
+    with (
+        packaged(registered, graphs.table_of_carriers(platform.home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL")),
+        PlatformClient.at(platform.home, "operator") as operator,
+        PlatformClient.at(platform.home, "feed") as feed,
+        httpx.Client(base_url=platform.service, timeout=10) as http,
+    ):
+        operator.submit(2, replace(plan, share=0.5))
+        calm = replay(known[~fails], begin, begin + pd.Timedelta(days=6))
+        before = play(calm, platform.service, feed, lambda *_: None)
+        one = operator.get("/status")["experiments"][-1]
+        assert (one["state"], one["share"], before.failed) == ("running", 0.5, 0)
+        assert set(before.by_version) == {1, 2}, "the challenger answers users"
+        begun, live = time.monotonic(), Played()
+        failing = known[fails & (known["predicted_at"] > begin + pd.Timedelta(days=6))]
+        for start in range(0, 3_000, 10):
+            ask(http, failing.iloc[start : start + 10], live)
+            one = operator.get("/status")["experiments"][-1]
+            if one["state"] != "running":
+                break
+        wait_for_workers(platform.home)
+        after = Played()
+        ask(http, failing.head(300), after)
+    assert one["state"] == "aborted"
+    assert "no score" in one["reason"]
+    assert time.monotonic() - begun < 60
+    assert (live.failed, set(live.by_version)) == (0, {1}), "the champion has answered where the challenger failed"
+    assert (after.failed, after.by_version) == (0, {1: 300})
+
+
+def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(platform: RunningPlatform) -> None:
+    act = [sys.executable, "-m", "level4_deployment.act"]
+    told = subprocess.run([*act, "submit", "3"], capture_output=True, text=True, check=True).stdout
+    shown = [told.index(words) for words in ("passed: quality", "the plan: up to 28 days", "Submit version 3")]
+    assert shown == sorted(shown)
+    told = subprocess.run([*act, "status"], capture_output=True, text=True, check=True).stdout
+    assert "as planned: up to 28 days" in told
+    with PlatformClient.at(platform.home, "pipeline") as pipeline:
+        assert pipeline.get("/status")["experiments"][-1]["challenger"] == 3
 
 
 def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(platform: RunningPlatform) -> None:
