@@ -19,7 +19,7 @@ from shared.settings import Settings
 
 LOOP = "loop"
 NAMES = {
-    "frozen": "never retrained",
+    "frozen": "never",
     "monthly": "each month, by hand",
     "weekly": "each week, by the clock",
     LOOP: "when needed, by the loop",
@@ -77,14 +77,17 @@ def show_worth(table: pd.DataFrame, found: dict[str, Worth]) -> None:
             f"{one.score.log_loss / weekly - 1:+.1%}",
             f"{one.score.auc:.4f}",
             f"{one.score.calibration_error:.4f}",
-            *(_count(figure) for figure in (one.trainings, one.alerts, one.false_alarms, one.steps)),
         ]
         for policy, one in found.items()
     ]
-    columns = ["Retrained", "log loss", "to weekly", "AUC", "calibration error"]
-    columns += ["trainings", "alerts", "false alarms", "steps by hand"]
     flights = next(iter(found.values())).score.rows
+    columns = ["Retrained", "log loss", "to weekly", "AUC", "calibration error"]
     show_table(f"What it was worth, on {flights:,} labelled flights", columns, rows)
+    took = [
+        [NAMES[policy], *map(_count, (one.trainings, one.alerts, one.false_alarms, one.steps))]
+        for policy, one in found.items()
+    ]
+    show_table("What it took", ["Retrained", "trainings", "alerts", "false alarms", "steps by hand"], took)
     for figure, title in FIGURES.items():
         months = by_month(table, figure)
         lines = [
