@@ -1,6 +1,6 @@
 """Alerts on their way to people, exactly once: on record first, then to a sink that knows what it has, then marked.
 
-Killed between sink and mark, an alert is sent again, under the same key: a sink that knows the key drops it.
+Killed between sink and mark, an alert is sent again, under the same key: file and webhook know the key and drop it.
 """
 
 import json
@@ -21,7 +21,7 @@ from shared.console import console
 from shared.errors import UserError
 from shared.settings import Settings
 
-BEGINS = b'{"key": '  # an alert's line
+BEGINS = b'{"key": "'  # an alert's line
 ATTEMPTS, SECONDS, PAUSE = 3, 2.0, 0.1  # of a webhook: tries, time limit of each, wait before the next (doubled)
 
 
@@ -34,11 +34,7 @@ class UnreachableError(SinkError):
 
 
 class Sink(Protocol):
-    """Where alerts go. knows_keys: an alert sent twice is there once."""
-
-    @property
-    def knows_keys(self) -> bool:
-        """Whether it drops an alert that it has."""
+    """Where alerts go."""
 
     def send(self, alert: Alert) -> None:
         """Take an alert; raises SinkError."""
@@ -46,13 +42,14 @@ class Sink(Protocol):
 
 @dataclass(frozen=True)
 class ConsoleSink:
-    """The terminal. It cannot know what it has shown: an alert is marked before, so a crash may hide it, not double."""
-
-    knows_keys: bool = False
+    """The terminal. It cannot know what it has shown: killed before the mark, an alert is shown again, never lost."""
 
     def send(self, alert: Alert) -> None:
         """A line."""
-        console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}", markup=False)
+        try:
+            console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}", markup=False)
+        except OSError as error:
+            raise UnreachableError(f"the terminal takes no alert: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -60,7 +57,6 @@ class FileSink:
     """A file of JSON lines; what a killed writer left of a line is cut off."""
 
     path: Path
-    knows_keys: bool = True
 
     def send(self, alert: Alert) -> None:
         """Append the alert, if its key is not there."""
@@ -68,7 +64,7 @@ class FileSink:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"), self.path.open("a+b") as file:
                 file.seek(0)
-                whole, _, torn = file.read().rpartition(b"\n")
+                *whole, torn = file.read().split(b"\n")
                 known = _keys(whole, torn)
                 if torn:
                     file.truncate(file.tell() - len(torn))
@@ -80,11 +76,13 @@ class FileSink:
             raise UnreachableError(f"alerts cannot be written to {self.path}: {error}") from error
 
 
-def _keys(whole: bytes, torn: bytes) -> set[str]:
+def _keys(lines: list[bytes], torn: bytes) -> set[str]:
     """The keys of a file's alerts; raises ValueError or KeyError for a file of something else."""
     if torn[: len(BEGINS)] != BEGINS[: len(torn)]:
         raise ValueError(f"its last line is no alert: {torn[:40]!r}")
-    return {json.loads(line)["key"] for line in whole.splitlines()}
+    if (wrong := next((line for line in lines if not line.startswith(BEGINS)), None)) is not None:
+        raise ValueError(f"a line is no alert: {wrong[:40]!r}")
+    return {json.loads(line)["key"] for line in lines}
 
 
 @dataclass(frozen=True)
@@ -92,7 +90,6 @@ class WebhookSink:
     """An address that takes JSON by POST, and knows an alert again by its Idempotency-Key."""
 
     url: str
-    knows_keys: bool = True
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=SECONDS, trust_env=False))
 
     def send(self, alert: Alert) -> None:
@@ -149,8 +146,6 @@ def deliver(log: sa.Engine, sink: Sink) -> Delivered:
     sent, trouble, name = 0, "", record.identity(log)
     for row in waiting:
         alert = Alert(**{name: row[name] for name in Alert.__dataclass_fields__})
-        if not sink.knows_keys and not _mark(log, alert.key):
-            continue  # another loop has it
         try:
             sink.send(replace(alert, key=f"{name}-{alert.key}"))
         except SinkError as error:
@@ -166,11 +161,10 @@ def deliver(log: sa.Engine, sink: Sink) -> Delivered:
     return Delivered(sent, left, trouble)
 
 
-def _mark(log: sa.Engine, key: str) -> bool:
-    """Mark an alert delivered; False if it was."""
-    mine = (ALERTS.c.key == key) & (ALERTS.c.delivered == 0)
+def _mark(log: sa.Engine, key: str) -> None:
+    """Mark an alert delivered."""
     with log.begin() as connection:
-        return connection.execute(ALERTS.update().where(mine).values(delivered=1, error=None)).rowcount == 1
+        connection.execute(ALERTS.update().where(ALERTS.c.key == key).values(delivered=1, error=None))
 
 
 def _note(log: sa.Engine, key: str, error: str) -> None:

@@ -86,7 +86,6 @@ class Killed:
     inner: Sink
     at: int
     after: bool
-    knows_keys: bool = True
 
     def send(self, alert: Alert) -> None:
         """Send, or die."""
@@ -108,7 +107,9 @@ def send(url: str, target: str) -> None:
 
 
 def sink_at(target: str) -> Sink:
-    """A webhook or a file."""
+    """The console, a webhook or a file."""
+    if target == "console":
+        return ConsoleSink()
     return WebhookSink(target) if "://" in target else FileSink(Path(target))
 
 
@@ -185,7 +186,7 @@ def test_a_line_that_a_killed_writer_left_is_cut_off(tmp_path: Path) -> None:
 def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
     """Though it may not end with a line's end."""
     log, path = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), tmp_path / "notes.txt"
-    for notes in ("milk, bread", "milk\nbread\n"):
+    for notes in ("milk, bread", "milk\nbread\n", "[1]\n", "42\n", '{"key": ["a"]}\n', "\n"):
         path.write_text(notes)
         assert deliver(log, FileSink(path)).waiting == 6
         assert path.read_text() == notes
@@ -242,6 +243,18 @@ def test_the_console_shows_each_alert_once(url: str, capsys: pytest.CaptureFixtu
     assert [deliver(log, ConsoleSink()).sent for _ in range(2)] == [6, 0]
     assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
     log.dispose()
+
+
+def test_what_a_killed_process_has_shown_is_shown_again_and_nothing_is_lost(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal cannot be asked what it shows."""
+    url = filled(f"sqlite:///{tmp_path / 'log.db'}")
+    process = in_process(send_and_die, url, "console", 1, BEFORE_IT_IS_MARKED)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert deliver(open_log(url), ConsoleSink()).sent == 5
+    assert capfd.readouterr().out.count("contract alarm begins: temp") == 2 + 5
 
 
 def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
