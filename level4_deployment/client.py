@@ -67,8 +67,9 @@ class PlatformClient:
         if answer.is_success and said is not None:
             return said
         what = f"{answer.request.url.path}: {answer.status_code}"
-        if answer.is_client_error and isinstance(said, dict) and "detail" in said:
-            raise RefusedError(f"{what}: {said['detail']}")
+        if isinstance(said, dict) and "detail" in said:
+            kind = RefusedError if answer.is_client_error else UserError  # what has failed has said no to nothing
+            raise kind(f"{what}: {said['detail']}")
         raise UserError(
             f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:SHOWN]!r}. "
             "Remedy: see platform.log, and try again."
@@ -95,5 +96,5 @@ def runs(home: Path) -> bool:
 def read_addresses(home: Path) -> dict[str, str]:
     """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
     if not runs(home):
-        raise UserError(f"no platform runs in {home}. Remedy: make platform, in another terminal; make watch for level 5's.")
+        raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make watch.")
     return dict(json.loads((home / ADDRESSES).read_text()))

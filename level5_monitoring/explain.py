@@ -9,15 +9,22 @@ import sqlalchemy as sa
 from level4_deployment import experiments
 from level5_monitoring import home, record
 from level5_monitoring.alerts import Alert
+from level5_monitoring.finding import Finding
 from shared.console import console, show_table, step
 from shared.errors import UserError, command
+
+STATES = ("ok", "alarm", "insufficient data")
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """A row of DECISIONS, what people were told, and what followed: the experiment that it led to, and acts on it."""
+    """A row of DECISIONS, all findings of its day, what people were told, and what followed.
+
+    experiment: that it led to, or was about; acts: on it.
+    """
 
     decision: dict[str, Any]
+    findings: list[Finding]
     alerts: list[Alert]
     experiment: experiments.Experiment | None
     acts: list[dict[str, Any]]
@@ -32,10 +39,12 @@ def explain(log: sa.Engine, day: str) -> Explanation:
         days = f"{len(all_of_them)} decisions are on record ({there})"
         raise UserError(f"DECISION={day!r}: no decision. {days}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
     result = decision["result"]
-    number, name = result.get("version"), result.get("experiment")
+    everything = experiments.find(log)
+    target = next((one.experiment for one in everything if one.experiment == decision["target"]), None)
+    number, name = result.get("version"), result.get("experiment", target)
     tried = [
         one
-        for one in experiments.find(log)
+        for one in everything
         if one.experiment == name or (name is None and number is not None and one.challenger == int(number))
     ]
     experiment = tried[-1] if tried else None
@@ -46,7 +55,7 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     acts = [
         act for act in experiments.acts(log) if {act["before"], act["after"]} & about or act["reason"].startswith(by_it)
     ]
-    return Explanation(decision, record.alerts(log, day), experiment, acts)
+    return Explanation(decision, record.findings(log, day, day), record.alerts(log, day), experiment, acts)
 
 
 def show(explained: Explanation) -> None:
@@ -63,8 +72,10 @@ def show(explained: Explanation) -> None:
     ]
     if evidence:
         show_table("Evidence", ["monitor", "subject", "state", "value", "limit", "rows"], evidence)
-    else:
-        console.print("No finding led to it.")
+    if explained.findings:
+        show_table("All that was looked at", ["monitor", *STATES, "in alarm"], _looked_at(explained.findings))
+    if not evidence:
+        console.print("No single finding led to it.")
     if explained.alerts:
         told = [[alert.severity, alert.title, alert.text] for alert in explained.alerts]
         show_table("Told", ["severity", "alert", "text"], told)
@@ -76,6 +87,16 @@ def show(explained: Explanation) -> None:
             for act, moved in zip(explained.acts, change, strict=True)
         ]
         show_table("What followed", ["act", "change", "who", "state", "reason"], acts)
+
+
+def _looked_at(findings: list[Finding]) -> list[list[str]]:
+    """A line for each monitor: how many of its findings were in which state, and the subjects in alarm."""
+    lines = []
+    for monitor in dict.fromkeys(found.monitor for found in findings):
+        own = [found for found in findings if found.monitor == monitor]
+        counts = [str(sum(found.state == state for found in own)) for state in STATES]
+        lines.append([monitor, *counts, ", ".join(found.subject for found in own if found.state == "alarm")])
+    return lines
 
 
 def main() -> None:

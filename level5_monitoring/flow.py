@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 
 import pandas as pd
+from filelock import FileLock
 from prefect import flow
 
 from level4_deployment import client, follow, outcomes, stream
-from level5_monitoring import home
+from level5_monitoring import freshness, home
 from level5_monitoring.loop import Loop
 from level5_monitoring.policy import Decision
 from level5_monitoring.reference import load_reference
@@ -19,10 +20,12 @@ EVERY = pd.Timedelta(hours=12)  # of the stream at once: a year hour by hour tak
 
 
 def catch_up(loop: Loop) -> Iterator[Decision]:
-    """The turns that are due; before them, whoever was not told yet is."""
-    loop.tell()
-    for day in loop.due():
-        yield loop.turn(day)
+    """The turns that are due, one loop at a time; before them, whoever was not told yet is."""
+    with FileLock(home.own(loop.settings) / "turns.lock"):  # a sudden end lets go of it
+        freshness.look(loop.log)
+        loop.tell()
+        for day in loop.due():
+            yield loop.turn(day)
 
 
 @flow(

@@ -12,6 +12,7 @@ from level4_deployment import package as packages
 from level5_monitoring import home, monitor, outbox, performance, policy, record
 from level5_monitoring.alerts import alerts_of, alerts_of_result
 from level5_monitoring.finding import Finding, version_of
+from level5_monitoring.memory import remember
 from level5_monitoring.policy import Decision
 from level5_monitoring.reference import Reference
 from level5_monitoring.window import closed_days, read_window
@@ -61,10 +62,9 @@ class Loop:
         week = pd.concat([self._window(one) for one in monitor.week_of(day)]) if monitor.is_end_of_week(day) else None
         findings = monitor.look(day, window, week, self.reference)
         findings += self.judge_champion(day, window, doubt_in(findings))
-        memory = record.memory(self.log, day)
+        memory = remember(self.log, day)
         decision = policy.decide(day, findings, memory)
-        record.record(self.log, decision, findings, alerts_of(decision, memory))
-        return decision
+        return record.record(self.log, decision, findings, alerts_of(decision, memory, self.settings.within))
 
     def judge_champion(self, day: str, window: pd.DataFrame, doubt: str) -> list[Finding]:
         """How the champion did on the outcomes of the day and of all days before it; doubt: of LIVE."""
@@ -96,21 +96,30 @@ class Loop:
         return experiments.days_of(self.log, both[-1].experiment)["difference"].dropna().tolist() if both else []
 
     def act(self, decision: Decision) -> dict[str, Any]:
-        """Do what was decided. What is refused, or could not be done, is a result too, with its reason."""
+        """Do what was decided. What is refused, or could not be done, is a result too, with its reason.
+
+        Whatever fails, for it would fail again and again, and nobody be told. Ctrl-C and a cancelled flow are no
+        failures: the decision stays open, and is acted upon at the next start.
+        """
         try:
-            match decision.kind:
-                case "retrain":
-                    return self._retrain(decision)
-                case "promote":
-                    return self._promote(decision)
-                case "roll back":
-                    return self._roll_back(decision)
-                case "stop":
-                    self.control.post("/experiment/stop", reason=in_short(decision))
+            return self._do(decision)
         except (client.RefusedError, gates.GateError) as error:
             return {policy.REFUSED: str(error)}
         except UserError as error:
             return {policy.FAILED: str(error)}
+        except Exception as error:  # noqa: BLE001 - registry, disk, database, a bug: on record, and told
+            return {policy.FAILED: f"{type(error).__name__}: {error}"}
+
+    def _do(self, decision: Decision) -> dict[str, Any]:
+        match decision.kind:
+            case "retrain":
+                return self._retrain(decision)
+            case "promote":
+                return self._promote(decision)
+            case "roll back":
+                return self._roll_back(decision)
+            case "stop":
+                self.control.post("/experiment/stop", reason=in_short(decision))
         return {}
 
     def _retrain(self, decision: Decision) -> dict[str, Any]:

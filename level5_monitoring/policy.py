@@ -29,9 +29,9 @@ class Memory:
     begun: the first day on record. trainings: days of decisions to retrain. experiment: under way, or "".
     waits: its winner waits for approval. tied: the newest one, if it ended undecided with a challenger that did no
     worse, or "".
-    doubted: days of that experiment whose labels were in alarm. rolled_back: subjects ("version 3") taken back already.
-    cause: of the decision before. ended: (name, state, reason, doubted days) of experiments that ended and nobody was
-    told of. An act that FAILED counts for none.
+    doubted: days of that experiment whose data or labels were in alarm. rolled_back: subjects ("version 3") taken back
+    already. cause: of the decision before. ended: (name, state, reason, doubted days) of experiments that ended and
+    nobody was told of; counted: names of those that have counted the day itself. An act that FAILED counts for none.
     """
 
     alarms: tuple[Finding, ...] = ()
@@ -44,11 +44,12 @@ class Memory:
     rolled_back: tuple[str, ...] = ()
     cause: str = ""
     ended: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
+    counted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about a day, why in a sentence, and the findings that led to it.
+    """What to do about a day, why in a sentence, and the findings it rests on.
 
     cause: in a word: contract, labels, watch, verdict, tie, performance, age, experiment,
     cool-down, budget, drift, or "". target: the experiment to promote from, the "version 3" to take back, or "".
@@ -77,8 +78,10 @@ def _choose(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: 
     if disaster := _alarms_of(seen, "disaster"):
         return _take_back(day, disaster, memory)
     if labels := of(alarms, *LABELS):
-        why = f"Nothing is trained or promoted on outcomes in doubt: {told(labels)}."
-        return Decision(day, "hold", why, labels, "labels")
+        why = f"Nothing is trained or promoted on outcomes in doubt: {told(labels)}"
+        if memory.experiment:  # a verdict on such days would not be used
+            return Decision(day, "stop", f"{why}. {memory.experiment} ends without a verdict.", labels, "labels")
+        return Decision(day, "hold", f"{why}.", labels, "labels")
     if watch := _alarms_of(seen, "watch"):
         return _take_back(day, watch, memory)
     return _improve(day, seen, memory) or _inform(day, seen, alarms, memory)
@@ -87,16 +90,21 @@ def _choose(day: str, seen: list[Finding], alarms: tuple[Finding, ...], memory: 
 def _improve(day: str, seen: list[Finding], memory: Memory) -> Decision | None:
     """What brings a better model to users, if anything does today."""
     if memory.waits:
-        return _approve(day, memory)
+        return _approve(day, seen, memory)
     if memory.tied and not memory.doubted:
         why = f"The challenger of {memory.tied} was no worse on any account, and has seen newer flights: ties go to it."
-        return Decision(day, "promote", why, (), "tie", target=memory.tied)
+        return Decision(day, "promote", why, _standing(seen), "tie", target=memory.tied)
     if broken := _alarms_of(seen, "performance"):
         return _retrain(day, broken, memory)
     if (age := _days_since(day, memory)) >= LONGEST and not _held(day, memory)[0]:
         why = f"The last training is {age} days ago; after {LONGEST} a champion is challenged, however well it does."
-        return Decision(day, "retrain", why, (), "age")
+        return Decision(day, "retrain", why, _standing(seen), "age")
     return None
+
+
+def _standing(seen: list[Finding]) -> tuple[Finding, ...]:
+    """How outcomes and champion stand: the evidence for what no alarm has led to."""
+    return of(seen, *LABELS, *CHAMPION)
 
 
 def still_on(before: Iterable[Finding], findings: Iterable[Finding]) -> tuple[Finding, ...]:
@@ -134,13 +142,13 @@ def _take_back(day: str, watch: tuple[Finding, ...], memory: Memory) -> Decision
     return Decision(day, "hold", why, watch, "watch")
 
 
-def _approve(day: str, memory: Memory) -> Decision:
+def _approve(day: str, seen: list[Finding], memory: Memory) -> Decision:
     if memory.doubted:
         days = ", ".join(memory.doubted)
-        why = f"The verdict of {memory.experiment} rests on labels that were in alarm on {days}: it is not used."
-        return Decision(day, "stop", why, (), "labels")
+        why = f"The verdict of {memory.experiment} rests on data or labels in alarm on {days}: it is not used."
+        return Decision(day, "stop", why, _standing(seen), "labels")
     why = f"The challenger of {memory.experiment} has won, and neither data nor labels are in alarm."
-    return Decision(day, "promote", why, (), "verdict", target=memory.experiment)
+    return Decision(day, "promote", why, _standing(seen), "verdict", target=memory.experiment)
 
 
 def _retrain(day: str, broken: tuple[Finding, ...], memory: Memory) -> Decision:

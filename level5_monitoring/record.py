@@ -8,14 +8,14 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from level4_deployment import experiments
 from level4_deployment.log import METADATA, insert
-from level5_monitoring.alerts import Alert, ended_key
+from level5_monitoring.alerts import Alert
 from level5_monitoring.finding import Finding
-from level5_monitoring.policy import FAILED, Decision, Memory
+from level5_monitoring.policy import Decision
 
 OPEN, DONE = "open", "done"  # decided; acted upon to the end
 OF_RESULT = 1000  # the number of the first alert about a result: after those about the decision
+OF_FEEDS = 2000  # and of one that follows from none
 
 FINDINGS = sa.Table(
     "findings",  # all that the monitors said of a day, in their order
@@ -97,6 +97,19 @@ def close(log: sa.Engine, day: str, result: dict[str, Any], alerts: Iterable[Ale
             _put_out(log, connection, alerts, OF_RESULT)
 
 
+def put_out(log: sa.Engine, alerts: Iterable[Alert]) -> None:
+    """Alerts that follow from no decision, into the outbox; one whose key is there is told already."""
+    with log.begin() as connection:
+        _put_out(log, connection, alerts, OF_FEEDS)
+
+
+def count_alerts(log: sa.Engine, begins: str) -> int:
+    """How many alerts have a key that begins so."""
+    query = sa.select(sa.func.count()).where(ALERTS.c.key.startswith(begins))
+    with log.connect() as connection:
+        return int(connection.execute(query).scalar_one())
+
+
 def _put_out(log: sa.Engine, connection: sa.Connection, alerts: Iterable[Alert], first: int) -> None:
     """Alerts into the outbox, numbered from `first` on."""
     if told := [asdict(alert) | {"number": i, "delivered": 0} for i, alert in enumerate(alerts, first)]:
@@ -124,7 +137,7 @@ def decision_of(log: sa.Engine, day: str) -> Decision | None:
         row = connection.execute(sa.select(DECISIONS).where(DECISIONS.c.day == day)).mappings().first()
     if row is None:
         return None
-    evidence, alarms = _load(row["evidence"]), _load(row["alarms"])
+    evidence, alarms = load(row["evidence"]), load(row["alarms"])
     return Decision(day, row["kind"], row["reason"], evidence, row["cause"], alarms, row["target"])
 
 
@@ -160,62 +173,6 @@ def delivered(log: sa.Engine) -> int:
         return int(connection.execute(count).scalar_one())
 
 
-def memory(log: sa.Engine, day: str) -> Memory:
-    """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
-    before = DECISIONS.c.day < day
-    acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.target, DECISIONS.c.result)
-    acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll back"])).order_by(DECISIONS.c.day)
-    newest = sa.select(DECISIONS.c.cause, DECISIONS.c.alarms).where(before).order_by(DECISIONS.c.day.desc()).limit(1)
-    begun = sa.select(sa.func.min(DECISIONS.c.day)).where(before)
-    announced = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
-    with log.connect() as connection:
-        done = [act for act in connection.execute(acts) if FAILED not in json.loads(act.result or "{}")]
-        last = connection.execute(newest).first()
-        first = connection.execute(begun).scalar()
-        told = set(connection.execute(announced).scalars())
-    all_of_them = experiments.find(log)
-    running = [one for one in all_of_them if one.state in (experiments.RUNNING, experiments.APPROVAL)]
-    over = [one for one in all_of_them if one not in running and ended_key(one.experiment) not in told]
-    ended = [(one.experiment, one.state, one.reason, _doubted(log, one.experiment, day)) for one in over]
-    tied = "" if running else _tied(log, all_of_them, day)
-    name = running[0].experiment if running else tied
-    return Memory(
-        alarms=_load(last.alarms) if last else (),
-        begun=first or "",
-        trainings=tuple(act.day for act in done if act.kind == "retrain"),
-        experiment=running[0].experiment if running else "",
-        tied=tied,
-        waits=bool(running) and running[0].state == experiments.APPROVAL,
-        doubted=_doubted(log, name, day) if name else (),
-        rolled_back=tuple(act.target for act in done if act.kind == "roll back"),
-        cause=last.cause if last else "",
-        ended=tuple(sorted(ended)),
-    )
-
-
-def _tied(log: sa.Engine, tried: list[experiments.Experiment], day: str) -> str:
-    """The newest experiment, if it ended undecided with a gain above 0, and nothing has followed from that yet."""
-    if not tried or tried[-1].state != experiments.INCONCLUSIVE:
-        return ""
-    name, gains = tried[-1].experiment, experiments.days_of(log, tried[-1].experiment)["difference"].dropna()
-    moves = [act for act in experiments.acts(log) if act["act"] in ("promote", "roll back")]
-    followed = not moves or moves[-1]["after"] != str(tried[-1].champion)
-    before = sa.select(DECISIONS.c.result).where(DECISIONS.c.day < day, DECISIONS.c.target == name)
-    with log.connect() as connection:
-        results = connection.execute(before).scalars()
-        decided = any(FAILED not in json.loads(result or "{}") for result in results)
-    return "" if followed or decided or not gains.mean() > 0 else name
-
-
-def _doubted(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
-    """The days before `day` that an experiment has counted, and whose labels were in alarm."""
-    counted = sa.select(experiments.DAYS.c.day).where(experiments.DAYS.c.experiment == experiment)
-    alarm = (FINDINGS.c.monitor == "labels") & (FINDINGS.c.state == "alarm") & (FINDINGS.c.day < day)
-    query = sa.select(FINDINGS.c.day).distinct().where(alarm, FINDINGS.c.day.in_(counted)).order_by(FINDINGS.c.day)
-    with log.connect() as connection:
-        return tuple(connection.execute(query).scalars())
-
-
 def _plain(found: Finding) -> Finding:
     """The finding with Python's own numbers: databases and JSON know no others."""
     value, limit = (None if number is None else float(number) for number in (found.value, found.limit))
@@ -226,5 +183,6 @@ def _dump(found: Iterable[Finding]) -> str:
     return json.dumps([asdict(_plain(one)) for one in found])
 
 
-def _load(text: str) -> tuple[Finding, ...]:
+def load(text: str) -> tuple[Finding, ...]:
+    """Findings as they stand in DECISIONS."""
     return tuple(Finding(**one) for one in json.loads(text))

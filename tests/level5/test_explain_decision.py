@@ -50,6 +50,35 @@ def test_a_retraining_is_followed_to_its_promotion(
     assert "of another story" not in said
 
 
+def test_what_no_alarm_has_led_to_has_its_evidence_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A promotion of a tie: how the champion stands, all that was looked at, and the experiment it was about."""
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+        monkeypatch.setenv(name, value)
+    log = open_log(url_of(home.platform(read_settings())))
+    found = [Finding(DAY, "contract", "temp", "ok", "as normal", 900, 0.01, 0.25)] * 3
+    found += [Finding(DAY, "performance", "version 2", "ok", "it keeps its promise", 12345, 0.0031, 0.005)]
+    experiment = experiments.new_experiment(log, 2, 3, Plan(), "loop")
+    experiments.save(log, replace(experiment, state="inconclusive", reason="not proven: mean gain +0.0012"))
+    decision = policy.decide(DAY, found, Memory(tied=experiment.experiment))
+    record.record(log, decision, found, [])
+    record.close(log, DAY, {"refused": "somebody was faster"})
+    monkeypatch.setattr("sys.argv", ["explain", DAY])
+    explain.main()
+    said = " ".join(capsys.readouterr().out.split())
+    for part in (
+        "promote",
+        "0.0031",
+        "12,345",
+        "contract │ 3 │",
+        "not proven: mean gain +0.0012",
+        "somebody was faster",
+    ):
+        assert part in said
+    assert "No single finding" not in said
+
+
 def test_a_day_without_a_decision_says_which_there_are(tmp_path: Path) -> None:
     """And that there are none, where there are none."""
     log = open_log(f"sqlite:///{tmp_path / 'log.db'}")

@@ -13,6 +13,7 @@ from level4_deployment.plan import Plan
 from level5_monitoring import policy, record
 from level5_monitoring.alerts import Alert, alerts_of, alerts_of_result
 from level5_monitoring.finding import Finding
+from level5_monitoring.memory import remember
 from level5_monitoring.policy import Decision, Memory
 from tests.level4.postgres import new_database
 
@@ -35,7 +36,7 @@ def found(day: str, monitor: str, state: str = "alarm") -> Finding:
 
 def decided(log: sa.Engine, day: str, *findings: Finding) -> Decision:
     """Decide on a day as the loop does."""
-    memory = record.memory(log, day)
+    memory = remember(log, day)
     decision = policy.decide(day, findings, memory)
     return record.record(log, decision, findings, alerts_of(decision, memory))
 
@@ -64,10 +65,10 @@ def test_what_fails_half_way_leaves_nothing(log: sa.Engine) -> None:
 
 def test_memory_is_of_earlier_days_only(log: sa.Engine) -> None:
     """Seen from a day, what was decided on it or later is not there: after a crash, the same memory."""
-    before = record.memory(log, "2013-05-06")
+    before = remember(log, "2013-05-06")
     assert decided(log, "2013-05-06", found("2013-05-06", "performance")).kind == "retrain"
-    assert record.memory(log, "2013-05-06") == before == Memory()
-    assert record.memory(log, "2013-05-07").trainings == ("2013-05-06",)
+    assert remember(log, "2013-05-06") == before == Memory()
+    assert remember(log, "2013-05-07").trainings == ("2013-05-06",)
     assert decided(log, "2013-05-07", found("2013-05-07", "performance")).cause == "cool-down"
 
 
@@ -81,7 +82,7 @@ def test_an_act_that_failed_counts_for_none_and_is_told(log: sa.Engine) -> None:
             record.close(log, day, result, alerts_of_result(decision, result))
         assert [alert.title for alert in record.alerts(log, day)][-2:] == ["retrain", f"retrain {word}"]
         tomorrow = str((pd.Timestamp(day) + pd.Timedelta(days=1)).date())
-        assert policy.decide(tomorrow, [found(tomorrow, "performance")], record.memory(log, tomorrow)).kind == then
+        assert policy.decide(tomorrow, [found(tomorrow, "performance")], remember(log, tomorrow)).kind == then
 
 
 def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log: sa.Engine) -> None:
@@ -94,7 +95,7 @@ def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log:
         connection.execute(experiments.DAYS.insert(), day | {"day": "2013-05-06"})
     decided(log, "2013-05-05", found("2013-05-05", "labels"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
-    memory = record.memory(log, "2013-05-07")
+    memory = remember(log, "2013-05-07")
     assert (memory.experiment, memory.doubted) == (experiment.experiment, ("2013-05-06",))
     experiments.save(log, experiments.Experiment(**{**vars(experiment), "state": "inconclusive"}))
     decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"))

@@ -1,6 +1,7 @@
 """A turn that is cut off anywhere, and taken up again, has decided, done and told the same as one that was not."""
 
 import contextlib
+import errno
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -10,20 +11,13 @@ from typing import Any
 
 import pandas as pd
 import pytest
-import uvicorn
-from filelock import FileLock
 
-from level2_devops import address_of, open_socket
 from level3_training_pipeline import registry
 from level4_deployment import experiments
-from level4_deployment.access import make_tokens
-from level4_deployment.api import create_api
-from level4_deployment.client import ADDRESSES, LOCK
 from level4_deployment.control import Platform
-from level4_deployment.log import PREDICTIONS, open_log, url_of
+from level4_deployment.log import PREDICTIONS
 from level4_deployment.outcomes import ingest
 from level4_deployment.plan import Plan
-from level4_deployment.serve import api_server
 from level5_monitoring import flow, home, monitor, outbox, record
 from level5_monitoring.finding import Finding
 from level5_monitoring.loop import Loop
@@ -31,6 +25,7 @@ from level5_monitoring.policy import Decision
 from level5_monitoring.reference import Reference
 from shared.settings import Settings
 from tests.level4.conftest import Registry, plan, registered, registry_  # noqa: F401 - fixtures
+from tests.level5.served import opened, serve_platform
 
 DAY = "2013-03-04"
 NEVER = 10**9
@@ -93,18 +88,12 @@ def play(
 
     def play(scenario: Scenario, after: str, calls: int) -> dict[str, Any]:
         settings = Settings(registry_.settings.today, None, tmp_path / f"{after}-{calls}", within="level5")
-        folder = home.platform(settings)
-        make_tokens(folder)
         for alias in dict(registry_.client.get_registered_model(registry.MODEL).aliases):
             registry_.client.delete_registered_model_alias(registry.MODEL, alias)
-        platform = Platform(folder, lambda: registry_.client, open_log(url_of(folder)), approval=True)
+        platform = serve_platform(settings, registry_.client, stack)
         platform.submit(1, None, "pipeline")
         found = scenario(platform, plan)
         a_day_closes(platform)
-        listening = stack.enter_context(open_socket())
-        stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
-        stack.enter_context(FileLock(folder / LOCK))
-        (folder / ADDRESSES).write_text(json.dumps({"control": address_of(listening)}))
         with monkeypatch.context() as patched:
             patched.setattr(monitor, "look", lambda *_: found)
             patched.setattr(Loop, "judge_champion", lambda *_: [])
@@ -118,17 +107,6 @@ def play(
 
     with stack:
         yield play
-
-
-@contextlib.contextmanager
-def opened(settings: Settings, reference: Reference) -> Iterator[Loop]:
-    """A loop of a process of its own."""
-    loop = Loop(settings, reference)
-    try:
-        yield loop
-    finally:
-        loop.control.http.close()
-        loop.log.dispose()
 
 
 def a_day_closes(platform: Platform) -> None:
@@ -157,7 +135,8 @@ def cut_off(patched: pytest.MonkeyPatch, after: str, calls: int) -> None:
 
 def what_became_of_it(platform: Platform, settings: Settings) -> dict[str, Any]:
     """All that a person could see."""
-    told = (home.own(settings) / "alerts.jsonl").read_text().splitlines()
+    file = home.own(settings) / "alerts.jsonl"
+    told = file.read_text().splitlines() if file.exists() else []
     names = ("who", "act", "before", "after", "done")
     return {
         "decisions": record.decisions(platform.log),
@@ -216,3 +195,58 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     assert found["champion"] == 1
     assert found["decisions"][0]["result"] == {"refused": "1-against-2-no1 is void by now"}
     assert found["told"][-1] == "promote refused"
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "says"),
+    [
+        (Loop, OSError(errno.ENOSPC, "disk full"), "OSError: [Errno 28] disk full"),
+        (Platform, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be had"),
+        (Platform, RuntimeError("a bug"), "/rollback: 500: the platform at http"),  # its answer is no JSON
+    ],
+)
+def test_an_act_that_fails_in_whatever_way_is_told_and_left_until_the_next_day(
+    play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, says: str
+) -> None:
+    """The second start does not try again."""
+    tried = []
+
+    def fail(*_: object) -> Any:
+        tried.append(1)
+        raise error
+
+    monkeypatch.setattr(where, "roll_back" if where is Platform else "_roll_back", fail)
+    found = play(roll_back, "record", NEVER)
+    assert len(tried) == 1
+    assert says in found["decisions"][0]["result"]["failed"]
+    assert found["told"] == ["disaster alarm begins", "roll back", "roll back failed"]
+    assert found["champion"] == 3
+
+
+def test_who_interrupts_an_act_has_it_done_at_the_next_start(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and the end of a flow that was cancelled are no failures."""
+    real, tried = Loop._roll_back, []
+
+    def interrupted(loop: Loop, decision: Decision) -> dict[str, Any]:
+        tried.append(decision)
+        if len(tried) == 1:
+            raise CutOff
+        return real(loop, decision)
+
+    monkeypatch.setattr(Loop, "_roll_back", interrupted)
+    found = play(roll_back, "record", NEVER)
+    assert found["decisions"][0]["result"] == {"version": 2}
+    assert "roll back failed" not in found["told"]
+
+
+def test_what_is_on_record_is_what_is_done(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two loops that decide on a day, the second does what the first has written down."""
+    real = record.record
+
+    def and_another_was_first(log: Any, decision: Decision, *rest: Any) -> Decision:
+        real(log, replace(decision, kind="nothing", reason="another loop's."), [], [])
+        return real(log, decision, *rest)
+
+    monkeypatch.setattr(record, "record", and_another_was_first)
+    found = play(roll_back, "record", NEVER)
+    assert (found["champion"], found["told"]) == (3, [])
