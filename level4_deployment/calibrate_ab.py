@@ -18,6 +18,7 @@ from level3_training_pipeline import tune
 from level4_deployment import sequential
 from level4_deployment.plan import BETTER, Plan, decide
 from level4_deployment.sequential import Floats
+from level4_deployment.verdict import MISMATCH
 from shared.console import bar, console, headline, show_table, step
 from shared.errors import command
 from shared.flights import load_flights
@@ -179,6 +180,12 @@ def main() -> None:
             real = real_days(later, *(predict(models[day], later) for day in (champion, challenger)))
         table = tables[f"{champion} and {challenger}"] = calibrate(real)
         tell(table, real)
+    lost = [
+        f"{sequential.flights_to_see(0.05, share, MISMATCH):,} at a share of {share:g}" for share in (0.1, 0.3, 0.5)
+    ]
+    console.print(
+        f"A log that loses 5% of the challenger's rows is found out (95% sure) by flights: {', '.join(lost)}."
+    )
     home = settings.level("level4")
     os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))  # read on import; else it writes into the home
     from level4_deployment.plots import calibration_plot

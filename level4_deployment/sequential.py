@@ -132,6 +132,12 @@ def sample_ratio(arms: Mapping[str, int], share: float) -> float:
     return float(stats.chisquare(counts, expected).pvalue) if expected.min() >= 5 else 1.0
 
 
+def flights_to_see(lost: float, share: float, alpha: float, power: float = 0.95) -> int:
+    """How many flights the sample ratio needs to show, at `alpha`, that this part of the challenger's rows is lost."""
+    apart = share * (1 - share) * lost**2 / (1 - share * lost)  # what each flight adds to chi-square's noncentrality
+    return int(np.ceil((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power)) ** 2 / apart))
+
+
 def lag_one(days: ArrayLike) -> tuple[float, float]:
     """The correlation of each day with the next, and the p-value of its not being above 0."""
     values = np.asarray(days, dtype=float)

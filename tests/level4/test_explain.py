@@ -1,5 +1,6 @@
 """An answer taken apart: the parts add up, and the features that cannot matter get nothing."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,11 +8,13 @@ import pandas as pd
 import pytest
 
 from level2_devops import features
-from level3_training_pipeline import registry
-from level4_deployment.explain import look_up, shapley
+from level3_training_pipeline import data, lineage, registry
+from level4_deployment.explain import explain, look_up, shapley
 from level4_deployment.log import url_of
+from level4_deployment.publish import pull
 from shared.errors import UserError
 from tests.level4.conftest import Registry
+from tests.level4.plane import bodies, plane, route
 
 
 def test_contributions_and_average_add_up_to_the_answer(registered: Registry, flights: pd.DataFrame) -> None:
@@ -30,6 +33,30 @@ def test_of_a_sum_each_part_contributes_its_own() -> None:
     average, parts = shapley(lambda some: (some["a"] * 2 + some["b"]).to_numpy(), row, background)
     assert average == 3.0
     np.testing.assert_allclose(parts, [4.0, 4.0, 0.0])
+
+
+def test_an_answer_on_the_log_leads_back_to_version_run_commit_digest_and_rows(
+    registered: Registry, home: Path, flights: pd.DataFrame
+) -> None:
+    version = registry.get(registered.client, "3")
+    served = pull(version, home)
+    route(home, 1, served)
+    flight = bodies(flights.sample(1, random_state=3))[0]
+    with plane(home) as running:
+        answer = running.ask(flight)
+    explained = explain(registered.settings, home, url_of(home), answer["request_id"])
+    assert explained.answer["flight_id"] == flight["flight_id"]
+    assert explained.answer["probability"] == answer["probability"]
+    assert explained.average + explained.contributions.sum() == pytest.approx(answer["probability"], abs=1e-6)
+    run = registered.client.get_run(explained.lineage["MLflow run"])
+    assert run.data.tags["cause"] == explained.lineage["cause"] == "20 trees"
+    assert json.loads(explained.lineage["parameters"])["max_iter"] == "20"
+    assert (explained.lineage["version"], explained.lineage["package"]) == ("3", served.digest)
+    assert explained.lineage["model"] == version.tags["model_sha256"]
+    assert explained.lineage["commit"] == lineage.commit()
+    rows = data.gather(registered.settings)
+    assert rows.file.name in explained.lineage["trained on"]
+    assert f"{len(pd.read_parquet(rows.file)):,} flights known on 2013-03-01" in explained.lineage["trained on"]
 
 
 def test_a_request_that_is_not_on_the_log_is_told(home: Path) -> None:

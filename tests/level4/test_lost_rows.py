@@ -1,0 +1,89 @@
+"""A log that loses rows of one arm: from how many flights on it is found out, on real flights and a real log."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment import assign
+from level4_deployment.experiments import Experiment, days_of
+from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, open_log, url_of
+from level4_deployment.outcomes import close_days, ingest
+from level4_deployment.plan import Plan
+from level4_deployment.sequential import flights_to_see, sample_ratio
+from level4_deployment.verdict import MISMATCH, Verdict, judge
+
+START = pd.Timestamp("2013-04-01", tz="America/New_York")
+
+
+def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> Verdict:
+    """Log real flights, each in its arm, lose a part of the challenger's rows, close the days, and judge."""
+    running = Experiment("1-against-2", 1, 2, "1-against-2", plan.share, plan, None, "running", "", "test")
+    random = np.random.default_rng(7)
+    departs = flights["scheduled_departure"]
+    some = flights[departs.between(START, START + pd.DateOffset(days=plan.max_days + 1), inclusive="left")]
+    rows, paired, outcomes = [], [], []
+    for name, at, late in zip(some["flight_id"], some["scheduled_departure"], some["late"], strict=True):
+        arm, own = assign.arm(running.salt, plan.share, name), 0.2 + 0.1 * random.random()
+        version, seconds = (2 if arm == "challenger" else 1), at.timestamp()
+        row = {"request_id": name, "flight_id": name, "departs_at": seconds, "asked_at": seconds, "features": "{}"}
+        row |= {"experiment": running.experiment, "arm": arm, "propensity": assign.propensity(plan.share, arm)}
+        rows.append(row | {"version": version, "probability": own, "fallback": "", "seconds": 0.001})
+        paired.append({"request_id": name, "version": 3 - version, "probability": 0.2 + 0.1 * random.random()})
+        if late == late:  # noqa: PLR0124 - NaN: it never landed
+            outcomes.append({"flight_id": name, "late": int(late), "known_at": seconds, "received_at": seconds})
+    log = open_log(url_of(folder))
+    with log.begin() as connection:
+        for table, told in ((PREDICTIONS, rows), (PAIRED, paired), (OUTCOMES, outcomes)):
+            connection.execute(table.insert(), told)
+        theirs = [{"gone": row["request_id"]} for row in rows if row["arm"] == "challenger"]
+        gone = random.choice(np.array(theirs), int(lost * len(theirs)), replace=False).tolist()
+        if gone:
+            connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.request_id == sa.bindparam("gone")), gone)
+    ingest(log, [], (START + pd.DateOffset(days=plan.max_days + 3)).timestamp())
+    close_days(log, running)
+    days = days_of(log, running.experiment)
+    log.dispose()
+    arms = {"champion": int(days["champion_arm"].sum()), "challenger": int(days["challenger_arm"].sum())}
+    return judge(plan, days, arms)
+
+
+@pytest.mark.slow
+def test_a_twentieth_of_one_arms_rows_lost_blocks_the_verdict_at_an_even_split(
+    tmp_path: Path, flights: pd.DataFrame
+) -> None:
+    plan = Plan(share=0.5, max_days=56)
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    whole.mkdir()
+    torn.mkdir()
+    assert verdict_of(whole, flights, plan, lost=0.0).kind != "blocked"
+    blocked = verdict_of(torn, flights, plan, lost=0.05)
+    assert blocked.kind == "blocked"
+    assert "flights are lost on the way" in blocked.reason
+
+
+@pytest.mark.slow
+def test_at_a_tenth_of_the_flights_and_four_weeks_an_eighth_of_the_arm_must_be_lost_to_be_seen(
+    tmp_path: Path, flights: pd.DataFrame
+) -> None:
+    plan = replace(Plan(), share=0.1)
+    for lost, blocked in ((0.0, False), (0.05, False), (0.125, True)):
+        folder = tmp_path / str(lost)
+        folder.mkdir()
+        assert (verdict_of(folder, flights, plan, lost).kind == "blocked") == blocked, lost
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
+def test_a_loss_is_found_out_as_often_as_is_said(share: float) -> None:
+    flights = flights_to_see(0.05, share, MISMATCH)
+    random = np.random.default_rng(3)
+    challenger = random.binomial(flights, share, 2_000)
+    kept = random.binomial(challenger, 0.95)
+    seen = [
+        sample_ratio({"champion": flights - n, "challenger": k}, share) < MISMATCH
+        for n, k in zip(challenger, kept, strict=True)
+    ]
+    assert np.mean(seen) == pytest.approx(0.95, abs=0.02)
