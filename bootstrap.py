@@ -183,6 +183,7 @@ def environment() -> dict[str, str]:
     """The environment of the commands: Python keeps what it compiles, and uv caches only where it can."""
     kept = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     kept["PREFECT_HOME"] = str(VENV / "prefect")  # else its import makes a folder in the user's home
+    kept["MPLCONFIGDIR"] = str(VENV / "matplotlib")  # so does matplotlib's
     kept |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     if not kept.get("UV_CACHE_DIR"):
         kept.pop("UV_CACHE_DIR", None)  # uv takes an empty one for an error

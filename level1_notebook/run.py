@@ -65,6 +65,5 @@ def main() -> None:
         "Another version only warns": f"stamped as another scikit-learn's, it loads: {len(warned)} warnings, no error",
         "People wait": f"{len(acts)} steps by hand and {hand_overs(acts)} hand-overs for one model",
     }
-    result = f"log loss {then.log_loss:.3f}, AUC {then.auc:.3f} on {then.rows:,} flights"
     keep_summary(settings, "level1", then, steps=len(acts))
-    closing("Level 1, notebook", f"{result} of {months.index[0]} to {months.index[-1]}", adds, hurts)
+    closing("Level 1, notebook", f"{then} of {months.index[0]} to {months.index[-1]}", adds, hurts)

@@ -17,9 +17,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from level2_devops.golden import as_requests
+from level2_devops.picture import draw_swap
 from level2_devops.serving import Serving, read_serving
 from level2_devops.store import Store
-from level2_devops.traffic import Figures, Traffic
+from level2_devops.traffic import Figures, Traffic, measure, traffic
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
 from shared.errors import UserError
@@ -72,6 +73,12 @@ def requests_of(flights: pd.DataFrame, month: str) -> list[dict[str, Any]]:
     return as_requests(of_month.sample(min(1000, len(of_month)), random_state=2013))
 
 
+def under_load(address: str, month: str, requests: list[dict[str, Any]]) -> Figures:
+    """What the service says of two seconds in which clients ask as fast as they are answered."""
+    with step(f"Load {address} with flights of {month}"), traffic(address, requests):
+        return measure(address, 2.0)
+
+
 def show_months(later: pd.DataFrame, probability: NDArray[Any], overall: Score) -> pd.DataFrame:
     """Print the score of each month that came after; returns the table."""
     months = by_month(later, probability)
@@ -84,10 +91,10 @@ def show_months(later: pd.DataFrame, probability: NDArray[Any], overall: Score) 
     return months
 
 
-def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame) -> str:
+def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
     """Print what the service says of itself in its /metrics, beside the log loss that it cannot know.
 
-    names: of the months whose flights were sent. Returns one line of evidence.
+    figures: by the month whose flights were sent. Returns one line of evidence.
     """
     rows = [
         [
@@ -99,19 +106,20 @@ def show_figures(names: list[str], figures: list[Figures], months: pd.DataFrame)
             f"{one.errors:.0f}",
             f"{months['log_loss'][name]:.3f}",
         ]
-        for name, one in zip(names, figures, strict=True)
+        for name, one in figures.items()
     ]
     titles = ["Flights of", "Requests", "per s", "p50", "p99", "Errors", "Log loss"]
     show_table("What /metrics says, and, computed from the labels, what it does not: the log loss", titles, rows)
     seen = (
-        f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.3f}"
-        for name, one in zip(names, figures, strict=True)
+        f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.3f}" for name, one in figures.items()
     )
     return "; ".join(seen)
 
 
-def show_swap(seen: Traffic, picture: Path) -> str:
-    """Print which version answered how much while they were switched; returns one line of evidence."""
+def show_swap(seen: Traffic, settings: Settings) -> str:
+    """Print and draw which version answered how much while they were switched; returns one line of evidence."""
+    with step("Draw what the clients saw"):
+        picture = draw_swap(seen, settings)
     served_by: dict[str, int] = {}
     for row in seen.rows:
         served_by[row[3]] = served_by.get(row[3], 0) + 1
@@ -130,6 +138,8 @@ def untracked(first: Path, second: Path) -> str:
     return f"sha256 {models[0]} and {models[1]}, and {len(differing)} of {len(cards[0])} lines of their cards differ"
 
 
-def hand_overs() -> int:
-    """How often the work goes from one person to another."""
-    return sum(before[0] != after[0] for before, after in pairwise(ACTS))
+def show_acts() -> str:
+    """Print who acts; returns how often, and how often the work goes from one person to another."""
+    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in ACTS])
+    hand_overs = sum(before[0] != after[0] for before, after in pairwise(ACTS))
+    return f"{len(ACTS)} steps by hand and {hand_overs} hand-overs for one model"

@@ -4,7 +4,18 @@ from importlib import import_module
 from types import ModuleType
 
 # Whole rooms, opened when first asked for: mlflow and prefect take seconds, and most commands need only one of them.
-__all__ = ["data", "flow", "lineage", "prefect_server", "quiet", "registry", "run_flow", "tracking", "tune"]
+__all__ = [
+    "data",
+    "flow",
+    "lineage",
+    "prefect_server",
+    "quiet",
+    "registry",
+    "run_flow",
+    "schedule",
+    "tracking",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> ModuleType:

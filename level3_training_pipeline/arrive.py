@@ -11,7 +11,7 @@ from level3_training_pipeline.quiet import set_up_libraries
 from level3_training_pipeline.schedule import DEPLOYMENT, MONTH_ARRIVED
 from shared.console import console, step
 from shared.errors import UserError, command
-from shared.settings import Settings, parse_today, read_settings
+from shared.settings import FIRST_TODAY, LAST_TODAY, Settings, read_settings
 
 NOBODY = "nothing listens: start the pipeline in another terminal first, with make schedule"
 
@@ -20,11 +20,15 @@ def arrive(month: str, settings: Settings) -> str:
     """Emit the event; returns the day (YYYY-MM-DD) as of which the training that it starts will train."""
     try:
         first = date.fromisoformat(f"{month}-01")  # which takes YYYY-MM only
-        today = parse_today((pd.Timestamp(first) + pd.offsets.MonthBegin()).date().isoformat()).isoformat()
     except ValueError as error:
+        raise UserError(f"MONTH={month!r} is no month; write it as YYYY-MM, for example MONTH=2013-04") from error
+    after = (pd.Timestamp(first) + pd.offsets.MonthBegin()).date()
+    if not FIRST_TODAY <= after <= LAST_TODAY:
         raise UserError(
-            f"MONTH={month!r} is no month of 2013; write it as YYYY-MM, for example MONTH=2013-04 ({error})"
-        ) from error
+            f"MONTH={month} is followed by {after}; a training can be as of {FIRST_TODAY} to {LAST_TODAY}: the data "
+            "are of 2013, and two months are needed to learn from. Remedy: a month from 2013-02 to 2013-12."
+        )
+    today = str(after)
     server = running_server(settings)
     if server is None or not server.healthy():
         raise UserError(NOBODY)

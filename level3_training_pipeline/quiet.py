@@ -1,4 +1,4 @@
-"""Where Prefect and MLflow keep their state, and what they must not say: set once, before either is imported."""
+"""Where Prefect, MLflow and matplotlib keep their state, and what they must not say: set before their import."""
 
 import os
 
@@ -21,5 +21,6 @@ def set_up_libraries(settings: Settings) -> None:
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
             "PREFECT_CLI_PROMPT": "false",
             "GIT_PYTHON_REFRESH": "quiet",
+            "MPLCONFIGDIR": str(settings.level("level3") / "matplotlib"),
         }
     )

@@ -1,24 +1,22 @@
 """Level 3, told from top to bottom: training runs by itself, and everything about it is on record."""
 
-import getpass
-
 from level2_devops import predict
 from level3_training_pipeline import data, registry, story, tracking
 from level3_training_pipeline.deploy import deploy
 from level3_training_pipeline.prefect_server import prefect_server
 from level3_training_pipeline.run_flow import run_training
-from shared.console import closing, headline, show_table, step
+from shared.console import closing, headline, step
 from shared.flights import load_flights
 from shared.progress import keep_summary
 from shared.score import score
-from shared.settings import read_settings
+from shared.settings import read_settings, user
 from shared.split import future
 
 
 def main() -> None:
     """Train by pipeline, deploy by one command, build the version again, and tell what it is worth."""
     settings = read_settings()
-    today, who = str(settings.today), getpass.getuser()
+    today = str(settings.today)
     with prefect_server(settings) as server:
         # 1. Data
         headline(f"Level 3 · automated training. Today is {today}.")
@@ -42,36 +40,32 @@ def main() -> None:
 
     # 4. Release
     headline(f"Deploy version {number} into level 2's service")
-    deployment = deploy(str(number), settings, who)
-    release, rebuilt = deployment.release, deployment.rebuilt
+    rebuilt = deploy(str(number), settings, user()).rebuilt
     version = registry.get(client, str(number))
-    story.show_lineage(version)
+    lineage = story.show_lineage(version)
 
     # 5. Operate
     with step("Score the flights that came after"):
         probability = predict(registry.load_version(client, version), later)
         overall = score(later["late"], probability)
     months = story.show_by_month(later, probability, overall)
-    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in story.ACTS])
 
     # 6. Tell
     keep_summary(settings, "level3", overall, steps=len(story.ACTS))
-    tags, judged = version.tags, client.get_run(version.run_id).data.metrics["test_rows"]
-    lineage = f"run {version.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
+    people, judged = story.show_acts(), client.get_run(version.run_id).data.metrics["test_rows"]
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
     adds = {
-        "Training is a pipeline": f"7 steps, one command: version {number}; given again: version {again}",
+        "Training is a pipeline": story.pipeline(number, again),
         "A label feed that stopped stops it": gate,
         "Every trial is on record": trials,
         "Evaluated by slice, beside baselines": slices,
-        "Versions with lineage": f"version {number} → {lineage}",
+        "Versions with lineage": lineage,
         "Reproducible": f"{rebuilt.differing} of {rebuilt.rows:,} predictions differ when built again from the record",
-        "Deployed by one command": f"release {release.version} by {tags['deployed_by']} at {tags['deployed_at']}",
+        "Deployed by one command": "release {release} by {deployed_by} at {deployed_at}".format(**version.tags),
     }
     hurts = {
-        "A person decides what goes live": f"{len(story.ACTS)} steps by hand, 0 hand-overs for one model",
+        "A person decides what goes live": people,
         "Nobody compares on live traffic": f"judged on {judged:,.0f} flights of the past only",
         "Nobody watches": f"log loss {first.log_loss:.3f} in {first.name}, {worst.log_loss:.3f} in {worst.name}",
     }
-    result = f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights"
-    closing("Level 3, training pipeline", f"{result} of {first.name} to {months.index[-1]}", adds, hurts)
+    closing("Level 3, training pipeline", f"{overall} of {first.name} to {months.index[-1]}", adds, hurts)

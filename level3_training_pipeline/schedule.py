@@ -60,7 +60,10 @@ def main() -> None:
                 "trials": trials,
             },
         )
-        console.print(f"Prefect: {server.address} · a new month: make data-arrives MONTH=2013-04 · end: Ctrl-C")
+        console.print(
+            f"Prefect: {server.address} · by the clock: as of {settings.today} · "
+            "a new month: make data-arrives MONTH=2013-04 · end: Ctrl-C"
+        )
         training.serve(
             name=DEPLOYMENT.partition("/")[2],
             schedule=clock,

@@ -1,13 +1,15 @@
 """What `make level3` shows: every figure is read back from the tracking store, the registry or this run."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 from numpy.typing import NDArray
+from prefect import Task
 
-from level3_training_pipeline import data, tracking
+from level3_training_pipeline import data, flow, tracking
 from level3_training_pipeline.data import Snapshot
 from level3_training_pipeline.registry import Version
 from shared.console import show_table
@@ -20,6 +22,19 @@ ACTS = [
     ("data scientist", "reads the record of the new version: make ui", "the deployment"),
     ("data scientist", "make deploy", "every prediction"),
 ]
+
+
+def show_acts() -> str:
+    """Print who acts; returns how often, and how often the work goes from one person to another."""
+    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in ACTS])
+    hand_overs = sum(before[0] != after[0] for before, after in pairwise(ACTS))
+    return f"{len(ACTS)} steps by hand and {hand_overs} hand-overs for one model"
+
+
+def pipeline(number: int, again: int) -> str:
+    """What the pipeline is, and which version it made when it was started, and again."""
+    steps = sum(isinstance(one, Task) for one in vars(flow).values())
+    return f"{steps} steps, one command: version {number}; given again: version {again}"
 
 
 def show_trials(client: MlflowClient, version: Version) -> str:
@@ -94,8 +109,8 @@ def show_by_month(later: pd.DataFrame, probability: NDArray[np.float64], overall
     return months
 
 
-def show_lineage(version: Version) -> None:
-    """Print where the version comes from."""
+def show_lineage(version: Version) -> str:
+    """Print where the version comes from; returns one line of evidence."""
     names = [
         "today",
         "trials",
@@ -113,6 +128,8 @@ def show_lineage(version: Version) -> None:
         if name in version.tags
     ]
     show_table(f"Version {version.number}: where it comes from", ["", ""], [["MLflow run", version.run_id], *rows])
+    commit, digest = version.tags["commit"][:8], version.tags["data_digest"][:8]
+    return f"version {version.number} → run {version.run_id[:8]} → commit {commit} → data {digest}"
 
 
 def stale_labels_stop(snapshot: Snapshot) -> str:

@@ -1,5 +1,6 @@
 """Errors that a user can mend, and how a command tells them."""
 
+import io
 import sys
 from collections.abc import Callable
 
@@ -10,6 +11,9 @@ class UserError(ValueError):
 
 def command(main: Callable[[], None]) -> None:
     """Run a command's `main`; a UserError becomes its message on stderr and exit status 2, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # a pipe on Windows has an encoding that knows no ✓
     try:
         main()
     except UserError as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import tempfile
+import time
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from shared.settings import Settings
 
 LEAD = pd.Timedelta(hours=1)  # a prediction is asked for this long before the scheduled departure
 LATE_MINUTES = 15  # the US Department of Transportation's on-time rule
+DAY = 86_400  # seconds
 
 
 def load_flights(settings: Settings) -> pd.DataFrame:
@@ -31,7 +33,15 @@ def load_flights(settings: Settings) -> pd.DataFrame:
     cache = settings.level("shared") / f"flights-{key.hexdigest()[:16]}.parquet"
     if not cache.exists():
         write_whole(build_flights(read_raw(folder)), cache)
+        _clear(cache)
     return _read(cache).copy(deep=False)  # pandas copies what is written to: nobody else sees it
+
+
+def _clear(newest: Path) -> None:
+    """Remove what other code or data have made, and killed builds left; of the last day it may be in use."""
+    for file in [*newest.parent.glob("flights-*.parquet"), *newest.parent.glob("*.part")]:
+        if file != newest and file.stat().st_mtime < time.time() - DAY:
+            file.unlink(missing_ok=True)
 
 
 @lru_cache(maxsize=1)

@@ -103,13 +103,13 @@ def _between(text: str) -> tuple[str, str, str]:
 def main() -> None:
     """Print, write or check the table."""
     summaries = read_summaries(read_settings())
-    before, table, after = _between(Path(README).read_text())
+    before, table, after = _between(Path(README).read_text(encoding="utf-8"))
     if sys.argv[1:] == ["--check"]:
         if wrong := differences(table, summaries):
             raise UserError("\n".join([*wrong, "Remedy: make progress, and commit README.md."]))
         console.print("README.md's table is what the levels measured.")
     elif sys.argv[1:] == ["--write"]:
-        README.write_text(before + BEGIN + as_markdown(summaries) + END + after)
+        README.write_text(before + BEGIN + as_markdown(summaries) + END + after, encoding="utf-8")
     console.print(as_markdown(summaries))
 
 

@@ -119,7 +119,7 @@ AIRPORTS_CSV = pa.DataFrameSchema(
         "faa": code("[A-Z0-9]{3}", "airports.csv"),
         "lat": number("degrees", -90, 90, "airports.csv"),
         "lon": number("degrees", -180, 180, "airports.csv"),
-        "tzone": pa.Column(str, nullable=True, metadata={"source": "airports.csv"}),
+        "tzone": pa.Column(str, nullable=True, metadata={"source": "airports.csv"}),  # checked where it is used
     },
     unique=["faa"],
     coerce=True,
@@ -150,7 +150,7 @@ FLIGHT = pa.DataFrameSchema(
         "predicted_at": instant("one hour before scheduled_departure"),
         **KNOWN_BEFORE,
         "arrival_delay": number("minutes", -180, 2880, "flights.csv", missing=True),
-        "late": number("1 if arrival_delay >= 15 minutes", 0, 1, "flights.csv", missing=True),
+        "late": number("1 if arrival_delay >= 15 minutes", 0, 1, "flights.csv", missing=True, whole=True),
         "label_known_at": instant("flights.csv, airports.csv", missing=True),
     },
     unique=["flight_id"],
@@ -168,7 +168,7 @@ def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.Dat
         )
     if table.empty:
         raise DataError(f"{where}: it has no row. Remedy: fetch the file anew.")
-    whole = [name for name, column in schema.columns.items() if column.metadata.get("whole")]
+    whole = [name for name, column in schema.columns.items() if column.metadata.get("whole") and not column.nullable]
     try:
         return schema.validate(table, lazy=True).astype(dict.fromkeys(whole, int))
     except SchemaErrors as errors:  # its own text lists every cell: ours replaces it

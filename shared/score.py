@@ -27,6 +27,10 @@ class Score:
     late: float
     rows: int
 
+    def __str__(self) -> str:
+        """As words of a sentence."""
+        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f} on {self.rows:,} flights"
+
     def as_dict(self) -> dict[str, float]:
         """The figures by name."""
         return asdict(self)

@@ -34,7 +34,8 @@ class Tests:
     def result(self) -> str:
         """Wait for the end; returns pytest's own summary, or raises ReleaseError with the tests that failed."""
         self.process.wait()
-        lines = self.log.read_text().strip().splitlines() or ["no output"]
+        said = self.log.read_text(encoding="utf-8", errors="replace").replace("·", "")  # which says: still at work
+        lines = said.strip().splitlines() or ["no output"]
         if self.process.returncode == 0:
             return next(line for line in reversed(lines) if " passed" in line).strip("= ")
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or lines[-3:]

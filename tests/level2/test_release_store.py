@@ -1,12 +1,15 @@
 """The store of releases: numbers that never come back, a pointer that is never half written, a history."""
 
 import shutil
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from level2_devops import ReleaseError
+from level2_devops.release import gates
 from level2_devops.store import Current, Store
 
 
@@ -110,3 +113,11 @@ def test_two_at_once_take_turns(store: Store) -> None:
         worker.join()
     assert most == 1
     assert [event["version"] for event in store.history()] == [f"1.0.{n}" for n in range(8)]
+
+
+def test_the_tests_that_failed_are_named_though_ticks_stand_before_them(tmp_path: Path) -> None:
+    log = tmp_path / "tests.log"
+    log.write_text("··..F·\n·FAILED tests/level2/test_features.py::test_one\n·1 failed in 2 s\n", encoding="utf-8")
+    process = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])
+    with pytest.raises(ReleaseError, match=r"its tests fail: FAILED tests/level2/test_features.py::test_one\. Remedy"):
+        gates.Tests(process, log).result()

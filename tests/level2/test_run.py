@@ -17,7 +17,8 @@ from level2_devops.serving import read_serving
 from level2_devops.store import Store
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.score import by_month, score
-from shared.settings import Settings, read_settings
+from shared.settings import PROJECT, Settings, read_settings
+from shared.split import history
 from tests.silence import ALLOWED, Said, listen
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
@@ -64,6 +65,29 @@ def test_the_scores_it_tells_are_those_of_the_model_it_leaves(
     for month, row in months.iterrows():
         cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
         assert re.search(r"\s+│\s+".join(map(re.escape, cells)), told), cells
+
+
+def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
+    readme = (PROJECT / "level2_devops" / "README.md").read_text(encoding="utf-8")
+    rows = [line.strip("| ").split(" | ") for line in readme.splitlines() if line.startswith(("| 2013-", "| all"))]
+    months = by_month(later, probability)
+    all_of_them = pd.DataFrame([score(later["late"], probability).as_dict()], index=["all"])
+    assert [row[0] for row in rows] == [*months.index, "all"]
+    for (_, flights, late, log_loss, auc), (_, month) in zip(
+        rows, pd.concat([months, all_of_them]).iterrows(), strict=True
+    ):
+        assert (flights, late) == (f"{month['rows']:,.0f}", f"{month['late']:.1%}")
+        assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.0006)  # another platform's arithmetic
+        assert float(auc) == pytest.approx(month["auc"], abs=0.0006)
+
+
+def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
+    (tmp_path / "shared").symlink_to(state / "shared", target_is_directory=True)
+    done = listen([sys.executable, "-m", "level2_devops.train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
+    assert (done.status, done.err) == (0, "")
+    _, card = load(tmp_path / "level2" / "model")
+    july = replace(read_settings(), today=date(2013, 7, 1))
+    assert (card.trained_as_of, card.rows) == ("2013-07-01", len(history(flights, july.now)))
 
 
 def test_it_predicts_as_well_as_what_is_known_an_hour_before_allows(

@@ -48,9 +48,19 @@ def test_a_schedule_that_cannot_be_is_refused(
     assert f"'{wrong[1]}' is no" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("month", ["April", "2013-13", "2014-04", "NaT", "", "2013-04-15"])
-def test_a_wrong_month_is_told(month: str, settings: Settings) -> None:
-    with pytest.raises(UserError, match="MONTH"):
+@pytest.mark.parametrize("month", ["April", "2013-13", "NaT", "", "2013-04-15"])
+def test_what_is_no_month_is_told(month: str, settings: Settings) -> None:
+    with pytest.raises(UserError, match=f"MONTH='{month}' is no month; write it as YYYY-MM"):
+        arrive(month, settings)
+
+
+@pytest.mark.parametrize(
+    ("month", "after"), [("2013-01", "2013-02-01"), ("2012-12", "2013-01-01"), ("2014-04", "2014-05")]
+)
+def test_a_month_that_nothing_can_be_trained_after_is_told_with_the_reason(
+    month: str, after: str, settings: Settings
+) -> None:
+    with pytest.raises(UserError, match=f"MONTH={month} is followed by {after}.*two months are needed"):
         arrive(month, settings)
 
 

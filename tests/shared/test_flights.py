@@ -1,5 +1,6 @@
 """The table of flights: its digest, and the cache that must never be stale or half written."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -118,3 +119,17 @@ def test_the_digest_does_not_change_with_what_is_no_change(flights: pd.DataFrame
         pd.read_parquet(tmp_path / "table.parquet"),
     ]
     assert {digest(other) for other in same} == {digest(table)}
+
+
+def test_what_other_code_made_goes_after_a_day_when_a_new_cache_is_written(small: Settings) -> None:
+    place = small.level("shared")
+    old, half, of_today = (place / name for name in ("flights-0123.parquet", "tmp1.part", "flights-4567.parquet"))
+    for file in (old, half, of_today):
+        file.touch()
+    for file in (old, half):
+        os.utime(file, (0, 0))
+    load_flights(small)
+    assert not old.exists()
+    assert not half.exists()
+    assert of_today.exists()
+    assert len(list(place.iterdir())) == 2

@@ -1,0 +1,113 @@
+"""The level as a command: what it tells is what it did."""
+
+import json
+import re
+import sys
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from level2_devops import load, predict
+from level2_devops.store import Store
+from level3_training_pipeline import registry, tracking
+from level3_training_pipeline.lineage import file_digest
+from level3_training_pipeline.registry import Version
+from shared.artefacts import MODEL_FILE
+from shared.score import Score, by_month, score
+from shared.settings import PROJECT, Settings, read_settings
+from shared.split import future
+from tests.silence import ALLOWED, Said, listen
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
+
+
+@dataclass(frozen=True)
+class Level:
+    """What a run of the level said and left behind."""
+
+    said: Said
+    settings: Settings
+    champion: Version
+    app: Path  # of the release that is current
+    summary: dict[str, object]
+
+    @property
+    def told(self) -> str:
+        """What it said, as one line without the tables' frames."""
+        return " ".join(self.said.out.replace("│", " ").split())
+
+
+def run_level(state: Path, today: date) -> Level:
+    """Run the command in a state folder of its own, which borrows the data's cache."""
+    (state / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    command = [sys.executable, "-m", "level3_training_pipeline"]
+    said = listen(command, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
+    assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
+    settings = replace(read_settings(), today=today, state=state, within="")
+    champion = registry.by_alias(MlflowClient(tracking.tracking_uri(settings)), registry.CHAMPION)
+    assert champion
+    store = Store(settings.level("level2"))
+    current = store.current()
+    assert current
+    summary = json.loads((settings.level("level3") / "summary.json").read_text())
+    return Level(said, settings, champion, store.app(current.version), summary)
+
+
+@pytest.fixture(scope="module")
+def april(tmp_path_factory: pytest.TempPathFactory) -> Level:
+    return run_level(tmp_path_factory.mktemp("april"), date(2013, 4, 1))
+
+
+def test_it_is_never_silent_for_long(april: Level) -> None:
+    assert april.said.longest < ALLOWED, april.said.silences[:3]
+
+
+def test_the_scores_it_tells_are_those_of_the_model_it_deploys(april: Level, later: pd.DataFrame) -> None:
+    model, card = load(april.app / "model")
+    probability = predict(model, later)
+    overall, months = score(later["late"], probability), by_month(later, probability)
+    assert april.summary["score"] == overall.as_dict()
+    assert overall.log_loss <= 0.48
+    assert overall.auc >= 0.75
+    assert f"{overall} of 2013-04 to 2013-12" in april.told
+    for month, row in months.iterrows():
+        assert f"{month} {row.rows:,.0f} {row.late:.1%} {row.log_loss:.4f} {row.auc:.4f}" in april.told
+    assert card.trained_as_of == "2013-04-01"
+
+
+def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) -> None:
+    tags = april.champion.tags
+    assert file_digest(april.app / "model" / MODEL_FILE) == tags["model_sha256"]
+    manifest = json.loads((april.app / "manifest.json").read_text())
+    assert (manifest["built_by"], manifest["version"]) == (tags["deployed_by"], tags["release"])
+    assert f"release {tags['release']} by {tags['deployed_by']} at {tags['deployed_at']}" in april.told
+    assert pd.Timestamp(tags["deployed_at"]).tzinfo is not None
+    assert (
+        f"run {april.champion.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}" in april.told
+    )
+
+
+def test_it_trains_once_builds_the_same_again_and_stops_on_labels_that_stopped(april: Level) -> None:
+    assert "7 steps, one command: version 1; given again: version 1" in april.told
+    assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.told)
+    assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.told)
+    assert "2 steps by hand and 0 hand-overs" in april.told
+
+
+def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> None:
+    run = MlflowClient(tracking.tracking_uri(april.settings)).get_run(april.champion.run_id)
+    readme = (PROJECT / "level3_training_pipeline" / "README.md").read_text(encoding="utf-8")
+    assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
+
+
+def test_another_today_trains_as_of_that_day(flights: pd.DataFrame, tmp_path: Path) -> None:
+    july = run_level(tmp_path, date(2013, 7, 1))
+    assert july.champion.tags["today"] == july.summary["today"] == "2013-07-01"
+    assert load(july.app / "model")[1].trained_as_of == "2013-07-01"
+    measured = Score(**july.summary["score"])  # type: ignore[arg-type]
+    assert measured.rows == len(future(flights, july.settings.now))
+    assert f"{measured} of 2013-07 to 2013-12" in july.told
