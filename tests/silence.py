@@ -21,8 +21,8 @@ ALLOWED = 6.0  # seconds; two are promised, and beside other tests everything ta
 class Said:
     """What a command said, its exit status, and its silences: seconds, and the last words before.
 
-    ending: seconds from the last word to the end of the process, in which Python closes what libraries have open; beside
-    other tests that is a matter of the machine, so it is not among the silences.
+    ending: seconds from the last word to the end of the process, in which Python closes what libraries have open;
+    beside other tests that is a matter of the machine, so it is not among the silences.
     """
 
     status: int
