@@ -1,60 +1,26 @@
 """Who serves: the registry's aliases, followed into the routes of the workers; every move on record."""
 
-import sqlite3
 import threading
 import time
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import sqlalchemy as sa
 from mlflow import MlflowClient
-from mlflow.exceptions import MlflowException
 
-from level3_training_pipeline import registry, tracking
+from level3_training_pipeline import registry
 from level4_deployment import experiments
 from level4_deployment.experiments import ABORTED, APPROVAL, PROMOTE, PROMOTED, ROLL_BACK, RUNNING, VOID, Experiment
+from level4_deployment.patience import UNAVAILABLE
 from level4_deployment.publish import pull
 from level4_deployment.routes import Package, Routes, Split, read_routes, write_routes
 from shared.errors import UserError
-from shared.settings import Settings
 
-PATIENCE = 0.5  # seconds that what runs beside users' requests waits for another who writes to the registry
 CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
-UNAVAILABLE = (MlflowException, sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log, or a package, at present
 PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or somebody past the platform
-
-
-def registry_client(settings: Settings) -> MlflowClient:
-    """The client of the registry that is there, with little patience; raises UnavailableError.
-
-    Where it cannot, MLflow itself would make an empty one, or try again for minutes.
-    """
-    file = settings.level("level3") / "mlflow.db"
-    try:
-        with closing(sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True, timeout=PATIENCE)) as database:
-            database.execute("SELECT version_num FROM alembic_version")
-    except sqlite3.Error as error:
-        raise UnavailableError(f"the registry {file} cannot be read: {error}. Remedy: bring the file back.") from error
-    uri = tracking.tracking_uri(settings).replace("timeout=60", f"timeout={PATIENCE}")
-    if not sa.event.contains(sa.Engine, "before_cursor_execute", _as_patient_as_asked):
-        sa.event.listen(sa.Engine, "before_cursor_execute", _as_patient_as_asked, retval=True)
-    mlflow.set_tracking_uri(uri)
-    return MlflowClient(tracking_uri=uri, registry_uri=uri)
-
-
-def _as_patient_as_asked(
-    connection: sa.Connection, _cursor: object, statement: str, parameters: Any, _context: object, _many: object
-) -> tuple[str, Any]:
-    """MLflow begins each session with 20 s of patience: the timeout in the database's address holds instead."""
-    asked = connection.engine.url.query.get("timeout")
-    if asked and statement.startswith("PRAGMA busy_timeout"):
-        statement = f"PRAGMA busy_timeout = {float(str(asked)) * 1000:.0f}"
-    return statement, parameters
 
 
 class ConflictError(UserError):
@@ -67,10 +33,6 @@ def moved(number: int, expected: int | None, now: int | None) -> ConflictError:
         f"version {number} was compared with version {expected}, but the champion is now version {now}. "
         f"Remedy: make submit VERSION={number}, for another comparison."
     )
-
-
-class UnavailableError(UserError):
-    """The registry is away, at present."""
 
 
 class Aliases:

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from level4_deployment import access, experiments
 from level4_deployment.access import AccessError
-from level4_deployment.aliases import UNAVAILABLE, ConflictError, UnavailableError
+from level4_deployment.aliases import ConflictError
 from level4_deployment.control import Platform
 from level4_deployment.outcomes import Outcome, ingest, read_watermark
+from level4_deployment.patience import UNAVAILABLE, UnavailableError
 from level4_deployment.plan import Plan
 from shared.errors import UserError
 
@@ -185,6 +186,7 @@ def describe(platform: Platform) -> dict[str, Any]:
     return {
         "routes": asdict(platform.routes) if platform.routes else None,
         "trouble": platform.trouble,
+        "approval": platform.approval,
         "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),
         "experiments": [asdict(one) for one in experiments.find(platform.log)],

@@ -6,11 +6,12 @@ import pandas as pd
 
 from level3_training_pipeline import registry
 from level4_deployment import experiments
-from level4_deployment.aliases import CHALLENGER, PLATFORM, UNAVAILABLE, Aliases, ConflictError, moved, share_in_words
+from level4_deployment.aliases import CHALLENGER, PLATFORM, Aliases, ConflictError, moved, share_in_words
 from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, VOID, Experiment
 from level4_deployment.gates import passed
 from level4_deployment.guardrails import tripped
 from level4_deployment.outcomes import SplitError, close_days, read_watermark
+from level4_deployment.patience import UNAVAILABLE
 from level4_deployment.plan import Plan
 from level4_deployment.publish import pull
 from level4_deployment.verdict import Verdict, judge
@@ -174,8 +175,7 @@ class Platform(Aliases):
     def _decide(self, running: Experiment) -> Verdict:
         """Do what the closed days say; the same days, the same decision, however often it is asked for."""
         days = experiments.days_of(self.log, running.experiment)
-        live = days[["champion_arm", "challenger_arm"]].sum()
-        verdict = judge(running.plan, days, {"champion": live.champion_arm, "challenger": live.challenger_arm})
+        verdict = verdict_on(running.plan, days)
         if running.state != APPROVAL:  # else it waits for a person, also on a platform that was started without
             self._carry_out(verdict, running, len(days))
         self.sync()
@@ -204,3 +204,11 @@ class Platform(Aliases):
 
     def _promote_winner(self, winner: Experiment, who: str) -> None:
         self.promote(winner.challenger, who, winner.reason, expected=winner.champion)
+
+
+def verdict_on(plan: Plan, days: pd.DataFrame) -> Verdict:
+    """The verdict after these closed days; its split is that of the days it was found on, whatever came after them."""
+    found_on = judge(plan, days, {"champion": 0, "challenger": 0}).day
+    evidence = (days["flights"] > 0).astype(int)
+    arms = days[evidence.cumsum() - evidence < found_on][["champion_arm", "challenger_arm"]].sum()
+    return judge(plan, days, {"champion": int(arms.champion_arm), "challenger": int(arms.challenger_arm)})

@@ -111,7 +111,7 @@ def next_pause(last: float, lived: float) -> float:
 def open_registry(settings: Settings, home: Path) -> "MlflowClient":
     """The registry's client; a registry is made for a platform that has never served. Raises UnavailableError."""
     from level3_training_pipeline import tracking
-    from level4_deployment.aliases import registry_client
+    from level4_deployment.patience import registry_client
 
     if not (home / ROUTES).exists() and not (settings.level("level3") / "mlflow.db").exists():
         tracking.open_tracking(settings)

@@ -19,12 +19,13 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from level4_deployment import assign, control, experiments
-from level4_deployment.aliases import CHALLENGER, UNAVAILABLE, ConflictError, registry_client
+from level4_deployment.aliases import CHALLENGER, ConflictError
 from level4_deployment.api import platform_metrics
-from level4_deployment.control import Platform
+from level4_deployment.control import Platform, verdict_on
 from level4_deployment.experiments import Experiment
 from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, SCORING, open_log, url_of
 from level4_deployment.outcomes import ingest
+from level4_deployment.patience import UNAVAILABLE, registry_client
 from level4_deployment.plan import Plan
 from level4_deployment.routes import MODELS, read_routes
 from shared.errors import UserError
@@ -165,6 +166,22 @@ def test_a_split_that_is_not_the_one_asked_for_blocks_every_verdict(platform: Pl
     stream(platform, 24, gain=0.05, split=with_losses)
     assert experiments.find(platform.log)[0].state == "running"
     assert alias(platform, "champion") == 1
+
+
+@pytest.mark.parametrize(("good_days", "kind"), [(range(7), "promote"), (range(7, 28), "blocked")])
+def test_a_verdict_stands_or_falls_with_the_split_of_its_own_days(plan: Plan, good_days: range, kind: str) -> None:
+    """Found after a week: neither do flights that are lost later block it, nor do whole days later release it."""
+    days = pd.DataFrame(
+        {
+            "day": [f"2013-04-{day + 1:02}" for day in range(28)],
+            "flights": 900,
+            "difference": [0.05 + 0.001 * (day % 3) for day in range(28)],
+            "champion_arm": 900,
+            "challenger_arm": [100 if day in good_days else 50 for day in range(28)],
+        }
+    )
+    verdict = verdict_on(plan, days)
+    assert (verdict.kind, verdict.day) == (kind, 7)
 
 
 CHANGED: dict[str, dict[str, Any]] = {
