@@ -79,3 +79,12 @@ def test_a_silent_command_is_a_step_and_then_tells_what_it_said(code: str, statu
     assert said.status == status
     assert f"{mark} Work" in said.out
     assert said.out.splitlines()[-1] in ("done", "bad")
+
+
+def test_a_pipe_whose_encoding_knows_no_tick_gets_one_all_the_same() -> None:
+    code = (
+        "from shared.console import step\nfrom shared.errors import command\ndef main():\n    with step('Work'): pass\n"
+    )
+    said = listen([sys.executable, "-c", f"{code}command(main)"], PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert (said.status, said.err) == (0, "")
+    assert "✓ Work" in said.out
