@@ -179,3 +179,14 @@ def test_a_days_correlation_with_the_next_is_found_where_it_is() -> None:
 def test_weeks_are_means_of_whole_sevens() -> None:
     assert sequential.weeks(np.arange(16.0)).tolist() == [3.0, 10.0]
     assert sequential.weeks(np.ones((5, 27))).shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("tolerated", "disaster", "needed"), [(0.01, 0.10, (4, 26, 149)), (0.10, 0.50, (6, 163, 1_291))]
+)
+def test_the_longer_all_went_well_the_more_must_go_wrong(
+    tolerated: float, disaster: float, needed: tuple[int, ...]
+) -> None:
+    for well, wrong in zip((0, 1_000, 10_000), needed, strict=True):
+        assert sequential.guardrail(wrong, well + wrong, tolerated, disaster, 0.001)
+        assert not sequential.guardrail(wrong - 1, well + wrong - 1, tolerated, disaster, 0.001)
