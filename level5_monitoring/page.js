@@ -78,7 +78,8 @@ async function post(path, body) {
 
 function show(state) {
   const { clock, faults, stage } = state;
-  const words = stage === "live" ? `${clock.day} · ${clock.paused ? "paused" : "running"}` : stage;
+  const goes = clock.day ? `${clock.day} · ${clock.paused ? "paused" : "running"}` : "the year begins";
+  const words = stage === "live" ? goes : stage;
   if (words !== told) by("said").textContent = told = words;
   by("go").textContent = clock.paused ? "Resume" : "Pause";
   by("go").dataset.act = clock.paused ? "resume" : "pause";

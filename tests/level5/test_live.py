@@ -177,7 +177,7 @@ def test_the_page_says_what_was_refused_or_not_done_and_how_fast_it_goes(live: L
     with ExitStack() as server:
         address = server.enter_context(served(live))
         with opened(address) as shown:
-            shown.locator("#said", has_text="paused").wait_for()
+            shown.locator("#said", has_text="the year begins").wait_for()
             shown.click("#inject")
             shown.locator("#refused", has_text="has not begun").wait_for()
             live.clock.set_speed(FAST)  # by another window
