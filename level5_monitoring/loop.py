@@ -22,7 +22,7 @@ from shared.settings import Settings
 TRIALS = 1  # the middle of the search space, which eight trainings a year do not improve on
 # A version of the same recipe, trained on newer flights, needs no proof that it is worth having, only that it is no
 # worse: two weeks are enough to see that.
-PLAN = {"look_every": 1, "max_days": 14, "share": 0.2, "smallest_gain": 0.0}
+PLAN = {"look_every": 1, "max_days": 14, "share": 0.5, "smallest_gain": 0.0}
 NIGHT = pd.Timedelta(days=2)  # after the day of departure, it is closed
 LONGEST_REASON = 500  # characters, on the platform's audit trail; all of it is on the loop's own record
 
