@@ -110,7 +110,7 @@ down: $(READY) ## End the live demo
 reports: $(READY) ## Evidently's reports of level 5's year, a week each, and its pages
 	@$(BIN)/python -m level5_monitoring.reports
 
-watch: $(READY) ## Level 5's turns by Prefect's clock, and whenever a day is closed
+watch: $(READY) ## Level 5's platform, and turns by Prefect's clock and whenever a day is closed; after make level5
 	@$(BIN)/python -m level5_monitoring.watch
 
 judge-monitor: $(READY) ## How soon level 5's monitors see faults, and how often they cry wolf, beside other methods

@@ -8,6 +8,7 @@ import pandas as pd
 
 from level5_monitoring import drift
 from level5_monitoring.window import CODES, NUMBERS, TIMES, as_window
+from shared.errors import UserError
 from shared.files import write_json
 from shared.flights import write_whole
 
@@ -48,7 +49,9 @@ class Reference:
 
 
 def load_reference(folder: Path) -> Reference:
-    """Read what `save` has kept."""
+    """Read what `save` has kept; raises UserError where nothing is."""
+    if not (folder / FILE).exists():
+        raise UserError(f"nobody has learnt yet what normal days look like: no {folder / FILE}. Remedy: make level5.")
     return Reference(pd.read_parquet(folder / FILE), **json.loads((folder / LIMITS).read_text()))
 
 

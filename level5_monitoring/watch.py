@@ -1,18 +1,22 @@
-"""`make watch`: the loop's turns by the clock, and as soon as a day is closed; the platform must run."""
+"""`make watch`: the platform, and the loop's turns by the clock and as soon as a day is closed."""
 
 import argparse
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from level3_training_pipeline import prefect_server
+from level3_training_pipeline import prefect_server, schedule
+from level4_deployment import client, process
 from level5_monitoring import home, record
+from level5_monitoring.reference import load_reference
 from level5_monitoring.window import closed_days
 from shared.console import console, step
-from shared.errors import command
-from shared.settings import NEW_YORK
+from shared.errors import UserError, command
+from shared.settings import NEW_YORK, Settings
 
 DAY_CLOSED = "flights.day-closed"
 LOOK_EVERY = 2.0  # seconds between two looks at the watermark
@@ -35,15 +39,36 @@ def sense(log: sa.Engine) -> None:
         time.sleep(pause)
 
 
+@contextmanager
+def platform(settings: Settings) -> Iterator[str]:
+    """This level's platform, while the block runs: the one that runs, or one of its own. Gives the service's address.
+
+    One that promotes by itself asks no policy: raises UserError.
+    """
+    folder = home.platform(settings)
+    if client.runs(folder):
+        with client.PlatformClient.at(folder, "loop") as there:
+            if not there.get("/status")["approval"]:
+                remedy = "Remedy: end it with Ctrl-C; make watch starts one that waits for approval."
+                raise UserError(f"the platform in {folder} promotes by itself, whatever the policy says. {remedy}")
+        yield client.read_addresses(folder)["service"]
+        return
+    with process.running_platform(folder, "--approval") as started:
+        with step("Start the platform"):
+            started.wait_for_control()
+        yield started.service
+
+
 def main() -> None:
     """Serve the turns until Ctrl-C."""
     arguments = argparse.ArgumentParser(prog="python -m level5_monitoring.watch", description=main.__doc__)
     arguments.add_argument(
-        "--every", type=float, metavar="SECONDS", help="a clock to watch, instead of half past midnight"
+        "--every", type=schedule.seconds, metavar="SECONDS", help="a clock to watch, instead of half past midnight"
     )
     options = arguments.parse_args()
     settings = home.enter()
-    with prefect_server.prefect_server(settings) as server:
+    load_reference(home.own(settings))  # without it no turn can be taken: better told now than each night
+    with prefect_server.prefect_server(settings) as server, platform(settings) as service:
         os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
         with step("Load the libraries"):
             from prefect.events import DeploymentEventTrigger
@@ -54,7 +79,8 @@ def main() -> None:
             log = home.open_log(settings)
         with step("Start the Prefect server"):
             server.wait()
-        console.print(f"Prefect: {server.address} · turns by the clock, and for every closed day · end: Ctrl-C")
+        console.print(f"Platform: {service} · Prefect: {server.address} · end: Ctrl-C")
+        console.print("Turns are taken by the clock, and for every day that its outcomes close.")
         threading.Thread(target=sense, args=[log], daemon=True).start()
         turns.serve(
             name="nightly",

@@ -29,7 +29,7 @@ def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Platfor
     listening = stack.enter_context(open_socket())
     stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
     stack.enter_context(FileLock(folder / LOCK))
-    (folder / ADDRESSES).write_text(json.dumps({"control": address_of(listening)}))
+    (folder / ADDRESSES).write_text(json.dumps(dict.fromkeys(("control", "service"), address_of(listening))))
     return platform
 
 
