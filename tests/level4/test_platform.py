@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas as pd
@@ -57,7 +58,8 @@ def platform(running: RunningPlatform) -> Iterator[RunningPlatform]:
 
 def served(platform: RunningPlatform, role: str) -> set[tuple[int, str]]:
     """Version and digest of what all workers serve as champion or challenger, once they follow the routes."""
-    until, workers = time.monotonic() + 30, []
+    until = time.monotonic() + 30
+    workers: list[dict[str, Any]] = []
     while len(workers) < 2 and time.monotonic() < until:
         wait_for_workers(platform.home)
         workers = httpx.get(f"{platform.service}/ready", trust_env=False).json()["workers"]
