@@ -13,6 +13,7 @@ from level2_devops import predict
 from level3_training_pipeline import prefect_server, registry, run_flow
 from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
 from level4_deployment.client import RefusedError, runs
+from level4_deployment.control import verdict_on
 from level4_deployment.experiments import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.explain import explain, show
 from level4_deployment.flow import Deployed, deployment
@@ -21,7 +22,6 @@ from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log, u
 from level4_deployment.package import PackageError
 from level4_deployment.plots import verdict_plot
 from level4_deployment.publish import ARTEFACTS, NotPublishedError, publish
-from level4_deployment.verdict import judge
 from level4_deployment.view import STAGES, Digests
 from shared.console import console, show_table, step
 from shared.errors import UserError
@@ -96,9 +96,8 @@ def show_experiments(home: Path, *versions: int) -> list[Experiment]:
     for one in done:
         days = days_of(log, one.experiment)
         arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
-        verdict = judge(one.plan, days, arms)
         picture = home / f"{one.experiment}.png"
-        verdict_plot(one.plan, days, verdict).savefig(picture)
+        verdict_plot(one.plan, days, verdict_on(one.plan, days)).savefig(picture)
         share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
         name = f"{one.challenger} against {one.champion}"
         rows.append([name, one.state, f"{len(days)} days, {days['flights'].sum():,} flights", share, one.reason])
