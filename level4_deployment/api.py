@@ -76,11 +76,13 @@ def create_api(platform: Platform) -> FastAPI:
 
 async def _refused(_request: Request, error: Exception) -> JSONResponse:
     """Refused; or 503 when registry or log cannot be had at present: nothing is wrong with what was asked for."""
-    if not isinstance(error, UserError) or isinstance(error, UnavailableError):
+    detail = str(error)
+    if not isinstance(error, UserError):
         detail = f"registry or log cannot be had at present: {error}. Remedy: ask again; make experiments says more."
+    if not isinstance(error, UserError) or isinstance(error, UnavailableError):
         return JSONResponse({"detail": detail}, 503, {"retry-after": "1"})
     status = 403 if isinstance(error, AccessError) else 409 if isinstance(error, ConflictError) else 422
-    return JSONResponse({"detail": str(error)}, status)
+    return JSONResponse({"detail": detail}, status)
 
 
 def _allowed(platform: Platform, act: str) -> Any:

@@ -74,8 +74,10 @@ def look_up(url: str, request: str) -> dict[str, Any]:
         .outerjoin(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
         .where(PREDICTIONS.c.request_id == request)
     )
-    with open_log(url).connect() as connection:
+    log = open_log(url)
+    with log.connect() as connection:
         found = connection.execute(query).mappings().first()
+    log.dispose()
     if found is None:
         where = sa.make_url(url).render_as_string()  # without a password
         raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")

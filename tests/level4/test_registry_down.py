@@ -10,11 +10,12 @@ import httpx
 import pandas as pd
 import pytest
 
-from level4_deployment.client import PlatformClient, RefusedError
+from level4_deployment.client import PlatformClient
 from level4_deployment.control import Platform
 from level4_deployment.log import open_log, url_of
 from level4_deployment.process import running_platform
 from level4_deployment.stream import as_requests
+from shared.errors import UserError
 from tests.level4.conftest import Registry
 
 pytestmark = pytest.mark.slow
@@ -65,7 +66,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
             begun = time.monotonic()
             assert "version 1 serves on" in operator.get("/status")["trouble"]
             feed.post("/outcomes", outcomes=[], watermark=1e9)
-            with pytest.raises(RefusedError, match="503"):
+            with pytest.raises(UserError, match=r"503: the registry .* cannot be read"):
                 operator.post("/versions/2/promote", reason="a try")
             assert time.monotonic() - begun < 4, "three calls"
 
