@@ -48,7 +48,7 @@ def main() -> None:
     with story.served(settings) as service, ExitStack() as clients:
         with candidate(settings, who=who, note="fewer trees") as second:
             figures = {month: story.under_load(service.address, month, asked[month]) for month in asked}
-            seen = clients.enter_context(traffic(service.address, asked[spring], pause=0.05))
+            seen = clients.enter_context(traffic(service.address, asked[spring], pause=0.1))
             two = second.finish(other)
         back = roll_back(settings, who=who, note="too few")
         time.sleep(0.5)  # the clients see the release that is back

@@ -14,7 +14,7 @@ from typing import IO
 
 from shared.settings import PROJECT
 
-ALLOWED = 6.0  # seconds; two are promised, and beside other tests everything takes three times as long
+ALLOWED = 8.0  # seconds; two are promised, and beside other tests everything takes several times as long
 
 
 @dataclass(frozen=True)
