@@ -24,6 +24,7 @@ from level5_monitoring.monitor import is_end_of_week
 from level5_monitoring.reference import FILE, build_reference
 from level5_monitoring.reports import WORKSPACE, pages
 from level5_monitoring.running import DEMO, Record, enter, started
+from level5_monitoring.worth import FILE as WORTH
 from shared.console import console
 from shared.errors import command
 from shared.flights import load_flights
@@ -40,6 +41,7 @@ class Demo:
         self.home, self.own = home.platform(settings), home.own(settings)
         self.record = Record(self.own)
         self.reports: subprocess.Popen[bytes] | None = None
+        self.unreported = True  # whether weeks may be closed that no report was made of
         self.playing = False
 
     def stop(self, _sign: int, _frame: FrameType | None) -> None:
@@ -99,6 +101,8 @@ class Demo:
         flights = load_flights(self.settings)
         if not (self.own / FILE).exists():
             build_reference(history(flights, self.settings.now)).save(self.own)
+        self.report()  # what the last demo left undone; Evidently's pages have their project from the start
+        self._compare()
         begun = outcomes.read_watermark(self.live.log)
         start = pd.Timestamp(begun, unit="s", tz="UTC") if begun else self.settings.now
         end = pd.Timestamp(LAST_TODAY, tz=NEW_YORK).tz_convert("UTC")
@@ -113,7 +117,7 @@ class Demo:
 
             def take_turns() -> None:
                 for decision in catch_up(loop):
-                    self._report(decision.day)
+                    self.report(decision.day)
 
             take_turns()
             hours = self.live.clock.paced(replay(flights, start, end))
@@ -122,17 +126,39 @@ class Demo:
 
         self.playing, self.live.stage = True, "live"
         run_flow.run_flow(server, live_year)
-        self.live.stage = (
-            "the year is over; .venv/bin/python -m level5_monitoring.up --fresh begins it anew, after make down"
-        )
+        self.playing = False
+        if not self.live.clock.stopped:
+            self.live.stage = (
+                "the year is over; .venv/bin/python -m level5_monitoring.up --fresh begins it anew, after make down"
+            )
+            self.report_rest()
 
-    def _report(self, day: str) -> None:
-        """Evidently's reports of the weeks that are closed, made beside the stream, one process at a time."""
-        if is_end_of_week(day) and (self.reports is None or self.reports.poll() is not None):
-            words = [sys.executable, "-m", "level5_monitoring.reports", "--no-pages"]
-            self.reports = self.opened.enter_context(started(self.record, "reports", words, self.own / "reports.log"))
+    def report(self, day: str | None = None) -> None:
+        """Evidently's reports of the weeks that are closed, made beside the stream, one process at a time.
+
+        day: one that was closed; a week's end while others are reported waits for the next day.
+        """
+        self.unreported |= day is not None and is_end_of_week(day)
+        if self.unreported and (self.reports is None or self.reports.poll() is not None):
+            self.unreported = False
+            self.reports = self.opened.enter_context(started(self.record, "reports", REPORTS, self.own / "reports.log"))
+
+    def report_rest(self) -> None:
+        """The year is over, and no day comes any more that would do it."""
+        if self.reports:
+            self.reports.wait()
+        self.report()
+
+    def _compare(self) -> None:
+        """What the policies by the calendar would have answered, computed beside the stream, which goes first."""
+        if not (self.own / WORTH).exists():
+            self.opened.enter_context(
+                started(self.record, "policies by the calendar", CALENDAR, self.own / "worth.log")
+            )
 
 
+CALENDAR = [sys.executable, "-m", "level5_monitoring.worth"]
+REPORTS = [sys.executable, "-m", "level5_monitoring.reports", "--no-pages"]
 MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
 
 
@@ -140,7 +166,7 @@ def main() -> None:
     """Serve until SIGTERM; an error is told on the page, which goes on."""
     settings = enter()
     log = home.open_log(settings)
-    live = Live(log, home.own(settings), Clock(home.own(settings)))
+    live = Live(log, home.own(settings), Clock(home.own(settings)), platform=home.platform(settings))
     with ExitStack() as opened:
         demo = Demo(settings, live, opened)
         for sign in (signal.SIGINT, signal.SIGTERM):
