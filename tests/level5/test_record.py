@@ -102,3 +102,16 @@ def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log:
     decided(log, "2013-05-08", found("2013-05-08", "labels", "ok"))
     told = [[alert.title for alert in record.alerts(log, day)] for day in ("2013-05-07", "2013-05-08")]
     assert told == [["labels alarm is over", "experiment inconclusive"], []]
+
+
+def test_a_verdict_of_the_day_itself_is_seen_to_rest_on_it(log: sa.Engine) -> None:
+    """The platform judges as the day closes, before the loop has looked at its labels."""
+    experiment = experiments.new_experiment(log, 2, 3, Plan(0.01), "test")
+    experiments.save(log, experiments.Experiment(**{**vars(experiment), "state": "rejected", "reason": "worse"}))
+    day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
+    with log.begin() as connection:
+        connection.execute(experiments.DAYS.insert(), day | {"day": "2013-05-06"})
+    decided(log, "2013-05-06", found("2013-05-06", "labels"))
+    [told] = [alert for alert in record.alerts(log, "2013-05-06") if alert.title == "experiment rejected"]
+    assert told.severity == "ticket"
+    assert "MLOPS_WITHIN=level5 make submit VERSION=3" in told.text
