@@ -6,7 +6,7 @@ from level3_training_pipeline import prefect_server, run_flow, tracking
 from level4_deployment import story
 from level4_deployment.candidates import START, leak, register_by_hand
 from level4_deployment.client import PlatformClient
-from level4_deployment.drills import CLIENTS, kill_a_worker_under_load, roll_back_under_load
+from level4_deployment.drills import kill_a_worker_under_load, roll_back_under_load
 from level4_deployment.flow import delivery, deployment
 from level4_deployment.process import running_platform
 from level4_deployment.stream import play
@@ -57,14 +57,14 @@ def main() -> None:
         view = View(operator, home)
         console.print(f"  The plan: {second.report.plan}")
         with view.watch() as tell:
-            before = play(replay(flights, settings.now, one.now), platform.service, feed, tell)
+            played = play(replay(flights, settings.now, one.now), platform.service, feed, tell)
         operator.post("/experiment/stop", reason="the month is over")  # where no verdict has ended it
         headline(f"As of {one.today}, by hand: a candidate whose evaluation looks far too good")
         with step("Train it, evaluate it, register it"):
             mistaken = register_by_hand(client, one, leak, START, "a mean over the whole day")
         story.show_gates(run_flow.run_flow(server, deployment, mistaken.number, home), {})
         with view.watch() as tell:
-            after = play(replay(flights, one.now, two.now), platform.service, feed, tell)
+            played += play(replay(flights, one.now, two.now), platform.service, feed, tell)
         better, worse = story.show_experiments(home, second.version, mistaken.number)
         stages = show_digests(second, view.served[second.version])
 
@@ -72,23 +72,18 @@ def main() -> None:
         headline("Roll back, and kill a worker, under load; explain an answer")
         drill = roll_back_under_load(operator, platform.service, later.head(500), second.version, home)
         kill = kill_a_worker_under_load(platform.service, later.head(500))
-        traced = story.show_explanation(settings, home, after.last_request)
+        traced = story.show_explanation(settings, home, played.last_request)
         served = story.show_served(home)
 
     # 6. Tell
     keep_summary(settings, "level4", overall, steps=0)  # between new data and users, nobody acts
-    requests, answered, failed = (
-        before.requests + after.requests,
-        before.flights + after.flights,
-        before.failed + after.failed,
-    )
     adds = {
         "Deployment is a stage": f"version {second.version}, from data to experiment {second.experiment} in one flow",
         "One package at every stage": in_a_line(stages),
         "Gates": gates,
         "A/B test": f"version {second.version} {better.state}: {better.reason}",
         "Live traffic has the last word": f"version {mistaken.number} {worse.state}: {worse.reason}",
-        "Nobody is cut off": f"{failed} of {requests:,} requests for {answered:,} flights failed",
+        "Nobody is cut off": str(played),
         "Rollback by one command": str(drill),
         "A worker is killed": str(kill),
         "From an answer back to its data": traced,
@@ -98,16 +93,5 @@ def main() -> None:
         "Nobody watches the model": f"log loss of what was answered, {served}; nobody was told",
         "Nobody watches the data": "a fault in the feed is scored like any flight",
     }
-    result = (
-        f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights after {settings.today}"
-    )
-    closing("Level 4, automated deployment", result, adds, hurts)
-    story.must_hold(
-        {
-            f"no request fails ({failed} of {requests:,} did)": failed == 0,
-            f"no request fails in the drill ({drill.failed} did)": drill.failed == 0,
-            f"a worker that is killed cuts off what is on its way to it, no more ({kill.cut})": kill.cut <= CLIENTS,
-            "the gates refuse both bad candidates": all(bad.values()),
-            **story.verdicts(settings.today, better, worse, stages),
-        }
-    )
+    closing("Level 4, automated deployment", f"{overall} after {settings.today}", adds, hurts)
+    story.must_hold(story.claims(played, drill, kill, bad) | story.verdicts(settings.today, better, worse, stages))

@@ -14,6 +14,7 @@ from level3_training_pipeline import prefect_server, registry, run_flow
 from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
 from level4_deployment.client import RefusedError, runs
 from level4_deployment.control import verdict_on
+from level4_deployment.drills import CLIENTS, Kill, RollBack
 from level4_deployment.experiments import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.explain import explain, show
 from level4_deployment.flow import Deployed, deployment
@@ -22,6 +23,7 @@ from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log, u
 from level4_deployment.package import PackageError
 from level4_deployment.plots import verdict_plot
 from level4_deployment.publish import ARTEFACTS, NotPublishedError, publish
+from level4_deployment.stream import Played
 from level4_deployment.view import STAGES, Digests
 from shared.console import console, show_table, step
 from shared.errors import UserError
@@ -141,6 +143,16 @@ def must_hold(claims: dict[str, bool]) -> None:
     """Raise UserError, naming them, unless all that this level claims was seen in this run."""
     if broken := [claim for claim, held in claims.items() if not held]:
         raise UserError(f"not seen in this run: {'; '.join(broken)}. Remedy: see the tables above, and platform.log.")
+
+
+def claims(played: Played, drill: RollBack, kill: Kill, bad: dict[str, str]) -> dict[str, bool]:
+    """What must hold of the service and of the gates; bad: what each bad candidate was refused for."""
+    return {
+        f"no request fails ({played})": played.failed == 0,
+        f"no request fails in the drill ({drill.failed} did)": drill.failed == 0,
+        f"a worker that is killed cuts off what is on its way to it, no more ({kill.cut})": kill.cut <= CLIENTS,
+        "the gates refuse both bad candidates": all(bad.values()),
+    }
 
 
 def verdicts(today: date, better: Experiment, worse: Experiment, stages: Digests) -> dict[str, bool]:

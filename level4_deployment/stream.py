@@ -1,5 +1,6 @@
 """The live stream over HTTP: each tick's flights are asked for, then the outcomes that became known are sent."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,23 @@ class Played:
     by_version: dict[int, int] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     last_request: str = ""
+
+    def __str__(self) -> str:
+        """One line of evidence."""
+        return f"{self.failed} of {self.requests:,} requests for {self.flights:,} flights failed"
+
+    def __add__(self, later: "Played") -> "Played":
+        """Both, one after the other."""
+        by_version = Counter(self.by_version) + Counter(later.by_version)
+        return Played(
+            self.requests + later.requests,
+            self.failed + later.failed,
+            self.flights + later.flights,
+            self.outcomes + later.outcomes,
+            dict(by_version),
+            self.verdicts + later.verdicts,
+            later.last_request,
+        )
 
 
 def play(ticks: Iterable[Tick], service: str, feed: PlatformClient, tell: Callable[[Tick, Played], None]) -> Played:

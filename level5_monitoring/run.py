@@ -63,12 +63,11 @@ def main() -> None:
         "The loop closes": f"{loop.trainings} trainings, {decided.promoted} promotions, steps by hand: {loop.steps}",
         "Worth it": compared.compare(loop, weekly),
         "Alerts, once": decided.alerts,
-        "Nobody is cut off": f"{played.failed} of {played.requests:,} requests for {played.flights:,} flights failed",
+        "Nobody is cut off": str(played),
     }
     hurts = {
         "One recipe": "features and model family are chosen by people; the loop trains them anew and nothing else",
         "One history": f"limits come from {len(known):,} flights of one winter; summer drifts from it: {decided.drift}",
         "Is it worth it to you?": compared.when_not(found),
     }
-    result = f"log loss {loop.score.log_loss:.3f}, AUC {loop.score.auc:.3f} on {loop.score.rows:,} flights as answered"
-    closing("Level 5, full MLOps", result, adds, hurts)
+    closing("Level 5, full MLOps", f"{loop.score} as answered", adds, hurts)

@@ -6,10 +6,12 @@ from datetime import date
 import pytest
 
 from level4_deployment import story
+from level4_deployment.drills import Kill, RollBack
 from level4_deployment.experiments import Experiment
 from level4_deployment.flow import Deployed
 from level4_deployment.gates import Gate, Report
 from level4_deployment.plan import Plan
+from level4_deployment.stream import Played
 from level4_deployment.view import in_a_line, show_digests
 from shared.errors import UserError
 
@@ -80,3 +82,14 @@ def test_bad_candidates_that_are_let_through_are_counted_as_such(capsys: pytest.
 def test_everything_that_did_not_hold_is_named() -> None:
     with pytest.raises(UserError, match="not seen in this run: no request fails; one digest"):
         story.must_hold({"no request fails": False, "the gates refuse both": True, "one digest": False})
+
+
+def test_two_months_are_told_of_as_one_and_what_failed_in_either_is_a_broken_claim() -> None:
+    april, may = Played(3, 0, 500, 400, {1: 500}, [{"kind": "promote"}], "a"), Played(2, 1, 100, 90, {1: 60, 2: 40})
+    played = april + may
+    assert str(played) == "1 of 5 requests for 600 flights failed"
+    assert (played.outcomes, played.by_version, played.verdicts) == (490, {1: 560, 2: 40}, [{"kind": "promote"}])
+    claims = story.claims(played, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 5, 2.0), {"ten trees": "", "one bit": "altered"})
+    assert list(claims.values()) == [False, True, False, False]
+    fine = story.claims(april, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 4, 2.0), {"ten trees": "worse"})
+    assert all(fine.values())
