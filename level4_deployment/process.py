@@ -15,6 +15,7 @@ from level4_deployment.client import read_addresses, runs
 from shared.errors import UserError
 
 UP_WITHIN = 90.0  # seconds
+SERVE = [sys.executable, "-m", "level4_deployment.serve"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def running_platform(home: Path, *options: str) -> Iterator[RunningPlatform]:
     """Run the platform while the block runs."""
     with (home / "platform.log").open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "level4_deployment.serve", "--home", str(home), *options],
+            [*SERVE, "--home", str(home), *options],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,

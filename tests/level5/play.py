@@ -1,31 +1,49 @@
-"""`python -m tests.level5.play UNTIL`: the loop from where it stands to a day, with a policy that is in a hurry."""
+"""`python -m tests.level5.play UNTIL LONGEST`: the loop from where it stands to a day, with a policy in a hurry.
 
+LONGEST: days without a retraining. Two days of comparison must do: the first champion is so poor that they show it.
+"""
+
+import os
 import sys
 
+import numpy as np
+import pandas as pd
+
 from level3_training_pipeline import prefect_server, run_flow, tracking
-from level4_deployment.flow import delivery
-from level4_deployment.process import running_platform
-from level5_monitoring import home, policy
+from level4_deployment import process
+from level4_deployment.candidates import START, register_by_hand
+from level4_deployment.flow import deployment
+from level5_monitoring import home, loop, policy
 from level5_monitoring.flow import year
 from level5_monitoring.reference import FILE, build_reference
 from shared.flights import load_flights
 from shared.split import history
+from tests.level5 import killed
 
-IN_A_HURRY = {"LONGEST": 4, "COOL_DOWN": 3}  # days
+COOL_DOWN, TRIED = 3, 2  # days
+
+
+def a_fifth_wrong(table: pd.DataFrame) -> pd.DataFrame:
+    """Every fifth outcome says the opposite."""
+    return table.assign(late=table["late"].where(np.arange(len(table)) % 5 > 0, 1 - table["late"]))
 
 
 def main() -> None:
     settings = home.enter()
-    for name, days in IN_A_HURRY.items():
-        setattr(policy, name, days)
+    policy.COOL_DOWN, policy.LONGEST = COOL_DOWN, int(sys.argv[2])
+    loop.PLAN["max_days"] = TRIED
+    killed.arm(killed.PLAYER)
+    if killed.LIST in os.environ:
+        process.SERVE[-1] = "tests.level5.killed"
     own, platform_home = home.own(settings), home.platform(settings)
     with prefect_server.prefect_server(settings) as server:
-        tracking.open_tracking(settings)
-        with running_platform(platform_home, "--approval") as platform:
+        client = tracking.open_tracking(settings)
+        with process.running_platform(platform_home, "--approval") as platform:
             platform.wait_for_control()
             server.wait()
             if not (own / FILE).exists():
-                run_flow.run_flow(server, delivery, str(settings.today), platform_home, 1)
+                poor = register_by_hand(client, settings, a_fifth_wrong, START, "in a hurry")
+                run_flow.run_flow(server, deployment, poor.number, platform_home)
                 build_reference(history(load_flights(settings), settings.now)).save(own)
             platform.wait_until_ready()
             run_flow.run_flow(server, year, sys.argv[1])

@@ -1,5 +1,6 @@
 """The loop goes on where it was killed, decides the same, and takes a bad live model back by itself."""
 
+import json
 import os
 import signal
 import sqlite3
@@ -11,11 +12,12 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
 from level3_training_pipeline import registry, tracking
-from level3_training_pipeline.prefect_server import prefect_server
+from level3_training_pipeline.prefect_server import prefect_server, running_server
 from level3_training_pipeline.quiet import set_up_libraries
 from level4_deployment import log as prediction_log
 from level4_deployment.candidates import START, register_by_hand
@@ -24,28 +26,31 @@ from level4_deployment.outcomes import read_watermark
 from level4_deployment.publish import publish
 from level5_monitoring import home, record
 from shared.settings import PROJECT, Settings, read_settings
+from tests.level5 import killed
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="process groups")]
-TODAY, UNTIL = "2013-03-01", "2013-03-09"
+TODAY, UNTIL = "2013-03-01", "2013-03-08"
+LONGEST = 1  # days without a retraining
 DAY = 86_400.0  # seconds
 
 
-def start(state: Path, *command: str) -> "subprocess.Popen[bytes]":
-    """Play, with all that it starts in a process group of its own."""
+def start(state: Path, *command: str, **more: str) -> "subprocess.Popen[bytes]":
+    """Play, with all that it starts in a process group of its own; more: of the environment."""
     with (state / "play.log").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=PROJECT,
             env=os.environ
-            | {"MLOPS_STATE": str(state), "MLOPS_WITHIN": "level5", "TODAY": TODAY, "PYTHONUNBUFFERED": "1"},
+            | {"MLOPS_STATE": str(state), "MLOPS_WITHIN": "level5", "TODAY": TODAY, "PYTHONUNBUFFERED": "1"}
+            | more,
             stdout=output,
             stderr=output,
             start_new_session=True,
         )
 
 
-def play(state: Path, until: str) -> None:
-    process = start(state, "tests.level5.play", until)
+def play(state: Path, until: str, longest: int) -> None:
+    process = start(state, "tests.level5.play", until, str(longest))
     assert process.wait(timeout=400) == 0, (state / "play.log").read_text()[-3000:]
 
 
@@ -74,34 +79,48 @@ def decisions(state: Path) -> list[tuple[Any, ...]]:
     ]
 
 
+def told(state: Path) -> list[tuple[str, str]]:
+    """The alerts that have arrived."""
+    lines = (state / "level5" / "alerts.jsonl").read_text().splitlines()
+    return [(alert["day"], alert["title"]) for alert in map(json.loads, lines)]
+
+
+SEEN = (  # what a user of the platform has got, and what was done to it
+    "SELECT count(DISTINCT flight_id) FROM predictions",
+    "SELECT count(*), max(watermark) FROM outcomes, feed",
+    "SELECT experiment, state FROM experiments",
+    "SELECT who, act, before, after FROM audit WHERE done = 1 ORDER BY number",
+)
+
+
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state after eight days that nothing has disturbed, and the Prefect server of all that is played on it."""
+    """The state after a week that nothing has disturbed, and the Prefect server of all that is played on it."""
     before, state = dict(os.environ), tmp_path_factory.mktemp("whole")
     settings = Settings(date.fromisoformat(TODAY), None, state, within="level5")
     set_up_libraries(settings)
     with prefect_server(settings):
-        play(state, UNTIL)
+        play(state, UNTIL, LONGEST)
         yield state
     os.environ.clear()
     os.environ.update(before)
 
 
-def test_killed_while_it_retrains_it_goes_on_and_decides_the_same(uninterrupted: Path, tmp_path: Path) -> None:
-    process = start(tmp_path, "tests.level5.play", UNTIL)
-    being_trained = "SELECT day FROM decisions WHERE kind = 'retrain' AND state = 'open'"
-    wait_for(lambda: rows(tmp_path, being_trained), tmp_path, process)
-    time.sleep(2)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    (interrupted,) = rows(tmp_path, being_trained)
-    play(tmp_path, UNTIL)
-    assert interrupted[0] in {day for day, kind, *_ in decisions(tmp_path) if kind == "retrain"}
+def test_killed_at_one_point_after_another_it_goes_on_and_ends_the_same(uninterrupted: Path, tmp_path: Path) -> None:
+    """All that plays, wherever something is half done; and nothing is done or told twice."""
+    file = tmp_path / "killed.txt"
+    points = {point.name for point in (*killed.PLAYER, *killed.PLATFORM)}
+    for deaths in range(1, len(points) + 1):
+        process = start(tmp_path, "tests.level5.play", UNTIL, str(LONGEST), KILLED=str(file))
+        assert process.wait(timeout=400) == -signal.SIGKILL, (tmp_path / "play.log").read_text()[-3000:]
+        assert len(killed.met(file)) == deaths
+    assert set(killed.met(file)) == points
+    play(tmp_path, UNTIL, LONGEST)
+    assert {"retrain", "promote"} <= {kind for _, kind, *_ in decisions(tmp_path)}
     assert decisions(tmp_path) == decisions(uninterrupted)
-    answered = "SELECT count(DISTINCT flight_id) FROM predictions"
-    assert rows(tmp_path, answered) == rows(uninterrupted, answered)
-    trials = "SELECT challenger FROM experiments"
-    assert rows(tmp_path, trials) == rows(uninterrupted, trials), "one experiment, although it was submitted twice"
+    assert told(tmp_path) == told(uninterrupted)
+    for query in SEEN:
+        assert rows(tmp_path, query) == rows(uninterrupted, query)
 
 
 def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
@@ -120,7 +139,7 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     finally:
         process.terminate()
         process.wait(timeout=30)
-    play(uninterrupted, "2013-03-15")
+    play(uninterrupted, "2013-03-14", 99)
     taken = [one for one in decisions(uninterrupted) if one[1] == "roll back"]
     assert [one[2] for one in taken] == ["watch"]
     assert taken[0][3][0]["subject"] == f"version {number}"
@@ -132,25 +151,32 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     assert last == [("loop", "roll back", str(number))]
 
 
-def test_a_day_that_is_closed_starts_a_turn(uninterrupted: Path) -> None:
-    """By its event: the clock would not strike before half past midnight."""
+def test_watch_brings_the_platform_and_takes_turns_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
     database = uninterrupted / "level5" / "level4" / "log.db"
     watermark = read_watermark(prediction_log.open_log(f"sqlite:///{database}"))
     assert watermark
     before = decisions(uninterrupted)
-    platform = start(uninterrupted, "level4_deployment.serve", "--home", str(database.parent), "--approval")
-    watch = start(uninterrupted, "level5_monitoring.watch")
+    watch = start(uninterrupted, "level5_monitoring.watch", "--every", "15")
     try:
-        wait_for(lambda: runs(database.parent), uninterrupted, platform)
+        wait_for(lambda: runs(database.parent), uninterrupted, watch)
         with PlatformClient.at(database.parent, "feed") as feed:
             feed.post("/outcomes", outcomes=[], watermark=watermark + DAY)
         wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, watch)
+        wait_for(lambda: {one["auto_scheduled"] for one in turns(uninterrupted)} == {True, False}, uninterrupted, watch)
     finally:
-        for process in (watch, platform):
-            process.send_signal(signal.SIGINT)
-            process.wait(timeout=60)
+        watch.send_signal(signal.SIGINT)
+        watch.wait(timeout=60)
     closed = str((pd.Timestamp(before[-1][0]) + pd.Timedelta(days=1)).date())
     assert decisions(uninterrupted)[len(before)][0] == closed
+    assert not runs(database.parent), "it takes along what it has brought"
+
+
+def turns(state: Path) -> list[dict[str, Any]]:
+    """The turns that Prefect has run to their end; auto_scheduled: by the clock."""
+    server = running_server(Settings(date.fromisoformat(TODAY), None, state, within="level5"))
+    assert server
+    wanted = {"flows": {"name": {"any_": ["turns"]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    return list(httpx.post(f"{server.api}/flow_runs/filter", json=wanted, timeout=20, trust_env=False).json())
 
 
 def made_by_hand(settings: Settings) -> int:

@@ -1,0 +1,96 @@
+"""Points at which what is played is killed, with all that it has started; each once: the next start passes it by.
+
+`python -m tests.level5.killed …` is the platform, which has points of its own.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+BEFORE, AFTER = "before", "after"
+LIST = "KILLED"  # names the file of the points that were met; without it, nobody is killed
+
+
+@dataclass(frozen=True)
+class Point:
+    """Before or after the n-th call of a function or method whose arguments are such."""
+
+    name: str
+    module: str
+    function: str
+    when: str
+    such: Callable[..., bool] = lambda *_, **__: True
+    nth: int = 1
+
+
+PLAYER = [
+    Point("flights are asked for, outcomes not sent", "level4_deployment.stream", "ask", AFTER, nth=3),
+    Point(
+        "decided and told", "level5_monitoring.outbox", "FileSink.send", AFTER, lambda _, one: one.title == "retrain"
+    ),
+    Point(
+        "trained, before the gates", "level4_deployment.flow", "run_gates", BEFORE, lambda *given: given[1].number > 1
+    ),
+    Point("acted, not on record", "level5_monitoring.record", "close", BEFORE, lambda *given: "experiment" in given[2]),
+]
+PLATFORM = [
+    Point("outcomes are in, not judged", "level4_deployment.api", "ingest", AFTER, nth=2),
+    Point("an experiment begins", "level4_deployment.experiments", "save", AFTER, lambda _log, one: one.share == 0),
+    Point(
+        "a promotion",
+        "level4_deployment.aliases",
+        "Aliases._set_alias",
+        AFTER,
+        lambda *given: given[1:] == ("champion", 2),
+    ),
+]
+
+
+def arm(points: list[Point]) -> None:
+    """Let this process die at the points that are on no list yet."""
+    if LIST in os.environ:
+        for point in points:
+            if point.name not in met(Path(os.environ[LIST])):
+                _arm(point)
+
+
+def met(file: Path) -> list[str]:
+    """The points that were met, in order."""
+    return file.read_text().splitlines() if file.exists() else []
+
+
+def _arm(point: Point) -> None:
+    *inside, name = point.function.split(".")
+    owner: Any = import_module(point.module)
+    for one in inside:
+        owner = getattr(owner, one)
+    real, calls = getattr(owner, name), []
+
+    def hooked(*given: Any, **named: Any) -> Any:
+        calls.extend([given] * point.such(*given, **named))
+        due = bool(calls) and calls[-1] is given and len(calls) == point.nth
+        if due and point.when == BEFORE:
+            _die(point.name)
+        result = real(*given, **named)
+        if due:
+            _die(point.name)
+        return result
+
+    setattr(owner, name, hooked)
+
+
+def _die(name: str) -> None:
+    with Path(os.environ[LIST]).open("a") as file:
+        file.write(f"{name}\n")
+    os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    from level4_deployment import serve
+
+    arm(PLATFORM)
+    serve.main()
