@@ -104,7 +104,8 @@ def show_aims(services: list[Service], seen: dict[Key, Seen]) -> None:
     errors = float(sum(one.errors for (name, _), one in seen.items() if name in (ALONE, ALL, TWO)))
     memory = next(service for service in services if service.name == ALL).megabytes()
     aims = [
-        ("requests/s, of the bare endpoint's", ratio(seen, ALL, BARE, most), ">=", 0.7),
+        ("requests/s, of the bare endpoint's", ratio(seen, ALL, BARE, most), ">=", 0.45),
+        ("the same, at best", ratio(seen, ALL, BARE, most), ">=", 0.7),
         ("requests/s, times mlflow models serve", ratio(seen, ALL, MLFLOW, most), ">=", 25.0),
         ("ms, 99th percentile", p99, "<", 50.0),
         ("errors", errors, "<", 1.0),
