@@ -2,11 +2,11 @@
 
 from level1_notebook.headless import NOTEBOOK, Order, code_cells, run_notebooks
 from level1_notebook.months import MONTH_TITLES, draw_months, month_by_month, month_rows
-from level1_notebook.people import acts_of_a_release, hand_overs
+from level1_notebook.people import acts_of_a_release
 from level1_notebook.questions import questions, read_contents, sha256
 from level1_notebook.receiver import chances, columns, difference, open_pickle, throw_over_the_wall
 from level1_notebook.trials import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
-from shared.console import bar, closing, console, show_table, step
+from shared.console import bar, closing, console, show_acts, show_table, step
 from shared.flights import load_flights
 from shared.progress import keep_summary
 from shared.score import score
@@ -50,7 +50,7 @@ def main() -> None:
 
     # 6. Tell
     acts = acts_of_a_release(code_cells(), first.plots, len(asked), x.shape[1], len(months))
-    show_table("\nWho acts, by hand", ["Who", "Does", "What waits"], [[act.who, act.does, act.waits] for act in acts])
+    people = show_acts(acts)
     misled = f"log loss {metric.claim.log_loss:.3f} claimed, then {then_metric.log_loss:.3f}"
     adds = {
         "A model, from end to end": f"{code_cells()} cells from a clean kernel, {file.stat().st_size:,} bytes out",
@@ -63,7 +63,7 @@ def main() -> None:
         "The file is opaque": f"{len(asked)} questions, each of them still open in part or whole",
         "To load it is to run it": f"it names {len(read_contents(file).callables)} things to call; {stranger}",
         "Another version only warns": f"stamped as another scikit-learn's, it loads: {len(warned)} warnings, no error",
-        "People wait": f"{len(acts)} steps by hand and {hand_overs(acts)} hand-overs for one model",
+        "People wait": people,
     }
     keep_summary(settings, "level1", then, steps=len(acts))
     closing("Level 1, notebook", f"{then} of {months.index[0]} to {months.index[-1]}", adds, hurts)

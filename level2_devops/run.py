@@ -8,7 +8,7 @@ from level2_devops.model import load, predict
 from level2_devops.release import candidate, roll_back
 from level2_devops.traffic import traffic
 from level2_devops.train import train
-from shared.console import closing, headline, step
+from shared.console import closing, headline, show_acts, step
 from shared.flights import load_flights
 from shared.progress import keep_summary
 from shared.score import score
@@ -57,7 +57,7 @@ def main() -> None:
 
     # 6. Tell
     keep_summary(settings, "level2", overall, steps=len(story.ACTS))
-    people = story.show_acts()
+    people = show_acts(story.ACTS)
     adds = {
         "Code under test": f"{one.version}: {one.gates['tests']}",
         "Versioned, checked releases": f"{one.version}: {one.gates['checksums']}, {one.gates['smoke test']}",

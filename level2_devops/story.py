@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +135,3 @@ def untracked(first: Path, second: Path) -> str:
     cards = [json.loads((folder / MODEL_CARD).read_text()) for folder in (first, second)]
     differing = [name for name in cards[0] if cards[0][name] != cards[1][name]]
     return f"sha256 {models[0]} and {models[1]}, and {len(differing)} of {len(cards[0])} lines of their cards differ"
-
-
-def show_acts() -> str:
-    """Print who acts; returns how often, and how often the work goes from one person to another."""
-    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in ACTS])
-    hand_overs = sum(before[0] != after[0] for before, after in pairwise(ACTS))
-    return f"{len(ACTS)} steps by hand and {hand_overs} hand-overs for one model"

@@ -138,9 +138,12 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
 
 
 def _is_used(folder: Path) -> bool:
-    """Whether a command uses the server now; what killed ones left behind is cleared away."""
+    """Whether a command uses the server now; what killed ones left behind is cleared away.
+
+    The server is of this machine, and so are its users: a machine's name may change with the network it is in.
+    """
     for file in (folder / "users").iterdir():
-        if not still_runs(file.read_text()):
+        if not still_runs(file.read_text(), elsewhere=False):
             file.unlink()
     return any((folder / "users").iterdir())
 

@@ -13,12 +13,12 @@ def this_process() -> str:
     return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
 
 
-def still_runs(process: str) -> bool:
-    """Whether the process of this text still runs; one of another machine counts as alive, for nothing is known."""
+def still_runs(process: str, *, elsewhere: bool = True) -> bool:
+    """Whether the process of this text still runs; elsewhere: what one of another machine counts for."""
     host, _, rest = process.partition(":")
     pid, _, born = rest.partition(":")
     if not pid or host != socket.gethostname():
-        return bool(pid)
+        return bool(pid) and elsewhere
     try:  # a clock that was set moves the start of a process by as much; its number comes back in minutes at the least
         return abs(psutil.Process(int(pid)).create_time() - float(born)) < SAME_START
     except psutil.NoSuchProcess:

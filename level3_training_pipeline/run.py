@@ -5,7 +5,7 @@ from level3_training_pipeline import data, registry, story, tracking
 from level3_training_pipeline.deploy import deploy
 from level3_training_pipeline.prefect_server import prefect_server
 from level3_training_pipeline.run_flow import run_training
-from shared.console import closing, headline, step
+from shared.console import closing, headline, show_acts, step
 from shared.flights import load_flights
 from shared.progress import keep_summary
 from shared.score import score
@@ -52,7 +52,7 @@ def main() -> None:
 
     # 6. Tell
     keep_summary(settings, "level3", overall, steps=len(story.ACTS))
-    people, judged = story.show_acts(), client.get_run(version.run_id).data.metrics["test_rows"]
+    people, judged = show_acts(story.ACTS), client.get_run(version.run_id).data.metrics["test_rows"]
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
     adds = {
         "Training is a pipeline": story.pipeline(number, again),

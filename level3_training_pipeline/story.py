@@ -1,7 +1,6 @@
 """What `make level3` shows: every figure is read back from the tracking store, the registry or this run."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -22,13 +21,6 @@ ACTS = [
     ("data scientist", "reads the record of the new version: make ui", "the deployment"),
     ("data scientist", "make deploy", "every prediction"),
 ]
-
-
-def show_acts() -> str:
-    """Print who acts; returns how often, and how often the work goes from one person to another."""
-    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in ACTS])
-    hand_overs = sum(before[0] != after[0] for before, after in pairwise(ACTS))
-    return f"{len(ACTS)} steps by hand and {hand_overs} hand-overs for one model"
 
 
 def pipeline(number: int, again: int) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from level5_monitoring.policy import DATA, FAILED, LABELS, REFUSED, Decision, Memory, name_of, of, told
+from level5_monitoring.policy import DATA, FAILED, LABELS, REFUSED, Decision, Ended, Memory, name_of, of, told
 
 Severity = Literal["page", "ticket", "info"]
 SEVERITY: dict[str, Severity] = {"contract": "page", "features": "page", "labels": "page"}  # others: info
@@ -21,7 +21,7 @@ class Alert:
     text: str
 
 
-def alerts_of(decision: Decision, memory: Memory, within: str = "level5") -> list[Alert]:
+def alerts_of(decision: Decision, memory: Memory, within: str) -> list[Alert]:
     """What people are told: alarms that begin and that are over, acts, and what needs somebody. Nothing daily.
 
     within: whose state it is about (MLOPS_WITHIN), for commands that mend something.
@@ -37,7 +37,7 @@ def alerts_of(decision: Decision, memory: Memory, within: str = "level5") -> lis
     for monitor in sorted({found.monitor for found in over}):
         subjects = ", ".join(found.subject for found in of(over, monitor))
         alerts.append(_alert(decision.day, "info", f"{monitor} alarm is over", subjects))
-    alerts += [_ended(decision, memory, within, *one) for one in memory.ended]
+    alerts += [_ended(decision, one, within) for one in memory.ended]
     if decision.kind in ("retrain", "promote"):
         alerts.append(_alert(decision.day, "info", decision.kind, decision.reason))
     if decision.kind == "roll back":
@@ -47,18 +47,16 @@ def alerts_of(decision: Decision, memory: Memory, within: str = "level5") -> lis
     return alerts
 
 
-def _ended(  # noqa: PLR0913, PLR0917 - an experiment as Memory has it, and what it is held against
-    decision: Decision, memory: Memory, within: str, experiment: str, state: str, reason: str, doubted: tuple[str, ...]
-) -> Alert:
+def _ended(decision: Decision, one: Ended, within: str) -> Alert:
     """That an experiment has ended; what it counted on days in doubt, today among them, a person must judge."""
-    if experiment in memory.counted and of(decision.alarms, *DATA, *LABELS):
+    doubted, reason = one.doubted, one.reason
+    if one.today and of(decision.alarms, *DATA, *LABELS):
         doubted = (*doubted, decision.day)
-    severity: Severity = "ticket" if state == "aborted" or doubted else "info"
+    severity: Severity = "ticket" if one.state == "aborted" or doubted else "info"
     if doubted:
-        challenger = experiment.split("-")[2]
-        again = f"MLOPS_WITHIN={within} make submit VERSION={challenger}, while the platform runs, tries it again"
+        again = f"MLOPS_WITHIN={within} make submit VERSION={one.challenger}, while the platform runs, tries it again"
         reason += f"; but data or labels were in alarm on {', '.join(doubted)}: {again}"
-    return Alert(ended_key(experiment), decision.day, severity, f"experiment {state}", reason)
+    return Alert(ended_key(one.experiment), decision.day, severity, f"experiment {one.state}", reason)
 
 
 def alerts_of_result(decision: Decision, result: Mapping[str, object]) -> list[Alert]:

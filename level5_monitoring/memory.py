@@ -6,7 +6,7 @@ import sqlalchemy as sa
 
 from level4_deployment import experiments
 from level5_monitoring.alerts import ended_key
-from level5_monitoring.policy import DATA, FAILED, LABELS, Memory
+from level5_monitoring.policy import DATA, FAILED, LABELS, Ended, Memory
 from level5_monitoring.record import ALERTS, DECISIONS, FINDINGS, load
 
 
@@ -26,7 +26,6 @@ def remember(log: sa.Engine, day: str) -> Memory:
     all_of_them = experiments.find(log)
     running = [one for one in all_of_them if one.state in (experiments.RUNNING, experiments.APPROVAL)]
     over = [one for one in all_of_them if one not in running and ended_key(one.experiment) not in told]
-    ended = [(one.experiment, one.state, one.reason, _doubted(log, one.experiment, day)) for one in over]
     tied = "" if running else _tied(log, all_of_them, day)
     name = running[0].experiment if running else tied
     return Memory(
@@ -39,9 +38,13 @@ def remember(log: sa.Engine, day: str) -> Memory:
         doubted=_doubted(log, name, day) if name else (),
         rolled_back=tuple(act.target for act in done if act.kind == "roll back"),
         cause=last.cause if last else "",
-        ended=tuple(sorted(ended)),
-        counted=tuple(one.experiment for one in over if day in set(experiments.days_of(log, one.experiment)["day"])),
+        ended=tuple(_ended(log, one, day) for one in over),
     )
+
+
+def _ended(log: sa.Engine, one: experiments.Experiment, day: str) -> Ended:
+    today = day in set(experiments.days_of(log, one.experiment)["day"])
+    return Ended(one.experiment, one.challenger, one.state, one.reason, _doubted(log, one.experiment, day), today)
 
 
 def _tied(log: sa.Engine, tried: list[experiments.Experiment], day: str) -> str:

@@ -23,6 +23,22 @@ REFUSED, FAILED = "refused", "failed"  # of an act: answered with no, which is t
 
 
 @dataclass(frozen=True)
+class Ended:
+    """An experiment that has ended, and nobody was told of.
+
+    doubted: days that it has counted, and whose data or labels were in alarm. today: whether it has counted the very
+    day that is decided about.
+    """
+
+    experiment: str
+    challenger: int
+    state: str
+    reason: str
+    doubted: tuple[str, ...] = ()
+    today: bool = False
+
+
+@dataclass(frozen=True)
 class Memory:
     """What was before the day. alarms: the last finding of each alarm that is not over.
 
@@ -30,8 +46,7 @@ class Memory:
     waits: its winner waits for approval. tied: the newest one, if it ended undecided with a challenger that did no
     worse, or "".
     doubted: days of that experiment whose data or labels were in alarm. rolled_back: subjects ("version 3") taken back
-    already. cause: of the decision before. ended: (name, state, reason, doubted days) of experiments that ended and
-    nobody was told of; counted: names of those that have counted the day itself. An act that FAILED counts for none.
+    already. cause: of the decision before. An act that FAILED counts for none.
     """
 
     alarms: tuple[Finding, ...] = ()
@@ -43,8 +58,7 @@ class Memory:
     doubted: tuple[str, ...] = ()
     rolled_back: tuple[str, ...] = ()
     cause: str = ""
-    ended: tuple[tuple[str, str, str, tuple[str, ...]], ...] = ()
-    counted: tuple[str, ...] = ()
+    ended: tuple[Ended, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -159,11 +159,13 @@ def newest_findings(log: sa.Engine) -> list[Finding]:
     return [found for monitor, day in days for found in findings(log, day, day, monitor=monitor)]
 
 
-def alerts(log: sa.Engine, day: str) -> list[Alert]:
-    """What people were told, or will be, of a day."""
-    query = sa.select(*(ALERTS.c[name] for name in Alert.__dataclass_fields__)).where(ALERTS.c.day == day)
+def alerts(log: sa.Engine, day: str | None = None) -> list[Alert]:
+    """What people were told, or will be, of a day; without one, of all."""
+    query = sa.select(*(ALERTS.c[name] for name in Alert.__dataclass_fields__)).order_by(ALERTS.c.day, ALERTS.c.number)
+    if day:
+        query = query.where(ALERTS.c.day == day)
     with log.connect() as connection:
-        return [Alert(**row) for row in connection.execute(query.order_by(ALERTS.c.number)).mappings()]
+        return [Alert(**row) for row in connection.execute(query).mappings()]
 
 
 def delivered(log: sa.Engine) -> int:

@@ -100,7 +100,7 @@ def show_decisions(settings: Settings) -> Decided:
     trained = Counter(one["kind"] for one in acts if policy.FAILED not in one["result"])
     alarms = Counter(one.monitor for one in seen if one.state == "alarm")
     drifting = Counter(one.subject for one in seen if one.state == "alarm" and one.monitor == "drift")
-    alerts = [alert for one in decisions for alert in record.alerts(engine, one["day"])]
+    alerts = record.alerts(engine)
     told = Counter(alert.severity for alert in alerts)
     return Decided(
         days=len(decisions),

@@ -9,10 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+
+from shared.errors import UserError, command
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -82,6 +85,13 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console.print(table)
 
 
+def show_acts(acts: list[tuple[str, str, str]]) -> str:
+    """Print who acts, does what, and what waits; returns how often, and how often one hands over to another."""
+    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in acts])
+    hand_overs = sum(before[0] != after[0] for before, after in pairwise(acts))
+    return f"{len(acts)} steps by hand and {hand_overs} hand-overs for one model"
+
+
 def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]) -> None:
     """End a level: its score, what it adds with the evidence of this run, and what still hurts with its evidence."""
     headline(f"{level}: {result}")
@@ -94,11 +104,14 @@ def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]
 
 def main() -> None:
     """Run a silent command as a step; then show what it said, and end as it ended."""
-    name, *command = sys.argv[1:]
+    name, *words = sys.argv[1:]
     said = b""
     try:
         with step(name):
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            try:
+                done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+            except OSError as error:
+                raise UserError(f"{words[0]} cannot be run: {error}. Remedy: make env.") from error
             said = done.stdout
             if done.returncode:
                 sys.exit(done.returncode)
@@ -108,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    command(main)

@@ -3,6 +3,7 @@
 import hashlib
 import tempfile
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,8 +41,9 @@ def load_flights(settings: Settings) -> pd.DataFrame:
 def _clear(newest: Path) -> None:
     """Remove what other code or data have made, and killed builds left; of the last day it may be in use."""
     for file in [*newest.parent.glob("flights-*.parquet"), *newest.parent.glob("*.part")]:
-        if file != newest and file.stat().st_mtime < time.time() - DAY:
-            file.unlink(missing_ok=True)
+        with suppress(OSError):  # another command clears as well, or reads it: then it goes the next time
+            if file != newest and file.stat().st_mtime < time.time() - DAY:
+                file.unlink()
 
 
 @lru_cache(maxsize=1)

@@ -68,6 +68,7 @@ def listen(command: list[str], **environment: str) -> Said:
         process.wait()
     ending = time.monotonic() - heard[-1][0]
     silences = [(after - before, words.strip()[-60:]) for (before, words), (after, _) in pairwise(heard)]
+    silences = silences or [(ending, "")]  # it has said nothing at all
     out, err = (said[name].decode(encoding="utf-8") for name in ("out", "err"))
     return Said(process.returncode, out, err, sorted(silences, reverse=True), ending)
 

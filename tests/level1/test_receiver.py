@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from level1_notebook.months import MONTH_TITLES, month_by_month, month_rows
-from level1_notebook.people import acts_of_a_release, hand_overs
+from level1_notebook.people import acts_of_a_release
 from level1_notebook.questions import COMMIT_OR_DIGEST, FILE_OR_DATE, questions, read_contents
 from level1_notebook.receiver import open_pickle, throw_over_the_wall
 from level1_notebook.trials import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
+from shared.console import show_acts
 from shared.score import score
 from tests.level1.conftest import Runs
 
@@ -63,8 +64,8 @@ def test_months_carry_the_log_loss_of_always_saying_the_pasts_share(later: pd.Da
 
 def test_a_release_by_hand_goes_to_and_fro_between_two_people() -> None:
     acts = acts_of_a_release(cells=12, plots=5, questions=7, columns=21, months=9)
-    assert {act.who for act in acts} == {"data scientist", "engineer"}
-    assert hand_overs(acts) == 4
+    assert {who for who, _, _ in acts} == {"data scientist", "engineer"}
+    assert show_acts(acts) == "7 steps by hand and 4 hand-overs for one model"
 
 
 @pytest.mark.slow

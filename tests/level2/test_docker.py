@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import PROJECT
+from tests.gate import without
 
 DOCKERFILE = PROJECT / "level2_devops" / "Dockerfile"
 PORT = "8000"
@@ -74,7 +75,7 @@ def test_its_installer_finds_all_of_them_in_the_index_with_the_locks_hashes(tmp_
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], capture_output=True, check=True)
     done = subprocess.run([*uv, *install, "--dry-run"], cwd=tmp_path, capture_output=True, text=True, check=False)
     if "error sending request" in done.stderr:
-        pytest.skip("there is no network here")
+        without("there is no network here")
     assert done.returncode == 0, done.stderr
     lock = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
     chosen = re.findall(r"^ \+ (\S+==\S+)$", done.stderr, re.MULTILINE)

@@ -29,6 +29,7 @@ def test_a_number_that_came_back_is_no_user(tmp_path: Path) -> None:
     users.mkdir()
     host, pid, born = this_process().split(":")
     (users / "killed").write_text(f"{host}:{pid}:{float(born) - 3600}")
+    (users / "before the machine had another name").write_text(f"another:{pid}:{born}")
     assert not servers._is_used(tmp_path)
     (users / "here").write_text(this_process())
     assert servers._is_used(tmp_path)

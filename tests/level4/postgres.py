@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 from uuid import uuid4
 
-import pytest
 import sqlalchemy as sa
+
+from tests.gate import without
 
 DEBIANS = Path("/usr/lib/postgresql")  # where Debian keeps initdb and pg_ctl: a folder for each version, none on PATH
 
@@ -51,13 +51,6 @@ def find(name: str) -> str:
     """Where the command is: on PATH, or where Debian keeps it, the newest version's."""
     debians = sorted(DEBIANS.glob(f"*/bin/{name}"), key=lambda file: float(file.parts[-3]))
     return shutil.which(name) or (str(debians[-1]) if debians else without(f"no {name} on PATH or in {DEBIANS}"))
-
-
-def without(what: str) -> NoReturn:
-    """Skip the test, unless NOTHING_SKIPPED=1 says that what is missing is an error."""
-    if os.environ.get("NOTHING_SKIPPED") == "1":
-        pytest.fail(f"{what}, and NOTHING_SKIPPED=1")
-    pytest.skip(what)
 
 
 def _run(folder: Path, *words: str) -> None:

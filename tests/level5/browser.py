@@ -1,13 +1,13 @@
 """A real browser for the tests of pages: Chromium, if this machine has one."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
-import pytest
 from playwright.sync_api import sync_playwright
+
+from tests.gate import without
 
 Scheme = Literal["light", "dark"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -17,8 +17,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 def opened(address: str, width: int = 1280, scheme: Scheme = "light") -> Iterator[Any]:
     """The page at `address`; when the block ends, no script may have failed and nothing been asked for elsewhere."""
     if not CHROMIUM:
-        missing = pytest.fail if os.environ.get("NOTHING_SKIPPED") else pytest.skip
-        missing("no chromium is installed: no browser to test with")
+        without("no chromium is installed: no browser to test with")
     errors, asked = [], []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])

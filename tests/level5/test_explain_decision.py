@@ -27,7 +27,7 @@ def test_a_retraining_is_followed_to_its_promotion(
     log = open_log(url_of(home.platform(read_settings())))
     found = [Finding(DAY, "performance", "version 2", "alarm", "it loses more than it promises", 12345, 0.0071, 0.005)]
     decision = policy.decide(DAY, found, Memory())
-    record.record(log, decision, found, alerts_of(decision, Memory()))
+    record.record(log, decision, found, alerts_of(decision, Memory(), "level5"))
     experiment = experiments.new_experiment(log, 2, 3, Plan(), "loop")
     experiments.save(log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
     record.close(log, DAY, {"version": 3, "experiment": experiment.experiment})

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from level5_monitoring.alerts import alerts_of, alerts_of_result
 from level5_monitoring.finding import Finding, Monitor, State
-from level5_monitoring.policy import BUDGET, CHAMPION, COOL_DOWN, LONGEST, PERIOD, Memory, decide, of, still_on
+from level5_monitoring.policy import BUDGET, CHAMPION, COOL_DOWN, LONGEST, PERIOD, Ended, Memory, decide, of, still_on
 
 DAY = "2013-07-14"
 SUBJECTS = {"contract": "temp", "features": "flights", "labels": "outcomes", "drift": "dewp"}
@@ -72,7 +72,7 @@ def test_no_combination_gives_an_act_that_is_forbidden(findings: list[Finding], 
         assert decision.target == (memory.experiment if memory.waits else memory.tied)
     if decision.kind == "roll back":
         assert decision.target not in memory.rolled_back
-    keys = [alert.key for alert in alerts_of(decision, memory)]
+    keys = [alert.key for alert in alerts_of(decision, memory, "level5")]
     assert len(keys) == len(set(keys))
 
 
@@ -134,7 +134,7 @@ def test_an_alarm_that_goes_on_is_told_when_it_begins_and_when_it_is_over() -> N
     memory, titles = Memory(), []
     for state in ("ok", "alarm", "alarm", "insufficient data", "alarm", "ok", "ok"):
         decision = decide(DAY, [found("contract", state)], memory)
-        titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, memory)])
+        titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, memory, "level5")])
         memory = Memory(alarms=decision.alarms, cause=decision.cause)
     assert titles == [[], [("page", "contract alarm begins")], [], [], [], [("info", "contract alarm is over")], []]
 
@@ -150,9 +150,8 @@ def test_an_act_that_came_to_nothing_is_told() -> None:
 
 def test_an_experiment_that_ended_on_labels_in_doubt_asks_for_a_person() -> None:
     """It may have ended so for them alone."""
-    name = "1-against-2-no1"
     for doubted, severity in (((), "info"), (("2013-07-01",), "ticket")):
-        memory = Memory(ended=((name, "rejected", "worse", doubted),))
+        memory = Memory(ended=(Ended("1-against-2-no1", 2, "rejected", "worse", doubted),))
         [alert] = alerts_of(decide(DAY, [], memory), memory, "demo")
         assert alert.severity == severity
         assert ("MLOPS_WITHIN=demo make submit VERSION=2" in alert.text) == bool(doubted)
@@ -160,11 +159,11 @@ def test_an_experiment_that_ended_on_labels_in_doubt_asks_for_a_person() -> None
 
 def test_a_verdict_of_the_very_day_whose_labels_are_in_alarm_asks_for_a_person() -> None:
     """The platform comes to it as the day closes, before the loop has looked; one of the days before stands."""
-    for counted, severity in ((("1-against-2-no1",), "ticket"), ((), "info")):
-        memory = Memory(ended=(("1-against-2-no1", "rejected", "worse", ()),), counted=counted)
-        told = alerts_of(decide(DAY, [found("labels")], memory), memory)
+    for today, severity in ((True, "ticket"), (False, "info")):
+        memory = Memory(ended=(Ended("1-against-2-no1", 2, "rejected", "worse", today=today),))
+        told = alerts_of(decide(DAY, [found("labels")], memory), memory, "level5")
         assert [(alert.severity, DAY in alert.text) for alert in told if alert.title == "experiment rejected"] == [
-            (severity, bool(counted))
+            (severity, today)
         ]
 
 

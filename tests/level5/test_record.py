@@ -38,7 +38,7 @@ def decided(log: sa.Engine, day: str, *findings: Finding) -> Decision:
     """Decide on a day as the loop does."""
     memory = remember(log, day)
     decision = policy.decide(day, findings, memory)
-    return record.record(log, decision, findings, alerts_of(decision, memory))
+    return record.record(log, decision, findings, alerts_of(decision, memory, "level5"))
 
 
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:

@@ -81,6 +81,11 @@ def test_a_silent_command_is_a_step_and_then_tells_what_it_said(code: str, statu
     assert said.out.splitlines()[-1] in ("done", "bad")
 
 
+def test_a_silent_command_that_is_not_there_says_what_to_do() -> None:
+    said = listen([sys.executable, "-m", "shared.console", "Work", "no-such-command"])
+    assert (said.status, "Remedy" in said.err, "Traceback" in said.err) == (2, True, False)
+
+
 def test_a_pipe_whose_encoding_knows_no_tick_gets_one_all_the_same() -> None:
     code = (
         "from shared.console import step\nfrom shared.errors import command\ndef main():\n    with step('Work'): pass\n"
