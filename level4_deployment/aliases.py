@@ -2,7 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from level4_deployment.routes import Package, Routes, Split, read_routes, write_
 from shared.errors import UserError
 
 CHALLENGER = "challenger"  # the alias beside registry.CHAMPION
+ALIASES = "aliases"  # the trouble with them
 PLATFORM, REGISTRY = "platform", "registry"  # who acts when nobody does, or somebody past the platform
 
 
@@ -48,11 +50,26 @@ class Aliases:
     ) -> None:
         self.home, self.open_registry, self.log, self.approval = home, open_registry, log, approval
         self.routes = read_routes(home)
-        self.trouble = ""
+        self.troubles: dict[str, str] = {}  # by what cannot be done at present; gone once it is done
         self.reconciled = False  # whether what a sudden end has cut off is finished
         self.undecided = False  # whether a closed day waits for its verdict to be carried out
         self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
+
+    @property
+    def trouble(self) -> str:
+        """All that cannot be done at present, and why; empty while all is well."""
+        return "; ".join(list(self.troubles.values()))
+
+    @contextmanager
+    def telling(self, what: str, words: str) -> Iterator[None]:
+        """Where `what` cannot be done at present, that is told until it is done; it raises nothing."""
+        try:
+            yield
+        except UNAVAILABLE as error:
+            self.troubles[what] = f"{words}: {error}"
+        else:
+            self.troubles.pop(what, None)
 
     @cached_property
     def client(self) -> MlflowClient:
@@ -74,17 +91,13 @@ class Aliases:
     def sync(self) -> None:
         """Follow the aliases: pull, verify, and route to what is whole."""
         with self.lock:
-            try:
+            serving = f"version {self.routes.champion.version} serves on" if self.routes else "nothing serves"
+            with self.telling(ALIASES, serving):
                 wanted = self._wanted()
                 if wanted != self.routes:
                     wanted = replace(wanted, generation=wanted.generation + 1)
                     write_routes(self.home, wanted)
                     self.routes = wanted
-            except UNAVAILABLE as error:
-                serving = f"version {self.routes.champion.version} serves on" if self.routes else "nothing serves"
-                self.trouble = f"{serving}: {error}"
-                return
-            self.trouble = ""
 
     def _wanted(self) -> Routes:
         """The routes that the aliases ask for, of this generation still."""
@@ -164,7 +177,8 @@ class Aliases:
         """An experiment ends when its challenger was promoted, and is void when anything else moved the alias."""
         running = self.running()
         last = experiments.moves(self.log)[-1:]
-        promoted = [act for act in last if (act["act"], act["after"]) == (PROMOTE, str(champion))]
+        by_platform = last and last[0]["who"] != REGISTRY
+        promoted = [act for act in last if by_platform and (act["act"], act["after"]) == (PROMOTE, str(champion))]
         if running and promoted and champion == running.challenger:
             self._end(running, PROMOTED, PLATFORM, promoted[0]["reason"])
         elif running and champion != running.champion:
@@ -191,7 +205,8 @@ class Aliases:
         self.client.set_registered_model_alias(registry.MODEL, alias, str(number))
 
     def _act(self, who: str, act: str, change: tuple[Any, Any], reason: str, do: Callable[[], object]) -> None:
-        number = experiments.begin_act(self.log, who, act, change, reason)
+        begin = experiments.try_again if who == PLATFORM else experiments.begin_act  # it tries at every look
+        number = begin(self.log, who, act, change, reason)
         try:
             do()
         except Exception:

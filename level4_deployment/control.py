@@ -11,13 +11,13 @@ from level4_deployment.experiments import ABORTED, APPROVAL, INCONCLUSIVE, REJEC
 from level4_deployment.gates import passed
 from level4_deployment.guardrails import tripped
 from level4_deployment.outcomes import SplitError, close_days, read_watermark
-from level4_deployment.patience import UNAVAILABLE
 from level4_deployment.plan import Plan
 from level4_deployment.publish import pull
 from level4_deployment.verdict import Verdict, judge
 from shared.errors import UserError
 from shared.settings import NEW_YORK
 
+VERDICT = "verdict"  # the trouble with it
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # of a verdict that is no promotion
 
@@ -121,20 +121,16 @@ class Platform(Aliases):
         What cannot be done is told, and tried again at the next look.
         """
         with self.lock:
-            try:
-                if not self.reconciled:
+            if not self.reconciled:
+                with self.telling("start", "what was cut off is not finished"):
                     self.reconcile()
                     self.reconciled = True
-            except UNAVAILABLE as error:
-                self.trouble = f"what was cut off is not finished: {error}"
+            if not self.reconciled:
                 return
             self.sync()
-            try:
+            with self.telling("guard", "nobody watches over the experiment"):
                 self.guard()
-            except UNAVAILABLE as error:
-                self.trouble = self.trouble or f"nobody watches over the experiment: {error}"
-                return
-            if self.undecided and not self.trouble:
+            if self.undecided and self.troubles.keys() <= {VERDICT}:
                 self.judge()
 
     def guard(self) -> None:
@@ -150,12 +146,10 @@ class Platform(Aliases):
         What cannot be done is told, and tried again at the next look: the outcomes are on the log.
         """
         with self.lock:
-            try:
+            with self.telling(VERDICT, "the verdict is not carried out"):
                 return self._close_and_decide()
-            except UNAVAILABLE as error:
-                self.undecided = True
-                self.trouble = f"the verdict is not carried out: {error}"
-                return None
+            self.undecided = True
+            return None
 
     def _close_and_decide(self) -> Verdict | None:
         running = self.running()

@@ -108,11 +108,26 @@ def days_of(log: sa.Engine, experiment: str) -> pd.DataFrame:
 
 def begin_act(log: sa.Engine, who: str, act: str, change: tuple[object, object], reason: str) -> int:
     """Put on record what is about to be done; returns the number to close it with."""
-    before, after = (None if value is None else str(value) for value in change)
-    row: dict[str, Any] = {"at": time.time(), "who": who, "act": act, "before": before, "after": after}
+    row = _about(who, act, change) | {"at": time.time(), "reason": reason, "done": OPEN}
     with log.begin() as connection:
-        added = connection.execute(AUDIT.insert().returning(AUDIT.c.number), row | {"reason": reason, "done": OPEN})
-        return int(added.scalar_one())
+        return int(connection.execute(AUDIT.insert().returning(AUDIT.c.number), row).scalar_one())
+
+
+def try_again(log: sa.Engine, who: str, act: str, change: tuple[object, object], reason: str) -> int:
+    """As begin_act; but what was cut off, with nothing done since, keeps its row: one is enough for many tries."""
+    done = sa.select(sa.func.coalesce(sa.func.max(AUDIT.c.number), 0)).where(AUDIT.c.done != CUT_OFF)
+    same = [AUDIT.c[name] == value for name, value in _about(who, act, change).items()]
+    query = sa.select(sa.func.max(AUDIT.c.number)).where(AUDIT.c.number > done.scalar_subquery(), *same)
+    with log.begin() as connection:
+        number = connection.execute(query).scalar_one()
+        now = {"at": time.time(), "reason": reason, "done": OPEN}
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(now))
+    return number or begin_act(log, who, act, change, reason)
+
+
+def _about(who: str, act: str, change: tuple[object, object]) -> dict[str, Any]:
+    before, after = (None if value is None else str(value) for value in change)
+    return {"who": who, "act": act, "before": before, "after": after}
 
 
 def end_act(log: sa.Engine, number: int, done: int = DONE) -> None:

@@ -244,6 +244,65 @@ def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
     assert experiments.find(platform.log)[0].state == "promoted"
 
 
+def test_a_verdict_that_is_tried_again_and_again_is_one_line_of_the_trail_and_told_all_the_time(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    with refusing(registry_):
+        stream(platform, 28, gain=0.05)
+        for _ in range(5):
+            platform.look()
+        platform.sync()
+        assert "the verdict is not carried out" in platform.trouble, "also while a look follows the aliases"
+        cut_off = experiments.acts(platform.log)[-2:]
+        assert [(act["act"], act["done"]) for act in cut_off] == [("go live", 1), ("promote", experiments.CUT_OFF)]
+    platform.look()
+    trail = [(act["act"], act["done"]) for act in experiments.acts(platform.log)]
+    assert trail[-3:] == [("go live", 1), ("promote", 1), ("end experiment", 1)]
+    assert platform.trouble == ""
+
+
+def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    with refusing(registry_):
+        stream(platform, 28, gain=0.05)
+        platform.client.delete_registered_model_alias(MODEL, "champion")
+        platform.look()
+        assert "champion names no version" in platform.trouble
+        assert "the verdict is not carried out" in platform.trouble
+    platform.client.set_registered_model_alias(MODEL, "champion", "1")
+    platform.look()
+    assert (alias(platform, "champion"), platform.trouble) == (2, "")
+
+
+def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_last_reason(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    row = {"version": 2, "experiment": made.experiment, "rows": 20, "seconds": 0.001, "slow": 0, "failed": 20}
+    with refusing(registry_, "DELETE"):
+        for _ in range(3):
+            with platform.log.begin() as connection:
+                connection.execute(SCORING.insert(), [row] * 10)
+            platform.look()
+        assert "nobody watches over the experiment" in platform.trouble
+    platform.look()
+    ends = [act for act in experiments.acts(platform.log) if act["act"] == "end experiment"]
+    assert [(act["done"], "600 of 600" in act["reason"]) for act in ends] == [(experiments.DONE, True)]
+    assert platform.trouble == ""
+
+
+def test_what_a_person_asks_for_twice_is_twice_on_record(platform: Platform, registry_: Registry) -> None:
+    with refusing(registry_):
+        for reason in ("a try", "another"):
+            with pytest.raises(MlflowException):
+                platform.promote(2, "operator", reason)
+    assert [act["reason"] for act in experiments.acts(platform.log)[-2:]] == ["a try", "another"]
+
+
 def test_a_failing_challenger_is_stopped_at_once(platform: Platform, plan: Plan) -> None:
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -436,6 +495,17 @@ def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(plat
     assert platform.roll_back("operator", "not that one") == 1
 
 
+def test_an_alias_that_is_moved_past_the_platform_to_the_version_that_is_tried_is_no_verdict(
+    platform: Platform, plan: Plan
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    platform.client.set_registered_model_alias(MODEL, "champion", "2")
+    platform.look()
+    (one,) = experiments.find(platform.log)
+    assert (one.state, one.reason) == ("void", "the champion is now version 2")
+    assert read_routes(platform.home).champion.version == 2  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize("cut_off", ["judge", "_decide"], ids=["the outcomes are there", "the days are closed"])
 def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_start(
     platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch, registry_: Registry, cut_off: str
@@ -550,9 +620,9 @@ def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
 
 
 @contextmanager
-def refusing(registry_: Registry) -> Iterator[None]:
-    """A registry that can be read, and moves no alias while the block runs."""
-    when = "CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
+def refusing(registry_: Registry, change: str = "UPDATE") -> Iterator[None]:
+    """A registry that can be read, and moves no alias while the block runs; or, with DELETE, takes none away."""
+    when = f"CREATE TRIGGER full BEFORE {change} ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
     with closing(sqlite3.connect(registry_.settings.level("level3") / "mlflow.db")) as database:
         database.execute(when)
         try:
