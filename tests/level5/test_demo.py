@@ -133,8 +133,12 @@ def step(shown: Any) -> None:
 
 def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One that is closed while the reports of another are made: by the next that are made, or at the year's end."""
-    made = tmp_path / "made"
-    slow = f"import time; time.sleep(1); open({str(made)!r}, 'a').write('reports ')"
+    made, go = tmp_path / "made", tmp_path / "go"
+    slow = (
+        "import os, time\n"
+        f"while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
+        f"open({str(made)!r}, 'a').write('reports ')"
+    )
     monkeypatch.setattr(demo, "REPORTS", [sys.executable, "-c", slow])
     live = Live(open_log(f"sqlite:///{tmp_path / 'log.db'}"), home.own(settings), Clock(tmp_path))
     with ExitStack() as started:
@@ -142,6 +146,7 @@ def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monke
         played.report()
         played.report("2013-12-22")
         assert not made.exists()
+        go.touch()
         played.report_rest()
         assert played.reports
         played.reports.wait()
