@@ -14,8 +14,8 @@ import httpx
 from level4_deployment.client import read_addresses, runs
 from shared.errors import UserError
 
-UP_WITHIN = 90.0  # seconds
-SERVE = [sys.executable, "-m", "level4_deployment.serve"]
+UP_WITHIN, DOWN_WITHIN = 90.0, 30.0  # seconds
+SERVE = (sys.executable, "-m", "level4_deployment.serve")
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RunningPlatform:
 
 @contextmanager
 def running_platform(home: Path, *options: str) -> Iterator[RunningPlatform]:
-    """Run the platform while the block runs."""
+    """Run the platform while the block runs; killed, with its workers, when it does not end as it is asked to."""
     with (home / "platform.log").open("ab") as output:
         process = subprocess.Popen(
             [*SERVE, "--home", str(home), *options],
@@ -61,7 +61,11 @@ def running_platform(home: Path, *options: str) -> Iterator[RunningPlatform]:
         yield RunningPlatform(home, process)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        try:
+            process.wait(DOWN_WITHIN)
+        except subprocess.TimeoutExpired:
+            process.kill()  # its workers see that, and leave
+            process.wait()
 
 
 def _answers(address: str) -> bool:

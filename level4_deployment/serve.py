@@ -24,7 +24,7 @@ from level4_deployment.client import ADDRESSES, LOCK
 from level4_deployment.home import enter
 from level4_deployment.log import open_log, url_of
 from level4_deployment.routes import ROUTES
-from level4_deployment.worker import COUNTS, Worker, start_worker
+from level4_deployment.worker import COUNTS, Worker, start_worker, stop_workers
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.files import write_json
@@ -84,23 +84,30 @@ class Crew:
         self.due = [0.0] * count  # when the place of a dead one is taken; 0 while it lives
 
     def replace_dead(self) -> None:
-        """Start those that are due, and say so."""
+        """Start those that are due, and say so; where that fails, on a full disk perhaps, the others serve on."""
         now = time.monotonic()
         for i, worker in enumerate(self.workers):
             if worker.alive:
                 continue
-            if not self.due[i]:
-                metrics.forget(worker.home / COUNTS, worker.pid)
-                self.pauses[i] = next_pause(self.pauses[i], now - self.begun[i])
-                self.due[i] = now + self.pauses[i]
-                console.print(f"worker {worker.pid} has ended; another one in {self.pauses[i]:g} s")
-            if now >= self.due[i]:
-                self.workers[i], self.begun[i], self.due[i] = self.start(), now, 0.0
+            ended = not self.due[i]
+            if ended:
+                self._wait(i, now, now - self.begun[i], f"worker {worker.pid} has ended")
+            try:
+                if ended or now >= self.due[i]:
+                    metrics.forget(worker.home / COUNTS, worker.pid)
+                if now >= self.due[i]:
+                    self.workers[i], self.begun[i], self.due[i] = self.start(), now, 0.0
+            except OSError as error:
+                self._wait(i, now, 0.0, f"nobody takes the place of worker {worker.pid}: {error}")
+
+    def _wait(self, i: int, now: float, lived: float, why: str) -> None:
+        self.pauses[i] = next_pause(self.pauses[i], lived)
+        self.due[i] = now + self.pauses[i]
+        console.print(f"{why}; another one in {self.pauses[i]:g} s", markup=False)
 
     def stop(self) -> None:
         """End all of them."""
-        for worker in self.workers:
-            worker.stop()
+        stop_workers(self.workers)
 
 
 def next_pause(last: float, lived: float) -> float:

@@ -56,12 +56,7 @@ class Worker:
 
     def stop(self) -> None:
         """Ask it to finish what is in flight and end; kill it when it does not."""
-        self.process.terminate()
-        try:
-            self.process.wait(DRAINED_WITHIN)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        stop_workers([self])
 
 
 def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
@@ -89,6 +84,19 @@ def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
 def start_workers(home: Path, listening: socket.socket, count: int, log_url: str) -> list[Worker]:
     """Start several."""
     return [start_worker(home, listening, log_url) for _ in range(count)]
+
+
+def stop_workers(workers: list[Worker]) -> None:
+    """Ask all at once to finish what is in flight and end; kill those that do not."""
+    for worker in workers:
+        worker.process.terminate()
+    until = time.monotonic() + DRAINED_WITHIN
+    for worker in workers:
+        try:
+            worker.process.wait(max(0.0, until - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            worker.process.kill()
+            worker.process.wait()
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
 """The workers of a platform: one that has died is replaced, and leaves nothing behind."""
 
 import os
-import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops import address_of, open_socket
+from level4_deployment import process, worker
 from level4_deployment.log import open_log, url_of
 from level4_deployment.serve import LONGEST_PAUSE, LOOK_EVERY, Crew, next_pause
-from level4_deployment.worker import start_worker
+from level4_deployment.worker import Worker, start_worker
 from tests.level4.plane import package, route
 
 
@@ -35,7 +37,7 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
         try:
             crew.workers[0].wait_ready()
             dead = crew.workers[0].pid
-            os.kill(dead, signal.SIGKILL)
+            crew.workers[0].process.kill()
             until = time.monotonic() + 30
             while crew.workers[0].pid == dead and time.monotonic() < until:
                 crew.replace_dead()
@@ -48,3 +50,66 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
     gauges = [line for line in text.splitlines() if line.startswith("routes_generation{")]
     assert len(gauges) == 1
     assert str(dead) not in gauges[0]
+
+
+def test_a_disk_that_is_full_for_a_while_takes_no_worker_along_and_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    full = False
+
+    def start() -> Worker:
+        if full:
+            raise OSError(28, "No space left on device")
+        return Worker(tmp_path, subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+
+    crew = Crew(start, 2)
+    try:
+        alive, dead = crew.workers
+        full = True
+        dead.process.kill()
+        dead.process.wait()
+        until = time.monotonic() + 30
+        while "No space left" not in (told := capsys.readouterr().out) and time.monotonic() < until:
+            crew.replace_dead()
+            time.sleep(0.05)
+        assert (
+            f"nobody takes the place of worker {dead.pid}: [Errno 28] No space left on device; another one in" in told
+        )
+        assert crew.workers == [alive, dead]
+        full = False
+        while not crew.workers[1].alive and time.monotonic() < until:
+            crew.replace_dead()
+            time.sleep(0.05)
+        assert crew.workers[0] is alive
+        assert all(one.alive for one in crew.workers)
+    finally:
+        crew.stop()
+
+
+DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
+def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "DRAINED_WITHIN", 1.0)
+    deaf = [sys.executable, "-c", DEAF]
+    crew = Crew(lambda: Worker(tmp_path, subprocess.Popen(deaf, stdout=subprocess.PIPE)), 3)
+    for one in crew.workers:
+        with one.process.stdout as said:  # type: ignore[union-attr]
+            assert said.readline() == b"deaf\n"
+    begun = time.monotonic()
+    crew.stop()
+    assert 1.0 <= time.monotonic() - begun < 2.0
+    assert not any(one.alive for one in crew.workers)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
+def test_a_platform_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "DOWN_WITHIN", 0.5)
+    monkeypatch.setattr(process, "SERVE", (sys.executable, "-c", DEAF))
+    with process.running_platform(tmp_path) as running:
+        until = time.monotonic() + 30
+        while not (tmp_path / "platform.log").read_text() and time.monotonic() < until:
+            time.sleep(0.02)
+        assert running.process.poll() is None
+    assert running.process.poll() == -9

@@ -34,7 +34,7 @@ def main() -> None:
     loop.PLAN["max_days"] = TRIED
     killed.arm(killed.PLAYER)
     if killed.LIST in os.environ:
-        process.SERVE[-1] = "tests.level5.killed"
+        process.SERVE = (*process.SERVE[:-1], "tests.level5.killed")
     own, platform_home = home.own(settings), home.platform(settings)
     with prefect_server.prefect_server(settings) as server:
         client = tracking.open_tracking(settings)
