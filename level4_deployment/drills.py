@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pandas as pd
@@ -13,7 +14,7 @@ from level2_devops import traffic
 from level4_deployment.client import PlatformClient
 from level4_deployment.follow import wait_for_workers
 from level4_deployment.stream import as_requests
-from shared.console import console
+from shared.console import console, step
 from shared.errors import UserError
 
 CLIENTS = 4  # each with one request on its way at any time
@@ -27,8 +28,8 @@ class RollBack:
     version: int
     requests: int
     failed: int
-    first: float  # the first answer of the version that is back
-    last: float  # the last answer of the other
+    first: float  # the first answer of the version that is back; nan without one
+    last: float  # the last answer of the other; nan without one
 
     def __str__(self) -> str:
         """One line of evidence."""
@@ -42,19 +43,25 @@ def roll_back_under_load(
     control: PlatformClient, service: str, flights: pd.DataFrame, challenger: int, home: Path
 ) -> RollBack:
     """Roll back while clients ask without pause; from `challenger`, promoted by hand where no verdict has done it."""
-    control.post(f"/versions/{challenger}/promote", reason="a drill needs a champion to take back")
-    wait_for_workers(home)
-    with traffic(service, as_requests(flights), clients=CLIENTS) as seen:
-        time.sleep(2.0)
-        begun = time.time()
-        number = control.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
-        time.sleep(2.0)
-    told = [(at - begun, version) for at, _, status, version in seen.rows if status == 200]
-    first = min((at for at, version in told if version == number), default=float("nan"))
-    last = max((at for at, version in told if version != number), default=float("nan"))
-    drill = RollBack(number, len(seen.rows), len(seen.failed), first, last)
+    with step("Roll back under load"):
+        control.post(f"/versions/{challenger}/promote", reason="a drill needs a champion to take back")
+        wait_for_workers(home)
+        with traffic(service, as_requests(flights), clients=CLIENTS) as seen:
+            time.sleep(3.0)  # until all clients ask
+            begun = time.time()
+            number = control.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
+            wait_for_workers(home)
+            time.sleep(2.0)
+    drill = RollBack(number, len(seen.rows), len(seen.failed), *answers_after(seen.rows, begun, number))
     console.print(f"  rolled back: {drill}")
     return drill
+
+
+def answers_after(rows: list[list[Any]], begun: float, number: int) -> tuple[float, float]:
+    """Seconds after the command: the first answer of the version that is back, and the last one of the other."""
+    told = [(at - begun, version) for at, _, status, version in rows if status == 200]
+    first = min((at for at, version in told if version == number and at > 0), default=float("nan"))
+    return first, max((at for at, version in told if version != number), default=float("nan"))
 
 
 @dataclass(frozen=True)
@@ -74,8 +81,8 @@ class Kill:
 
 def kill_a_worker_under_load(service: str, flights: pd.DataFrame) -> Kill:
     """Kill one of the workers while clients ask without pause, and wait until another has taken its place."""
-    with traffic(service, as_requests(flights), clients=CLIENTS) as seen:
-        time.sleep(1.0)
+    with step("Kill a worker under load"), traffic(service, as_requests(flights), clients=CLIENTS) as seen:
+        time.sleep(2.0)
         before = _workers(service)
         begun = time.monotonic()
         psutil.Process(min(before)).kill()

@@ -31,6 +31,7 @@ from shared.score import Score, by_slice, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, NEW_YORK, Settings
 
 TOLD_OF = date(2013, 4, 1)  # the day that the story is told of, unless TODAY says otherwise
+BACK_WITHIN = 5.0  # seconds, from a command until nobody gets another version's answer any more
 VERDICTS = (PROMOTED, REJECTED, INCONCLUSIVE)
 
 
@@ -149,7 +150,11 @@ def claims(played: Played, drill: RollBack, kill: Kill, bad: dict[str, str]) -> 
     """What must hold of the service and of the gates; bad: what each bad candidate was refused for."""
     return {
         f"no request fails ({played})": played.failed == 0,
+        f"both drills are under load ({drill.requests} and {kill.requests} requests)": drill.requests * kill.requests
+        > 0,
         f"no request fails in the drill ({drill.failed} did)": drill.failed == 0,
+        f"within {BACK_WITHIN:g} s of the command the version before answers, and then no other "
+        f"({drill.first:.1f} s, {drill.last:.1f} s)": 0 < drill.first < BACK_WITHIN and drill.last < BACK_WITHIN,
         f"a worker that is killed cuts off what is on its way to it, no more ({kill.cut})": kill.cut <= CLIENTS,
         "the gates refuse both bad candidates": all(bad.values()),
     }

@@ -26,6 +26,7 @@ def asked(flights: pd.DataFrame) -> pd.DataFrame:
 def test_a_rollback_through_the_api_loses_no_request_and_soon_nobody_gets_the_old_version(
     platform: RunningPlatform,  # noqa: F811
     asked: pd.DataFrame,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with PlatformClient.at(platform.home, "operator") as operator:
         drill = roll_back_under_load(operator, platform.service, asked, 2, platform.home)
@@ -33,16 +34,19 @@ def test_a_rollback_through_the_api_loses_no_request_and_soon_nobody_gets_the_ol
     assert drill.requests > 50
     assert 0 < drill.first < 10
     assert drill.last < 10, "the last answer of the old version, in seconds after the command"
+    assert "Roll back under load ..." in capsys.readouterr().out, "a dot a second, where there is no terminal"
 
 
 def test_a_killed_worker_takes_with_it_what_was_on_its_way_and_another_serves(
     platform: RunningPlatform,  # noqa: F811
     asked: pd.DataFrame,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     drill = kill_a_worker_under_load(platform.service, asked)
     assert drill.requests > 50
     assert drill.cut <= CLIENTS
     assert drill.replaced > 0.1, "it is another process, which had to start"
+    assert "Kill a worker under load .." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("why", DOWN)

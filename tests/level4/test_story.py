@@ -1,12 +1,14 @@
 """What `make level4` may say, and when it must end with an error: in no run does it claim what was not seen."""
 
+import math
 from dataclasses import replace
 from datetime import date
+from typing import Any
 
 import pytest
 
 from level4_deployment import story
-from level4_deployment.drills import Kill, RollBack
+from level4_deployment.drills import Kill, RollBack, answers_after
 from level4_deployment.experiments import Experiment
 from level4_deployment.flow import Deployed
 from level4_deployment.gates import Gate, Report
@@ -90,6 +92,29 @@ def test_two_months_are_told_of_as_one_and_what_failed_in_either_is_a_broken_cla
     assert str(played) == "1 of 5 requests for 600 flights failed"
     assert (played.outcomes, played.by_version, played.verdicts) == (490, {1: 560, 2: 40}, [{"kind": "promote"}])
     claims = story.claims(played, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 5, 2.0), {"ten trees": "", "one bit": "altered"})
-    assert list(claims.values()) == [False, True, False, False]
+    assert list(claims.values()) == [False, True, True, True, False, False]
     fine = story.claims(april, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 4, 2.0), {"ten trees": "worse"})
     assert all(fine.values())
+
+
+def test_an_answer_before_the_command_is_none_of_the_version_that_is_back() -> None:
+    rows: list[list[Any]] = [[98.0, 5, 200, 1], [99.0, 5, 200, 2], [100.5, 5, 200, 2], [100.6, 5, 0, "cut"]]
+    first, last = answers_after(rows, 100.0, 1)
+    assert (math.isnan(first), last) == (True, 0.5)
+    assert answers_after([*rows, [101.0, 5, 200, 1]], 100.0, 1) == (1.0, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("drill", "kill"),
+    [
+        (RollBack(1, 0, 0, 0.1, 0.1), Kill(9, 0, 2.0)),
+        (RollBack(1, 9, 0, 0.1, 0.1), Kill(0, 0, 2.0)),
+        (RollBack(1, 9, 0, math.nan, 0.1), Kill(9, 0, 2.0)),
+        (RollBack(1, 9, 0, 0.1, math.nan), Kill(9, 0, 2.0)),
+        (RollBack(1, 9, 0, 0.1, 12.0), Kill(9, 0, 2.0)),
+    ],
+    ids=["nobody asks", "nobody asks while a worker is killed", "it never answers", "no other was there", "too late"],
+)
+def test_a_drill_that_shows_nothing_is_a_broken_claim(drill: RollBack, kill: Kill) -> None:
+    claims = story.claims(Played(3, 0, 500, 400, {1: 500}, [], "a"), drill, kill, {"ten trees": "worse"})
+    assert list(claims.values()).count(False) == 1
