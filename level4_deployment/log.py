@@ -93,19 +93,30 @@ def open_log(url: str) -> sa.Engine:
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
         METADATA.create_all(engine)
-        _add_what_came_later(engine)
+        missing = _missing(engine)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise LogError(
             f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
         ) from error
+    if missing:
+        engine.dispose()
+        raise LogError(
+            f"the prediction log at {address.render_as_string()} was begun by an earlier version of this project: "
+            f"no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
+        )
     return engine
 
 
-def _add_what_came_later(engine: sa.Engine) -> None:
-    """A log that was begun before this column was thought of gets it."""
-    if "fell_back" not in {column["name"] for column in sa.inspect(engine).get_columns(SCORING.name)}:
-        with engine.begin() as connection:
-            connection.execute(sa.text("ALTER TABLE scoring ADD COLUMN fell_back INTEGER NOT NULL DEFAULT 0"))
+def _missing(engine: sa.Engine) -> list[str]:
+    """What a log lacks that was begun before it was thought of: table.column."""
+    there = sa.inspect(engine).get_multi_columns()
+    known = {(table, column["name"]) for (_, table), columns in there.items() for column in columns}
+    return [
+        f"{table.name}.{column.name}"
+        for table in METADATA.sorted_tables
+        for column in table.columns
+        if (table.name, column.name) not in known
+    ]
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
