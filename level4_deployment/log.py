@@ -102,7 +102,7 @@ def open_log(url: str) -> sa.Engine:
         engine.dispose()
         raise LogError(
             f"the prediction log at {address.render_as_string()} was begun by an earlier version of this project: "
-            f"no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
+            f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
         )
     return engine
 

@@ -1,5 +1,6 @@
 """The control plane on a real registry: who serves, who is tried, what follows from what is seen."""
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -467,6 +468,7 @@ platform.promote(2, "operator", "killed")
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 @pytest.mark.parametrize("step", ["before the alias", "before the audit row is closed"])
 def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(platform: Platform, step: str) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
@@ -589,7 +591,7 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
             begun = time.monotonic()
             with suppress(MlflowException):
                 act()
-            assert time.monotonic() - begun < 1.5
+            assert time.monotonic() - begun < 2.0
     assert read_routes(platform.home) == before
     assert "version 1 serves on" in running.trouble
     running.look()

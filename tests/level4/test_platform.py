@@ -1,8 +1,6 @@
 """The platform as people run it: a control plane and two workers, real flights over HTTP, kills and a registry down."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -130,6 +128,7 @@ def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_
         httpx.Client(base_url=platform.service, timeout=10) as http,
     ):
         operator.submit(2, replace(plan, share=0.5))
+        wait_for_workers(platform.home)  # they may still serve what was tried before
         begun, played, known = time.monotonic(), Played(), known_to_graphs(flights)
         for start in range(0, 3_000, 10):
             ask(http, known.iloc[start : start + 10], played)
@@ -154,6 +153,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
         httpx.Client(base_url=platform.service, timeout=10) as http,
     ):
         operator.submit(2, replace(plan, share=0.5))
+        wait_for_workers(platform.home)  # they may still serve what was tried before
         calm = replay(known[~fails], begin, begin + pd.Timedelta(days=6))
         before = play(calm, platform.service, feed, lambda *_: None)
         one = operator.get("/status")["experiments"][-1]
@@ -233,7 +233,7 @@ def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gon
     body = as_requests(flights.head(1))[0]
     before = httpx.post(f"{running.service}/predict", json=body).json()
     workers = psutil.Process(running.process.pid).children(recursive=True)
-    os.kill(running.process.pid, signal.SIGKILL)
+    running.process.kill()
     running.process.wait()
     psutil.wait_procs(workers, timeout=20)
     assert not any(worker.is_running() for worker in workers), "workers leave with the platform"

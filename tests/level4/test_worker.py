@@ -1,7 +1,5 @@
 """Workers as real processes: killed, swapped and ended under load, out of disk, on PostgreSQL."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -39,7 +37,7 @@ def test_killed_under_load_no_acknowledged_answer_is_lost(
     with plane(tmp_path) as running:
         with load(running.address, sent) as seen:
             time.sleep(1.5)
-            os.kill(running.workers[0].pid, signal.SIGKILL)
+            running.workers[0].process.kill()
             before = len(seen.answers)
             running.start_another()
             time.sleep(0.5)
@@ -192,7 +190,7 @@ def test_postgresql_serves_as_the_log(
     with plane(tmp_path, 2, url) as running:
         with load(running.address, sent) as seen:
             time.sleep(1.5)
-            os.kill(running.workers[0].pid, signal.SIGKILL)
+            running.workers[0].process.kill()
             time.sleep(0.5)
         assert len(seen.failures) <= 4, "at the most what was on its way to the one that was killed"
         log = open_log(url)
