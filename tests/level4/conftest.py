@@ -15,7 +15,11 @@ from level2_devops import fit
 from level3_training_pipeline import quiet, tracking
 from level4_deployment import gates
 from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
+from level4_deployment.client import PlatformClient
+from level4_deployment.control import Platform
+from level4_deployment.log import open_log, url_of
 from level4_deployment.plan import Plan, make_plan
+from level4_deployment.process import RunningPlatform, running_platform
 from level4_deployment.publish import publish
 from shared.settings import Settings
 
@@ -67,6 +71,40 @@ def registry_(registered: Registry) -> Registry:
 def home(tmp_path: Path) -> Path:
     """A platform's folder."""
     return tmp_path / "platform"
+
+
+@pytest.fixture
+def platform(registry_: Registry, home: Path) -> Platform:
+    """Version 1 is the champion."""
+    home.mkdir()
+    made = Platform(home, lambda: registry_.client, open_log(url_of(home)))
+    made.submit(1, None, "pipeline")
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where `running` runs: each file of tests has its own."""
+    return tmp_path_factory.mktemp("platform")
+
+
+@pytest.fixture(scope="module")
+def running(registered: Registry, folder: Path) -> Iterator[RunningPlatform]:
+    """The platform as people run it; version 1 serves."""
+    registered.client.set_registered_model_alias("flight-delays", "champion", "1")
+    with running_platform(folder) as running:
+        running.wait_for_control()
+        running.wait_until_ready()
+        yield running
+
+
+@pytest.fixture
+def idle(running: RunningPlatform) -> Iterator[RunningPlatform]:
+    """It, with no experiment under way, before and after."""
+    yield running
+    with PlatformClient.at(running.home, "operator") as operator:
+        operator.post("/experiment/stop", reason="the test is over")
+        assert operator.get("/status")["routes"]["champion"]["version"] == 1
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from level4_deployment.outcomes import Outcome, ingest, read_watermark
 from level4_deployment.plan import Plan
 from tests.level4 import postgres
 from tests.level4.conftest import Registry
-from tests.level4.test_control import stream
+from tests.level4.streamed import stream
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])

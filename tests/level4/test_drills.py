@@ -12,8 +12,7 @@ from level4_deployment.follow import wait_for_workers
 from level4_deployment.process import RunningPlatform
 from level4_deployment.stream import as_requests
 from tests.level4.conftest import Registry
-from tests.level4.test_platform import platform, running  # noqa: F401 - fixtures
-from tests.level4.test_registry_down import DOWN
+from tests.level4.down import DOWN
 
 pytestmark = pytest.mark.slow
 
@@ -24,12 +23,12 @@ def asked(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def test_a_rollback_through_the_api_loses_no_request_and_soon_nobody_gets_the_old_version(
-    platform: RunningPlatform,  # noqa: F811
+    idle: RunningPlatform,
     asked: pd.DataFrame,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with PlatformClient.at(platform.home, "operator") as operator:
-        drill = roll_back_under_load(operator, platform.service, asked, 2, platform.home)
+    with PlatformClient.at(idle.home, "operator") as operator:
+        drill = roll_back_under_load(operator, idle.service, asked, 2, idle.home)
     assert (drill.version, drill.failed) == (1, 0)
     assert drill.requests > 50
     assert 0 < drill.first < 10
@@ -38,11 +37,11 @@ def test_a_rollback_through_the_api_loses_no_request_and_soon_nobody_gets_the_ol
 
 
 def test_a_killed_worker_takes_with_it_what_was_on_its_way_and_another_serves(
-    platform: RunningPlatform,  # noqa: F811
+    idle: RunningPlatform,
     asked: pd.DataFrame,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    drill = kill_a_worker_under_load(platform.service, asked)
+    drill = kill_a_worker_under_load(idle.service, asked)
     assert drill.requests > 50
     assert drill.cut <= CLIENTS
     assert drill.replaced > 0.1, "it is another process, which had to start"
@@ -51,15 +50,15 @@ def test_a_killed_worker_takes_with_it_what_was_on_its_way_and_another_serves(
 
 @pytest.mark.parametrize("why", DOWN)
 def test_a_registry_that_is_lost_while_the_platform_runs_fails_no_request(
-    platform: RunningPlatform,  # noqa: F811
+    idle: RunningPlatform,
     registered: Registry,
     asked: pd.DataFrame,
     why: str,
 ) -> None:
     database = registered.settings.level("level3") / "mlflow.db"
     with (
-        PlatformClient.at(platform.home, "operator") as operator,
-        traffic(platform.service, as_requests(asked)) as seen,
+        PlatformClient.at(idle.home, "operator") as operator,
+        traffic(idle.service, as_requests(asked)) as seen,
     ):
         with DOWN[why](database):
             if why == "locked":  # a file that is taken away stays open, and is read on
@@ -67,7 +66,7 @@ def test_a_registry_that_is_lost_while_the_platform_runs_fails_no_request(
             time.sleep(2.0)
         wait_for(operator, trouble=False)
         operator.post("/versions/2/promote", reason="it is followed again")
-        wait_for_workers(platform.home)
+        wait_for_workers(idle.home)
         time.sleep(1.0)
         operator.post("/rollback", reason="the test is over")
     assert seen.failed == []

@@ -36,22 +36,9 @@ START = pd.Timestamp("2013-04-01", tz="America/New_York").tz_convert("UTC")
 
 
 @pytest.fixture(scope="module")
-def running(registered: Registry) -> Iterator[RunningPlatform]:
-    """Version 1 serves."""
-    registered.client.set_registered_model_alias("flight-delays", "champion", "1")
-    with running_platform(registered.settings.level("level4")) as running:
-        running.wait_for_control()
-        running.wait_until_ready()
-        yield running
-
-
-@pytest.fixture
-def platform(running: RunningPlatform) -> Iterator[RunningPlatform]:
-    """It, with no experiment under way, before and after."""
-    yield running
-    with PlatformClient.at(running.home, "operator") as operator:
-        operator.post("/experiment/stop", reason="the test is over")
-        assert operator.get("/status")["routes"]["champion"]["version"] == 1
+def folder(registered: Registry) -> Path:
+    """Level 4's: `make submit` asks the platform that runs there."""
+    return registered.settings.level("level4")
 
 
 def served(platform: RunningPlatform, role: str) -> set[tuple[int, str]]:
@@ -66,15 +53,15 @@ def served(platform: RunningPlatform, role: str) -> set[tuple[int, str]]:
 
 
 def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answer_is_on_the_log(
-    platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame
+    idle: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame
 ) -> None:
-    home = platform.home
+    home = idle.home
     begun = time.time()
     tested = {(3, package_of(registry.get(registered.client, "3")).digest)}
     with PlatformClient.at(home, "pipeline") as pipeline, PlatformClient.at(home, "feed") as feed:
         pipeline.submit(3, plan)
-        assert served(platform, "challenger") == tested, "in shadow"
-        played = play(replay(flights, START, START + pd.Timedelta(days=7)), platform.service, feed, lambda *_: None)
+        assert served(idle, "challenger") == tested, "in shadow"
+        played = play(replay(flights, START, START + pd.Timedelta(days=7)), idle.service, feed, lambda *_: None)
         one = pipeline.get("/status")["experiments"][-1]
     assert played.failed == 0
     assert one["share"] == plan.share
@@ -90,13 +77,13 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
     assert set(live.loc[live["arm"] == "challenger", "version"]) == {3}
     assert set(rows.loc[rows["arm"] == "champion", "version"]) == {1}
     again = httpx.post(
-        f"{platform.service}/predict", json=as_requests(flights[flights["flight_id"] == live["flight_id"].iloc[0]])[0]
+        f"{idle.service}/predict", json=as_requests(flights[flights["flight_id"] == live["flight_id"].iloc[0]])[0]
     )
     assert again.json()["version"] == live["version"].iloc[0], "the same flight, the same arm"
-    assert served(platform, "challenger") == tested, "live"
+    assert served(idle, "challenger") == tested, "live"
     with PlatformClient.at(home, "operator") as operator:
         operator.post("/versions/3/promote", reason="as good a winner as any")
-        assert served(platform, "champion") == tested, "in production"
+        assert served(idle, "champion") == tested, "in production"
         operator.post("/rollback", reason="the test is over")
 
 
@@ -120,15 +107,15 @@ def packaged(registered: Registry, bad: Package) -> Iterator[None]:
 
 @pytest.mark.parametrize("why", BAD)
 def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_stopped(
-    platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame, why: str
+    idle: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame, why: str
 ) -> None:
     with (
-        packaged(registered, BAD[why](platform.home)),
-        PlatformClient.at(platform.home, "operator") as operator,
-        httpx.Client(base_url=platform.service, timeout=10) as http,
+        packaged(registered, BAD[why](idle.home)),
+        PlatformClient.at(idle.home, "operator") as operator,
+        httpx.Client(base_url=idle.service, timeout=10) as http,
     ):
         operator.submit(2, replace(plan, share=0.5))
-        wait_for_workers(platform.home)  # they may still serve what was tried before
+        wait_for_workers(idle.home)  # they may still serve what was tried before
         begun, played, known = time.monotonic(), Played(), known_to_graphs(flights)
         for start in range(0, 3_000, 10):
             ask(http, known.iloc[start : start + 10], played)
@@ -142,20 +129,20 @@ def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_
 
 
 def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_champion_answers_for_it(
-    platform: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame
+    idle: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame
 ) -> None:
     begin, known = START + pd.Timedelta(days=14), known_to_graphs(flights)
     fails = known["carrier"] == "DL"
     with (
-        packaged(registered, graphs.table_of_carriers(platform.home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL")),
-        PlatformClient.at(platform.home, "operator") as operator,
-        PlatformClient.at(platform.home, "feed") as feed,
-        httpx.Client(base_url=platform.service, timeout=10) as http,
+        packaged(registered, graphs.table_of_carriers(idle.home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL")),
+        PlatformClient.at(idle.home, "operator") as operator,
+        PlatformClient.at(idle.home, "feed") as feed,
+        httpx.Client(base_url=idle.service, timeout=10) as http,
     ):
         operator.submit(2, replace(plan, share=0.5))
-        wait_for_workers(platform.home)  # they may still serve what was tried before
+        wait_for_workers(idle.home)  # they may still serve what was tried before
         calm = replay(known[~fails], begin, begin + pd.Timedelta(days=6))
-        before = play(calm, platform.service, feed, lambda *_: None)
+        before = play(calm, idle.service, feed, lambda *_: None)
         one = operator.get("/status")["experiments"][-1]
         assert (one["state"], one["share"], before.failed) == ("running", 0.5, 0)
         assert set(before.by_version) == {1, 2}, "the challenger answers users"
@@ -166,7 +153,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
             one = operator.get("/status")["experiments"][-1]
             if one["state"] != "running":
                 break
-        wait_for_workers(platform.home)
+        wait_for_workers(idle.home)
         after = Played()
         ask(http, failing.head(300), after)
     assert one["state"] == "aborted"
@@ -176,37 +163,37 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
     assert (after.failed, after.by_version) == (0, {1: 300})
 
 
-def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(platform: RunningPlatform) -> None:
+def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(idle: RunningPlatform) -> None:
     act = [sys.executable, "-m", "level4_deployment.act"]
     told = subprocess.run([*act, "submit", "3"], capture_output=True, text=True, check=True).stdout
     shown = [told.index(words) for words in ("passed: quality", "the plan: up to 28 days", "Submit version 3")]
     assert shown == sorted(shown)
     told = subprocess.run([*act, "status"], capture_output=True, text=True, check=True).stdout
     assert "as planned: up to 28 days" in told
-    with PlatformClient.at(platform.home, "pipeline") as pipeline:
+    with PlatformClient.at(idle.home, "pipeline") as pipeline:
         assert pipeline.get("/status")["experiments"][-1]["challenger"] == 3
 
 
-def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(platform: RunningPlatform) -> None:
-    children = psutil.Process(platform.process.pid).children()
+def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(idle: RunningPlatform) -> None:
+    children = psutil.Process(idle.process.pid).children()
     children[0].kill()
     until = time.monotonic() + 30
     while time.monotonic() < until:
-        alive = [c for c in psutil.Process(platform.process.pid).children() if c.status() != psutil.STATUS_ZOMBIE]
+        alive = [c for c in psutil.Process(idle.process.pid).children() if c.status() != psutil.STATUS_ZOMBIE]
         if len(alive) == len(children) and children[0] not in alive:
             break
         time.sleep(0.2)
     assert len(alive) == len(children)
-    with running_platform(platform.home) as second:
+    with running_platform(idle.home) as second:
         assert second.process.wait(timeout=60) == 2
-    assert "runs in" in (platform.home / "platform.log").read_text()
+    assert "runs in" in (idle.home / "platform.log").read_text()
 
 
 def test_acts_take_effect_in_the_workers_and_strangers_may_not_act(
-    platform: RunningPlatform, flights: pd.DataFrame
+    idle: RunningPlatform, flights: pd.DataFrame
 ) -> None:
     body = as_requests(flights.head(1))[0]
-    with PlatformClient.at(platform.home, "operator") as operator, PlatformClient.at(platform.home, "feed") as feed:
+    with PlatformClient.at(idle.home, "operator") as operator, PlatformClient.at(idle.home, "feed") as feed:
         with pytest.raises(RefusedError, match="feed may not operate"):
             feed.post("/rollback", reason="because")
         for act, version in (("/versions/2/promote", 2), ("/rollback", 1)):
@@ -214,12 +201,12 @@ def test_acts_take_effect_in_the_workers_and_strangers_may_not_act(
             until = time.monotonic() + 5
             seen: set[int] = set()
             while seen != {version} and time.monotonic() < until:
-                seen = {httpx.post(f"{platform.service}/predict", json=body).json()["version"] for _ in range(6)}
+                seen = {httpx.post(f"{idle.service}/predict", json=body).json()["version"] for _ in range(6)}
             assert seen == {version}
 
 
-def test_the_stream_counts_what_is_not_answered(platform: RunningPlatform, flights: pd.DataFrame) -> None:
-    with PlatformClient.at(platform.home, "feed") as feed:
+def test_the_stream_counts_what_is_not_answered(idle: RunningPlatform, flights: pd.DataFrame) -> None:
+    with PlatformClient.at(idle.home, "feed") as feed:
         hours = list(replay(flights, START, START + pd.Timedelta(hours=12)))
         played: Played = play(hours, "http://127.0.0.1:9", feed, lambda *_: None)
     assert played.failed == played.requests > 0

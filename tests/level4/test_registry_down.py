@@ -1,9 +1,6 @@
 """A registry that is down when the platform starts: it serves what it served before, and says why it does no more."""
 
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import httpx
@@ -17,37 +14,9 @@ from level4_deployment.process import running_platform
 from level4_deployment.stream import as_requests
 from shared.errors import UserError
 from tests.level4.conftest import Registry
+from tests.level4.down import DOWN, locked
 
 pytestmark = pytest.mark.slow
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Somebody holds it."""
-    with closing(sqlite3.connect(file, isolation_level=None)) as database:
-        database.execute("BEGIN EXCLUSIVE")
-        yield
-        database.execute("ROLLBACK")
-
-
-@contextmanager
-def replaced(file: Path, by: bytes | None) -> Iterator[None]:
-    """Another file is in its place, or none."""
-    away = file.rename(file.with_suffix(".away"))
-    if by is not None:
-        file.write_bytes(by)
-    try:
-        yield
-        assert by == (file.read_bytes() if file.exists() else None), "nobody has made a new one"
-    finally:
-        away.rename(file)
-
-
-DOWN = {
-    "locked": locked,
-    "gone": lambda file: replaced(file, None),
-    "garbage": lambda file: replaced(file, b"garbage" * 10_000),
-}
 
 
 @pytest.mark.parametrize("why", DOWN)

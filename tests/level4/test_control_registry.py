@@ -1,0 +1,203 @@
+"""The control plane on a registry that others move, that fails, or that takes nothing: what it does, and tells."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+
+from level4_deployment import control, experiments
+from level4_deployment.api import platform_metrics
+from level4_deployment.control import Platform
+from level4_deployment.log import SCORING
+from level4_deployment.patience import registry_client
+from level4_deployment.plan import Plan
+from level4_deployment.routes import read_routes
+from shared.errors import UserError
+from tests.level4.conftest import Registry
+from tests.level4.down import locked, refusing
+from tests.level4.streamed import MODEL, alias, stream
+
+
+def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: Platform) -> None:
+    before = read_routes(platform.home)
+    platform.client.delete_registered_model_alias(MODEL, "champion")
+    platform.sync()
+    assert read_routes(platform.home) == before
+    assert "version 1 serves on" in platform.trouble
+    assert "champion names no version" in platform.trouble
+    assert b"platform_trouble 1.0" in platform_metrics(platform)
+    platform.promote(1, "operator", "back")
+    assert b"platform_trouble 0.0" in platform_metrics(platform)
+
+
+def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(platform: Platform, plan: Plan) -> None:
+    platform.client.delete_registered_model_alias(MODEL, "champion")
+    with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
+        platform.submit(2, plan, "pipeline")
+    assert alias(platform, "champion") is None
+    platform.promote(1, "operator", "back")
+    assert platform.submit(2, plan, "pipeline")
+
+
+def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(platform: Platform, plan: Plan) -> None:
+    platform.submit(2, plan, "pipeline")
+    platform.client.set_registered_model_alias(MODEL, "champion", "3")
+    platform.sync()
+    platform.sync()
+    routes = read_routes(platform.home)
+    assert routes
+    assert (routes.champion.version, routes.challenger) == (3, None)
+    moved = [act for act in experiments.acts(platform.log) if act["who"] == "registry"]
+    assert [(act["before"], act["after"]) for act in moved] == [("1", "3")]
+    assert experiments.find(platform.log)[0].state == "void"
+    assert platform.roll_back("operator", "not that one") == 1
+
+
+def test_an_alias_that_is_moved_past_the_platform_to_the_version_that_is_tried_is_no_verdict(
+    platform: Platform, plan: Plan
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    platform.client.set_registered_model_alias(MODEL, "champion", "2")
+    platform.look()
+    (one,) = experiments.find(platform.log)
+    assert (one.state, one.reason) == ("void", "the champion is now version 2")
+    assert read_routes(platform.home).champion.version == 2  # type: ignore[union-attr]
+
+
+def test_a_package_that_was_touched_is_not_routed_to(platform: Platform, registry_: Registry) -> None:
+    version = registry_.client.get_model_version(MODEL, "3")
+    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://"))
+    file = kept / "serving" / "model.onnx"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + b"?")
+    try:
+        with pytest.raises(UserError, match=r"model\.onnx"):
+            platform.promote(3, "operator", "try")
+        registry_.client.set_registered_model_alias(MODEL, "champion", "3")  # past the platform
+        platform.sync()
+    finally:
+        file.write_bytes(whole)
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.champion.version == 1
+    assert "version 1 serves on" in platform.trouble
+
+
+def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_seconds(
+    platform: Platform, registry_: Registry
+) -> None:
+    """Neither those that look and find nothing new, nor those that act."""
+    before = read_routes(platform.home)
+    running = Platform(platform.home, lambda: registry_client(registry_.settings), platform.log)
+    running.look()
+    with locked(registry_.settings.level("level3") / "mlflow.db"):
+        for act in (running.look, lambda: running.promote(2, "operator", "try"), lambda: running.roll_back("me", "no")):
+            begun = time.monotonic()
+            with suppress(MlflowException):
+                act()
+            assert time.monotonic() - begun < 2.0
+    assert read_routes(platform.home) == before
+    assert "version 1 serves on" in running.trouble
+    running.look()
+    assert running.trouble == ""
+
+
+def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
+    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    error = MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
+    with monkeypatch.context() as broken:
+        broken.setattr(platform.client, "get_model_version", lambda *_: (_ for _ in ()).throw(error))
+        platform.look()
+    assert "database is locked" in platform.trouble
+    platform.look()
+    assert platform.trouble == ""
+    assert platform.running()
+
+
+def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    """Without waiting for another day."""
+    platform.submit(2, plan, "pipeline")
+    with refusing(registry_):
+        stream(platform, 28, gain=0.05)
+        platform.look()
+        assert "the verdict is not carried out" in platform.trouble
+    assert alias(platform, "champion") == 1
+    platform.look()
+    assert (alias(platform, "champion"), platform.trouble) == (2, "")
+    assert experiments.find(platform.log)[0].state == "promoted"
+
+
+def test_a_verdict_that_is_tried_again_and_again_is_one_line_of_the_trail_and_told_all_the_time(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    with refusing(registry_):
+        stream(platform, 28, gain=0.05)
+        for _ in range(5):
+            platform.look()
+        platform.sync()
+        assert "the verdict is not carried out" in platform.trouble, "also while a look follows the aliases"
+        cut_off = experiments.acts(platform.log)[-2:]
+        assert [(act["act"], act["done"]) for act in cut_off] == [("go live", 1), ("promote", experiments.CUT_OFF)]
+    platform.look()
+    trail = [(act["act"], act["done"]) for act in experiments.acts(platform.log)]
+    assert trail[-3:] == [("go live", 1), ("promote", 1), ("end experiment", 1)]
+    assert platform.trouble == ""
+
+
+def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    with refusing(registry_):
+        stream(platform, 28, gain=0.05)
+        platform.client.delete_registered_model_alias(MODEL, "champion")
+        platform.look()
+        assert "champion names no version" in platform.trouble
+        assert "the verdict is not carried out" in platform.trouble
+    platform.client.set_registered_model_alias(MODEL, "champion", "1")
+    platform.look()
+    assert (alias(platform, "champion"), platform.trouble) == (2, "")
+
+
+def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_last_reason(
+    platform: Platform, plan: Plan, registry_: Registry
+) -> None:
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    row = {"version": 2, "experiment": made.experiment, "rows": 20, "seconds": 0.001, "slow": 0, "failed": 20}
+    with refusing(registry_, "DELETE"):
+        for _ in range(3):
+            with platform.log.begin() as connection:
+                connection.execute(SCORING.insert(), [row] * 10)
+            platform.look()
+        assert "nobody watches over the experiment" in platform.trouble
+    platform.look()
+    ends = [act for act in experiments.acts(platform.log) if act["act"] == "end experiment"]
+    assert [(act["done"], "600 of 600" in act["reason"]) for act in ends] == [(experiments.DONE, True)]
+    assert platform.trouble == ""
+
+
+def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
+    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, plan, "pipeline")
+    log = platform.log
+    monkeypatch.setattr(platform, "log", sa.create_engine(f"sqlite:///{platform.home}/gone/log.db"))
+    platform.look()
+    assert "unable to open database file" in platform.trouble
+    monkeypatch.setattr(platform, "log", log)
+    with monkeypatch.context() as broken:
+        broken.setattr(control, "tripped", lambda *_: (_ for _ in ()).throw(sa.exc.OperationalError("", {}, OSError())))
+        platform.look()
+    assert "nobody watches over the experiment" in platform.trouble
+    platform.look()
+    assert platform.trouble == ""
