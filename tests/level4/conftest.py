@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -34,11 +35,11 @@ class Registry:
     client: MlflowClient
 
 
-@pytest.fixture(scope="package")
-def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """Level 4's own registry, in a state folder of the tests."""
+@contextmanager
+def three_versions(folder: Path) -> Iterator[Registry]:
+    """Level 4's own registry, in a state folder of the tests; the environment says so while the block runs."""
     before = dict(os.environ)
-    settings = Settings(TODAY, None, tmp_path_factory.mktemp("level4"), within="level4")
+    settings = Settings(TODAY, None, folder, within="level4")
     os.environ.update({"MLOPS_STATE": str(settings.state), "MLOPS_WITHIN": "level4", "TODAY": str(TODAY)})
     quiet.set_up_libraries(settings)
     client = tracking.open_tracking(settings)
@@ -50,6 +51,13 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     yield Registry(settings, client)
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="package")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """One for all tests of the level."""
+    with three_versions(tmp_path_factory.mktemp("level4")) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

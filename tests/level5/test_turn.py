@@ -24,11 +24,18 @@ from level5_monitoring.loop import Loop
 from level5_monitoring.policy import Decision
 from level5_monitoring.reference import Reference
 from shared.settings import Settings
-from tests.level4.conftest import Registry, plan, registered, registry_  # noqa: F401 - fixtures
+from tests.level4.conftest import Registry, plan, registry_, three_versions  # noqa: F401 - fixtures
 from tests.level5.served import opened, serve_platform
 
 DAY = "2013-03-04"
 NEVER = 10**9
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry of this file's own: one of level 4's tests would outlive them here, and its environment with it."""
+    with three_versions(tmp_path_factory.mktemp("level4")) as made:
+        yield made
 
 
 class CutOff(BaseException):
