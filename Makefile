@@ -123,16 +123,16 @@ progress-check: $(READY) ## Compare README.md's table, and level 5's aims, with 
 	@$(BIN)/python -m shared.progress --check && $(BIN)/python -m level5_monitoring.compared
 
 diff-1-2: ## What level 2 changes in the story of level 1
-	@git diff --no-index level1_notebook/run.py level2_devops/run.py || test $$? -eq 1
+	@git --no-pager diff --no-index level1_notebook/run.py level2_devops/run.py || test $$? -eq 1
 
 diff-2-3: ## What level 3 changes in the story of level 2
-	@git diff --no-index level2_devops/run.py level3_training_pipeline/run.py || test $$? -eq 1
+	@git --no-pager diff --no-index level2_devops/run.py level3_training_pipeline/run.py || test $$? -eq 1
 
 diff-3-4: ## What level 4 changes in the story of level 3
-	@git diff --no-index level3_training_pipeline/run.py level4_deployment/run.py || test $$? -eq 1
+	@git --no-pager diff --no-index level3_training_pipeline/run.py level4_deployment/run.py || test $$? -eq 1
 
 diff-4-5: ## What level 5 changes in the story of level 4
-	@git diff --no-index level4_deployment/run.py level5_monitoring/run.py || test $$? -eq 1
+	@git --no-pager diff --no-index level4_deployment/run.py level5_monitoring/run.py || test $$? -eq 1
 
 test: $(READY) ## The quick tests, under five minutes
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder

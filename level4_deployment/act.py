@@ -7,7 +7,7 @@ from level4_deployment.client import PlatformClient
 from level4_deployment.home import enter
 from level4_deployment.plan import Plan
 from shared.console import console, show_table, step
-from shared.errors import command
+from shared.errors import UserError, command
 from shared.settings import Settings, user
 
 
@@ -19,7 +19,8 @@ def main() -> None:
     parser.add_argument("--reason", default=f"by {user()}")
     options = parser.parse_args()
     if options.act in ("submit", "promote", "share") and not options.what:
-        parser.error(f"{options.act} needs a number")
+        name = "SHARE=0.3" if options.act == "share" else "VERSION=2"
+        raise UserError(f"{options.act} needs a number. Remedy: make {options.act} {name}, for example.")
     settings = enter()
     with PlatformClient.at(settings.level("level4"), "operator") as platform:
         do(options, settings, platform)

@@ -69,11 +69,18 @@ class PlatformClient:
         what = f"{answer.request.url.path}: {answer.status_code}"
         if isinstance(said, dict) and "detail" in said:
             kind = RefusedError if answer.is_client_error else UserError  # what has failed has said no to nothing
-            raise kind(f"{what}: {said['detail']}")
+            raise kind(f"{what}: {_in_words(said['detail'])}")
         raise UserError(
             f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:SHOWN]!r}. "
             "Remedy: see platform.log, and try again."
         )
+
+
+def _in_words(detail: Any) -> str:
+    """A refusal as a sentence; of fields that are wrong, which, and why."""
+    if isinstance(detail, str):
+        return detail
+    return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))} = {one.get('input')!r}: {one['msg']}" for one in detail)
 
 
 def _said(answer: httpx.Response) -> Any:

@@ -134,8 +134,13 @@ def main() -> None:
     """Read the request's id from the command line."""
     settings = enter()
     if len(sys.argv) != 2:
-        raise UserError("which answer? Give its request_id: make explain REQUEST=…")
+        raise UserError(
+            "explain what? An answer by its request_id, as the service gave it: make explain REQUEST=…; "
+            "or a decision of level 5 by its day: make explain DECISION=2013-05-11"
+        )
     home = settings.level("level4")
+    if url_of(home).startswith("sqlite") and not (home / "log.db").exists():
+        raise UserError(f"nothing was answered yet: there is no log in {home}. Remedy: make level4, or make platform.")
     with step("Look it up"):
         explained = explain(settings, home, url_of(home), sys.argv[1])
     show(explained)

@@ -35,9 +35,10 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     all_of_them = record.decisions(log)
     decision = next((one for one in all_of_them if one["day"] == day), None)
     if decision is None:
-        there = f"{all_of_them[0]['day']} to {all_of_them[-1]['day']}" if all_of_them else "none yet"
-        days = f"{len(all_of_them)} decisions are on record ({there})"
-        raise UserError(f"DECISION={day!r}: no decision. {days}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
+        if not all_of_them:
+            raise UserError(f"DECISION={day!r}: no decision is on record yet. Remedy: make level5.")
+        days = f"{len(all_of_them)} are on record, {all_of_them[0]['day']} to {all_of_them[-1]['day']}"
+        raise UserError(f"DECISION={day!r}: no decision; {days}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
     result = decision["result"]
     everything = experiments.find(log)
     target = next((one.experiment for one in everything if one.experiment == decision["target"]), None)

@@ -50,7 +50,7 @@ def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, mis
     missing = 1 - len(values) / rows
     found = [_over(missing, most, f"{missing:.0%} of {name} is missing; at most {most:.0%} is normal")]
     if name in ("temp", "dewp"):
-        found.append(_over(misfit, MISFIT, f"{misfit:.0%} of {name} contradicts the humidity (all in °F?)"))
+        found.append(_over(misfit, MISFIT, f"{misfit:.0%} of {name} contradicts the humidity: is it in °F?"))
     if len(values) >= FEWEST:
         found += _values(name, values, reference)
     worst = max(found, key=lambda one: one.ratio)

@@ -10,7 +10,7 @@ class UserError(ValueError):
 
 
 def command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; a UserError becomes its message on stderr and exit status 2, without a traceback."""
+    """Run a command's `main`; a UserError becomes its message on stderr, status 2, Ctrl-C status 130: no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # a pipe on Windows has an encoding that knows no ✓
@@ -19,3 +19,6 @@ def command(main: Callable[[], None]) -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -56,6 +56,11 @@ def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) ->
     assert trail[-1] == ("operator", "roll back", "3", "1")
 
 
+def test_a_field_that_is_wrong_is_named_with_its_value(as_: As) -> None:
+    with pytest.raises(RefusedError, match="share = 7: Input should be less than 1"):
+        as_("operator").post("/experiment/share", share=7)
+
+
 def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_: As, plan: Plan) -> None:
     """Both were compared with version 1: after the verdict on the one, that says nothing about the other any more."""
     pipeline = as_("pipeline")

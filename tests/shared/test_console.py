@@ -81,6 +81,12 @@ def test_a_silent_command_is_a_step_and_then_tells_what_it_said(code: str, statu
     assert said.out.splitlines()[-1] in ("done", "bad")
 
 
+def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
+    code = "from shared.errors import command\ndef main():\n    raise KeyboardInterrupt\ncommand(main)"
+    said = listen([sys.executable, "-c", code])
+    assert (said.status, said.err) == (130, "interrupted\n")
+
+
 def test_a_silent_command_that_is_not_there_says_what_to_do() -> None:
     said = listen([sys.executable, "-m", "shared.console", "Work", "no-such-command"])
     assert (said.status, "Remedy" in said.err, "Traceback" in said.err) == (2, True, False)
