@@ -143,7 +143,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
         operator.submit(2, replace(plan, share=0.5))
         wait_for_workers(idle.home)  # they may still serve what was tried before
         calm = replay(known[~fails], begin, begin + pd.Timedelta(days=6))
-        before = play(calm, idle.service, feed, lambda *_: None)
+        before = play(calm, idle.service, feed, lambda *_: wait_for_workers(idle.home))  # the hours go by fast
         one = operator.get("/status")["experiments"][-1]
         assert (one["state"], one["share"], before.failed) == ("running", 0.5, 0)
         assert set(before.by_version) == {1, 2}, "the challenger answers users"
