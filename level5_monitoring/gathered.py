@@ -13,13 +13,13 @@ import sqlalchemy as sa
 from level4_deployment import outcomes
 from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE
 from level5_monitoring import events, record
+from level5_monitoring.compared import LOOP
 from level5_monitoring.events import Event
 from level5_monitoring.finding import Finding
 from level5_monitoring.health import Health, of_the_loop
 from level5_monitoring.worth import FILE, POLICIES
 from shared.settings import NEW_YORK
 
-LOOP = "loop"
 SHOWN = ["frozen", "weekly"]  # of the policies by the calendar, those that the page draws
 MONITORS = ["contract", "features", "labels", "performance", "watch", "disaster"]  # those that look each day
 SETTLED = 5 * 86_400.0  # seconds after a week's end: by then also outcomes that come days late are there

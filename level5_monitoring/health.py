@@ -27,14 +27,12 @@ class Health(NamedTuple):
 
 def of_the_loop(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:
     """What the tables say; decisions: of `record.decisions`."""
-    asked, waiting = sa.select(sa.func.max(PREDICTIONS.c.departs_at)), sa.select(sa.func.count())
-    waiting = waiting.select_from(record.ALERTS).where(record.ALERTS.c.delivered == 0)
+    asked = sa.select(sa.func.max(PREDICTIONS.c.departs_at))
     scored = sa.select(sa.func.sum(SCORING.c.rows), sa.func.sum(SCORING.c.failed))
     with log.connect() as connection:
         last = connection.execute(asked).scalar()
-        undelivered = int(connection.execute(waiting).scalar_one())
         rows, failed = (int(value or 0) for value in connection.execute(scored).one())
-    told = outcomes.read_watermark(log)
+    told, undelivered = outcomes.read_watermark(log), record.undelivered(log)
     undone = [one["day"] for one in decisions if one["state"] == record.OPEN]
     cut_off = f", cut off: {', '.join(undone)}" if undone else ""
     tolerated = FAILED[0] * rows  # those that come after the deadline are few, and no user waits for them

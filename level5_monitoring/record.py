@@ -168,9 +168,9 @@ def alerts(log: sa.Engine, day: str | None = None) -> list[Alert]:
         return [Alert(**row) for row in connection.execute(query).mappings()]
 
 
-def delivered(log: sa.Engine) -> int:
-    """How many alerts the sink has."""
-    count = sa.select(sa.func.count()).select_from(ALERTS).where(ALERTS.c.delivered == 1)
+def undelivered(log: sa.Engine) -> int:
+    """How many alerts the sink has not."""
+    count = sa.select(sa.func.count()).select_from(ALERTS).where(ALERTS.c.delivered == 0)
     with log.connect() as connection:
         return int(connection.execute(count).scalar_one())
 

@@ -115,7 +115,7 @@ def show_decisions(settings: Settings) -> Decided:
         alarms="alarms: " + ", ".join(f"{monitor} {count}" for monitor, count in alarms.most_common()),
         kinds=", ".join(f"{kind} {count}" for kind, count in kinds.most_common()),
         alerts=f"{', '.join(f'{count} {severity}' for severity, count in told.most_common())}; "
-        f"{record.delivered(engine)} of {len(alerts)} delivered",
+        f"{len(alerts) - record.undelivered(engine)} of {len(alerts)} delivered",
         drift=", ".join(f"{name} in {count} weeks" for name, count in drifting.most_common(3)),
     )
 
