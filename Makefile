@@ -36,7 +36,7 @@ level5: $(READY) ## Level 5: full MLOps: nine months of live flights that watch,
 	@$(BIN)/python -m level5_monitoring
 
 notebook: $(READY) ## Open level 1's notebook in JupyterLab
-	@$(BIN)/python -m level1_notebook.open
+	@$(BIN)/python -m level1_notebook.open_notebook
 
 train: $(READY) ## Train level 2's model
 	@$(BIN)/python -m level2_devops.train
@@ -48,79 +48,79 @@ rollback: $(READY) ## Switch level 2's service back to the release before
 	@$(BIN)/python -m level2_devops.rollback
 
 serve: $(READY) ## Serve level 2's current release on a free port
-	@$(BIN)/python -m level2_devops.serve
+	@$(BIN)/python -m level2_devops.supervisor
 
 deploy: $(READY) ## Put a version of the registry into level 2's service: VERSION=n
 	@$(BIN)/python -m level3_training_pipeline.deploy $(VERSION)
 
 reproduce: $(READY) ## Rebuild a version from its record and compare its predictions bit for bit: VERSION=n
-	@$(BIN)/python -m level3_training_pipeline.reproduce $(VERSION)
+	@$(BIN)/python -m level3_training_pipeline.tracking.reproduce $(VERSION)
 
 ui: $(READY) ## Open MLflow and Prefect on free ports
 	@$(BIN)/python -m level3_training_pipeline.ui
 
 schedule: $(READY) ## Train on a schedule, and whenever a month of data arrives
-	@$(BIN)/python -m level3_training_pipeline.schedule
+	@$(BIN)/python -m level3_training_pipeline.orchestration.schedule
 
 data-arrives: $(READY) ## Tell the schedule that a month of data has arrived: MONTH=2013-04
-	@$(BIN)/python -m level3_training_pipeline.arrive $(MONTH)
+	@$(BIN)/python -m level3_training_pipeline.orchestration.emit_data_event $(MONTH)
 
 platform: $(READY) ## Run level 4's platform: control plane and workers on free ports (APPROVAL=1: a winner waits for a person)
-	@$(BIN)/python -m level4_deployment.serve $(if $(APPROVAL),--approval)
+	@$(BIN)/python -m level4_deployment.control.server $(if $(APPROVAL),--approval)
 
 submit: $(READY) ## Put a registered version through the gates and try it against the champion: VERSION=n
-	@$(BIN)/python -m level4_deployment.act submit $(VERSION)
+	@$(BIN)/python -m level4_deployment.cli submit $(VERSION)
 
 experiments: $(READY) ## What level 4's platform serves, and how its experiments stand
-	@$(BIN)/python -m level4_deployment.act status
+	@$(BIN)/python -m level4_deployment.cli status
 
 audit: $(READY) ## Who did what on level 4's platform
-	@$(BIN)/python -m level4_deployment.act audit
+	@$(BIN)/python -m level4_deployment.cli audit
 
 promote: $(READY) ## Make a version the champion by hand: VERSION=n
-	@$(BIN)/python -m level4_deployment.act promote $(VERSION)
+	@$(BIN)/python -m level4_deployment.cli promote $(VERSION)
 
 platform-rollback: $(READY) ## Give production back to the champion before
-	@$(BIN)/python -m level4_deployment.act rollback
+	@$(BIN)/python -m level4_deployment.cli rollback
 
 approve: $(READY) ## Let a winner that waits for approval become the champion
-	@$(BIN)/python -m level4_deployment.act approve
+	@$(BIN)/python -m level4_deployment.cli approve
 
 share: $(READY) ## Another live share; the experiment is void and a new one begins: SHARE=0.3
-	@$(BIN)/python -m level4_deployment.act share $(SHARE)
+	@$(BIN)/python -m level4_deployment.cli share $(SHARE)
 
 stop-experiment: $(READY) ## End the experiment without a verdict
-	@$(BIN)/python -m level4_deployment.act stop
+	@$(BIN)/python -m level4_deployment.cli stop
 
 explain: $(READY) ## From one answer back to version, run, commit and data: REQUEST=id; from a decision to its evidence: DECISION=2013-07-14
-	@$(BIN)/python -m $(if $(DECISION),level5_monitoring.explain $(DECISION),level4_deployment.explain $(REQUEST))
+	@$(BIN)/python -m $(if $(DECISION),level5_monitoring.loop.explain $(DECISION),level4_deployment.explain $(REQUEST))
 
 calibrate-ab: $(READY) ## How often the A/B test errs, on thousands of replays of the real year
-	@$(BIN)/python -m level4_deployment.calibrate_ab
+	@$(BIN)/python -m level4_deployment.benchmarks.ab_error_rates
 
 bench-serving: $(READY) ## Level 4's service beside others, in interleaved rounds
-	@$(BIN)/python -m level4_deployment.bench_serving
+	@$(BIN)/python -m level4_deployment.benchmarks.serving
 
 up: $(READY) ## Level 5 as a live demo: platform, pages and a clock that can be paused, stepped and sped up
-	@$(BIN)/python -m level5_monitoring.up
+	@$(BIN)/python -m level5_monitoring.live_demo.up
 
 down: $(READY) ## End the live demo
-	@$(BIN)/python -m level5_monitoring.down
+	@$(BIN)/python -m level5_monitoring.live_demo.down
 
 reports: $(READY) ## Evidently's reports of level 5's year, a week each, and its pages
-	@$(BIN)/python -m level5_monitoring.reports
+	@$(BIN)/python -m level5_monitoring.dashboard.evidently_reports
 
 watch: $(READY) ## Level 5's platform, and turns by Prefect's clock and whenever a day is closed; after make level5
-	@$(BIN)/python -m level5_monitoring.watch
+	@$(BIN)/python -m level5_monitoring.loop.schedule
 
 judge-monitor: $(READY) ## How soon level 5's monitors see faults, and how often they cry wolf, beside other methods
-	@$(BIN)/python -m level5_monitoring.judge_monitor
+	@$(BIN)/python -m level5_monitoring.benchmarks.monitors
 
 progress: $(READY) ## Write what the levels' last runs measured into README.md
 	@$(BIN)/python -m shared.progress --write
 
 progress-check: $(READY) ## Compare README.md's table, and level 5's aims, with what the levels' last runs measured
-	@$(BIN)/python -m shared.progress --check && $(BIN)/python -m level5_monitoring.compared
+	@$(BIN)/python -m shared.progress --check && $(BIN)/python -m level5_monitoring.policy_comparison
 
 diff-1-2: ## What level 2 changes in the story of level 1
 	@git --no-pager diff --no-index level1_notebook/run.py level2_devops/run.py || test $$? -eq 1

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from level1_notebook.environment import jupyter_environment
+from level1_notebook.jupyter_environment import jupyter_environment
 from shared.score import by_month
 from shared.settings import Settings
 

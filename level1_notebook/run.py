@@ -1,17 +1,17 @@
 """Level 1 from end to end: a notebook, a pickle over the wall, and the flights that came after."""
 
-from level1_notebook.headless import NOTEBOOK, Order, code_cells, run_notebooks
+from level1_notebook.failure_demos import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
+from level1_notebook.manual_steps import acts_of_a_release
 from level1_notebook.months import MONTH_TITLES, draw_months, month_by_month, month_rows
-from level1_notebook.people import acts_of_a_release
-from level1_notebook.questions import questions, read_contents, sha256
+from level1_notebook.notebook_runner import NOTEBOOK, RunSpec, code_cells, run_notebooks
+from level1_notebook.pickle_audit import questions, read_contents, sha256
 from level1_notebook.receiver import chances, columns, difference, open_pickle, throw_over_the_wall
-from level1_notebook.trials import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
 from shared.console import bar, closing, console, show_acts, show_table, step
-from shared.flights import load_flights
+from shared.data.flights import load_flights
+from shared.data.split import future, history
 from shared.progress import keep_summary
 from shared.score import score
 from shared.settings import read_settings
-from shared.split import future, history
 
 
 def main() -> None:
@@ -26,7 +26,7 @@ def main() -> None:
         load_export = export_by_hand(past, place / "export" / "flights.parquet")
 
     # 2. Train
-    orders = [Order(place / "notebook"), Order(place / "again"), Order(place / "metric", {"load": load_export})]
+    orders = [RunSpec(place / "notebook"), RunSpec(place / "again"), RunSpec(place / "metric", {"load": load_export})]
     with bar("Run the notebook: as it is, once more, and on the export", total=len(orders) * code_cells()) as advance:
         first, again, metric = run_notebooks(settings, orders, advance)
 

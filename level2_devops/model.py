@@ -30,7 +30,7 @@ class ModelError(UserError):
 
 
 @dataclass(frozen=True)
-class Card:
+class ModelCard:
     """What must be known of a model to serve it. base_rate: share late in its history of `rows` flights."""
 
     base_rate: float
@@ -78,18 +78,18 @@ def _threads() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-def save(model: Pipeline, card: Card, folder: Path) -> None:
+def save(model: Pipeline, card: ModelCard, folder: Path) -> None:
     """Write the model file and its card into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model, folder / MODEL_FILE)
     (folder / MODEL_CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
 
 
-def load(folder: Path) -> tuple[Pipeline, Card]:
+def load(folder: Path) -> tuple[Pipeline, ModelCard]:
     """Read what `save` wrote; raises ModelError, and builds no object of a type that is not trusted."""
     try:
         model = skops.io.load(folder / MODEL_FILE, trusted=TRUSTED_TYPES)
-        return model, Card(**json.loads((folder / MODEL_CARD).read_text()))
+        return model, ModelCard(**json.loads((folder / MODEL_CARD).read_text()))
     except Exception as error:  # a cut zip, a strange type, a missing key: each layer has its own exception
         raise ModelError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
 

@@ -2,7 +2,7 @@
 
 import argparse
 
-from level2_devops.release import roll_back
+from level2_devops.release.pipeline import roll_back
 from shared.console import console
 from shared.errors import command
 from shared.settings import read_settings, user

@@ -3,17 +3,17 @@
 import time
 from contextlib import ExitStack
 
-from level2_devops import story
+from level2_devops import demo
+from level2_devops.load_generator import traffic
 from level2_devops.model import load, predict
-from level2_devops.release import candidate, roll_back
-from level2_devops.traffic import traffic
+from level2_devops.release.pipeline import candidate, roll_back
 from level2_devops.train import train
 from shared.console import closing, headline, show_acts, step
-from shared.flights import load_flights
+from shared.data.flights import load_flights
+from shared.data.split import future, history
 from shared.progress import keep_summary
 from shared.score import score
 from shared.settings import read_settings, user
-from shared.split import future, history
 
 
 def main() -> None:
@@ -37,27 +37,27 @@ def main() -> None:
         with step(f"Score the {len(later):,} flights that came after"):
             probability = predict(load(model)[0], later)
             overall = score(later["late"], probability)
-        months = story.show_months(later, probability, overall)
+        months = demo.show_months(later, probability, overall)
 
         # 4. Release
         one = first.finish(model)
 
     # 5. Operate
     spring, winter = months.index[0], months.index[-1]
-    asked = {month: story.requests_of(later, month) for month in (spring, winter)}
-    with story.served(settings) as service, ExitStack() as clients:
+    asked = {month: demo.requests_of(later, month) for month in (spring, winter)}
+    with demo.served(settings) as service, ExitStack() as clients:
         with candidate(settings, who=who, note="fewer trees") as second:
-            figures = {month: story.under_load(service.address, month, asked[month]) for month in asked}
+            figures = {month: demo.under_load(service.address, month, asked[month]) for month in asked}
             seen = clients.enter_context(traffic(service.address, asked[spring], pause=0.1))
             two = second.finish(other)
         back = roll_back(settings, who=who, note="too few")
         time.sleep(0.5)  # the clients see the release that is back
-    unseen = story.show_figures(figures, months)
-    swap = story.show_swap(seen, settings)
+    unseen = demo.show_figures(figures, months)
+    swap = demo.show_swap(seen, settings)
 
     # 6. Tell
-    keep_summary(settings, "level2", overall, steps=len(story.ACTS))
-    people = show_acts(story.ACTS)
+    keep_summary(settings, "level2", overall, steps=len(demo.ACTS))
+    people = show_acts(demo.ACTS)
     adds = {
         "Code under test": f"{one.version}: {one.gates['tests']}",
         "Versioned, checked releases": f"{one.version}: {one.gates['checksums']}, {one.gates['smoke test']}",
@@ -68,7 +68,7 @@ def main() -> None:
     }
     hurts = {
         "No metrics of the model": unseen,
-        "A model without a history": story.untracked(model, other),
+        "A model without a history": demo.untracked(model, other),
         "Training is by hand": f"trained as of {settings.today}, and served until {winter}",
         "People wait": people,
     }

@@ -7,17 +7,17 @@ from typing import Any
 import pandas as pd
 
 from shared.console import console, step
+from shared.data.flights import load_flights
+from shared.data.split import history
 from shared.errors import command
-from shared.flights import load_flights
 from shared.settings import read_settings
-from shared.split import history
 
 
 def train(known: pd.DataFrame, today: date, folder: Path, **parameters: Any) -> Path:
     """Fit the model on labelled flights and save it with its card into `folder`; returns that."""
-    from level2_devops.model import Card, fit, save
+    from level2_devops.model import ModelCard, fit, save
 
-    card = Card(base_rate=float(known["late"].mean()), rows=len(known), trained_as_of=str(today))
+    card = ModelCard(base_rate=float(known["late"].mean()), rows=len(known), trained_as_of=str(today))
     save(fit(known, **parameters), card, folder)
     return folder
 

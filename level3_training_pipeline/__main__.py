@@ -1,6 +1,6 @@
 """`python -m level3_training_pipeline` runs the level."""
 
-from level3_training_pipeline.quiet import set_up_libraries
+from level3_training_pipeline.library_setup import set_up_libraries
 from shared.console import step
 from shared.errors import command
 from shared.settings import read_settings

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from level3_training_pipeline.quiet import set_up_libraries
-from level3_training_pipeline.reproduce import NotReproducibleError, Reproduction, reproduce
+from level3_training_pipeline.library_setup import set_up_libraries
+from level3_training_pipeline.tracking.reproduce import NotReproducibleError, Reproduction, reproduce
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.settings import Settings, read_settings, user
 
 if TYPE_CHECKING:
-    from level2_devops import Release
+    from level2_devops.release.pipeline import Release
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ def deploy(number: str, settings: Settings, who: str) -> Deployment:
     the version must predict the same bits. Raises RegistryError where there is no such version, or ReleaseError with
     the gate that failed; then nothing has changed.
     """
-    from level2_devops import candidate
-    from level3_training_pipeline import registry, tracking
+    from level2_devops.release.pipeline import candidate
+    from level3_training_pipeline.tracking import mlflow_runs, registry
 
     with tempfile.TemporaryDirectory() as folder:
         with step(f"Fetch version {number}"):
-            client = tracking.open_tracking(settings)
+            client = mlflow_runs.open_tracking(settings)
             version = registry.get(client, number)
             model = registry.fetch(client, version, Path(folder))
         with candidate(settings, who=who, note=f"registry version {version.number}") as made:
@@ -56,8 +56,8 @@ def main() -> None:
     if len(sys.argv) != 2 or not sys.argv[1].isdigit():
         raise UserError("which version? Give its number: make deploy VERSION=1 (make ui shows them all)")
     with step("Load the libraries"):
-        from level2_devops import candidate  # noqa: F401
-        from level3_training_pipeline import registry, tracking  # noqa: F401
+        from level2_devops.release.pipeline import candidate  # noqa: F401
+        from level3_training_pipeline.tracking import registry  # noqa: F401
     made = deploy(sys.argv[1], settings, user())
     console.print(f"Version {sys.argv[1]} is the champion: release {made.release.version}, by {user()}.")
 

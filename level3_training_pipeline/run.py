@@ -1,16 +1,18 @@
 """Level 3, told from top to bottom: training runs by itself, and everything about it is on record."""
 
-from level2_devops import predict
-from level3_training_pipeline import data, registry, story, tracking
+from level2_devops.model import predict
+from level3_training_pipeline import demo
 from level3_training_pipeline.deploy import deploy
-from level3_training_pipeline.prefect_server import prefect_server
-from level3_training_pipeline.run_flow import run_training
+from level3_training_pipeline.orchestration.prefect_server import prefect_server
+from level3_training_pipeline.orchestration.run_flow import run_training
+from level3_training_pipeline.pipeline import data
+from level3_training_pipeline.tracking import mlflow_runs, registry
 from shared.console import closing, headline, show_acts, step
-from shared.flights import load_flights
+from shared.data.flights import load_flights
+from shared.data.split import future
 from shared.progress import keep_summary
 from shared.score import score
 from shared.settings import read_settings, user
-from shared.split import future
 
 
 def main() -> None:
@@ -23,9 +25,9 @@ def main() -> None:
         with step("Load the year"):
             later = future(load_flights(settings), settings.now)
         with step("Let the labels of a copy of the history stop three days ago"):
-            gate = story.stale_labels_stop(data.gather(settings))
+            gate = demo.stale_labels_stop(data.gather(settings))
         with step("Open the tracking store"):
-            client = tracking.open_tracking(settings)
+            client = mlflow_runs.open_tracking(settings)
         with step("Wait for the Prefect server"):
             server.wait()
 
@@ -35,27 +37,27 @@ def main() -> None:
 
     # 3. Evaluate
     version = registry.get(client, str(number))
-    trials = story.show_trials(client, version)
-    slices = story.show_evaluation(client, version)
+    trials = demo.show_trials(client, version)
+    slices = demo.show_evaluation(client, version)
 
     # 4. Release
     headline(f"Deploy version {number} into level 2's service")
     rebuilt = deploy(str(number), settings, user()).rebuilt
     version = registry.get(client, str(number))
-    lineage = story.show_lineage(version)
+    lineage = demo.show_lineage(version)
 
     # 5. Operate
     with step("Score the flights that came after"):
         probability = predict(registry.load_version(client, version), later)
         overall = score(later["late"], probability)
-    months = story.show_by_month(later, probability, overall)
+    months = demo.show_by_month(later, probability, overall)
 
     # 6. Tell
-    keep_summary(settings, "level3", overall, steps=len(story.ACTS))
-    people, judged = show_acts(story.ACTS), client.get_run(version.run_id).data.metrics["test_rows"]
+    keep_summary(settings, "level3", overall, steps=len(demo.ACTS))
+    people, judged = show_acts(demo.ACTS), client.get_run(version.run_id).data.metrics["test_rows"]
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
     adds = {
-        "Training is a pipeline": story.pipeline(number, again),
+        "Training is a pipeline": demo.pipeline(number, again),
         "A label feed that stopped stops it": gate,
         "Every trial is on record": trials,
         "Evaluated by slice, beside baselines": slices,

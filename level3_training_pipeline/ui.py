@@ -7,8 +7,8 @@ import time
 import urllib.error
 import urllib.request
 
-from level3_training_pipeline.prefect_server import START_LIMIT, ServerError, free_port, prefect_server
-from level3_training_pipeline.quiet import set_up_libraries
+from level3_training_pipeline.library_setup import set_up_libraries
+from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, free_port, prefect_server
 from shared.console import console, step
 from shared.errors import command
 from shared.settings import read_settings
@@ -22,7 +22,7 @@ def main() -> None:
         signal.signal(sign, lambda *_: sys.exit(0))  # at any moment; what was started is ended on the way out
     with prefect_server(settings) as server:
         with step("Load MLflow"):
-            from level3_training_pipeline.tracking import open_tracking, tracking_uri
+            from level3_training_pipeline.tracking.mlflow_runs import open_tracking, tracking_uri
 
             open_tracking(settings)
         port = free_port()

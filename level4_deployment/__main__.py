@@ -1,13 +1,13 @@
 """`python -m level4_deployment` runs the level."""
 
-from level4_deployment.home import enter
+from level4_deployment.config import configure
 from shared.console import step
 from shared.errors import command
 
 
 def main() -> None:
     """Set the libraries up before the story imports them."""
-    enter()
+    configure()
     with step("Load the libraries"):
         from level4_deployment import run
     run.main()

@@ -12,9 +12,10 @@ import pandas as pd
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from level2_devops import Flight, as_table, features
-from level4_deployment.home import enter
-from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, open_log, url_of
+from level2_devops.features import features
+from level2_devops.service.requests import Flight, as_table
+from level4_deployment.config import configure
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE, open_log, url_of
 from shared.console import show_table, step
 from shared.errors import UserError, command
 from shared.settings import Settings, parse_today
@@ -34,13 +35,14 @@ class Explanation:
 
 def explain(settings: Settings, home: Path, url: str, request: str) -> Explanation:
     """Look up the request in the log and its version in the registry, and take the answer apart; raises UserError."""
-    from level3_training_pipeline import data, registry, tracking
-    from level4_deployment.package import inputs_of
-    from level4_deployment.publish import package_of, pull
-    from level4_deployment.served import load_served
+    from level3_training_pipeline.pipeline import data
+    from level3_training_pipeline.tracking import mlflow_runs, registry
+    from level4_deployment.delivery.packaging import package_of, pull
+    from level4_deployment.serving.model import load_served
+    from level4_deployment.serving.package import inputs_of
 
     answer = look_up(url, request)
-    client = tracking.open_tracking(settings)
+    client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(answer["version"]))
     served = load_served(home, pull(version, home))
     trained_on = data.gather(replace(settings, today=parse_today(version.tags["today"])))
@@ -70,8 +72,8 @@ def look_up(url: str, request: str) -> dict[str, Any]:
     """The answer on the log, with its outcome, if that is known, and whether it is contradicted; raises UserError."""
     contradicted = sa.exists().where(QUARANTINE.c.flight_id == PREDICTIONS.c.flight_id)
     query = (
-        sa.select(PREDICTIONS, OUTCOMES.c.late, contradicted.label("contradicted"))
-        .outerjoin(OUTCOMES, OUTCOMES.c.flight_id == PREDICTIONS.c.flight_id)
+        sa.select(PREDICTIONS, LABELS.c.late, contradicted.label("contradicted"))
+        .outerjoin(LABELS, LABELS.c.flight_id == PREDICTIONS.c.flight_id)
         .where(PREDICTIONS.c.request_id == request)
     )
     log = open_log(url)
@@ -132,7 +134,7 @@ def show(explained: Explanation) -> None:
 
 def main() -> None:
     """Read the request's id from the command line."""
-    settings = enter()
+    settings = configure()
     if len(sys.argv) != 2:
         raise UserError(
             "explain what? An answer by its request_id, as the service gave it: make explain REQUEST=…; "

@@ -2,21 +2,22 @@
 
 from contextlib import ExitStack
 
-from level3_training_pipeline import prefect_server, run_flow, tracking
-from level4_deployment import story
-from level4_deployment.candidates import START, leak, register_by_hand
-from level4_deployment.client import PlatformClient
-from level4_deployment.drills import kill_a_worker_under_load, roll_back_under_load
-from level4_deployment.flow import delivery, deployment
-from level4_deployment.process import running_platform
-from level4_deployment.stream import play
-from level4_deployment.view import View, in_a_line, show_digests
+from level3_training_pipeline.orchestration import prefect_server, run_flow
+from level3_training_pipeline.tracking import mlflow_runs
+from level4_deployment.control.client import PlatformClient
+from level4_deployment.control.platform_process import running_platform
+from level4_deployment.delivery.flow import delivery, deployment
+from level4_deployment.demo import report
+from level4_deployment.demo.candidates import START, leak, register_by_hand
+from level4_deployment.demo.console_view import ConsoleView, in_a_line, show_digests
+from level4_deployment.demo.drills import kill_a_worker_under_load, roll_back_under_load
+from level4_deployment.replay_client import replay_over_http
 from shared.console import closing, console, headline, step
-from shared.flights import load_flights
+from shared.data.flights import load_flights
+from shared.data.replay import replay
+from shared.data.split import future
 from shared.progress import keep_summary
-from shared.replay import replay
 from shared.settings import read_settings
-from shared.split import future
 
 TRIALS = 4
 
@@ -24,13 +25,13 @@ TRIALS = 4
 def main() -> None:
     """Deploy two models by pipeline and a mistake by hand; two months of live flights decide about them."""
     settings = read_settings()
-    month_ago, one, two = story.months_around(settings)
-    home = story.empty_home(settings)
+    month_ago, one, two = report.months_around(settings)
+    home = report.empty_home(settings)
     with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
         # 1. Data
         headline(f"Level 4 · automated deployment. Today is {settings.today}.")
         with step("Open the tracking store"):
-            client = tracking.open_tracking(settings)
+            client = mlflow_runs.open_tracking(settings)
         platform = opened.enter_context(running_platform(home))
         with step("Load the year"):
             flights = load_flights(settings)
@@ -47,33 +48,33 @@ def main() -> None:
 
         # 3. Evaluate
         headline("At the gates")
-        bad = story.refusals(server, client, settings, home)
-        gates = story.show_gates(second, bad)
-        overall = story.score_version(client, second.version, later)
+        bad = report.refusals(server, client, settings, home)
+        gates = report.show_gates(second, bad)
+        overall = report.score_version(client, second.version, later)
 
         # 4. Release
         headline(f"Live: the flights of {settings.today} to {one.today}, hour by hour; nobody touches anything")
         feed, operator = (opened.enter_context(PlatformClient.at(home, name)) for name in ("feed", "operator"))
-        view = View(operator, home)
+        view = ConsoleView(operator, home)
         console.print(f"  The plan: {second.report.plan}")
         with view.watch() as tell:
-            played = play(replay(flights, settings.now, one.now), platform.service, feed, tell)
+            played = replay_over_http(replay(flights, settings.now, one.now), platform.service, feed, tell)
         operator.post("/experiment/stop", reason="the month is over")  # where no verdict has ended it
         headline(f"As of {one.today}, by hand: a candidate whose evaluation looks far too good")
         with step("Train it, evaluate it, register it"):
             mistaken = register_by_hand(client, one, leak, START, "a mean over the whole day")
-        story.show_gates(run_flow.run_flow(server, deployment, mistaken.number, home), {})
+        report.show_gates(run_flow.run_flow(server, deployment, mistaken.number, home), {})
         with view.watch() as tell:
-            played += play(replay(flights, one.now, two.now), platform.service, feed, tell)
-        better, worse = story.show_experiments(home, second.version, mistaken.number)
+            played += replay_over_http(replay(flights, one.now, two.now), platform.service, feed, tell)
+        better, worse = report.show_experiments(home, second.version, mistaken.number)
         stages = show_digests(second, view.served[second.version])
 
         # 5. Operate
         headline("Roll back, and kill a worker, under load; explain an answer")
         drill = roll_back_under_load(operator, platform.service, later.head(500), second.version, home)
         kill = kill_a_worker_under_load(platform.service, later.head(500))
-        traced = story.show_explanation(settings, home, played.last_request)
-        served = story.show_served(home)
+        traced = report.show_explanation(settings, home, played.last_request)
+        served = report.show_served(home)
 
     # 6. Tell
     keep_summary(settings, "level4", overall, steps=0)  # between new data and users, nobody acts
@@ -94,4 +95,4 @@ def main() -> None:
         "Nobody watches the data": "a fault in the feed is scored like any flight",
     }
     closing("Level 4, automated deployment", f"{overall} after {settings.today}", adds, hurts)
-    story.must_hold(story.claims(played, drill, kill, bad) | story.verdicts(settings.today, better, worse, stages))
+    report.must_hold(report.claims(played, drill, kill, bad) | report.verdicts(settings.today, better, worse, stages))

@@ -1,6 +1,6 @@
 """`python -m level5_monitoring` runs the level."""
 
-from level5_monitoring.home import enter
+from level5_monitoring.config import enter
 from shared.console import step
 from shared.errors import command
 

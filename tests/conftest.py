@@ -11,9 +11,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from shared.flights import load_flights
+from shared.data.flights import load_flights
+from shared.data.split import future, history
 from shared.settings import Settings, read_settings
-from shared.split import future, history
 
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a test module imports mlflow or prefect
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from level2_devops.release import release
+from level2_devops.release.pipeline import release
 from shared.console import console
 from shared.errors import command
 from shared.settings import read_settings, user

@@ -11,10 +11,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from level2_devops.golden import ask, golden
 from level2_devops.release.artefact import REQUIREMENTS, SOURCES
-from level2_devops.store import MODEL, ReleaseError
-from level2_devops.worker import address_of, clean_environment, open_socket, running, start_worker
+from level2_devops.release.golden import ask, golden
+from level2_devops.release.store import MODEL, ReleaseError
+from level2_devops.service.worker_process import address_of, clean_environment, open_socket, running, start_worker
 from shared.settings import Settings
 
 # The quick tests of what is released. Those of the release itself make releases, whose gate would run them

@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level1_notebook.headless import Order, Run, run_notebooks
-from level1_notebook.trials import export_by_hand
+from level1_notebook.failure_demos import export_by_hand
+from level1_notebook.notebook_runner import Run, RunSpec, run_notebooks
 from shared.settings import Settings, read_settings
 
 
@@ -35,6 +35,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory, known: pd.DataFrame) -> Runs:
     lend_cache(settings.state)
     place = settings.level("level1")
     load = export_by_hand(known, place / "export" / "flights.parquet")
-    orders = [Order(place / "notebook"), Order(place / "again"), Order(place / "metric", {"load": load})]
+    orders = [RunSpec(place / "notebook"), RunSpec(place / "again"), RunSpec(place / "metric", {"load": load})]
     first, again, metric = run_notebooks(settings, orders, lambda: None)
     return Runs(settings, first, again, metric)

@@ -7,7 +7,7 @@ from typing import Any
 
 import nbformat
 
-from level1_notebook.headless import NOTEBOOK, code_cells, read_notebook
+from level1_notebook.notebook_runner import NOTEBOOK, code_cells, read_notebook
 
 
 def test_it_is_valid_and_shows_the_outputs_of_one_clean_run_from_top_to_bottom() -> None:
@@ -35,7 +35,7 @@ def test_of_the_project_it_imports_only_the_loading_of_the_data() -> None:
     tree = ast.parse(re.sub(r"^%.*$", "", code, flags=re.MULTILINE))
     modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
     ours = {name for name in modules if name.split(".")[0].startswith(("shared", "level"))}
-    assert ours == {"shared.flights", "shared.settings", "shared.split"}
+    assert ours == {"shared.data.flights", "shared.settings", "shared.data.split"}
 
 
 def test_it_has_the_flaws_that_the_level_is_about() -> None:

@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from level1_notebook.headless import NotebookError, Order, Run, code_cells, read_notebook, run_notebooks
+from level1_notebook.notebook_runner import NotebookError, Run, RunSpec, code_cells, read_notebook, run_notebooks
 from level1_notebook.receiver import chances, columns, open_pickle
 from shared.score import score
 from shared.settings import Settings
@@ -15,12 +15,12 @@ from tests.level1.conftest import Runs
 
 def test_a_kernel_that_is_not_installed_is_named_with_the_remedy(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match=r"the kernel 'conda-of-my-colleague' is not installed.*pip install"):
-        run_notebooks(settings, [Order(tmp_path / "run", kernel="conda-of-my-colleague")], lambda: None)
+        run_notebooks(settings, [RunSpec(tmp_path / "run", kernel="conda-of-my-colleague")], lambda: None)
 
 
 @pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(settings: Settings, tmp_path: Path) -> None:
-    order = Order(tmp_path / "run", {"load": 'df = pd.read_parquet("not-there.parquet")'})
+    order = RunSpec(tmp_path / "run", {"load": 'df = pd.read_parquet("not-there.parquet")'})
     with pytest.raises(NotebookError, match=r"code cell 2 of 12 stopped with FileNotFoundError: .*not-there.*Remedy"):
         run_notebooks(settings, [order], lambda: None)
     assert (tmp_path / "run" / "flight_delays.ipynb").exists()
@@ -30,7 +30,7 @@ def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(sett
 @pytest.mark.slow
 def test_a_kernel_that_dies_is_told(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="Kernel died"):
-        run_notebooks(settings, [Order(tmp_path / "run", {"load": "import os; os._exit(3)"})], lambda: None)
+        run_notebooks(settings, [RunSpec(tmp_path / "run", {"load": "import os; os._exit(3)"})], lambda: None)
 
 
 @pytest.mark.slow
@@ -43,7 +43,7 @@ def test_a_run_reports_every_cell_honours_today_and_writes_nothing_at_home(
     monkeypatch.setenv("TODAY", "2013-12-24")  # the settings given count, not the environment around
     early = Settings(today=pd.Timestamp("2013-03-01").date(), data=None, state=runs.settings.state)
     cells = []
-    run = run_notebooks(early, [Order(tmp_path / "run")], lambda: cells.append(1))[0]
+    run = run_notebooks(early, [RunSpec(tmp_path / "run")], lambda: cells.append(1))[0]
     assert len(cells) == code_cells()
     known = int((flights["label_known_at"] < early.now).sum())
     assert f"{known:,} flights" in str([cell.get("outputs") for cell in run.notebook.cells])
@@ -99,7 +99,7 @@ def test_the_receivers_copy_of_the_columns_is_what_the_notebook_makes(
     runs: Runs, known: pd.DataFrame, tmp_path: Path
 ) -> None:
     cell = next(c for c in read_notebook().cells if "features" in c.metadata.get("tags", []))
-    order = Order(tmp_path / "run", {"features": f'{cell.source}\nX.to_parquet("X.parquet")'})
+    order = RunSpec(tmp_path / "run", {"features": f'{cell.source}\nX.to_parquet("X.parquet")'})
     run = run_notebooks(runs.settings, [order], lambda: None)[0]
     made = pd.read_parquet(run.model.with_name("X.parquet"))
     pd.testing.assert_frame_equal(columns(known, known), made, check_dtype=False)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level1_notebook.headless import NOTEBOOK
 from level1_notebook.months import month_by_month
+from level1_notebook.notebook_runner import NOTEBOOK
 from level1_notebook.receiver import chances, columns, open_pickle
 from shared.settings import NEW_YORK, PROJECT
 from tests.level1.conftest import Runs, lend_cache

@@ -6,9 +6,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from level1_notebook import open as level1_open
-from level1_notebook.headless import NOTEBOOK
-from level1_notebook.open import LabError, copy_to_the_desk, has_a_screen, lab
+from level1_notebook import open_notebook as level1_open
+from level1_notebook.notebook_runner import NOTEBOOK
+from level1_notebook.open_notebook import LabError, copy_to_the_desk, has_a_screen, lab
 from shared.settings import Settings
 
 

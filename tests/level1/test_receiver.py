@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from level1_notebook.failure_demos import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
+from level1_notebook.manual_steps import acts_of_a_release
 from level1_notebook.months import MONTH_TITLES, month_by_month, month_rows
-from level1_notebook.people import acts_of_a_release
-from level1_notebook.questions import COMMIT_OR_DIGEST, FILE_OR_DATE, questions, read_contents
+from level1_notebook.pickle_audit import COMMIT_OR_DIGEST, FILE_OR_DATE, questions, read_contents
 from level1_notebook.receiver import open_pickle, throw_over_the_wall
-from level1_notebook.trials import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
 from shared.console import show_acts
 from shared.score import score
 from tests.level1.conftest import Runs

@@ -12,8 +12,8 @@ import httpx
 import pandas as pd
 import pytest
 
-from level2_devops import Card, fit, save
-from shared.schema import KNOWN_BEFORE
+from level2_devops.model import ModelCard, fit, save
+from shared.data.schema import KNOWN_BEFORE
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def small_model(known: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -
     """A folder with a model of 20 trees, fitted on every fifteenth flight of January to March, and its card."""
     folder = tmp_path_factory.mktemp("model")
     some = known.iloc[::15]
-    save(fit(some, max_iter=20), Card(float(some["late"].mean()), len(some), "2013-04-01"), folder)
+    save(fit(some, max_iter=20), ModelCard(float(some["late"].mean()), len(some), "2013-04-01"), folder)
     return folder
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import psutil
 
 from level2_devops.release.artefact import add_model, copy_source, seal
-from level2_devops.serving import Serving, read_serving
-from level2_devops.store import Current, Store
+from level2_devops.release.service_status import ServiceStatus, read_service_status
+from level2_devops.release.store import Current, Store
 from shared.settings import PROJECT, Settings
 
 WHO = "tester"
@@ -49,10 +49,10 @@ def publish(store: Store, model: Path) -> str:
 
 
 @contextmanager
-def serving(settings: Settings, *more: str) -> Iterator[tuple["subprocess.Popen[str]", Serving]]:
-    """`python -m level2_devops.serve` as a process, once it serves."""
+def serving(settings: Settings, *more: str) -> Iterator[tuple["subprocess.Popen[str]", ServiceStatus]]:
+    """`python -m level2_devops.supervisor` as a process, once it serves."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "level2_devops.serve", *more],
+        [sys.executable, "-m", "level2_devops.supervisor", *more],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -66,12 +66,12 @@ def serving(settings: Settings, *more: str) -> Iterator[tuple["subprocess.Popen[
         process.communicate(timeout=30)
 
 
-def wait_for(settings: Settings, process: "subprocess.Popen[str]", worker_after: int = 0) -> Serving:
+def wait_for(settings: Settings, process: "subprocess.Popen[str]", worker_after: int = 0) -> ServiceStatus:
     """The state of the service once it has told one, with another worker than the process `worker_after`."""
     store, until = Store(settings.level("level2")), time.monotonic() + 90
     while time.monotonic() < until:
         assert process.poll() is None, process.communicate()[0]
-        state = read_serving(store)
+        state = read_service_status(store)
         if state and state.worker != worker_after:
             return state
         time.sleep(0.05)

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from level2_devops import CATEGORIES, NUMBERS, features
+from level2_devops.features import CATEGORIES, NUMBERS, features
 
 
 def row(flights: pd.DataFrame, flight_id: str) -> pd.Series:

@@ -11,7 +11,7 @@ import pytest
 import skops.io
 from sklearn.preprocessing import FunctionTransformer
 
-from level2_devops import Card, ModelError, fit, load, predict, save
+from level2_devops.model import ModelCard, ModelError, fit, load, predict, save
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.score import score
 
@@ -48,7 +48,7 @@ def test_a_damaged_model_is_refused_by_name(small_model: Path, tmp_path: Path, d
 def test_a_type_that_is_not_trusted_is_refused_and_never_runs(tmp_path: Path) -> None:
     payload = FunctionTransformer(func=json.loads)
     skops.io.dump(payload, tmp_path / MODEL_FILE)
-    (tmp_path / MODEL_CARD).write_text(json.dumps(Card(0.2, 10, "2013-04-01").__dict__))
+    (tmp_path / MODEL_CARD).write_text(json.dumps(ModelCard(0.2, 10, "2013-04-01").__dict__))
     with pytest.raises(ModelError, match=r"json.*loads"):
         load(tmp_path)
 

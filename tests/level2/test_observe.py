@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from level2_devops import app
-from level2_devops.request import EXAMPLE
+from level2_devops.service import app
+from level2_devops.service.requests import EXAMPLE
 
 
 def ask(service: "app.FastAPI") -> httpx.Response:

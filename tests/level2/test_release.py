@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import ReleaseError, release, roll_back
 from level2_devops.release import gates
 from level2_devops.release.artefact import copy_source
-from level2_devops.store import Store
+from level2_devops.release.pipeline import release, roll_back
+from level2_devops.release.store import ReleaseError, Store
 from shared.settings import Settings, read_settings
 from tests.level2.releases import WHO, copy_project, has_ended, publish, seed_bug
 

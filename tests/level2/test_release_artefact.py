@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import ReleaseError
 from level2_devops.release.artefact import MANIFEST, add_model, checksums, copy_source, pack, seal, verify
+from level2_devops.release.store import ReleaseError
 from shared.settings import PROJECT
 
 
@@ -27,7 +27,7 @@ def sealed(app: Path) -> str:
 def test_it_holds_the_code_the_lock_and_the_model_and_says_where_they_come_from(app: Path) -> None:
     assert verify(app, sealed(app)) == len(checksums(app))
     told = json.loads((app / MANIFEST).read_text())
-    some = {"shared/schema.py", "level2_devops/service.py", "requirements.txt", "model/model.skops"}
+    some = {"shared/data/schema.py", "level2_devops/service/app.py", "requirements.txt", "model/model.skops"}
     assert some <= set(told["files"])
     assert (told["version"], told["commit"], told["built_by"], told["note"]) == ("1.0.0", "0123abc", "tester", "a note")
 

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import ReleaseError
 from level2_devops.release import gates
-from level2_devops.store import Current, Store
+from level2_devops.release.store import Current, ReleaseError, Store
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import httpx
 import psutil
 import pytest
 
-from level2_devops.limits import MOST_IN_FLIGHT
-from level2_devops.request import EXAMPLE, MOST_FLIGHTS
+from level2_devops.service.limits import MAX_IN_FLIGHT
+from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS
 from tests.level2.conftest import Service
 
 JSON = {"content-type": "application/json"}
@@ -120,14 +120,14 @@ def test_json_that_is_no_flight_is_refused_as_a_whole(service: Service, text: st
 
 
 def test_a_batch_holds_one_to_a_thousand_flights(service: Service) -> None:
-    for flights in ([], [EXAMPLE] * (MOST_FLIGHTS + 1)):
+    for flights in ([], [EXAMPLE] * (MAX_FLIGHTS + 1)):
         assert fields(service.client.post("/predict/batch", json={"flights": flights})) == ["flights"]
-    full = service.client.post("/predict/batch", json={"flights": [EXAMPLE] * MOST_FLIGHTS})
-    assert len(full.json()["predictions"]) == MOST_FLIGHTS
+    full = service.client.post("/predict/batch", json={"flights": [EXAMPLE] * MAX_FLIGHTS})
+    assert len(full.json()["predictions"]) == MAX_FLIGHTS
 
 
 NAMES = json.dumps({f"n{number}": 1 for number in range(60_000)})
-EMPTY = json.dumps({"flights": [{}] * MOST_FLIGHTS})
+EMPTY = json.dumps({"flights": [{}] * MAX_FLIGHTS})
 LONG = json.dumps({"k" * 900_000: 1})
 
 
@@ -184,7 +184,7 @@ def test_requests_on_one_connection_are_bounded_each_by_itself(service: Service)
 
 
 def test_clients_that_stall_keep_nobody_out(service: Service, connect: Callable[[], socket.socket]) -> None:
-    for _ in range(MOST_IN_FLIGHT + 4):
+    for _ in range(MAX_IN_FLIGHT + 4):
         connect().sendall(HEAD + b"{")
     assert service.client.post("/predict", json=EXAMPLE).status_code == 200
 

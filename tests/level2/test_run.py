@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from level2_devops import load, predict
-from level2_devops.serving import read_serving
-from level2_devops.store import Store
+from level2_devops.model import load, predict
+from level2_devops.release.service_status import read_service_status
+from level2_devops.release.store import Store
 from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.data.split import history
 from shared.score import by_month, score
 from shared.settings import PROJECT, Settings, read_settings
-from shared.split import history
 from tests.silence import ALLOWED, Said, listen
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
@@ -139,7 +139,7 @@ def test_two_models_differ_and_nothing_they_carry_says_how(store: Store) -> None
 
 def test_its_picture_is_drawn_and_nothing_serves_when_it_ends(store: Store) -> None:
     assert (store.home / "swap.png").read_bytes().startswith(b"\x89PNG")
-    assert read_serving(store) is None
+    assert read_service_status(store) is None
     assert not list(store.home.glob("building-*"))
 
 

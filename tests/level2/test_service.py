@@ -15,9 +15,9 @@ import httpx
 import pandas as pd
 import pytest
 
-from level2_devops import load, predict
-from level2_devops.golden import golden
-from level2_devops.request import EXAMPLE
+from level2_devops.model import load, predict
+from level2_devops.release.golden import golden
+from level2_devops.service.requests import EXAMPLE
 from shared.artefacts import MODEL_FILE
 from shared.settings import read_settings
 from tests.level2.conftest import Service, Starter, as_request

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import ReleaseError, open_socket, roll_back, serve
-from level2_devops.golden import ask
-from level2_devops.request import EXAMPLE
-from level2_devops.serving import Serving, read_serving, serving_lock, wait_until_served
-from level2_devops.store import Store
-from level2_devops.traffic import traffic
+from level2_devops import supervisor as serve
+from level2_devops.load_generator import traffic
+from level2_devops.release.golden import ask
+from level2_devops.release.pipeline import roll_back
+from level2_devops.release.service_status import ServiceStatus, read_service_status, service_lock, wait_until_served
+from level2_devops.release.store import ReleaseError, Store
+from level2_devops.service.requests import EXAMPLE
+from level2_devops.service.worker_process import open_socket
 from shared.settings import Settings
 from tests.level2.releases import WHO, has_ended, publish, serving, wait_for
 
@@ -34,7 +36,7 @@ def store(settings: Settings, small_model: Path) -> Store:
     return store
 
 
-Running = tuple["subprocess.Popen[str]", Serving]
+Running = tuple["subprocess.Popen[str]", ServiceStatus]
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_asked_to_end_it_leaves_no_process_behind(running: Running, settings: Se
     process, service = running
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
-    assert read_serving(store) is None
+    assert read_service_status(store) is None
     assert has_ended(service.worker, within=1)
     assert not (store.home / "serving.json").exists()
 
@@ -107,7 +109,7 @@ def test_a_worker_does_not_outlive_a_supervisor_that_was_killed(running: Running
 
 STARTS_A_WORKER_AND_DIES = """
 import os, pathlib, sys
-from level2_devops.worker import open_socket, start_worker
+from level2_devops.service.worker_process import open_socket, start_worker
 app, log = map(pathlib.Path, sys.argv[1:])
 print(start_worker(app, "1.0.0", open_socket(), log).process.pid, flush=True)
 os._exit(0)
@@ -139,9 +141,9 @@ def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_
     process, _ = running
     process.kill()
     process.wait()
-    with serving_lock(store).acquire(timeout=1):  # as one who looks holds it, for a moment
-        assert read_serving(store) is None
-    assert read_serving(store) is None
+    with service_lock(store).acquire(timeout=1):  # as one who looks holds it, for a moment
+        assert read_service_status(store) is None
+    assert read_service_status(store) is None
 
 
 def test_the_oftener_a_release_does_not_start_the_longer_the_wait(
@@ -165,7 +167,7 @@ def test_the_oftener_a_release_does_not_start_the_longer_the_wait(
 
 def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "level2_devops.serve"],
+        [sys.executable, "-m", "level2_devops.supervisor"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         capture_output=True,
         text=True,
@@ -175,7 +177,7 @@ def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
 
 def test_one_that_is_ended_while_it_starts_ends_in_peace(settings: Settings, store: Store) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "level2_devops.serve"],
+        [sys.executable, "-u", "-m", "level2_devops.supervisor"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -8,8 +8,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from level2_devops.request import EXAMPLE
-from level2_devops.traffic import between, look, measure, quantile, traffic
+from level2_devops.load_generator import between, measure, quantile, scrape, traffic
+from level2_devops.service.requests import EXAMPLE
 from shared.errors import UserError
 from tests.level2.conftest import Service
 
@@ -43,9 +43,9 @@ def test_a_load_that_never_comes_is_not_waited_for(service: Service, monkeypatch
 def test_the_figures_are_of_the_requests_between_two_looks(service: Service) -> None:
     address = str(service.told["address"])
     service.client.post("/predict", json=EXAMPLE)
-    first = look(address)
+    first = scrape(address)
     answers = [service.client.post("/predict", json=EXAMPLE) for _ in range(7)]
-    figures = between(first, look(address))
+    figures = between(first, scrape(address))
     slowest = max(answer.elapsed.total_seconds() for answer in answers)
     assert figures.requests == 7
     assert figures.errors == 0
@@ -55,11 +55,11 @@ def test_the_figures_are_of_the_requests_between_two_looks(service: Service) -> 
 
 def test_the_load_sends_until_the_block_ends_and_sees_every_answer(service: Service) -> None:
     address = str(service.told["address"])
-    first = look(address)
+    first = scrape(address)
     with traffic(address, [EXAMPLE], clients=2) as seen:
-        while between(first, look(address)).requests < 10:
+        while between(first, scrape(address)).requests < 10:
             time.sleep(0.05)
-    assert len(seen.rows) == between(first, look(address)).requests
+    assert len(seen.rows) == between(first, scrape(address)).requests
     assert seen.failed == []
     assert {row[3] for row in seen.rows} == {"1.2.3"}
 

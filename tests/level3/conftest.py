@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from level3_training_pipeline.prefect_server import PrefectServer, prefect_server
-from level3_training_pipeline.quiet import set_up_libraries
+from level3_training_pipeline.library_setup import set_up_libraries
+from level3_training_pipeline.orchestration.prefect_server import PrefectServer, prefect_server
 from shared.settings import Settings
 
 TODAY = "2013-03-01"
@@ -26,7 +26,7 @@ class World:
 
     def train(self, today: str = TODAY, trials: int = 2, cause: str = "test") -> int:
         """Run the real flow; returns the version."""
-        from level3_training_pipeline.run_flow import run_training
+        from level3_training_pipeline.orchestration.run_flow import run_training
 
         return run_training(self.server, today, trials, cause)
 
@@ -39,7 +39,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     os.environ.update({"MLOPS_STATE": str(settings.state), "TODAY": TODAY})
     set_up_libraries(settings)
     with prefect_server(settings) as server:
-        from level3_training_pipeline.tracking import open_tracking
+        from level3_training_pipeline.tracking.mlflow_runs import open_tracking
 
         client = open_tracking(settings)
         server.wait()

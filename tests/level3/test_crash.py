@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from level3_training_pipeline import registry, tracking
+from level3_training_pipeline.tracking import mlflow_runs, registry
 from tests.level3.conftest import World
 
 # A process of its own that runs the real flow and dies by SIGKILL when it calls the named function.
@@ -71,9 +71,9 @@ def test_killed_at_each_step_it_leaves_no_half_version_and_the_next_run_finishes
     assert str(made) == whole  # it was there, and nothing is made twice
     version = registry.get(world.client, str(made))
     assert registry.load_version(world.client, version)
-    tracking.open_tracking(world.settings)
-    assert not tracking.runs(world.client, "attributes.status = 'RUNNING'")
-    assert [run.data.tags["crashed"] for run in tracking.runs(world.client, "attributes.status = 'KILLED'")]
+    mlflow_runs.open_tracking(world.settings)
+    assert not mlflow_runs.runs(world.client, "attributes.status = 'RUNNING'")
+    assert [run.data.tags["crashed"] for run in mlflow_runs.runs(world.client, "attributes.status = 'KILLED'")]
     # Tuning was done before the later kills: its trials are on record once, and were not run again.
     tuned_by = world.client.get_run(version.run_id).data.tags["tuned_by"]
     assert tuned_by != version.run_id

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import ReleaseError
-from level2_devops.store import Store
-from level3_training_pipeline import registry
+from level2_devops.release.store import ReleaseError, Store
 from level3_training_pipeline.deploy import deploy
+from level3_training_pipeline.tracking import registry
 from tests.level2.releases import publish
 from tests.level3.conftest import World
 

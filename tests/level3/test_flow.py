@@ -9,9 +9,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from level3_training_pipeline import data, registry, tracking
-from level3_training_pipeline.tune import Trial
-from shared.schema import FLIGHT, DataError
+from level3_training_pipeline.pipeline import data
+from level3_training_pipeline.pipeline.tune import Trial
+from level3_training_pipeline.tracking import mlflow_runs, registry
+from shared.data.schema import FLIGHT, DataError
 from tests.level3.conftest import TODAY, World
 
 
@@ -29,7 +30,7 @@ def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int)
 
 def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
     run_id = registry.get(world.client, str(trained)).run_id
-    trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{run_id}'")
+    trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{run_id}'")
     assert len(trials) == 2
     best = min(trials, key=lambda run: run.data.metrics["validation_log_loss"])
     chosen = world.client.get_run(run_id).data.params
@@ -38,7 +39,7 @@ def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
 
 def test_every_trial_has_the_data_code_and_environment_of_its_training_on_record(world: World, trained: int) -> None:
     training = world.client.get_run(registry.get(world.client, str(trained)).run_id)
-    trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{training.info.run_id}'")
+    trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{training.info.run_id}'")
     assert training.inputs
     for trial in trials:
         for name in ("commit", "code_digest", "data_digest", "python", "platform", "requirements_sha256", "today"):
@@ -99,7 +100,7 @@ DAY_OF_ITS_OWN = "2013-03-02"  # what was trained before is not trained again
 def test_a_tuning_that_failed_leaves_no_trial_twice_on_record(
     world: World, trained: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, calls = tracking.record_trial, []
+    record, calls = mlflow_runs.record_trial, []
 
     def fails_once(parent: str, trial: Trial) -> None:
         calls.append(1)
@@ -107,14 +108,14 @@ def test_a_tuning_that_failed_leaves_no_trial_twice_on_record(
             raise OSError("the disk was full for a moment")
         record(parent, trial)
 
-    monkeypatch.setattr(tracking, "record_trial", fails_once)
+    monkeypatch.setattr(mlflow_runs, "record_trial", fails_once)
     with pytest.raises(OSError, match="full"):
         world.train(DAY_OF_ITS_OWN, trials=3)
     version = registry.get(world.client, str(world.train(DAY_OF_ITS_OWN, trials=3)))
     shutil.rmtree(world.settings.level("level3") / "data")  # what can be made again is not missed
     assert world.train(DAY_OF_ITS_OWN, trials=3) == version.number
     tuned_by = world.client.get_run(version.run_id).data.tags["tuned_by"]
-    trials = tracking.runs(world.client, f"tags.`mlflow.parentRunId` = '{tuned_by}'")
+    trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{tuned_by}'")
     assert sorted(run.info.run_name or "" for run in trials) == ["trial 0", "trial 1", "trial 2"]
 
 

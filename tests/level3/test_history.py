@@ -5,9 +5,9 @@ from datetime import date
 
 import pandas as pd
 
-from level3_training_pipeline import data
+from level3_training_pipeline.pipeline import data
+from shared.data.split import history
 from shared.settings import Settings
-from shared.split import history
 
 
 def test_three_months_are_learned_from_whole(flights: pd.DataFrame, settings: Settings) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from level3_training_pipeline import prefect_server as servers
-from level3_training_pipeline.prefect_server import PrefectServer, ServerError
-from level3_training_pipeline.processes import this_process
+from level3_training_pipeline.orchestration import prefect_server as servers
+from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
+from level3_training_pipeline.orchestration.process_identity import this_process
 
 
 def test_a_server_that_died_at_once_is_not_waited_for(tmp_path: Path) -> None:

@@ -16,12 +16,13 @@ import psutil
 import pytest
 from mlflow.exceptions import MlflowException
 
-from level2_devops import CATEGORIES, NUMBERS, features, predict
-from level3_training_pipeline import lineage, registry, tracking
-from level3_training_pipeline.registry import RegistryError
-from level3_training_pipeline.reproduce import NotReproducibleError, reproduce
+from level2_devops.features import CATEGORIES, NUMBERS, features
+from level2_devops.model import predict
+from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from level3_training_pipeline.tracking.registry import RegistryError
+from level3_training_pipeline.tracking.reproduce import NotReproducibleError, reproduce
 from shared.artefacts import MODEL_FILE
-from shared.raw import FILES, data_folder
+from shared.data.raw import FILES, data_folder
 from tests.level3.conftest import World
 
 ELSEWHERE = """
@@ -39,11 +40,11 @@ def test_an_unknown_version_is_named_with_those_that_exist(world: World, trained
 
 @pytest.mark.parametrize(("moved", "status"), [(0.0, "RUNNING"), (20.0, "RUNNING"), (-3600.0, "KILLED")])
 def test_a_clock_that_was_set_makes_no_crash_of_a_training_that_runs(world: World, moved: float, status: str) -> None:
-    experiment = world.client.get_experiment_by_name(tracking.EXPERIMENT)
+    experiment = world.client.get_experiment_by_name(mlflow_runs.EXPERIMENT)
     assert experiment
     process = f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time() + moved}"
     run_id = world.client.create_run(experiment.experiment_id, tags={"process": process}).info.run_id
-    tracking.open_tracking(world.settings)
+    mlflow_runs.open_tracking(world.settings)
     assert world.client.get_run(run_id).info.status == status
     world.client.delete_run(run_id)
 

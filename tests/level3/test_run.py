@@ -11,15 +11,15 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from level2_devops import load, predict
-from level2_devops.store import Store
-from level3_training_pipeline import registry, tracking
-from level3_training_pipeline.lineage import file_digest
-from level3_training_pipeline.registry import Version
+from level2_devops.model import load, predict
+from level2_devops.release.store import Store
+from level3_training_pipeline.tracking import mlflow_runs, registry
+from level3_training_pipeline.tracking.lineage import file_digest
+from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
+from shared.data.split import future
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
-from shared.split import future
 from tests.silence import ALLOWED, Said, listen
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
@@ -48,7 +48,7 @@ def run_level(state: Path, today: date) -> Level:
     said = listen(command, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
     assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
     settings = replace(read_settings(), today=today, state=state, within="")
-    champion = registry.by_alias(MlflowClient(tracking.tracking_uri(settings)), registry.CHAMPION)
+    champion = registry.by_alias(MlflowClient(mlflow_runs.tracking_uri(settings)), registry.CHAMPION)
     assert champion
     store = Store(settings.level("level2"))
     current = store.current()
@@ -99,7 +99,7 @@ def test_it_trains_once_builds_the_same_again_and_stops_on_labels_that_stopped(a
 
 
 def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> None:
-    run = MlflowClient(tracking.tracking_uri(april.settings)).get_run(april.champion.run_id)
+    run = MlflowClient(mlflow_runs.tracking_uri(april.settings)).get_run(april.champion.run_id)
     readme = (PROJECT / "level3_training_pipeline" / "README.md").read_text(encoding="utf-8")
     assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
 

@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level2_devops import features
-from level3_training_pipeline import data, lineage, story, tune
-from level3_training_pipeline.evaluate import Champion, evaluate
-from level3_training_pipeline.tune import Trial, windows
-from shared.schema import DataError
+from level2_devops.features import features
+from level3_training_pipeline import demo
+from level3_training_pipeline.pipeline import data, tune
+from level3_training_pipeline.pipeline.evaluate import Champion, evaluate
+from level3_training_pipeline.pipeline.tune import Trial, windows
+from level3_training_pipeline.tracking import lineage
+from shared.data.schema import DataError
 from shared.settings import Settings
 
 NOW = pd.Timestamp("2013-04-01", tz="America/New_York")
@@ -106,7 +108,7 @@ def test_a_single_trial_has_no_other_to_beat_and_is_fitted_to_nothing(
 
 
 def test_the_story_shows_what_only_this_levels_gate_stops(settings: Settings) -> None:
-    said = story.stale_labels_stop(data.gather(settings))
+    said = demo.stale_labels_stop(data.gather(settings))
     assert "the newest label is 3 days" in said
     assert "Remedy: repair the label feed." in said
 

@@ -12,9 +12,9 @@ from collections.abc import Callable
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 
-from level3_training_pipeline import schedule
-from level3_training_pipeline.arrive import arrive
-from level3_training_pipeline.prefect_server import prefect_server, running_server
+from level3_training_pipeline.orchestration import schedule
+from level3_training_pipeline.orchestration.emit_data_event import arrive
+from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
 from shared.errors import UserError
 from shared.settings import Settings
 from tests.level3.conftest import World
@@ -85,7 +85,15 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     def caused_by(cause: str) -> list[ModelVersion]:
         return list(world.client.search_model_versions(f"tags.cause = '{cause}'"))
 
-    command = [sys.executable, "-m", "level3_training_pipeline.schedule", "--every", "45", "--trials", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "level3_training_pipeline.orchestration.schedule",
+        "--every",
+        "45",
+        "--trials",
+        "1",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         wait_for(lambda: caused_by("schedule"), 300)

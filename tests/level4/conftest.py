@@ -12,16 +12,17 @@ import pytest
 from mlflow import MlflowClient
 from sklearn.pipeline import Pipeline
 
-from level2_devops import fit
-from level3_training_pipeline import quiet, tracking
-from level4_deployment import gates
-from level4_deployment.candidates import TOO_FEW_TREES, register_by_hand
-from level4_deployment.client import PlatformClient
-from level4_deployment.control import Platform
-from level4_deployment.log import open_log, url_of
-from level4_deployment.plan import Plan, make_plan
-from level4_deployment.process import RunningPlatform, running_platform
-from level4_deployment.publish import publish
+from level2_devops.model import fit
+from level3_training_pipeline import library_setup
+from level3_training_pipeline.tracking import mlflow_runs
+from level4_deployment.control.client import PlatformClient
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.platform_process import RunningPlatform, running_platform
+from level4_deployment.delivery import gates
+from level4_deployment.delivery.packaging import publish
+from level4_deployment.demo.candidates import TOO_FEW_TREES, register_by_hand
+from level4_deployment.experiment.design import Plan, make_plan
+from level4_deployment.prediction_log import open_log, url_of
 from shared.settings import Settings
 
 TODAY = date(2013, 3, 1)
@@ -41,8 +42,8 @@ def three_versions(folder: Path) -> Iterator[Registry]:
     before = dict(os.environ)
     settings = Settings(TODAY, None, folder, within="level4")
     os.environ.update({"MLOPS_STATE": str(settings.state), "MLOPS_WITHIN": "level4", "TODAY": str(TODAY)})
-    quiet.set_up_libraries(settings)
-    client = tracking.open_tracking(settings)
+    library_setup.set_up_libraries(settings)
+    client = mlflow_runs.open_tracking(settings)
     for trees in (5, 10, 20):
         parameters = {**TOO_FEW_TREES, "max_iter": trees}
         made = register_by_hand(client, settings, lambda table: table, parameters, f"{trees} trees")
@@ -82,10 +83,10 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def platform(registry_: Registry, home: Path) -> Platform:
+def platform(registry_: Registry, home: Path) -> ControlPlane:
     """Version 1 is the champion."""
     home.mkdir()
-    made = Platform(home, lambda: registry_.client, open_log(url_of(home)))
+    made = ControlPlane(home, lambda: registry_.client, open_log(url_of(home)))
     made.submit(1, None, "pipeline")
     return made
 

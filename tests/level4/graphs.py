@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from level2_devops import CATEGORIES, NUMBERS
-from level4_deployment.package import GRAPH
-from level4_deployment.routes import Package
+from level2_devops.features import CATEGORIES, NUMBERS
+from level4_deployment.serving.package import GRAPH
+from level4_deployment.serving.routes import Package
 from shared.artefacts import MODEL_CARD
 from tests.level4.plane import keep
 

@@ -13,15 +13,16 @@ from typing import Any
 import httpx
 import pandas as pd
 
-from level2_devops import Card, address_of, open_socket
-from level4_deployment.log import url_of
-from level4_deployment.package import GRAPH, convert
-from level4_deployment.routes import MODELS, Package, Routes, Split, write_routes
-from level4_deployment.stream import as_requests
-from level4_deployment.worker import Worker, start_workers
+from level2_devops.model import ModelCard
+from level2_devops.service.worker_process import address_of, open_socket
+from level4_deployment.prediction_log import url_of
+from level4_deployment.replay_client import as_requests
+from level4_deployment.serving.package import GRAPH, convert
+from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
+from level4_deployment.serving.worker import Worker, start_workers
 from shared.artefacts import MODEL_CARD
 
-CARD = Card(0.25, 5_000, "2013-04-01")
+CARD = ModelCard(0.25, 5_000, "2013-04-01")
 
 
 def keep(home: Path, version: int, made: Path) -> Package:

@@ -5,29 +5,29 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from level4_deployment import assign
-from level4_deployment.control import Platform
-from level4_deployment.experiments import Experiment
-from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS
-from level4_deployment.outcomes import ingest
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.experiment import assignment
+from level4_deployment.experiment.experiment_store import Experiment
+from level4_deployment.experiment.labels import ingest
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, SHADOW_PREDICTIONS
 
 MODEL = "flight-delays"
 Split = Callable[[Experiment, str], str | None]
 
 
-def alias(platform: Platform, name: str) -> int | None:
+def alias(platform: ControlPlane, name: str) -> int | None:
     found = platform.client.get_registered_model(MODEL).aliases.get(name)
     return None if found is None else int(found)
 
 
 def as_asked(running: Experiment, flight: str) -> str | None:
     """The arm of a flight."""
-    return assign.arm(running.salt, running.share, flight)
+    return assignment.arm(running.salt, running.share, flight)
 
 
 def by_another_salt(running: Experiment, flight: str) -> str | None:
     """As workers do whose routes were changed."""
-    return assign.arm("another", running.share, flight)
+    return assignment.arm("another", running.share, flight)
 
 
 def with_losses(running: Experiment, flight: str) -> str | None:
@@ -36,7 +36,7 @@ def with_losses(running: Experiment, flight: str) -> str | None:
     return found if found == "champion" or flight.endswith("0") else None
 
 
-def stream(platform: Platform, days: int, gain: float, split: Split = as_asked, begin: int = 0) -> None:
+def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_asked, begin: int = 0) -> None:
     """Put whole days of answers and outcomes on the log, the challenger better by `gain` nats, and judge each."""
     random = np.random.default_rng(5)
     running = platform.running()
@@ -53,7 +53,7 @@ def stream(platform: Platform, days: int, gain: float, split: Split = as_asked, 
             arm = split(running, name)
             if arm is None:
                 continue
-            propensity = assign.propensity(running.share, arm)
+            propensity = assignment.propensity(running.share, arm)
             chance = {1: 0.5, 2: float(np.exp(np.log(0.5) + gain + random.normal(0, 0.02)))}
             own = 2 if arm == "challenger" else 1
             rows.append(
@@ -76,8 +76,8 @@ def stream(platform: Platform, days: int, gain: float, split: Split = as_asked, 
             outcomes.append({"flight_id": name, "late": 1, "known_at": at + 60, "received_at": at + 60})
         with platform.log.begin() as connection:
             connection.execute(PREDICTIONS.insert(), rows)
-            connection.execute(PAIRED.insert(), paired)
-            connection.execute(OUTCOMES.insert(), outcomes)
+            connection.execute(SHADOW_PREDICTIONS.insert(), paired)
+            connection.execute(LABELS.insert(), outcomes)
         closes = (noon.normalize() + pd.DateOffset(days=day + 2)).timestamp()
         ingest(platform.log, [], closes)
         platform.judge()

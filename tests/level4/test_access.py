@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from level4_deployment.access import NAMES, AccessError, make_tokens, read_token, who
+from level4_deployment.control.auth import NAMES, AccessError, make_tokens, read_token, who
 
 
 def test_each_name_may_do_what_it_is_there_for_and_nothing_else(tmp_path: Path) -> None:

@@ -10,16 +10,16 @@ import httpx
 import pytest
 import uvicorn
 
-from level2_devops import address_of, open_socket
-from level3_training_pipeline import registry
-from level4_deployment.access import make_tokens, read_token
-from level4_deployment.api import create_api
-from level4_deployment.client import PlatformClient, RefusedError
-from level4_deployment.control import Platform
-from level4_deployment.gates import Gate, record
-from level4_deployment.log import open_log, url_of
-from level4_deployment.plan import Plan
-from level4_deployment.serve import api_server
+from level2_devops.service.worker_process import address_of, open_socket
+from level3_training_pipeline.tracking import registry
+from level4_deployment.control.api import create_api
+from level4_deployment.control.auth import make_tokens, read_token
+from level4_deployment.control.client import PlatformClient, RefusedError
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.server import api_server
+from level4_deployment.delivery.gates import Gate, record
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import open_log, url_of
 from tests.level4.conftest import Registry
 
 As = Callable[[str], PlatformClient]
@@ -28,7 +28,7 @@ As = Callable[[str], PlatformClient]
 @pytest.fixture
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
-    platform = Platform(home, lambda: registry_.client, open_log(url_of(home)))
+    platform = ControlPlane(home, lambda: registry_.client, open_log(url_of(home)))
     with open_socket() as listening:
         config = uvicorn.Config(create_api(platform), log_config=None, access_log=False)
         with api_server(config, listening):

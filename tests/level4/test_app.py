@@ -12,8 +12,8 @@ import psutil
 import pytest
 from sklearn.pipeline import Pipeline
 
-from level2_devops import predict
-from level4_deployment.routes import Package
+from level2_devops.model import predict
+from level4_deployment.serving.routes import Package
 from tests.level4.plane import CARD, Plane, bodies, package, plane, route
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from level4_deployment.assign import arm, propensity, unit
+from level4_deployment.experiment.assignment import arm, hash_to_unit_interval, propensity
 
 
 @pytest.fixture(scope="module")
@@ -17,7 +17,7 @@ def names(flights: pd.DataFrame) -> list[str]:
 
 
 def test_real_flights_are_spread_evenly(names: list[str]) -> None:
-    drawn = np.array([unit("a salt", name) for name in names])
+    drawn = np.array([hash_to_unit_interval("a salt", name) for name in names])
     assert ((drawn >= 0) & (drawn < 1)).all()
     assert stats.kstest(drawn, "uniform").pvalue > 0.001
 
@@ -40,9 +40,12 @@ def test_a_larger_share_keeps_who_was_in_it(names: list[str]) -> None:
 
 
 def test_every_process_says_the_same() -> None:
-    code = "from level4_deployment.assign import unit; print(unit('s', '2013-04-01-B61-JFK'))"
+    code = (
+        "from level4_deployment.experiment.assignment import hash_to_unit_interval as unit\n"
+        "print(unit('s', '2013-04-01-B61-JFK'))"
+    )
     said = {subprocess.check_output([sys.executable, "-c", code], text=True) for _ in range(2)}
-    assert said == {f"{unit('s', '2013-04-01-B61-JFK')}\n"}
+    assert said == {f"{hash_to_unit_interval('s', '2013-04-01-B61-JFK')}\n"}
 
 
 def test_in_shadow_all_are_the_champions_for_certain(names: list[str]) -> None:

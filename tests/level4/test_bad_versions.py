@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from level2_devops import fit
-from level4_deployment.experiments import Experiment
-from level4_deployment.guardrails import tripped
-from level4_deployment.log import open_log, url_of
-from level4_deployment.package import GRAPH
-from level4_deployment.plan import Plan
-from level4_deployment.routes import MODELS, WORKERS
+from level2_devops.model import fit
+from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.experiment_store import Experiment
+from level4_deployment.experiment.guardrails import guardrail_violation
+from level4_deployment.prediction_log import open_log, url_of
+from level4_deployment.serving.package import GRAPH
+from level4_deployment.serving.routes import MODELS, WORKERS
 from tests.level4.graphs import busy, ignorant, table_of_carriers
 from tests.level4.load import load
 from tests.level4.plane import bodies, package, plane, route
@@ -110,7 +110,7 @@ def test_a_challenger_that_knows_less_than_the_champion_is_told_to_control_and_e
         running.ask(sent[0] | {"carrier": "ZZ"})
         for one in known_to_tables(sent)[:150]:
             running.ask(one)
-            if why := tripped(log, new):
+            if why := guardrail_violation(log, new):
                 break
         running.ask(sent[0] | {"carrier": "ZZ"})  # its group carries what came after the answers before
         ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM scoring")

@@ -4,9 +4,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level4_deployment import calibrate_ab
-from level4_deployment.calibrate_ab import DAILY, EFFECT, METHODS, OURS, WEEKLY, Days, calibrate, main, real_days
-from level4_deployment.verdict import judge
+from level4_deployment.benchmarks import ab_error_rates
+from level4_deployment.benchmarks.ab_error_rates import (
+    DAILY,
+    EFFECT,
+    METHODS,
+    OURS,
+    WEEKLY,
+    Days,
+    calibrate,
+    main,
+    real_days,
+)
+from level4_deployment.experiment.verdict import judge
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +57,7 @@ def test_a_replay_is_as_if_every_flight_had_been_flipped_and_shifted() -> None:
 
 
 @pytest.mark.parametrize(("name", "plan"), [(OURS, DAILY), ("sequential, weeks", WEEKLY)])
-def test_what_is_calibrated_is_what_judges(name: str, plan: calibrate_ab.Plan, replays: Days) -> None:
+def test_what_is_calibrated_is_what_judges(name: str, plan: ab_error_rates.Plan, replays: Days) -> None:
     promoted, ends = METHODS[name](replays)
     assert 0 < promoted.sum() < 300
     for run in range(0, 300, 7):
@@ -58,13 +68,13 @@ def test_what_is_calibrated_is_what_judges(name: str, plan: calibrate_ab.Plan, r
 
 
 def test_taking_flights_for_independent_looks_at_the_same_means_with_too_small_an_error(replays: Days) -> None:
-    by_flight, by_day = (z(replays)[:, 55] for z in (calibrate_ab.by_flight, calibrate_ab.by_day))
+    by_flight, by_day = (z(replays)[:, 55] for z in (ab_error_rates.by_flight, ab_error_rates.by_day))
     assert np.corrcoef(by_flight, by_day)[0, 1] > 0.95
     assert by_flight.std() > 2 * by_day.std()
 
 
 def test_the_honest_tests_keep_to_alpha_and_the_naive_do_not(stormy: Days, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calibrate_ab, "REPLAYS", 4000)
+    monkeypatch.setattr(ab_error_rates, "REPLAYS", 4000)
     found = calibrate(stormy)
     assert (found["bound"] > found["false"]).all()
     for honest in ("fixed horizon", OURS, "confidence sequence"):

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from level4_deployment.challenger import LIVE, SHADOW, Challenger, Tried
-from level4_deployment.routes import Package
-from level4_deployment.served import Answer, load_served
+from level4_deployment.serving.challenger import LIVE, SHADOW, ChallengerResult, ChallengerRunner
+from level4_deployment.serving.model import Prediction, load_served
+from level4_deployment.serving.routes import Package
 from tests.level4.graphs import busy, table_of_carriers
 
 CHANCES = {"B6": 0.1, "UA": 0.2}
@@ -21,18 +21,20 @@ def inputs(*carriers: str) -> tuple[Any, Any]:
     return np.array([[carrier, "JFK", "BOS"] for carrier in carriers], object), np.zeros((len(carriers), 22), "float32")
 
 
-async def tried(challenger: Challenger, *carriers: str, wait: float = LIVE, champion: float = CHAMPION) -> Tried:
+async def tried(
+    challenger: ChallengerRunner, *carriers: str, wait: float = LIVE, champion: float = CHAMPION
+) -> ChallengerResult:
     """Ask once, and wait for what comes of it."""
-    heard: asyncio.Future[Tried] = asyncio.get_running_loop().create_future()
+    heard: asyncio.Future[ChallengerResult] = asyncio.get_running_loop().create_future()
     challenger.ask(*inputs(*carriers), champion, wait, heard.set_result)
     return await heard
 
 
-def of(home: Path, package: Package) -> Challenger:
-    return Challenger(load_served(home, package), asyncio.get_running_loop())
+def of(home: Path, package: Package) -> ChallengerRunner:
+    return ChallengerRunner(load_served(home, package), asyncio.get_running_loop())
 
 
-async def end(challenger: Challenger) -> None:
+async def end(challenger: ChallengerRunner) -> None:
     """Let it finish: a process that ends while a run is under way is ended by the runtime, as a crash."""
     challenger.close()
     while challenger.thread.is_alive():
@@ -44,7 +46,7 @@ def test_one_that_is_well_answers_every_row(tmp_path: Path) -> None:
         challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES))
         await tried(challenger, "B6", wait=SHADOW)  # the first run of a graph takes longer
         found = await tried(challenger, "B6", "UA", "B6", wait=SHADOW)  # however busy this machine is
-        assert [one.probability for one in found.found if isinstance(one, Answer)] == pytest.approx([0.1, 0.2, 0.1])
+        assert [one.probability for one in found.found if isinstance(one, Prediction)] == pytest.approx([0.1, 0.2, 0.1])
         assert not found.slow
         assert 0 < found.seconds < LIVE
         await end(challenger)
@@ -56,7 +58,7 @@ def test_one_that_fails_on_a_carrier_fails_for_that_carrier_alone(tmp_path: Path
     async def run() -> None:
         challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES, failing="VX"))
         found = (await tried(challenger, "B6", "VX", "UA", "VX", wait=SHADOW)).found
-        assert [isinstance(one, Answer) for one in found] == [True, False, True, False]
+        assert [isinstance(one, Prediction) for one in found] == [True, False, True, False]
         assert "out of" in str(found[1])
         await end(challenger)
 
@@ -72,7 +74,7 @@ def test_one_that_takes_ten_times_as_long_is_called_slow(tmp_path: Path) -> None
             begun = time.thread_time()
             champion.answers(*inputs("B6", "B6"))
             found = await tried(challenger, "B6", "B6", champion=time.thread_time() - begun, wait=SHADOW)
-            assert all(isinstance(one, Answer) for one in found.found)
+            assert all(isinstance(one, Prediction) for one in found.found)
             slow.append(found.slow)
         assert sum(slow) >= 18
         await end(challenger)
@@ -105,7 +107,7 @@ def test_one_that_was_late_and_comes_back_is_asked_again(tmp_path: Path) -> None
         while challenger.over_at:
             await asyncio.sleep(0.01)
         found = await tried(challenger, "B6", wait=SHADOW)
-        assert isinstance(found.found[0], Answer), "in shadow it may take its time"
+        assert isinstance(found.found[0], Prediction), "in shadow it may take its time"
         assert found.slow
         await end(challenger)
 
@@ -116,7 +118,7 @@ def test_a_batch_that_keeps_the_champion_busy_gives_the_challenger_more_time(tmp
     async def run() -> None:
         challenger = of(tmp_path, busy(tmp_path, 2, 60_000))
         found = await tried(challenger, "B6", champion=0.3)
-        assert isinstance(found.found[0], Answer)
+        assert isinstance(found.found[0], Prediction)
         assert not found.slow
         await end(challenger)
 
@@ -130,9 +132,9 @@ def test_a_run_that_ends_while_the_next_is_asked_for_is_no_error(
         challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES))
         seen = iter([time.monotonic() + 60])  # at work when it is looked at first, done by the second look
         racing = property(lambda _: next(seen, None), lambda *_: None)
-        monkeypatch.setattr(Challenger, "over_at", racing, raising=False)
+        monkeypatch.setattr(ChallengerRunner, "over_at", racing, raising=False)
         found = await tried(challenger, "B6", wait=SHADOW)
-        assert isinstance(found.found[0], Answer)
+        assert isinstance(found.found[0], Prediction)
         await end(challenger)
 
     asyncio.run(run())

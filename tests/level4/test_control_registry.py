@@ -9,20 +9,21 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from level4_deployment import control, experiments
-from level4_deployment.api import platform_metrics
-from level4_deployment.control import Platform
-from level4_deployment.log import SCORING
-from level4_deployment.patience import registry_client
-from level4_deployment.plan import Plan
-from level4_deployment.routes import read_routes
+from level4_deployment.control import control_plane
+from level4_deployment.control.api import platform_metrics
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import registry_client
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import INFERENCE_BATCHES
+from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 from tests.level4.down import locked, refusing
 from tests.level4.streamed import MODEL, alias, stream
 
 
-def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: Platform) -> None:
+def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: ControlPlane) -> None:
     before = read_routes(platform.home)
     platform.client.delete_registered_model_alias(MODEL, "champion")
     platform.sync()
@@ -34,7 +35,9 @@ def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: Platf
     assert b"platform_trouble 0.0" in platform_metrics(platform)
 
 
-def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(platform: Platform, plan: Plan) -> None:
+def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(
+    platform: ControlPlane, plan: Plan
+) -> None:
     platform.client.delete_registered_model_alias(MODEL, "champion")
     with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
         platform.submit(2, plan, "pipeline")
@@ -43,7 +46,7 @@ def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(
     assert platform.submit(2, plan, "pipeline")
 
 
-def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(platform: Platform, plan: Plan) -> None:
+def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(platform: ControlPlane, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
     platform.client.set_registered_model_alias(MODEL, "champion", "3")
     platform.sync()
@@ -51,24 +54,24 @@ def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(plat
     routes = read_routes(platform.home)
     assert routes
     assert (routes.champion.version, routes.challenger) == (3, None)
-    moved = [act for act in experiments.acts(platform.log) if act["who"] == "registry"]
+    moved = [act for act in experiment_store.acts(platform.log) if act["who"] == "registry"]
     assert [(act["before"], act["after"]) for act in moved] == [("1", "3")]
-    assert experiments.find(platform.log)[0].state == "void"
+    assert experiment_store.find(platform.log)[0].state == "void"
     assert platform.roll_back("operator", "not that one") == 1
 
 
 def test_an_alias_that_is_moved_past_the_platform_to_the_version_that_is_tried_is_no_verdict(
-    platform: Platform, plan: Plan
+    platform: ControlPlane, plan: Plan
 ) -> None:
     platform.submit(2, plan, "pipeline")
     platform.client.set_registered_model_alias(MODEL, "champion", "2")
     platform.look()
-    (one,) = experiments.find(platform.log)
+    (one,) = experiment_store.find(platform.log)
     assert (one.state, one.reason) == ("void", "the champion is now version 2")
     assert read_routes(platform.home).champion.version == 2  # type: ignore[union-attr]
 
 
-def test_a_package_that_was_touched_is_not_routed_to(platform: Platform, registry_: Registry) -> None:
+def test_a_package_that_was_touched_is_not_routed_to(platform: ControlPlane, registry_: Registry) -> None:
     version = registry_.client.get_model_version(MODEL, "3")
     kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://"))
     file = kept / "serving" / "model.onnx"
@@ -88,11 +91,11 @@ def test_a_package_that_was_touched_is_not_routed_to(platform: Platform, registr
 
 
 def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_seconds(
-    platform: Platform, registry_: Registry
+    platform: ControlPlane, registry_: Registry
 ) -> None:
     """Neither those that look and find nothing new, nor those that act."""
     before = read_routes(platform.home)
-    running = Platform(platform.home, lambda: registry_client(registry_.settings), platform.log)
+    running = ControlPlane(platform.home, lambda: registry_client(registry_.settings), platform.log)
     running.look()
     with locked(registry_.settings.level("level3") / "mlflow.db"):
         for act in (running.look, lambda: running.promote(2, "operator", "try"), lambda: running.roll_back("me", "no")):
@@ -107,7 +110,7 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
 
 
 def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
-    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    platform: ControlPlane, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.submit(2, plan, "pipeline")
     error = MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
@@ -121,7 +124,7 @@ def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
 
 
 def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
-    platform: Platform, plan: Plan, registry_: Registry
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     """Without waiting for another day."""
     platform.submit(2, plan, "pipeline")
@@ -132,11 +135,11 @@ def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
     assert alias(platform, "champion") == 1
     platform.look()
     assert (alias(platform, "champion"), platform.trouble) == (2, "")
-    assert experiments.find(platform.log)[0].state == "promoted"
+    assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
 def test_a_verdict_that_is_tried_again_and_again_is_one_line_of_the_trail_and_told_all_the_time(
-    platform: Platform, plan: Plan, registry_: Registry
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     platform.submit(2, plan, "pipeline")
     with refusing(registry_):
@@ -145,16 +148,16 @@ def test_a_verdict_that_is_tried_again_and_again_is_one_line_of_the_trail_and_to
             platform.look()
         platform.sync()
         assert "the verdict is not carried out" in platform.trouble, "also while a look follows the aliases"
-        cut_off = experiments.acts(platform.log)[-2:]
-        assert [(act["act"], act["done"]) for act in cut_off] == [("go live", 1), ("promote", experiments.CUT_OFF)]
+        cut_off = experiment_store.acts(platform.log)[-2:]
+        assert [(act["act"], act["done"]) for act in cut_off] == [("go live", 1), ("promote", experiment_store.CUT_OFF)]
     platform.look()
-    trail = [(act["act"], act["done"]) for act in experiments.acts(platform.log)]
+    trail = [(act["act"], act["done"]) for act in experiment_store.acts(platform.log)]
     assert trail[-3:] == [("go live", 1), ("promote", 1), ("end experiment", 1)]
     assert platform.trouble == ""
 
 
 def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
-    platform: Platform, plan: Plan, registry_: Registry
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     platform.submit(2, plan, "pipeline")
     with refusing(registry_):
@@ -169,7 +172,7 @@ def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
 
 
 def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_last_reason(
-    platform: Platform, plan: Plan, registry_: Registry
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -177,17 +180,17 @@ def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_las
     with refusing(registry_, "DELETE"):
         for _ in range(3):
             with platform.log.begin() as connection:
-                connection.execute(SCORING.insert(), [row] * 10)
+                connection.execute(INFERENCE_BATCHES.insert(), [row] * 10)
             platform.look()
         assert "nobody watches over the experiment" in platform.trouble
     platform.look()
-    ends = [act for act in experiments.acts(platform.log) if act["act"] == "end experiment"]
-    assert [(act["done"], "600 of 600" in act["reason"]) for act in ends] == [(experiments.DONE, True)]
+    ends = [act for act in experiment_store.acts(platform.log) if act["act"] == "end experiment"]
+    assert [(act["done"], "600 of 600" in act["reason"]) for act in ends] == [(experiment_store.DONE, True)]
     assert platform.trouble == ""
 
 
 def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
-    platform: Platform, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    platform: ControlPlane, plan: Plan, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.submit(2, plan, "pipeline")
     log = platform.log
@@ -196,7 +199,11 @@ def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
     assert "unable to open database file" in platform.trouble
     monkeypatch.setattr(platform, "log", log)
     with monkeypatch.context() as broken:
-        broken.setattr(control, "tripped", lambda *_: (_ for _ in ()).throw(sa.exc.OperationalError("", {}, OSError())))
+        broken.setattr(
+            control_plane,
+            "guardrail_violation",
+            lambda *_: (_ for _ in ()).throw(sa.exc.OperationalError("", {}, OSError())),
+        )
         platform.look()
     assert "nobody watches over the experiment" in platform.trouble
     platform.look()

@@ -7,17 +7,17 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import experiments
-from level4_deployment.aliases import CHALLENGER
-from level4_deployment.control import Platform, verdict_on
-from level4_deployment.log import SCORING
-from level4_deployment.plan import Plan
-from level4_deployment.routes import read_routes
+from level4_deployment.control.aliases import CHALLENGER
+from level4_deployment.control.control_plane import ControlPlane, verdict_on
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import INFERENCE_BATCHES
+from level4_deployment.serving.routes import read_routes
 from tests.level4.conftest import Registry
 from tests.level4.streamed import alias, as_asked, by_another_salt, stream, with_losses
 
 
-def test_the_next_one_is_tried_in_shadow_first_then_live_then_judged(platform: Platform, plan: Plan) -> None:
+def test_the_next_one_is_tried_in_shadow_first_then_live_then_judged(platform: ControlPlane, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
     routes = read_routes(platform.home)
     assert routes
@@ -29,19 +29,19 @@ def test_the_next_one_is_tried_in_shadow_first_then_live_then_judged(platform: P
     assert live.split
     assert live.split.share == plan.share
     assert live.split.salt == routes.split.salt
-    assert [one.live_from for one in experiments.find(platform.log)] == ["2013-04-06"]
+    assert [one.live_from for one in experiment_store.find(platform.log)] == ["2013-04-06"]
 
 
-def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: Platform, plan: Plan) -> None:
+def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: ControlPlane, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=0.05)
-    (done,) = experiments.find(platform.log)
+    (done,) = experiment_store.find(platform.log)
     assert done.state == "promoted"
     assert (alias(platform, "champion"), alias(platform, CHALLENGER)) == (2, None)
     routes = read_routes(platform.home)
     assert routes
     assert (routes.champion.version, routes.challenger) == (2, None)
-    trail = [(act["act"], act["who"], act["done"]) for act in experiments.acts(platform.log)]
+    trail = [(act["act"], act["who"], act["done"]) for act in experiment_store.acts(platform.log)]
     assert trail[1:] == [
         ("begin experiment", "pipeline", 1),
         ("go live", "platform", 1),
@@ -50,18 +50,18 @@ def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: Platfo
     ]
 
 
-def test_a_worse_challenger_is_rejected(platform: Platform, plan: Plan) -> None:
+def test_a_worse_challenger_is_rejected(platform: ControlPlane, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=-0.05)
-    (done,) = experiments.find(platform.log)
+    (done,) = experiment_store.find(platform.log)
     assert done.state == "rejected"
     assert alias(platform, "champion") == 1
 
 
-def test_a_split_that_is_not_the_one_asked_for_blocks_every_verdict(platform: Platform, plan: Plan) -> None:
+def test_a_split_that_is_not_the_one_asked_for_blocks_every_verdict(platform: ControlPlane, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
     stream(platform, 24, gain=0.05, split=with_losses)
-    assert experiments.find(platform.log)[0].state == "running"
+    assert experiment_store.find(platform.log)[0].state == "running"
     assert alias(platform, "champion") == 1
 
 
@@ -90,84 +90,86 @@ CHANGED: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("changed", CHANGED)
 def test_an_experiment_whose_split_was_changed_is_void_and_promotes_nobody(
-    platform: Platform, plan: Plan, changed: str
+    platform: ControlPlane, plan: Plan, changed: str
 ) -> None:
     platform.submit(2, plan, "pipeline")
     stream(platform, 4, gain=0.05)
     running = platform.running()
     assert running
-    experiments.save(platform.log, replace(running, **CHANGED[changed]))
+    experiment_store.save(platform.log, replace(running, **CHANGED[changed]))
     stream(platform, 28, 0.05, as_asked if CHANGED[changed] else by_another_salt, begin=5)
-    (one,) = experiments.find(platform.log)
+    (one,) = experiment_store.find(platform.log)
     assert one.state == "void"
     assert "were split by another salt, or another share than" in one.reason
     assert alias(platform, "champion") == 1
 
 
-def test_with_approval_a_winner_waits_for_a_person(platform: Platform, plan: Plan) -> None:
+def test_with_approval_a_winner_waits_for_a_person(platform: ControlPlane, plan: Plan) -> None:
     platform.approval = True
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=0.05)
     assert alias(platform, "champion") == 1
     assert platform.approve("operator") == 2
     assert alias(platform, "champion") == 2
-    assert experiments.find(platform.log)[0].state == "promoted"
+    assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
 def test_what_waits_for_approval_waits_on_a_platform_that_is_started_without(
-    platform: Platform, plan: Plan, registry_: Registry
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     platform.approval = True
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=0.05)
-    again = Platform(platform.home, lambda: registry_.client, platform.log)
+    again = ControlPlane(platform.home, lambda: registry_.client, platform.log)
     again.look()
     assert alias(platform, "champion") == 1
     assert again.approve("operator") == 2
 
 
 def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(
-    platform: Platform, plan: Plan, registry_: Registry
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     platform.submit(2, replace(plan), "pipeline")
     stream(platform, 5, gain=0.05)
-    days = experiments.days_of(platform.log, experiments.find(platform.log)[0].experiment)
-    again = Platform(platform.home, lambda: registry_.client, platform.log)
+    days = experiment_store.days_of(platform.log, experiment_store.find(platform.log)[0].experiment)
+    again = ControlPlane(platform.home, lambda: registry_.client, platform.log)
     again.reconcile()
     with platform.log.begin() as connection:
-        connection.execute(sa.delete(experiments.DAYS))
+        connection.execute(sa.delete(experiment_store.DAYS))
     again.judge()
-    pd.testing.assert_frame_equal(experiments.days_of(platform.log, experiments.find(platform.log)[0].experiment), days)
+    pd.testing.assert_frame_equal(
+        experiment_store.days_of(platform.log, experiment_store.find(platform.log)[0].experiment), days
+    )
 
 
-def test_a_failing_challenger_is_stopped_at_once(platform: Platform, plan: Plan) -> None:
+def test_a_failing_challenger_is_stopped_at_once(platform: ControlPlane, plan: Plan) -> None:
     made = platform.submit(2, plan, "pipeline")
     assert made
     row = {"version": 2, "experiment": made.experiment, "rows": 20, "seconds": 0.001, "slow": 0}
     with platform.log.begin() as connection:
-        connection.execute(SCORING.insert(), [row | {"failed": 0}] * 20)
+        connection.execute(INFERENCE_BATCHES.insert(), [row | {"failed": 0}] * 20)
     platform.guard()
     assert platform.running()
     with platform.log.begin() as connection:
-        connection.execute(SCORING.insert(), [row | {"failed": 20}] * 10)
+        connection.execute(INFERENCE_BATCHES.insert(), [row | {"failed": 20}] * 10)
     platform.guard()
-    (done,) = experiments.find(platform.log)
+    (done,) = experiment_store.find(platform.log)
     assert done.state == "aborted"
     assert "200 of 600" in done.reason
     assert alias(platform, CHALLENGER) is None
 
 
 def test_one_late_batch_ends_no_experiment_and_a_part_that_fails_of_every_batch_does(
-    platform: Platform, plan: Plan
+    platform: ControlPlane, plan: Plan
 ) -> None:
     made = platform.submit(2, plan, "pipeline")
     assert made
     row = {"version": 2, "experiment": made.experiment, "rows": 200, "seconds": 0.001, "slow": 0}
     with platform.log.begin() as connection:
-        connection.execute(SCORING.insert(), [row | {"failed": 0}] * 3 + [row | {"failed": 200}])
+        connection.execute(INFERENCE_BATCHES.insert(), [row | {"failed": 0}] * 3 + [row | {"failed": 200}])
     platform.guard()
     assert platform.running()
     with platform.log.begin() as connection:
-        connection.execute(SCORING.insert(), [row | {"failed": 20}] * 100)
+        connection.execute(INFERENCE_BATCHES.insert(), [row | {"failed": 20}] * 100)
     platform.guard()
     assert platform.running() is None

@@ -10,21 +10,22 @@ import httpx
 import pytest
 from sklearn.pipeline import Pipeline
 
-from level2_devops import address_of, open_socket
-from level4_deployment import process, worker
-from level4_deployment.log import open_log, url_of
-from level4_deployment.serve import LONGEST_PAUSE, LOOK_EVERY, Crew, next_pause
-from level4_deployment.worker import Worker, start_worker
+from level2_devops.service.worker_process import address_of, open_socket
+from level4_deployment.control import platform_process
+from level4_deployment.control.server import LONGEST_PAUSE, LOOK_EVERY, WorkerPool, next_backoff
+from level4_deployment.prediction_log import open_log, url_of
+from level4_deployment.serving import worker
+from level4_deployment.serving.worker import Worker, start_worker
 from tests.level4.plane import package, route
 
 
 def test_who_keeps_dying_is_replaced_ever_later_and_who_has_lived_long_at_once() -> None:
     pauses = [0.0]
     for _ in range(10):
-        pauses.append(next_pause(pauses[-1], lived=1.0))
+        pauses.append(next_backoff(pauses[-1], lived=1.0))
     assert pauses[1:4] == [LOOK_EVERY, 2 * LOOK_EVERY, 4 * LOOK_EVERY]
     assert pauses[-1] == LONGEST_PAUSE
-    assert next_pause(LONGEST_PAUSE, lived=3600.0) == 0
+    assert next_backoff(LONGEST_PAUSE, lived=3600.0) == 0
 
 
 def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gone(
@@ -33,7 +34,7 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
     route(tmp_path, 1, package(tmp_path, 1, trained))
     open_log(url_of(tmp_path)).dispose()
     with open_socket() as listening:
-        crew = Crew(lambda: start_worker(tmp_path, listening, url_of(tmp_path)), 1)
+        crew = WorkerPool(lambda: start_worker(tmp_path, listening, url_of(tmp_path)), 1)
         try:
             crew.workers[0].wait_ready()
             dead = crew.workers[0].pid
@@ -62,7 +63,7 @@ def test_a_disk_that_is_full_for_a_while_takes_no_worker_along_and_is_told(
             raise OSError(28, "No space left on device")
         return Worker(tmp_path, subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
 
-    crew = Crew(start, 2)
+    crew = WorkerPool(start, 2)
     try:
         alive, dead = crew.workers
         full = True
@@ -93,7 +94,7 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "DRAINED_WITHIN", 1.0)
     deaf = [sys.executable, "-c", DEAF]
-    crew = Crew(lambda: Worker(tmp_path, subprocess.Popen(deaf, stdout=subprocess.PIPE)), 3)
+    crew = WorkerPool(lambda: Worker(tmp_path, subprocess.Popen(deaf, stdout=subprocess.PIPE)), 3)
     for one in crew.workers:
         with one.process.stdout as said:  # type: ignore[union-attr]
             assert said.readline() == b"deaf\n"
@@ -105,9 +106,9 @@ def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
 def test_a_platform_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "DOWN_WITHIN", 0.5)
-    monkeypatch.setattr(process, "SERVE", (sys.executable, "-c", DEAF))
-    with process.running_platform(tmp_path) as running:
+    monkeypatch.setattr(platform_process, "DOWN_WITHIN", 0.5)
+    monkeypatch.setattr(platform_process, "SERVE", (sys.executable, "-c", DEAF))
+    with platform_process.running_platform(tmp_path) as running:
         until = time.monotonic() + 30
         while not (tmp_path / "platform.log").read_text() and time.monotonic() < until:
             time.sleep(0.02)

@@ -6,43 +6,43 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import experiments
-from level4_deployment.control import Platform
-from level4_deployment.log import SCORING, open_log, url_of
-from level4_deployment.outcomes import Outcome, ingest, read_watermark
-from level4_deployment.plan import Plan
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.labels import Label, ingest, read_watermark
+from level4_deployment.prediction_log import INFERENCE_BATCHES, open_log, url_of
 from tests.level4 import postgres
 from tests.level4.conftest import Registry
 from tests.level4.streamed import stream
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def platform(request: pytest.FixtureRequest, registry_: Registry, home: Path) -> Iterator[Platform]:
+def platform(request: pytest.FixtureRequest, registry_: Registry, home: Path) -> Iterator[ControlPlane]:
     """Version 1 is the champion."""
     home.mkdir()
     sqlite = request.param == "sqlite"
     log = open_log(url_of(home) if sqlite else postgres.new_database(request.getfixturevalue("postgresql")))
-    made = Platform(home, lambda: registry_.client, log)
+    made = ControlPlane(home, lambda: registry_.client, log)
     made.submit(1, None, "pipeline")
     yield made
     log.dispose()
 
 
-def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platform: Platform, plan: Plan) -> None:
+def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platform: ControlPlane, plan: Plan) -> None:
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=0.05)
-    (done,) = experiments.find(platform.log)
+    (done,) = experiment_store.find(platform.log)
     assert done.state == "promoted"
     assert "better" in done.reason
-    days = experiments.days_of(platform.log, done.experiment)
+    days = experiment_store.days_of(platform.log, done.experiment)
     assert days["day"].is_monotonic_increasing
     assert set(days["flights"]) == {40}
     assert days["difference"].mean() == pytest.approx(0.05, abs=0.005)
-    again = ingest(platform.log, [Outcome("1-1", 0, 5.0), Outcome("1-1", 1, 5.0)], 5.0)
+    again = ingest(platform.log, [Label("1-1", 0, 5.0), Label("1-1", 1, 5.0)], 5.0)
     assert (again.new, again.repeated, again.quarantined) == (0, 1, 1)
     assert (read_watermark(platform.log) or 0) > 5.0, "it never goes back"
     assert platform.roll_back("operator", "a drill") == 1
-    acts = [(act["act"], act["done"]) for act in experiments.acts(platform.log)]
+    acts = [(act["act"], act["done"]) for act in experiment_store.acts(platform.log)]
     assert acts == [
         ("promote", 1),
         ("begin experiment", 1),
@@ -57,7 +57,7 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platfo
     ("failed", "slow", "why"), [(8, 0, "no score for 800 of 2,000"), (0, 1, "took far longer than")]
 )
 def test_a_challenger_that_fails_or_is_slow_is_stopped(
-    platform: Platform, plan: Plan, failed: int, slow: int, why: str
+    platform: ControlPlane, plan: Plan, failed: int, slow: int, why: str
 ) -> None:
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -65,21 +65,21 @@ def test_a_challenger_that_fails_or_is_slow_is_stopped(
     platform.guard()
     assert platform.running()
     with platform.log.begin() as connection:
-        connection.execute(SCORING.insert(), [turn] * 100)
+        connection.execute(INFERENCE_BATCHES.insert(), [turn] * 100)
     platform.guard()
-    (done,) = experiments.find(platform.log)
+    (done,) = experiment_store.find(platform.log)
     assert done.state == "aborted"
     assert why in done.reason
 
 
-def test_a_move_that_a_sudden_end_has_cut_off_is_finished(platform: Platform) -> None:
-    experiments.begin_act(platform.log, "operator", "promote", (1, 3), "cut off before the alias moved")
+def test_a_move_that_a_sudden_end_has_cut_off_is_finished(platform: ControlPlane) -> None:
+    experiment_store.begin_act(platform.log, "operator", "promote", (1, 3), "cut off before the alias moved")
     platform.reconcile()
     assert platform.routes
     assert platform.routes.champion.version == 3
-    assert experiments.acts(platform.log, open_only=True) == []
+    assert experiment_store.acts(platform.log, open_only=True) == []
     with platform.log.connect() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(experiments.AUDIT)).scalar_one() == 2
+        assert connection.execute(sa.select(sa.func.count()).select_from(experiment_store.AUDIT)).scalar_one() == 2
 
 
 def test_without_a_server_a_test_is_skipped_and_fails_where_nothing_may_be(

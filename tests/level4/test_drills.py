@@ -5,12 +5,12 @@ import time
 import pandas as pd
 import pytest
 
-from level2_devops import traffic
-from level4_deployment.client import PlatformClient
-from level4_deployment.drills import CLIENTS, kill_a_worker_under_load, roll_back_under_load
-from level4_deployment.follow import wait_for_workers
-from level4_deployment.process import RunningPlatform
-from level4_deployment.stream import as_requests
+from level2_devops.load_generator import traffic
+from level4_deployment.control.client import PlatformClient
+from level4_deployment.control.platform_process import RunningPlatform
+from level4_deployment.demo.drills import CLIENTS, kill_a_worker_under_load, roll_back_under_load
+from level4_deployment.replay_client import as_requests
+from level4_deployment.serving.reloader import wait_for_workers
 from tests.level4.conftest import Registry
 from tests.level4.down import DOWN
 

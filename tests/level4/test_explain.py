@@ -7,11 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level2_devops import features
-from level3_training_pipeline import data, lineage, registry
+from level2_devops.features import features
+from level3_training_pipeline.pipeline import data
+from level3_training_pipeline.tracking import lineage, registry
+from level4_deployment.delivery.packaging import pull
 from level4_deployment.explain import explain, look_up, shapley
-from level4_deployment.log import url_of
-from level4_deployment.publish import pull
+from level4_deployment.prediction_log import url_of
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 from tests.level4.plane import bodies, plane, route

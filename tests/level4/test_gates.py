@@ -8,10 +8,10 @@ import mlflow
 import pandas as pd
 import pytest
 
-from level3_training_pipeline import registry
-from level4_deployment import gates
-from level4_deployment.publish import package_of, publish, pull
-from level4_deployment.served import ServedModel, load_served
+from level3_training_pipeline.tracking import registry
+from level4_deployment.delivery import gates
+from level4_deployment.delivery.packaging import package_of, publish, pull
+from level4_deployment.serving.model import ServedModel, load_served
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 

@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import assign
-from level4_deployment.experiments import Experiment, days_of
-from level4_deployment.log import OUTCOMES, PAIRED, PREDICTIONS, open_log, url_of
-from level4_deployment.outcomes import close_days, ingest
-from level4_deployment.plan import Plan
-from level4_deployment.sequential import flights_to_see, sample_ratio
-from level4_deployment.verdict import MISMATCH, Verdict, judge
+from level4_deployment.experiment import assignment
+from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.experiment_store import Experiment, days_of
+from level4_deployment.experiment.labels import close_days, ingest
+from level4_deployment.experiment.sequential import flights_to_detect_loss, sample_ratio
+from level4_deployment.experiment.verdict import MISMATCH, Verdict, judge
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, SHADOW_PREDICTIONS, open_log, url_of
 
 START = pd.Timestamp("2013-04-01", tz="America/New_York")
 
@@ -27,17 +27,17 @@ def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> 
     some = flights[departs.between(START, START + pd.DateOffset(days=plan.max_days + 1), inclusive="left")]
     rows, paired, outcomes = [], [], []
     for name, at, late in zip(some["flight_id"], some["scheduled_departure"], some["late"], strict=True):
-        arm, own = assign.arm(running.salt, plan.share, name), 0.2 + 0.1 * random.random()
+        arm, own = assignment.arm(running.salt, plan.share, name), 0.2 + 0.1 * random.random()
         version, seconds = (2 if arm == "challenger" else 1), at.timestamp()
         row = {"request_id": name, "flight_id": name, "departs_at": seconds, "asked_at": seconds, "features": "{}"}
-        row |= {"experiment": running.experiment, "arm": arm, "propensity": assign.propensity(plan.share, arm)}
+        row |= {"experiment": running.experiment, "arm": arm, "propensity": assignment.propensity(plan.share, arm)}
         rows.append(row | {"version": version, "probability": own, "fallback": "", "seconds": 0.001})
         paired.append({"request_id": name, "version": 3 - version, "probability": 0.2 + 0.1 * random.random()})
         if late == late:  # noqa: PLR0124 - NaN: it never landed
             outcomes.append({"flight_id": name, "late": int(late), "known_at": seconds, "received_at": seconds})
     log = open_log(url_of(folder))
     with log.begin() as connection:
-        for table, told in ((PREDICTIONS, rows), (PAIRED, paired), (OUTCOMES, outcomes)):
+        for table, told in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, paired), (LABELS, outcomes)):
             connection.execute(table.insert(), told)
         theirs = [{"gone": row["request_id"]} for row in rows if row["arm"] == "challenger"]
         gone = random.choice(np.array(theirs), int(lost * len(theirs)), replace=False).tolist()
@@ -78,7 +78,7 @@ def test_at_a_tenth_of_the_flights_and_four_weeks_an_eighth_of_the_arm_must_be_l
 
 @pytest.mark.parametrize("share", [0.1, 0.3, 0.5])
 def test_a_loss_is_found_out_as_often_as_is_said(share: float) -> None:
-    flights = flights_to_see(0.05, share, MISMATCH)
+    flights = flights_to_detect_loss(0.05, share, MISMATCH)
     random = np.random.default_rng(3)
     challenger = random.binomial(flights, share, 2_000)
     kept = random.binomial(challenger, 0.95)

@@ -11,11 +11,11 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.experiments import Experiment, days_of
+from level4_deployment.experiment.design import make_plan
+from level4_deployment.experiment.experiment_store import Experiment, days_of
+from level4_deployment.experiment.labels import Label, SplitError, close_days, ingest, read_watermark
 from level4_deployment.explain import look_up
-from level4_deployment.log import PAIRED, PREDICTIONS, QUARANTINE, open_log, url_of
-from level4_deployment.outcomes import Outcome, SplitError, close_days, ingest, read_watermark
-from level4_deployment.plan import make_plan
+from level4_deployment.prediction_log import PREDICTIONS, QUARANTINE, SHADOW_PREDICTIONS, open_log, url_of
 from tests.level4.postgres import new_database
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
@@ -61,7 +61,7 @@ def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
     paired = {"version": 2, "probability": 0.2, "failure": None} | other.pop("paired", {})
     with log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), row | other)
-        connection.execute(PAIRED.insert(), {"request_id": row["request_id"], **paired})
+        connection.execute(SHADOW_PREDICTIONS.insert(), {"request_id": row["request_id"], **paired})
 
 
 def before(log: sa.Engine) -> None:
@@ -71,7 +71,7 @@ def before(log: sa.Engine) -> None:
 
 def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> None:
     for number, order in enumerate(permutations([("a", 1, 5.0), ("b", 0, 3.0), ("a", 1, 5.0)])):
-        sent = [Outcome(f"{name}{number}", late, known_at) for name, late, known_at in order]
+        sent = [Label(f"{name}{number}", late, known_at) for name, late, known_at in order]
         told = [ingest(log, [outcome], None) for outcome in sent]
         assert [sum(getattr(one, name) for one in told) for name in ("new", "repeated", "quarantined")] == [2, 1, 0]
         again = ingest(log, sent, None)
@@ -85,7 +85,7 @@ def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
     before(log)
     answered(log, "good", 10)
     answered(log, "torn", 11)
-    outcomes = [Outcome("good", 0, at(12)), Outcome("torn", 1, at(13)), Outcome("torn", 0, at(14))]
+    outcomes = [Label("good", 0, at(12)), Label("torn", 1, at(13)), Label("torn", 0, at(14))]
     parts = [outcomes] if together else [[outcome] for outcome in outcomes]
     assert sum(ingest(log, part, None).quarantined for part in parts) == 1
     with log.connect() as connection:
@@ -106,11 +106,11 @@ def test_a_watermark_never_goes_back(log: sa.Engine) -> None:
 def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: Experiment) -> None:
     before(log)
     answered(log, "a", 10)
-    ingest(log, [Outcome("a", 1, at(12))], at(47.9))
+    ingest(log, [Label("a", 1, at(12))], at(47.9))
     assert close_days(log, experiment) == []
     ingest(log, [], at(48))
     assert close_days(log, experiment) == ["2013-04-02"]
-    ingest(log, [Outcome("b", 1, at(12))], at(60))
+    ingest(log, [Label("b", 1, at(12))], at(60))
     assert close_days(log, experiment) == []
 
 
@@ -143,7 +143,7 @@ def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
     answered(log, "c", 11, paired={"probability": None, "failure": "deadline"})
     answered(log, "d", 12)  # cancelled: never an outcome
     answered(log, "a", 10, asked_at=9.0, probability=0.99)  # asked again: the first answer counts
-    ingest(log, [Outcome("a", 1, at(13)), Outcome("b", 0, at(13)), Outcome("c", 0, at(13))], at(48))
+    ingest(log, [Label("a", 1, at(13)), Label("b", 0, at(13)), Label("c", 0, at(13))], at(48))
     close_days(log, experiment)
     (day,) = days_of(log, experiment.experiment).to_dict("records")
     wanted = [-np.log(0.4) + np.log(0.2), -np.log(0.4) + np.log(0.7)]
@@ -156,6 +156,6 @@ def test_an_outcome_later_than_its_days_closing_changes_nothing(log: sa.Engine, 
     before(log)
     answered(log, "a", 10)
     answered(log, "c", 10)
-    ingest(log, [Outcome("a", 1, at(13)), Outcome("c", 1, at(48.5))], at(49))
+    ingest(log, [Label("a", 1, at(13)), Label("c", 1, at(48.5))], at(49))
     close_days(log, experiment)
     assert list(days_of(log, experiment.experiment)["flights"]) == [1]

@@ -11,9 +11,10 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
-from level2_devops import CATEGORIES, features, fit
-from level4_deployment.package import GRAPH, PackageError, convert, parity, verify
-from level4_deployment.served import load_served
+from level2_devops.features import CATEGORIES, features
+from level2_devops.model import fit
+from level4_deployment.serving.model import load_served
+from level4_deployment.serving.package import GRAPH, PackageError, convert, parity, verify
 from tests.level4.plane import CARD, keep, package
 
 

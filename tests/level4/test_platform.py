@@ -17,17 +17,17 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from level3_training_pipeline import registry
-from level4_deployment.client import PlatformClient, RefusedError
-from level4_deployment.follow import wait_for_workers
-from level4_deployment.log import PREDICTIONS, open_log, url_of
-from level4_deployment.plan import Plan
-from level4_deployment.process import RunningPlatform, running_platform
-from level4_deployment.publish import package_of
-from level4_deployment.routes import Package
-from level4_deployment.stream import Played, as_requests, ask, play
+from level3_training_pipeline.tracking import registry
+from level4_deployment.control.client import PlatformClient, RefusedError
+from level4_deployment.control.platform_process import RunningPlatform, running_platform
+from level4_deployment.delivery.packaging import package_of
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
+from level4_deployment.replay_client import ReplayStats, as_requests, ask, replay_over_http
+from level4_deployment.serving.reloader import wait_for_workers
+from level4_deployment.serving.routes import Package
+from shared.data.replay import replay
 from shared.errors import UserError
-from shared.replay import replay
 from tests.level4 import graphs
 from tests.level4.conftest import Registry
 from tests.level4.test_shadow import known_to_graphs
@@ -62,7 +62,9 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
     with PlatformClient.at(home, "pipeline") as pipeline, PlatformClient.at(home, "feed") as feed:
         pipeline.submit(3, plan)
         assert served(idle, "challenger") == tested, "in shadow"
-        played = play(replay(flights, START, START + pd.Timedelta(days=7)), idle.service, feed, lambda *_: None)
+        played = replay_over_http(
+            replay(flights, START, START + pd.Timedelta(days=7)), idle.service, feed, lambda *_: None
+        )
         one = pipeline.get("/status")["experiments"][-1]
     assert played.failed == 0
     assert one["share"] == plan.share
@@ -117,7 +119,7 @@ def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_
     ):
         operator.submit(2, replace(plan, share=0.5))
         wait_for_workers(idle.home)  # they may still serve what was tried before
-        begun, played, known = time.monotonic(), Played(), known_to_graphs(flights)
+        begun, played, known = time.monotonic(), ReplayStats(), known_to_graphs(flights)
         for start in cycle(range(0, 3_000, 10)):  # a look comes twice a second, however fast this is
             ask(http, known.iloc[start : start + 10], played)
             one = operator.get("/status")["experiments"][-1]
@@ -143,11 +145,13 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
         operator.submit(2, replace(plan, share=0.5))
         wait_for_workers(idle.home)  # they may still serve what was tried before
         calm = replay(known[~fails], begin, begin + pd.Timedelta(days=6))
-        before = play(calm, idle.service, feed, lambda *_: wait_for_workers(idle.home))  # the hours go by fast
+        before = replay_over_http(
+            calm, idle.service, feed, lambda *_: wait_for_workers(idle.home)
+        )  # the hours go by fast
         one = operator.get("/status")["experiments"][-1]
         assert (one["state"], one["share"], before.failed) == ("running", 0.5, 0)
         assert set(before.by_version) == {1, 2}, "the challenger answers users"
-        begun, live = time.monotonic(), Played()
+        begun, live = time.monotonic(), ReplayStats()
         failing = known[fails & (known["predicted_at"] > begin + pd.Timedelta(days=6))]
         for start in cycle(range(0, 3_000, 10)):  # a look comes twice a second, however fast this is
             ask(http, failing.iloc[start : start + 10], live)
@@ -155,7 +159,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
             if one["state"] != "running" or time.monotonic() > begun + 60:
                 break
         wait_for_workers(idle.home)
-        after = Played()
+        after = ReplayStats()
         ask(http, failing.head(300), after)
     assert one["state"] == "aborted"
     assert "no score" in one["reason"]
@@ -165,7 +169,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
 
 
 def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(idle: RunningPlatform) -> None:
-    act = [sys.executable, "-m", "level4_deployment.act"]
+    act = [sys.executable, "-m", "level4_deployment.cli"]
     told = subprocess.run([*act, "submit", "3"], capture_output=True, text=True, check=True).stdout
     shown = [told.index(words) for words in ("passed: quality", "the plan: up to 28 days", "Submit version 3")]
     assert shown == sorted(shown)
@@ -209,7 +213,7 @@ def test_acts_take_effect_in_the_workers_and_strangers_may_not_act(
 def test_the_stream_counts_what_is_not_answered(idle: RunningPlatform, flights: pd.DataFrame) -> None:
     with PlatformClient.at(idle.home, "feed") as feed:
         hours = list(replay(flights, START, START + pd.Timedelta(hours=12)))
-        played: Played = play(hours, "http://127.0.0.1:9", feed, lambda *_: None)
+        played: ReplayStats = replay_over_http(hours, "http://127.0.0.1:9", feed, lambda *_: None)
     assert played.failed == played.requests > 0
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from level4_deployment.plots import verdict_plot
-from level4_deployment.verdict import Plan, judge
+from level4_deployment.experiment.plots import verdict_plot
+from level4_deployment.experiment.verdict import Plan, judge
 from tests.level4.test_verdict import PLAN, SHADOW, noisy, table
 
 

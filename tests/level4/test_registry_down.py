@@ -7,11 +7,11 @@ import httpx
 import pandas as pd
 import pytest
 
-from level4_deployment.client import PlatformClient
-from level4_deployment.control import Platform
-from level4_deployment.log import open_log, url_of
-from level4_deployment.process import running_platform
-from level4_deployment.stream import as_requests
+from level4_deployment.control.client import PlatformClient
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.platform_process import running_platform
+from level4_deployment.prediction_log import open_log, url_of
+from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 from tests.level4.down import DOWN, locked
@@ -24,7 +24,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
     registry_: Registry, home: Path, flights: pd.DataFrame, why: str
 ) -> None:
     home.mkdir()
-    Platform(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
+    ControlPlane(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
     database = registry_.settings.level("level3") / "mlflow.db"
     with DOWN[why](database), running_platform(home) as running:
         running.wait_for_control()
@@ -42,7 +42,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
 
 def test_once_the_registry_is_back_it_is_followed(registry_: Registry, home: Path) -> None:
     home.mkdir()
-    Platform(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
+    ControlPlane(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
     database = registry_.settings.level("level3") / "mlflow.db"
     with running_platform(home) as running:
         with locked(database):

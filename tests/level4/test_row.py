@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pandas as pd
 
-from level2_devops import CATEGORIES, NUMBERS, features
-from level4_deployment.asked import NamedFlight
-from level4_deployment.row import row_of, tensors
+from level2_devops.features import CATEGORIES, NUMBERS, features
+from level4_deployment.serving.online_features import row_of, tensors
+from level4_deployment.serving.requests import NamedFlight
 from tests.level4.plane import bodies
 
 

@@ -8,7 +8,7 @@ from scipy import integrate, stats
 from statsmodels.stats.weightstats import DescrStatsW
 from statsmodels.tsa.stattools import acf
 
-from level4_deployment import sequential
+from level4_deployment.experiment import sequential
 from shared.errors import UserError
 
 
@@ -51,7 +51,7 @@ def test_looks_that_make_no_sense_are_refused(alpha: float, fractions: tuple[flo
 
 def test_z_has_the_tail_probability_of_every_librarys_t_test() -> None:
     days = np.random.default_rng(1).normal(0.3, 1, 20)
-    path = sequential.running(days)
+    path = sequential.running_statistics(days)
     assert np.isnan(path.z[0])
     for n in range(2, 21):
         ours = stats.norm.sf(path.z[n - 1])
@@ -65,19 +65,19 @@ def test_z_has_the_tail_probability_of_every_librarys_t_test() -> None:
 
 
 def test_equal_models_differ_nowhere_and_a_constant_gain_has_a_finite_z() -> None:
-    assert (sequential.running(np.zeros(10)).z[1:] == 0).all()
-    assert (sequential.running(np.full(10, 0.25)).z[1:] > 5).all()
-    assert np.isfinite(sequential.running(np.full(10, 0.25)).z[1:]).all()
+    assert (sequential.running_statistics(np.zeros(10)).z[1:] == 0).all()
+    assert (sequential.running_statistics(np.full(10, 0.25)).z[1:] > 5).all()
+    assert np.isfinite(sequential.running_statistics(np.full(10, 0.25)).z[1:]).all()
 
 
 def test_turning_the_sign_of_every_day_turns_z() -> None:
     days = np.random.default_rng(2).standard_t(3, 30)
-    assert sequential.running(-days).z[1:] == pytest.approx(-sequential.running(days).z[1:])
+    assert sequential.running_statistics(-days).z[1:] == pytest.approx(-sequential.running_statistics(days).z[1:])
 
 
 def test_z_turns_into_the_t_it_came_from() -> None:
     days = np.random.default_rng(3).normal(0.5, 1, 12)
-    path = sequential.running(days)
+    path = sequential.running_statistics(days)
     t = stats.ttest_1samp(days, 0).statistic
     assert sequential.t_of_z(path.z[-1], 12) == pytest.approx(t)
 
@@ -95,23 +95,23 @@ def test_the_confidence_sequence_ends_where_the_mixture_of_likelihoods_reaches_o
             integrate.quad(part, -8 * rho if sides == 2 else 0, 8 * rho, points=[z / np.sqrt(n)], limit=200)[0]
         )
 
-    assert mixture(float(sequential.two_sided(n, rho, 0.05)), 2) == pytest.approx(20, rel=1e-3)
-    one = mixture(float(sequential.one_sided(n, rho, 0.05)), 1)
+    assert mixture(float(sequential.two_sided_boundary(n, rho, 0.05)), 2) == pytest.approx(20, rel=1e-3)
+    one = mixture(float(sequential.one_sided_boundary(n, rho, 0.05)), 1)
     assert 19.9 < one < 25  # the one-sided boundary has a closed form because it gives a little away
 
 
 def test_rho_makes_the_boundary_tightest_where_it_was_asked_for() -> None:
     for n in (14, 200):
         rhos = sequential.best_rho(0.05, n) * np.array([0.5, 1, 2])
-        widths = [float(sequential.two_sided(n, rho, 0.05)) for rho in rhos]
+        widths = [float(sequential.two_sided_boundary(n, rho, 0.05)) for rho in rhos]
         assert min(widths) == widths[1]
 
 
 def test_a_confidence_sequence_is_left_at_any_time_with_at_most_alpha() -> None:
     z = np.cumsum(np.random.default_rng(4).standard_normal((5000, 300)), axis=1) / np.sqrt(np.arange(1, 301))
     n = np.arange(7, 301)
-    two = (np.abs(z[:, 6:]) >= sequential.two_sided(n, sequential.best_rho(0.05, 14), 0.05)).any(axis=1).mean()
-    one = (z[:, 6:] >= sequential.one_sided(n, sequential.best_rho(0.1, 14), 0.05)).any(axis=1).mean()
+    two = (np.abs(z[:, 6:]) >= sequential.two_sided_boundary(n, sequential.best_rho(0.05, 14), 0.05)).any(axis=1).mean()
+    one = (z[:, 6:] >= sequential.one_sided_boundary(n, sequential.best_rho(0.1, 14), 0.05)).any(axis=1).mean()
     assert 0.01 < two < 0.05
     assert 0.01 < one < 0.05
 
@@ -168,17 +168,17 @@ def test_the_order_of_arms_does_not_matter_and_a_few_flights_prove_nothing() -> 
 def test_a_days_correlation_with_the_next_is_found_where_it_is() -> None:
     noise = np.random.default_rng(7).standard_normal(250)
     tied = noise[1:] + 0.5 * noise[:-1]
-    r, p = sequential.lag_one(tied)
+    r, p = sequential.lag_one_correlation(tied)
     assert r == pytest.approx(acf(tied, nlags=1)[1], abs=0.02)
     assert p < 0.001
-    assert sequential.lag_one(noise)[1] > 0.05
-    assert sequential.lag_one([1.0, 1.0, 1.0, 1.0, 1.0]) == (0.0, 1.0)
-    assert sequential.lag_one([]) == (0.0, 1.0)
+    assert sequential.lag_one_correlation(noise)[1] > 0.05
+    assert sequential.lag_one_correlation([1.0, 1.0, 1.0, 1.0, 1.0]) == (0.0, 1.0)
+    assert sequential.lag_one_correlation([]) == (0.0, 1.0)
 
 
 def test_weeks_are_means_of_whole_sevens() -> None:
-    assert sequential.weeks(np.arange(16.0)).tolist() == [3.0, 10.0]
-    assert sequential.weeks(np.ones((5, 27))).shape == (5, 3)
+    assert sequential.weekly_means(np.arange(16.0)).tolist() == [3.0, 10.0]
+    assert sequential.weekly_means(np.ones((5, 27))).shape == (5, 3)
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,10 @@ import pytest
 from onnx import helper
 from sklearn.pipeline import Pipeline
 
-from level2_devops import features
-from level4_deployment.package import GRAPH, PackageError, inputs_of
-from level4_deployment.routes import MODELS, Package
-from level4_deployment.served import Answer, load_served
+from level2_devops.features import features
+from level4_deployment.serving.model import Prediction, load_served
+from level4_deployment.serving.package import GRAPH, PackageError, inputs_of
+from level4_deployment.serving.routes import MODELS, Package
 from shared.artefacts import MODEL_CARD
 from tests.level4.graphs import graph_package, table_of_carriers
 from tests.level4.plane import CARD, keep, package
@@ -25,8 +25,8 @@ def test_a_code_it_has_never_seen_gets_the_base_rate_and_is_named(
     served = load_served(tmp_path, package(tmp_path, 1, trained))
     some = flights.head(3).assign(carrier=["ZZ", "B6", "B6"], dest=["QQQ", "QQQ", "BOS"])
     first, second, third = served.answers(*inputs_of(features(some)))
-    assert (first, second) == (Answer(CARD.base_rate, ["carrier", "dest"]), Answer(CARD.base_rate, ["dest"]))
-    assert isinstance(third, Answer)
+    assert (first, second) == (Prediction(CARD.base_rate, ["carrier", "dest"]), Prediction(CARD.base_rate, ["dest"]))
+    assert isinstance(third, Prediction)
     assert third.unknown == []
 
 
@@ -34,7 +34,7 @@ def test_a_row_that_fails_fails_alone(tmp_path: Path, flights: pd.DataFrame) -> 
     served = load_served(tmp_path, table_of_carriers(tmp_path, 1, CHANCES, failing="VX"))
     some = flights.head(4).assign(carrier=["B6", "VX", "WN", "UA"], dest="BOS")
     answers = served.answers(*inputs_of(features(some)))
-    assert [answer.probability if isinstance(answer, Answer) else "failed" for answer in answers] == [
+    assert [answer.probability if isinstance(answer, Prediction) else "failed" for answer in answers] == [
         pytest.approx(0.1),
         "failed",
         pytest.approx(0.3),
@@ -48,7 +48,7 @@ def test_what_is_no_probability_is_a_failure(tmp_path: Path, flights: pd.DataFra
     some = flights.head(3).assign(carrier=["B6", "UA", "WN"], dest="BOS")
     answers = served.answers(*inputs_of(features(some)))
     assert answers[:2] == ["no probability: 1.5", "no probability: nan"]
-    assert isinstance(answers[2], Answer)
+    assert isinstance(answers[2], Prediction)
 
 
 def test_an_altered_graph_or_card_is_refused(trained: Pipeline, tmp_path: Path) -> None:

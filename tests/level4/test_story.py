@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from level4_deployment import story
-from level4_deployment.drills import Kill, RollBack, answers_after
-from level4_deployment.experiments import Experiment
-from level4_deployment.flow import Deployed
-from level4_deployment.gates import Gate, Report
-from level4_deployment.plan import Plan
-from level4_deployment.stream import Played
-from level4_deployment.view import in_a_line, show_digests
+from level4_deployment.delivery.flow import Deployed
+from level4_deployment.delivery.gates import Gate, Report
+from level4_deployment.demo import report
+from level4_deployment.demo.console_view import in_a_line, show_digests
+from level4_deployment.demo.drills import Kill, RollBack, answers_after
+from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.experiment_store import Experiment
+from level4_deployment.replay_client import ReplayStats
 from shared.errors import UserError
 
 FIRST, ANOTHER = date(2013, 4, 1), date(2013, 7, 1)
@@ -30,7 +30,7 @@ def broken(today: date, better: str, worse: str, served: dict[str, set[str]] = S
     """What the run ends with; nothing when all that must hold does."""
     stages = show_digests(DEPLOYED, served)
     try:
-        story.must_hold(story.verdicts(today, experiment(2, better), experiment(4, worse), stages))
+        report.must_hold(report.verdicts(today, experiment(2, better), experiment(4, worse), stages))
     except UserError as error:
         return str(error)
     return ""
@@ -53,7 +53,7 @@ def test_the_story_holds_with_both_verdicts_and_one_digest_at_five_stages() -> N
 )
 def test_another_verdict_than_the_storys_is_an_error(better: str, worse: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
-        story.must_hold(story.verdicts(FIRST, experiment(2, better), experiment(4, worse), SERVED))
+        report.must_hold(report.verdicts(FIRST, experiment(2, better), experiment(4, worse), SERVED))
 
 
 def test_as_of_another_day_a_month_more_need_not_be_proven_better_but_a_leak_never_wins() -> None:
@@ -75,7 +75,7 @@ def test_a_stage_that_was_not_seen_or_that_saw_another_package_is_an_error() -> 
 
 
 def test_bad_candidates_that_are_let_through_are_counted_as_such(capsys: pytest.CaptureFixture[str]) -> None:
-    assert story.show_gates(DEPLOYED, {"damaged": "it was touched", "ten trees": ""}).endswith(
+    assert report.show_gates(DEPLOYED, {"damaged": "it was touched", "ten trees": ""}).endswith(
         "1 of 2 bad candidates refused"
     )
     assert "LET THROUGH" in capsys.readouterr().out
@@ -83,17 +83,22 @@ def test_bad_candidates_that_are_let_through_are_counted_as_such(capsys: pytest.
 
 def test_everything_that_did_not_hold_is_named() -> None:
     with pytest.raises(UserError, match="not seen in this run: no request fails; one digest"):
-        story.must_hold({"no request fails": False, "the gates refuse both": True, "one digest": False})
+        report.must_hold({"no request fails": False, "the gates refuse both": True, "one digest": False})
 
 
 def test_two_months_are_told_of_as_one_and_what_failed_in_either_is_a_broken_claim() -> None:
-    april, may = Played(3, 0, 500, 400, {1: 500}, [{"kind": "promote"}], "a"), Played(2, 1, 100, 90, {1: 60, 2: 40})
+    april, may = (
+        ReplayStats(3, 0, 500, 400, {1: 500}, [{"kind": "promote"}], "a"),
+        ReplayStats(2, 1, 100, 90, {1: 60, 2: 40}),
+    )
     played = april + may
     assert str(played) == "1 of 5 requests for 600 flights failed"
     assert (played.outcomes, played.by_version, played.verdicts) == (490, {1: 560, 2: 40}, [{"kind": "promote"}])
-    claims = story.claims(played, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 5, 2.0), {"ten trees": "", "one bit": "altered"})
+    claims = report.claims(
+        played, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 5, 2.0), {"ten trees": "", "one bit": "altered"}
+    )
     assert list(claims.values()) == [False, True, True, True, False, False]
-    fine = story.claims(april, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 4, 2.0), {"ten trees": "worse"})
+    fine = report.claims(april, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 4, 2.0), {"ten trees": "worse"})
     assert all(fine.values())
 
 
@@ -116,5 +121,5 @@ def test_an_answer_before_the_command_is_none_of_the_version_that_is_back() -> N
     ids=["nobody asks", "nobody asks while a worker is killed", "it never answers", "no other was there", "too late"],
 )
 def test_a_drill_that_shows_nothing_is_a_broken_claim(drill: RollBack, kill: Kill) -> None:
-    claims = story.claims(Played(3, 0, 500, 400, {1: 500}, [], "a"), drill, kill, {"ten trees": "worse"})
+    claims = report.claims(ReplayStats(3, 0, 500, 400, {1: 500}, [], "a"), drill, kill, {"ten trees": "worse"})
     assert list(claims.values()).count(False) == 1

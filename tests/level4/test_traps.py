@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import skops.io
 
-from level3_training_pipeline import registry
-from level4_deployment.publish import MANIFEST, publish
+from level3_training_pipeline.tracking import registry
+from level4_deployment.delivery.packaging import MANIFEST, publish
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from statsmodels.stats.power import TTestPower
 
-from level4_deployment import sequential
-from level4_deployment.plan import BETTER, HARM, decide
-from level4_deployment.verdict import Plan, Verdict, judge, make_plan, path_of
+from level4_deployment.experiment import sequential
+from level4_deployment.experiment.design import BETTER, HARM, decide
+from level4_deployment.experiment.verdict import Plan, Verdict, judge, make_plan, trajectory
 from shared.errors import UserError
 
 SHADOW = {"champion": 0, "challenger": 0}
@@ -149,7 +149,7 @@ def test_by_the_week_nothing_is_decided_on_a_week_alone() -> None:
 def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
     for seed in range(50):
         days = table(np.random.default_rng(seed).normal(-0.006, 0.01, 28))
-        path, verdict = path_of(PLAN, days), judge(PLAN, days, SHADOW)
+        path, verdict = trajectory(PLAN, days), judge(PLAN, days, SHADOW)
         harmed = np.flatnonzero(path.most < 0)
         if "worse" in verdict.reason:
             assert harmed[0] + 1 == verdict.day
@@ -215,7 +215,7 @@ def test_planned_weeks_vary_as_the_weeks_before_them_did() -> None:
     noise = np.random.default_rng(12).standard_normal(20_001)
     days = noise[1:] + 0.8 * noise[:-1]
     plan = make_plan(days, smallest_gain=1.0)
-    weeks = sequential.weeks(days[: 20_000 // 56 * 56]).reshape(-1, 8)
+    weeks = sequential.weekly_means(days[: 20_000 // 56 * 56]).reshape(-1, 8)
     kinds, ends = decide(plan, weeks - weeks.mean() + 1.0)
     assert plan.predicted_power == pytest.approx((kinds == BETTER).mean(), abs=0.08)
     assert plan.expected_days == pytest.approx(ends.mean() * 7, abs=3)

@@ -14,11 +14,13 @@ import sqlalchemy as sa
 import uvicorn
 from sklearn.pipeline import Pipeline
 
-from level2_devops import address_of, fit, open_socket, traffic
-from level4_deployment.app import create_app
-from level4_deployment.log import PREDICTIONS, open_log, url_of
-from level4_deployment.routes import Package
-from level4_deployment.serve import api_server
+from level2_devops.load_generator import traffic
+from level2_devops.model import fit
+from level2_devops.service.worker_process import address_of, open_socket
+from level4_deployment.control.server import api_server
+from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
+from level4_deployment.serving.app import create_app
+from level4_deployment.serving.routes import Package
 from tests.level4.load import load
 from tests.level4.plane import Plane, bodies, package, plane, route
 from tests.level4.postgres import new_database
@@ -146,8 +148,8 @@ def wait_for_answers(running: Plane, many: int) -> None:
 
 def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) -> None:
     script = (
-        "import pathlib, sys\nfrom level2_devops import open_socket\n"
-        "from level4_deployment.worker import start_worker\n"
+        "import pathlib, sys\nfrom level2_devops.service.worker_process import open_socket\n"
+        "from level4_deployment.serving.worker import start_worker\n"
         "print(start_worker(pathlib.Path(sys.argv[1]), open_socket(), sys.argv[2]).pid)"
     )
     words = [sys.executable, "-c", script, str(tmp_path), url_of(tmp_path)]

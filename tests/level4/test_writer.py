@@ -9,8 +9,15 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.log import PAIRED, PREDICTIONS, SCORING, LogError, open_log, url_of
-from level4_deployment.writer import Entry, Writer
+from level4_deployment.prediction_log import (
+    INFERENCE_BATCHES,
+    PREDICTIONS,
+    SHADOW_PREDICTIONS,
+    LogError,
+    open_log,
+    url_of,
+)
+from level4_deployment.serving.log_writer import LogEntry, LogWriter
 from tests.level4.postgres import new_database
 
 
@@ -26,12 +33,12 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def with_writer(engine: sa.Engine, work: Callable[[Writer], Coroutine[Any, Any, None]]) -> list[float]:
+def with_writer(engine: sa.Engine, work: Callable[[LogWriter], Coroutine[Any, Any, None]]) -> list[float]:
     """Run `work` with a writer; returns the seconds of its commits."""
     commits: list[float] = []
 
     async def run() -> None:
-        writer = Writer(engine, asyncio.get_running_loop(), commits.append)
+        writer = LogWriter(engine, asyncio.get_running_loop(), commits.append)
         try:
             await work(writer)
         finally:
@@ -41,10 +48,10 @@ def with_writer(engine: sa.Engine, work: Callable[[Writer], Coroutine[Any, Any, 
     return commits
 
 
-async def written(writer: Writer, *names: str) -> Exception | None:
+async def written(writer: LogWriter, *names: str) -> Exception | None:
     """Write predictions, and wait for what the writer says."""
     heard: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-    writer.put(Entry({"predictions": [prediction(name) for name in names]}, heard.set_result))
+    writer.put(LogEntry({"predictions": [prediction(name) for name in names]}, heard.set_result))
     return await heard
 
 
@@ -54,7 +61,7 @@ def names(engine: sa.Engine) -> set[str]:
 
 
 def test_what_is_acknowledged_is_there_for_everybody(log: sa.Engine) -> None:
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         for number in range(20):
             assert await written(writer, f"{number}") is None
             assert f"{number}" in names(log), "another connection sees it as soon as it is acknowledged"
@@ -63,7 +70,7 @@ def test_what_is_acknowledged_is_there_for_everybody(log: sa.Engine) -> None:
 
 
 def test_what_waits_is_committed_together(log: sa.Engine) -> None:
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         assert await asyncio.gather(*(written(writer, f"{number}") for number in range(300))) == [None] * 300
 
     commits = with_writer(log, work)
@@ -72,26 +79,26 @@ def test_what_waits_is_committed_together(log: sa.Engine) -> None:
 
 
 def test_every_table_gets_its_rows_and_a_row_that_is_there_is_left_alone(log: sa.Engine) -> None:
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1, 0)]
-        writer.put(Entry({"paired": paired, "scoring": scoring}))
-        writer.put(Entry({"paired": [("1", 2, 0.5, None)], "scoring": scoring}))
+        writer.put(LogEntry({"paired": paired, "scoring": scoring}))
+        writer.put(LogEntry({"paired": [("1", 2, 0.5, None)], "scoring": scoring}))
         assert await written(writer, "1") is None
         assert await written(writer, "1", "2") is None
 
     with_writer(log, work)
     assert names(log) == {"1", "2"}
     with log.connect() as connection:
-        assert list(map(tuple, connection.execute(sa.select(PAIRED)))) == [("1", 2, None, "deadline")]
-        found = connection.execute(sa.select(SCORING)).all()
+        assert list(map(tuple, connection.execute(sa.select(SHADOW_PREDICTIONS)))) == [("1", 2, None, "deadline")]
+        found = connection.execute(sa.select(INFERENCE_BATCHES)).all()
     assert [tuple(row)[1:] for row in found] == [(2, "e", 1, 1, 0.05, 1, 0)] * 2
     assert len({row.number for row in found}) == 2
 
 
 def test_what_waits_at_the_end_is_written(log: sa.Engine) -> None:
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         for number in range(200):
-            writer.put(Entry({"predictions": [prediction(f"{number}")]}))
+            writer.put(LogEntry({"predictions": [prediction(f"{number}")]}))
 
     with_writer(log, work)
     assert len(names(log)) == 200
@@ -107,7 +114,7 @@ def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(tmp_path: Path) -
 
     engine.dispose()
 
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         kept, failed = set(), []
         for number in range(400):
             error = await written(writer, f"{number}")
@@ -127,7 +134,7 @@ def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(tmp_path: Path) -
 def test_a_log_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
 
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         with engine.connect() as other:
             other.exec_driver_sql("BEGIN IMMEDIATE")
             asked = asyncio.create_task(written(writer, "1"))
@@ -143,7 +150,7 @@ def test_a_log_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
 def test_a_connection_that_the_server_ends_costs_one_group(postgresql: str) -> None:
     engine = open_log(new_database(postgresql))
 
-    async def work(writer: Writer) -> None:
+    async def work(writer: LogWriter) -> None:
         assert await written(writer, "1") is None
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
             others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"

@@ -5,8 +5,8 @@ import warnings
 import pandas as pd
 import pytest
 
-from level5_monitoring.reference import Reference, build_reference
-from shared.replay import Tick, replay
+from level5_monitoring.monitors.reference import Reference, build_reference
+from shared.data.replay import Tick, replay
 
 
 @pytest.fixture(scope="session", autouse=True)

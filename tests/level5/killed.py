@@ -28,21 +28,41 @@ class Point:
 
 
 PLAYER = [
-    Point("flights are asked for, outcomes not sent", "level4_deployment.stream", "ask", AFTER, nth=3),
+    Point("flights are asked for, outcomes not sent", "level4_deployment.replay_client", "ask", AFTER, nth=3),
     Point(
-        "decided and told", "level5_monitoring.outbox", "FileSink.send", AFTER, lambda _, one: one.title == "retrain"
+        "decided and told",
+        "level5_monitoring.loop.outbox",
+        "FileSink.send",
+        AFTER,
+        lambda _, one: one.title == "retrain",
     ),
     Point(
-        "trained, before the gates", "level4_deployment.flow", "run_gates", BEFORE, lambda *given: given[1].number > 1
+        "trained, before the gates",
+        "level4_deployment.delivery.flow",
+        "run_gates",
+        BEFORE,
+        lambda *given: given[1].number > 1,
     ),
-    Point("acted, not on record", "level5_monitoring.record", "close", BEFORE, lambda *given: "experiment" in given[2]),
+    Point(
+        "acted, not on record",
+        "level5_monitoring.loop.loop_store",
+        "close_decision",
+        BEFORE,
+        lambda *given: "experiment" in given[2],
+    ),
 ]
 PLATFORM = [
-    Point("outcomes are in, not judged", "level4_deployment.api", "ingest", AFTER, nth=2),
-    Point("an experiment begins", "level4_deployment.experiments", "save", AFTER, lambda _log, one: one.share == 0),
+    Point("outcomes are in, not judged", "level4_deployment.control.api", "ingest", AFTER, nth=2),
+    Point(
+        "an experiment begins",
+        "level4_deployment.experiment.experiment_store",
+        "save",
+        AFTER,
+        lambda _log, one: one.share == 0,
+    ),
     Point(
         "a promotion",
-        "level4_deployment.aliases",
+        "level4_deployment.control.aliases",
         "Aliases._set_alias",
         AFTER,
         lambda *given: given[1:] == ("champion", 2),
@@ -90,7 +110,7 @@ def _die(name: str) -> None:
 
 
 if __name__ == "__main__":
-    from level4_deployment import serve
+    from level4_deployment.control import server
 
     arm(PLATFORM)
-    serve.main()
+    server.main()

@@ -9,15 +9,17 @@ import sys
 import numpy as np
 import pandas as pd
 
-from level3_training_pipeline import prefect_server, run_flow, tracking
-from level4_deployment import process
-from level4_deployment.candidates import START, register_by_hand
-from level4_deployment.flow import deployment
-from level5_monitoring import home, loop, policy
-from level5_monitoring.flow import year
-from level5_monitoring.reference import FILE, build_reference
-from shared.flights import load_flights
-from shared.split import history
+from level3_training_pipeline.orchestration import prefect_server, run_flow
+from level3_training_pipeline.tracking import mlflow_runs
+from level4_deployment.control import platform_process
+from level4_deployment.delivery.flow import deployment
+from level4_deployment.demo.candidates import START, register_by_hand
+from level5_monitoring import config
+from level5_monitoring.loop import controller, policy
+from level5_monitoring.loop.flow import year
+from level5_monitoring.monitors.reference import FILE, build_reference
+from shared.data.flights import load_flights
+from shared.data.split import history
 from tests.level5 import killed
 
 COOL_DOWN, TRIED = 3, 2  # days
@@ -29,16 +31,16 @@ def a_fifth_wrong(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    settings = home.enter()
+    settings = config.configure()
     policy.COOL_DOWN, policy.LONGEST = COOL_DOWN, int(sys.argv[2])
-    loop.PLAN["max_days"] = TRIED
+    controller.PLAN["max_days"] = TRIED
     killed.arm(killed.PLAYER)
     if killed.LIST in os.environ:
-        process.SERVE = (*process.SERVE[:-1], "tests.level5.killed")
-    own, platform_home = home.own(settings), home.platform(settings)
+        platform_process.SERVE = (*platform_process.SERVE[:-1], "tests.level5.killed")
+    own, platform_home = config.own(settings), config.platform(settings)
     with prefect_server.prefect_server(settings) as server:
-        client = tracking.open_tracking(settings)
-        with process.running_platform(platform_home, "--approval") as platform:
+        client = mlflow_runs.open_tracking(settings)
+        with platform_process.running_platform(platform_home, "--approval") as platform:
             platform.wait_for_control()
             server.wait()
             if not (own / FILE).exists():

@@ -8,24 +8,24 @@ from typing import Any
 import uvicorn
 from filelock import FileLock
 
-from level2_devops import address_of, open_socket
-from level4_deployment.access import make_tokens
-from level4_deployment.api import create_api
-from level4_deployment.client import ADDRESSES, LOCK
-from level4_deployment.control import Platform
-from level4_deployment.log import open_log, url_of
-from level4_deployment.serve import api_server
-from level5_monitoring import home
-from level5_monitoring.loop import Loop
-from level5_monitoring.reference import Reference
+from level2_devops.service.worker_process import address_of, open_socket
+from level4_deployment.control.api import create_api
+from level4_deployment.control.auth import make_tokens
+from level4_deployment.control.client import ADDRESSES, LOCK
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.server import api_server
+from level4_deployment.prediction_log import open_log, url_of
+from level5_monitoring import config
+from level5_monitoring.loop.controller import LoopController
+from level5_monitoring.monitors.reference import Reference
 from shared.settings import Settings
 
 
-def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Platform:
+def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> ControlPlane:
     """Serve the control plane of this level until the stack is closed; client: of the registry."""
-    folder = home.platform(settings)
+    folder = config.platform(settings)
     make_tokens(folder)
-    platform = Platform(folder, lambda: client, open_log(url_of(folder)), approval=True)
+    platform = ControlPlane(folder, lambda: client, open_log(url_of(folder)), approval=True)
     listening = stack.enter_context(open_socket())
     stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
     stack.enter_context(FileLock(folder / LOCK))
@@ -34,9 +34,9 @@ def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Platfor
 
 
 @contextmanager
-def opened(settings: Settings, reference: Reference) -> Iterator[Loop]:
+def opened(settings: Settings, reference: Reference) -> Iterator[LoopController]:
     """A loop of a process of its own."""
-    loop = Loop(settings, reference)
+    loop = LoopController(settings, reference)
     try:
         yield loop
     finally:

@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from level5_monitoring import home, page
+from level5_monitoring import config
+from level5_monitoring.dashboard import page
 from shared.console import console
 from shared.settings import PROJECT
 from tests.level5.browser import opened
@@ -16,7 +17,7 @@ SHOTS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
 
 def main() -> None:
     """As a laptop shows it, and as a phone does in the dark."""
-    written = home.own(home.enter()) / page.FILE
+    written = config.own(config.configure()) / page.FILE
     for name, (width, height, scheme) in SHOTS.items():
         with opened(written.as_uri(), width, scheme) as shown:
             shown.set_viewport_size({"width": width, "height": height})

@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level5_monitoring.clock import Clock
-from level5_monitoring.events import FAULTS_FILE
+from level5_monitoring.dashboard.events import FAULTS_FILE
+from level5_monitoring.live_demo.clock import Clock
+from shared.data.replay import Tick, replay
 from shared.errors import UserError
-from shared.replay import Tick, replay
 
 MIDNIGHT = pd.Timestamp("2013-04-02", tz="America/New_York").tz_convert("UTC")
 FAST = "as fast as it goes"

@@ -14,11 +14,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from level4_deployment.log import open_log
-from level5_monitoring import demo, home
-from level5_monitoring.clock import Clock
-from level5_monitoring.live import Live
-from level5_monitoring.running import DEMO, Record, end
+from level4_deployment.prediction_log import open_log
+from level5_monitoring import config
+from level5_monitoring.live_demo import demo
+from level5_monitoring.live_demo.clock import Clock
+from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
+from level5_monitoring.live_demo.server import LivePage
 from shared.settings import Settings, read_settings
 from tests.level5.browser import opened
 
@@ -28,12 +29,12 @@ def test_what_a_crash_has_left_is_ended_and_nothing_else(settings: Settings) -> 
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     left, other = subprocess.Popen(sleep), subprocess.Popen(sleep)
     try:
-        record_of = Record(settings.level("level5"))
+        record_of = ProcessRecord(settings.level("level5"))
         record_of.add("platform", left.pid)
         record_of.add("MLflow", other.pid)
         record_of.processes["MLflow"][1] -= 5.0  # another process's birth
         record_of.save()
-        assert end(settings, Record(settings.level("level5"))) == ["platform"]
+        assert end(settings, ProcessRecord(settings.level("level5"))) == ["platform"]
         assert left.poll() is not None
         assert other.poll() is None
         assert not record_of.file.exists()
@@ -54,9 +55,9 @@ def command(name: str, state: Path) -> "subprocess.CompletedProcess[str]":
 def family_of(own: Path) -> list[psutil.Process]:
     """The demo's process and all that it has started, once the last of it is there."""
     until = time.monotonic() + 120
-    while "platform" not in Record(own).processes and time.monotonic() < until:
+    while "platform" not in ProcessRecord(own).processes and time.monotonic() < until:
         time.sleep(0.2)
-    demo = Record(own).alive(DEMO)
+    demo = ProcessRecord(own).alive(DEMO)
     assert demo
     return [demo, *demo.children(recursive=True)]
 
@@ -70,7 +71,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
     own = state / "demo" / "level5"
     try:
         first = command("up", state).stdout
-        record_of = Record(own)
+        record_of = ProcessRecord(own)
         assert record_of.address in first
         again = command("up", state).stdout
         assert "up already" in again
@@ -81,7 +82,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
         said = command("up", state).stdout
         assert all(name in said for name in ("left behind", "platform", "MLflow", "Evidently", "Prefect"))
         assert [one for one in family if one.is_running()] == []
-        with opened(Record(own).address) as shown:
+        with opened(ProcessRecord(own).address) as shown:
             work(shown)
             shown.click("#go")
             shown.locator("#said", has_text="running").wait_for()
@@ -140,7 +141,7 @@ def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monke
         f"open({str(made)!r}, 'a').write('reports ')"
     )
     monkeypatch.setattr(demo, "REPORTS", [sys.executable, "-c", slow])
-    live = Live(open_log(f"sqlite:///{tmp_path / 'log.db'}"), home.own(settings), Clock(tmp_path))
+    live = LivePage(open_log(f"sqlite:///{tmp_path / 'log.db'}"), config.own(settings), Clock(tmp_path))
     with ExitStack() as started:
         played = demo.Demo(settings, live, started)
         played.report()

@@ -5,11 +5,11 @@ import json
 import pandas as pd
 import pytest
 
-from level2_devops import Flight
-from level4_deployment import stream
-from level5_monitoring.faults import FAULTS, FaultError, spoil, spoil_outcomes
-from shared.replay import ASKED, TOLD
-from shared.schema import ORIGINS
+from level2_devops.service.requests import Flight
+from level4_deployment import replay_client
+from level5_monitoring.fault_injection import FAULTS, FaultError, inject_fault, inject_label_fault
+from shared.data.replay import ASKED, TOLD
+from shared.data.schema import ORIGINS
 
 ALL = [(fault, size) for fault in FAULTS for size in (1, 2, 3)]
 
@@ -25,7 +25,7 @@ def days(flights: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize(("fault", "size"), ALL)
 def test_the_service_accepts_every_spoilt_flight(fault: str, size: int, days: pd.DataFrame) -> None:
-    for body in stream.as_requests(spoil(days[ASKED], fault, size, seed=1).iloc[::60]):
+    for body in replay_client.as_requests(inject_fault(days[ASKED], fault, size, seed=1).iloc[::60]):
         body.pop("flight_id")
         Flight.model_validate_json(json.dumps(body))
 
@@ -34,7 +34,7 @@ def test_the_service_accepts_every_spoilt_flight(fault: str, size: int, days: pd
 def test_a_day_at_once_and_part_by_part_are_spoilt_alike(fault: str, size: int, days: pd.DataFrame) -> None:
     days = days[days["flight_id"].str.startswith("2013-07-17")]
     hours = [hour for _, hour in days.groupby(days["predicted_at"].dt.floor("6h"))]
-    for change, columns in ((spoil, ASKED), (spoil_outcomes, TOLD)):
+    for change, columns in ((inject_fault, ASKED), (inject_label_fault, TOLD)):
         table = days.dropna(subset=["late"])[columns]
         parts = [change(hour.dropna(subset=["late"])[columns], fault, size, seed=2) for hour in hours]
         pd.testing.assert_frame_equal(pd.concat(parts).sort_index(), change(table, fault, size, seed=2).sort_index())
@@ -45,7 +45,7 @@ def test_a_bigger_size_meets_more_and_only_what_it_is_about(fault: str, days: pd
     table, met = days.dropna(subset=["late"]), []
     before = table.copy()
     for size in (1, 2, 3):
-        after = spoil_outcomes(spoil(table, fault, size, seed=4), fault, size, seed=4)
+        after = inject_label_fault(inject_fault(table, fault, size, seed=4), fault, size, seed=4)
         same = after.eq(table.loc[after.index]) | (after.isna() & table.loc[after.index].isna())
         met.append(len(table) - same.all(axis=1).sum())
         assert set(same.columns[~same.all()]) <= {*FAULTS[fault].subjects, "label_known_at", "late"}
@@ -54,40 +54,40 @@ def test_a_bigger_size_meets_more_and_only_what_it_is_about(fault: str, days: pd
 
 
 def test_one_airport_is_one_airport(days: pd.DataFrame) -> None:
-    spoilt = spoil(days, "celsius", 2, seed=5)
+    spoilt = inject_fault(days, "celsius", 2, seed=5)
     assert days.loc[spoilt["temp"] != days["temp"], "origin"].unique().tolist() == [ORIGINS[5 % 3]]
 
 
 def test_a_temperature_in_celsius_is_one(days: pd.DataFrame) -> None:
-    spoilt = spoil(days, "celsius", 3)
+    spoilt = inject_fault(days, "celsius", 3)
     assert (spoilt["temp"] * 1.8 + 32).to_numpy() == pytest.approx(days["temp"].to_numpy(), nan_ok=True)
 
 
 def test_a_share_is_a_share_of_every_day(days: pd.DataFrame) -> None:
-    gone = ~days.index.isin(spoil(days, "lost flights", 1).index)
+    gone = ~days.index.isin(inject_fault(days, "lost flights", 1).index)
     assert pd.Series(gone).groupby(days["flight_id"].str[:10].to_numpy()).mean().between(0.15, 0.25).all()
 
 
 def test_a_renamed_carrier_bears_a_code_that_nobody_bore(flights: pd.DataFrame) -> None:
-    renamed = spoil(flights[ASKED], "new codes", 3)["carrier"]
+    renamed = inject_fault(flights[ASKED], "new codes", 3)["carrier"]
     assert not set(renamed) & set(flights["carrier"])
     assert renamed.nunique() == flights["carrier"].nunique()
 
 
 def test_local_times_sent_as_utc_are_four_or_five_hours_early(days: pd.DataFrame) -> None:
-    early = days["scheduled_departure"] - spoil(days, "time zone", 3)["scheduled_departure"]
+    early = days["scheduled_departure"] - inject_fault(days, "time zone", 3)["scheduled_departure"]
     assert set(early.dt.total_seconds() / 3600) == {4, 5}
 
 
 def test_a_stuck_feed_says_one_thing_per_airport(days: pd.DataFrame) -> None:
-    stuck = spoil(days, "stuck", 3, seed=3)
+    stuck = inject_fault(days, "stuck", 3, seed=3)
     assert (stuck.groupby("origin")["carrier_delay_4h"].nunique() == 1).all()
     assert stuck["carrier_delay_4h"].nunique() > 1
 
 
 def test_a_strike_makes_flights_late_and_none_punctual(days: pd.DataFrame) -> None:
     told = days.dropna(subset=["late"])[TOLD]
-    struck = spoil_outcomes(told, "strike", 1, seed=0)
+    struck = inject_label_fault(told, "strike", 1, seed=0)
     changed = struck["late"] != told["late"]
     assert (struck.loc[changed, "late"] == 1).all()
     assert set(told.loc[changed, "flight_id"].str[11:13]) == {"UA"}
@@ -96,4 +96,4 @@ def test_a_strike_makes_flights_late_and_none_punctual(days: pd.DataFrame) -> No
 @pytest.mark.parametrize(("fault", "size"), [("no such", 1), ("celsius", 0), ("celsius", 4)])
 def test_what_there_is_not_is_refused_with_what_there_is(fault: str, size: int, days: pd.DataFrame) -> None:
     with pytest.raises(FaultError, match="celsius, no weather"):
-        spoil(days, fault, size)
+        inject_fault(days, fault, size)

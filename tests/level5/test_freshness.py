@@ -11,12 +11,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import outcomes, stream
-from level4_deployment.log import PREDICTIONS
-from level5_monitoring import flow, home, record
-from level5_monitoring.freshness import BEHIND, CAUGHT_UP, FEWEST, Feeds, news, read_feeds
-from level5_monitoring.reference import Reference
-from shared.replay import replay
+from level4_deployment import replay_client
+from level4_deployment.experiment import labels
+from level4_deployment.prediction_log import PREDICTIONS
+from level5_monitoring import config
+from level5_monitoring.loop import flow, loop_store
+from level5_monitoring.loop.freshness import BEHIND, CAUGHT_UP, FEWEST, Feeds, news, read_feeds
+from level5_monitoring.monitors.reference import Reference
+from shared.data.replay import replay
 from shared.settings import NEW_YORK, Settings
 from tests.level5.served import opened, serve_platform
 
@@ -52,7 +54,7 @@ def ask(log: sa.Engine, flights: pd.DataFrame) -> None:
             "fallback": "",
             "seconds": 0.001,
         }
-        for sent in stream.as_requests(flights)
+        for sent in replay_client.as_requests(flights)
     ]
     with log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), rows)
@@ -69,7 +71,7 @@ def night(
     days = replay(
         flights, FIRST.tz_convert("UTC"), (FIRST + pd.DateOffset(days=DAYS)).tz_convert("UTC"), pd.Timedelta("1D")
     )
-    kept: list[outcomes.Outcome] = []
+    kept: list[labels.Label] = []
     with ExitStack() as stack:
         log = serve_platform(settings, None, stack).log  # nothing is served: no registry is asked
 
@@ -78,13 +80,13 @@ def night(
             day = next(days)
             if asked:
                 ask(log, day.flights)
-            kept.extend(outcomes.Outcome(**one) for one in stream.as_outcomes(day.outcomes))
+            kept.extend(labels.Label(**one) for one in replay_client.as_labels(day.outcomes))
             if told:
-                outcomes.ingest(log, kept, day.end.timestamp())
+                labels.ingest(log, kept, day.end.timestamp())
                 kept.clear()
             with opened(settings, reference) as loop:
                 list(flow.catch_up(loop))
-            file = home.own(settings) / "alerts.jsonl"
+            file = config.own(settings) / "alerts.jsonl"
             titles = [json.loads(line)["title"] for line in file.read_text().splitlines()] if file.exists() else []
             return [title for title in titles if not title.startswith("drift")]  # of May from winter
 
@@ -94,13 +96,13 @@ def night(
 def test_outcomes_that_stop_are_told_once_and_decide_nothing(night: Night) -> None:
     """A loop is started anew each night, and tells it no second time."""
     assert [night(BOTH) for _ in range(4)][-1] == []
-    decided = len(record.decisions(night.log))
+    decided = len(loop_store.decisions(night.log))
     told = [night(NO_OUTCOMES) for _ in range(5)]
     assert told == [[]] * 3 + [["outcomes have stopped"]] * 2
-    assert len(record.decisions(night.log)) == decided, "no day closes: nothing is trained, nothing promoted"
+    assert len(loop_store.decisions(night.log)) == decided, "no day closes: nothing is trained, nothing promoted"
     assert night(BOTH) == ["outcomes have stopped", "outcomes are back"]
-    assert len(record.decisions(night.log)) == decided + 6, "the turns that were due are taken"
-    [alert] = record.alerts(night.log, "2013-05-13")
+    assert len(loop_store.decisions(night.log)) == decided + 6, "the turns that were due are taken"
+    [alert] = loop_store.alerts(night.log, "2013-05-13")
     assert (alert.severity, alert.key) == ("page", "outcomes-stopped-1")
     assert "outcomes are known until 2013-05-10 00:00" in alert.text
     night(BOTH)
@@ -114,11 +116,11 @@ def test_flights_that_are_no_longer_asked_for_are_told_once_and_stop_what_learns
         night(BOTH)
     told = [night(NO_FLIGHTS) for _ in range(4)]
     assert told[-1] == ["features alarm begins"]
-    told_of = [one for day in record.decisions(night.log) for one in record.alerts(night.log, day["day"])]
+    told_of = [one for day in loop_store.decisions(night.log) for one in loop_store.alerts(night.log, day["day"])]
     [alert] = [one for one in told_of if one.title == "features alarm begins"]
     assert alert.severity == "page"
     assert all(f"features of {airport}: 0 flights" in alert.text for airport in ("EWR", "JFK", "LGA"))
-    assert [one["kind"] for one in record.decisions(night.log)][-2:] == ["stop", "stop"]
+    assert [one["kind"] for one in loop_store.decisions(night.log)][-2:] == ["stop", "stop"]
     assert [night(BOTH) for _ in range(3)][-1] == ["features alarm begins", "features alarm is over"]
 
 
@@ -141,5 +143,5 @@ def test_a_few_flights_with_wrong_times_wake_nobody(night: Night, flights: pd.Da
     ask(night.log, wrong.assign(scheduled_departure=wrong["scheduled_departure"] + pd.Timedelta(days=3650)))
     feeds = read_feeds(night.log)
     assert feeds
-    assert (feeds.outcomes.date(), feeds.flights.date()) == (FIRST.date(), FIRST.date())
+    assert (feeds.labels.date(), feeds.flights.date()) == (FIRST.date(), FIRST.date())
     assert [night(NO_OUTCOMES) for _ in range(3)][-1] == ["outcomes have stopped"]

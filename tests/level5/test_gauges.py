@@ -4,11 +4,11 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from level4_deployment.log import PREDICTIONS, SCORING, open_log
-from level5_monitoring.finding import Finding
-from level5_monitoring.gauges import exposition
-from level5_monitoring.policy import Decision
-from level5_monitoring.record import record
+from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, open_log
+from level5_monitoring.dashboard.metrics import exposition
+from level5_monitoring.loop.loop_store import record_decision
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.monitors.monitor_result import MonitorResult
 from tests.level5.test_page import answer
 
 
@@ -20,15 +20,15 @@ def test_versions_and_monitors_are_told_apart(tmp_path: Path) -> None:
     tried = {"version": 2, "rows": 50, "failed": 3, "seconds": 0.1, "slow": 0}
     with log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), answers)
-        connection.execute(SCORING.insert(), [tried, tried])
+        connection.execute(INFERENCE_BATCHES.insert(), [tried, tried])
     seen = [
-        Finding("2013-04-07", "drift", "temp", "alarm", "far", 8, 0.4, 0.3),
-        Finding("2013-04-07", "contract", "temp", "alarm", "much is missing", 8, 0.9, 0.3),
-        Finding("2013-04-08", "contract", "temp", "ok", "little is missing", 8, 0.2, 0.3),
-        Finding("2013-04-08", "contract", "dewp", "insufficient data", "few values", 8),
+        MonitorResult("2013-04-07", "drift", "temp", "alarm", "far", 8, 0.4, 0.3),
+        MonitorResult("2013-04-07", "contract", "temp", "alarm", "much is missing", 8, 0.9, 0.3),
+        MonitorResult("2013-04-08", "contract", "temp", "ok", "little is missing", 8, 0.2, 0.3),
+        MonitorResult("2013-04-08", "contract", "dewp", "insufficient data", "few values", 8),
     ]
     for day in ("2013-04-07", "2013-04-08"):
-        record(log, Decision(day, "nothing", ""), [found for found in seen if found.day == day], [])
+        record_decision(log, Decision(day, "nothing", ""), [found for found in seen if found.day == day], [])
     text = exposition(log).decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     told = {(one.name, *one.labels.values()): one.value for one in samples}

@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_hex
 
-from level2_devops import features
-from level5_monitoring import judge_monitor
-from level5_monitoring.judge_plot import judge_plot
-from level5_monitoring.judged import (
+from level2_devops.features import features
+from level5_monitoring.benchmarks import monitors
+from level5_monitoring.benchmarks.baseline_detectors import fit_baseline_detectors
+from level5_monitoring.benchmarks.detection_metrics import (
     DAYS,
     METHODS,
     OURS,
@@ -20,7 +20,7 @@ from level5_monitoring.judged import (
     false_alarms,
     summary,
 )
-from level5_monitoring.rivals import rivals_of
+from level5_monitoring.benchmarks.plots import judge_plot
 
 Line = tuple[str, str, str, float, float, int]  # watch, monitor, subject, ratio, without the fault, number of the day
 
@@ -98,7 +98,7 @@ def test_a_rival_shows_the_figures_of_evidentlys_own_report(known: pd.DataFrame,
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    rivals = rivals_of(known, 0.5)
+    rivals = fit_baseline_detectors(known, 0.5)
     now = features(later.head(900))
     seen = {one.subject: one.ratio for one in rivals.look_at_day(now)}
     about = DataDefinition(numerical_columns=["temp", "weekday"], categorical_columns=["carrier"])
@@ -113,7 +113,7 @@ FEW = ["celsius", "labels stop"]
 
 @pytest.mark.slow
 def test_celsius_and_a_dead_feed_are_named_within_a_day_where_others_see_nothing(flights: pd.DataFrame) -> None:
-    spoilt, clean, days = judge_monitor.judge(flights, ["2013-04-10"], FEW, workers=2)
+    spoilt, clean, days = monitors.judge(flights, ["2013-04-10"], FEW, workers=2)
     lines = summary(detections(spoilt), ["fault", "size", "method"]).set_index(["fault", "size", "method"])
     assert days == 30
     for fault in FEW:

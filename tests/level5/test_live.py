@@ -10,33 +10,34 @@ import pandas as pd
 import pytest
 import uvicorn
 
-from level4_deployment import outcomes, serve
-from level4_deployment.log import OUTCOMES, PREDICTIONS, open_log
-from level5_monitoring import performance
-from level5_monitoring.alerts import Alert
-from level5_monitoring.clock import Clock
-from level5_monitoring.faults import FAULTS
-from level5_monitoring.finding import Finding
-from level5_monitoring.health import of_the_platform
-from level5_monitoring.live import Live, create_app
-from level5_monitoring.policy import Decision
-from level5_monitoring.record import record
-from shared.replay import Tick
+from level4_deployment.control import server as serve
+from level4_deployment.experiment import labels
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, open_log
+from level5_monitoring.dashboard.health import of_the_platform
+from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.live_demo.clock import Clock
+from level5_monitoring.live_demo.server import LivePage, create_app
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.loop_store import record_decision
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.monitors import performance
+from level5_monitoring.monitors.monitor_result import MonitorResult
+from shared.data.replay import Tick
 from tests.level5.browser import opened
 from tests.level5.test_clock import FAST, played, wait_for
 from tests.level5.test_page import A_DAY, DAYS, LATE, answer, by_calendar
 
 
 @pytest.fixture
-def live(tmp_path: Path) -> Iterator[Live]:
+def live(tmp_path: Path) -> Iterator[LivePage]:
     """A page over an empty log, whose clock is paused."""
     log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
-    yield Live(log, tmp_path, Clock(tmp_path, paused=True), "live")
+    yield LivePage(log, tmp_path, Clock(tmp_path, paused=True), "live")
     log.dispose()
 
 
 @contextmanager
-def served(live: Live) -> Iterator[str]:
+def served(live: LivePage) -> Iterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         config = uvicorn.Config(create_app(live), log_config=None, access_log=False)
         with serve.api_server(config, listening):
@@ -44,7 +45,7 @@ def served(live: Live) -> Iterator[str]:
 
 
 @pytest.fixture
-def http(live: Live) -> Iterator[httpx.Client]:
+def http(live: LivePage) -> Iterator[httpx.Client]:
     """A client of the page's service."""
     with served(live) as address, httpx.Client(base_url=address, trust_env=False) as client:
         yield client
@@ -68,7 +69,7 @@ OWN = "the page's own address"
     ],
 )
 def test_only_the_page_itself_may_work_the_clock(
-    live: Live, http: httpx.Client, headers: dict[str, str], status: int
+    live: LivePage, http: httpx.Client, headers: dict[str, str], status: int
 ) -> None:
     sent = {"content-type": "application/json"} | headers
     if headers.get("origin") == OWN:
@@ -87,7 +88,7 @@ def test_what_is_refused_says_why(http: httpx.Client) -> None:
     assert (answer.status_code, "celsius" in answer.json()["detail"]) == (409, True)
 
 
-def test_metrics_are_in_prometheus_format(live: Live, http: httpx.Client) -> None:
+def test_metrics_are_in_prometheus_format(live: LivePage, http: httpx.Client) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
     decide(live, "2013-04-07")
@@ -106,16 +107,16 @@ def test_metrics_are_in_prometheus_format(live: Live, http: httpx.Client) -> Non
     assert samples["model_labelled_flights"].value == 400
 
 
-def decide(live: Live, day: str) -> None:
+def decide(live: LivePage, day: str) -> None:
     """A week's end at which a column drifts, which is told."""
-    drift = Finding(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
+    drift = MonitorResult(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
     told = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
-    record(live.log, Decision(day, "inform", "drift", (drift,), "drift"), [drift], [told])
+    record_decision(live.log, Decision(day, "inform", "drift", (drift,), "drift"), [drift], [told])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [360, 1280])
-def test_clock_and_faults_are_worked_by_keyboard(live: Live, hours: list[Tick], width: int) -> None:
+def test_clock_and_faults_are_worked_by_keyboard(live: LivePage, hours: list[Tick], width: int) -> None:
     """Step a day, inject a fault, lift it: with Tab and Enter alone; what happened is said where it is read aloud."""
     live.clock.set_speed(FAST)
     with played(live.clock, hours) as seen, served(live) as address, opened(address, width) as shown:
@@ -140,7 +141,7 @@ def test_clock_and_faults_are_worked_by_keyboard(live: Live, hours: list[Tick], 
 
 
 @pytest.mark.slow
-def test_the_page_follows_the_year_and_leaves_alone_what_one_is_reading(live: Live) -> None:
+def test_the_page_follows_the_year_and_leaves_alone_what_one_is_reading(live: LivePage) -> None:
     """What is open stays open, and what is focused and scrolled to stays so: a table, a link, an event."""
     sundays = [str(day.date()) for day in pd.date_range("2013-04-07", periods=12, freq="7D")]
     live.links = {"MLflow": "http://127.0.0.1:9"}
@@ -173,7 +174,7 @@ def test_the_page_follows_the_year_and_leaves_alone_what_one_is_reading(live: Li
 
 
 @pytest.mark.slow
-def test_the_page_says_what_was_refused_or_not_done_and_how_fast_it_goes(live: Live) -> None:
+def test_the_page_says_what_was_refused_or_not_done_and_how_fast_it_goes(live: LivePage) -> None:
     with ExitStack() as server:
         address = server.enter_context(served(live))
         with opened(address) as shown:
@@ -191,14 +192,14 @@ def test_the_page_says_what_was_refused_or_not_done_and_how_fast_it_goes(live: L
             shown.locator("#refused", has_text="Not done").wait_for()
 
 
-def test_lines_to_compare_with_are_drawn_once_they_are_there(live: Live) -> None:
+def test_lines_to_compare_with_are_drawn_once_they_are_there(live: LivePage) -> None:
     """Also for weeks that were read before; the page is told that it is another one."""
     for day in DAYS:
         with live.log.begin() as connection:
             connection.execute(PREDICTIONS.insert(), [answer(day, j, 1e6) for j in range(A_DAY)])
             told = [{"flight_id": f"{day}-{j}", "late": LATE[j], "known_at": 0.0, "received_at": 0.0} for j in range(7)]
-            connection.execute(OUTCOMES.insert(), told)
-    outcomes.ingest(live.log, [], pd.Timestamp("2013-04-22", tz="America/New_York").timestamp())
+            connection.execute(LABELS.insert(), told)
+    labels.ingest(live.log, [], pd.Timestamp("2013-04-22", tz="America/New_York").timestamp())
     assert 'class="weekly"' not in live.year()
     before = live.stamp()
     by_calendar(live.home)

@@ -17,15 +17,16 @@ import httpx
 import pandas as pd
 import pytest
 
-from level3_training_pipeline import registry, tracking
-from level3_training_pipeline.prefect_server import prefect_server, running_server
-from level3_training_pipeline.quiet import set_up_libraries
-from level4_deployment import log as prediction_log
-from level4_deployment.candidates import START, register_by_hand
-from level4_deployment.client import PlatformClient, runs
-from level4_deployment.outcomes import read_watermark
-from level4_deployment.publish import publish
-from level5_monitoring import home, record
+from level3_training_pipeline.library_setup import set_up_libraries
+from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
+from level3_training_pipeline.tracking import mlflow_runs, registry
+from level4_deployment import prediction_log
+from level4_deployment.control.client import PlatformClient, is_running
+from level4_deployment.delivery.packaging import publish
+from level4_deployment.demo.candidates import START, register_by_hand
+from level4_deployment.experiment.labels import read_watermark
+from level5_monitoring import config
+from level5_monitoring.loop import loop_store
 from shared.settings import PROJECT, Settings, read_settings
 from tests.level5 import killed
 
@@ -76,7 +77,7 @@ def decisions(state: Path) -> list[tuple[Any, ...]]:
     log = prediction_log.open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}")
     return [
         (one["day"], one["kind"], one["cause"], one["evidence"], one["result"].get("version"))
-        for one in record.decisions(log)
+        for one in loop_store.decisions(log)
     ]
 
 
@@ -132,10 +133,12 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     settings = read_settings()
     number = made_by_hand(settings)
     champion = rows(uninterrupted, "SELECT after FROM audit WHERE act = 'promote' ORDER BY number DESC")[0][0]
-    process = start(uninterrupted, "level4_deployment.serve", "--home", str(home.platform(settings)), "--approval")
+    process = start(
+        uninterrupted, "level4_deployment.control.server", "--home", str(config.platform(settings)), "--approval"
+    )
     try:
-        wait_for(lambda: runs(home.platform(settings)), uninterrupted, process)
-        with PlatformClient.at(home.platform(settings), "operator") as operator:
+        wait_for(lambda: is_running(config.platform(settings)), uninterrupted, process)
+        with PlatformClient.at(config.platform(settings), "operator") as operator:
             operator.post(f"/versions/{number}/promote", reason="it looked fine on my machine")
     finally:
         process.terminate()
@@ -144,7 +147,7 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     taken = [one for one in decisions(uninterrupted) if one[1] == "roll back"]
     assert [one[2] for one in taken] == ["watch"]
     assert taken[0][3][0]["subject"] == f"version {number}"
-    client = tracking.open_tracking(settings)
+    client = mlflow_runs.open_tracking(settings)
     now = registry.by_alias(client, registry.CHAMPION)
     assert now is not None
     assert str(now.number) == champion
@@ -157,9 +160,9 @@ def test_watch_brings_the_platform_and_takes_turns_by_a_closed_day_and_by_the_cl
     watermark = read_watermark(prediction_log.open_log(f"sqlite:///{database}"))
     assert watermark
     before = decisions(uninterrupted)
-    watch = start(uninterrupted, "level5_monitoring.watch", "--every", "15")
+    watch = start(uninterrupted, "level5_monitoring.loop.schedule", "--every", "15")
     try:
-        wait_for(lambda: runs(database.parent), uninterrupted, watch)
+        wait_for(lambda: is_running(database.parent), uninterrupted, watch)
         with PlatformClient.at(database.parent, "feed") as feed:
             days, closed_at = 0, -math.inf
 
@@ -178,7 +181,7 @@ def test_watch_brings_the_platform_and_takes_turns_by_a_closed_day_and_by_the_cl
         watch.wait(timeout=60)
     closed = str((pd.Timestamp(before[-1][0]) + pd.Timedelta(days=1)).date())
     assert decisions(uninterrupted)[len(before)][0] == closed
-    assert not runs(database.parent), "it takes along what it has brought"
+    assert not is_running(database.parent), "it takes along what it has brought"
 
 
 def turns(state: Path) -> list[dict[str, Any]]:
@@ -191,7 +194,7 @@ def turns(state: Path) -> list[dict[str, Any]]:
 
 def made_by_hand(settings: Settings) -> int:
     """A model of outcomes that say the opposite, packaged past all gates."""
-    client = tracking.open_tracking(settings)
+    client = mlflow_runs.open_tracking(settings)
     version = register_by_hand(client, settings, lambda table: table.assign(late=1 - table["late"]), START, "poisoned")
     publish(client, version)
     return version.number

@@ -7,13 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level5_monitoring.drift import COLUMNS, distances, look_for_drift
-from level5_monitoring.faults import FAULTS, spoil, spoil_outcomes
-from level5_monitoring.finding import Finding
-from level5_monitoring.labels import check_labels
-from level5_monitoring.quality import check_contract
-from level5_monitoring.reference import Reference, load_reference
-from level5_monitoring.window import NUMBERS, as_window
+from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
+from level5_monitoring.monitors.data_quality import check_contract
+from level5_monitoring.monitors.drift import COLUMNS, check_drift, distances
+from level5_monitoring.monitors.labels import check_labels
+from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.reference import Reference, load_reference
+from level5_monitoring.monitors.window import NUMBERS, as_window
 from shared.settings import NEW_YORK
 
 
@@ -26,7 +26,7 @@ def days(flights: pd.DataFrame) -> dict[str, pd.DataFrame]:
     return {str(day): rows for day, rows in as_window(window, chance).groupby("day")}
 
 
-def alarms(found: list[Finding]) -> set[str]:
+def alarms(found: list[MonitorResult]) -> set[str]:
     return {one.subject for one in found if one.state == "alarm"}
 
 
@@ -41,7 +41,7 @@ def test_real_days_break_no_contract(days: dict[str, pd.DataFrame], reference: R
 def test_a_fault_everywhere_is_named_on_its_first_day(
     fault: str, days: dict[str, pd.DataFrame], reference: Reference
 ) -> None:
-    spoilt = spoil(days["2013-05-07"], fault, 3)
+    spoilt = inject_fault(days["2013-05-07"], fault, 3)
     found = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.state == "alarm"]
     assert {one.subject for one in found} & set(FAULTS[fault].subjects)
     assert all(one.subject in one.says and one.rows == len(spoilt) for one in found if one.monitor == "contract")
@@ -50,7 +50,7 @@ def test_a_fault_everywhere_is_named_on_its_first_day(
 def test_wind_in_other_units_at_one_airport_is_named_and_a_stormy_day_is_not(
     flights: pd.DataFrame, days: dict[str, pd.DataFrame], reference: Reference
 ) -> None:
-    spoilt = spoil(days["2013-05-07"], "km/h", 2)
+    spoilt = inject_fault(days["2013-05-07"], "km/h", 2)
     named = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.subject == "wind_speed"]
     assert [(one.state, "other units?" in one.says) for one in named] == [("alarm", True)]
     stormy = as_window(flights[flights["flight_id"].str.startswith("2013-11-24")], 0.2)
@@ -64,7 +64,7 @@ def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataF
     of_newark = check_labels(window.assign(late=window["late"].mask(window["origin"] == "EWR")))
     assert alarms(of_newark) == {"outcomes"}
     assert "EWR" in of_newark[0].says
-    turned = spoil_outcomes(window.assign(label_known_at=None), "labels flipped", 3)
+    turned = inject_label_fault(window.assign(label_known_at=None), "labels flipped", 3)
     assert alarms(check_labels(turned)) == {"late"}
 
 
@@ -74,7 +74,7 @@ def test_a_thin_window_says_so(rows: int, days: dict[str, pd.DataFrame], referen
     found = check_contract(window, reference, "2013-05-07") + check_labels(window, "2013-05-07")
     assert {one.state for one in found if one.monitor != "features"} == {"insufficient data"}
     assert alarms(found) <= {"EWR", "JFK", "LGA"}, "that flights do not arrive is a fault, and named by its airport"
-    assert {one.state for one in look_for_drift(window, reference)} == {"insufficient data"}
+    assert {one.state for one in check_drift(window, reference)} == {"insufficient data"}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 7.0])
@@ -110,7 +110,7 @@ def test_the_weeks_of_history_are_within_their_limits_the_farthest_by_a_quarter(
     window = as_window(known, 0.2)
     days = sorted(window["day"].unique())
     weeks = [window[window["day"].isin(days[start : start + 7])] for start in range(0, len(days) - 6, 7)]
-    found = [one for week in weeks for one in look_for_drift(week, reference)]
+    found = [one for week in weeks for one in check_drift(week, reference)]
     assert not alarms(found)
     farthest = {name: max(one.value or 0 for one in found if one.subject == name) for name in COLUMNS}
     assert reference.drift == pytest.approx({name: value * 1.25 for name, value in farthest.items()})
@@ -118,14 +118,14 @@ def test_the_weeks_of_history_are_within_their_limits_the_farthest_by_a_quarter(
 
 def test_a_column_that_is_all_missing_has_no_distance(flights: pd.DataFrame, reference: Reference) -> None:
     week = flights[flights["flight_id"].str[:10].between("2013-05-06", "2013-05-12")].assign(temp=np.nan)
-    states = {one.subject: one.state for one in look_for_drift(as_window(week, 0.2), reference)}
+    states = {one.subject: one.state for one in check_drift(as_window(week, 0.2), reference)}
     assert states["temp"] == "insufficient data"
     assert "insufficient data" not in {state for name, state in states.items() if name != "temp"}
 
 
 def test_a_week_of_another_season_drifts_by_its_temperature(flights: pd.DataFrame, reference: Reference) -> None:
     july = flights[flights["flight_id"].str[:10].between("2013-07-08", "2013-07-14")]
-    found = look_for_drift(as_window(july, 0.2), reference)
+    found = check_drift(as_window(july, 0.2), reference)
     assert [one.subject for one in found] == COLUMNS
     assert "temp" in alarms(found)
     assert all(one.monitor == "drift" and one.day == "2013-07-14" for one in found)

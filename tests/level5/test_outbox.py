@@ -13,11 +13,19 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.log import open_log
-from level5_monitoring import record
-from level5_monitoring.alerts import Alert
-from level5_monitoring.outbox import ATTEMPTS, ConsoleSink, FileSink, Sink, WebhookSink, deliver, sink_of
-from level5_monitoring.policy import Decision
+from level4_deployment.prediction_log import open_log
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.outbox import (
+    ATTEMPTS,
+    ConsoleSink,
+    FileSink,
+    Sink,
+    WebhookSink,
+    deliver,
+    sink_of,
+)
+from level5_monitoring.loop.policy import Decision
 from shared.errors import UserError
 from shared.settings import Settings
 from tests.level4.postgres import new_database
@@ -37,7 +45,7 @@ def filled(url: str) -> str:
     """Put the alerts into the outbox."""
     log = open_log(url)
     alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
-    record.record(log, Decision("2013-05-06", "stop", "."), [], alerts)
+    loop_store.record_decision(log, Decision("2013-05-06", "stop", "."), [], alerts)
     log.dispose()
     return url
 
@@ -225,7 +233,7 @@ def test_one_alert_refused_for_good_does_not_keep_the_others(tmp_path: Path, hoo
     first = deliver(log, WebhookSink(hook.url))
     assert (first.sent, first.waiting) == (5, 1)
     with log.connect() as connection:
-        query = sa.select(record.ALERTS.c.error).where(record.ALERTS.c.delivered == 0)
+        query = sa.select(loop_store.ALERTS.c.error).where(loop_store.ALERTS.c.delivered == 0)
         assert "422" in str(connection.execute(query).scalar_one())
 
 

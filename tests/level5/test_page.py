@@ -9,15 +9,17 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import experiments, outcomes
-from level4_deployment.log import OUTCOMES, PREDICTIONS, QUARANTINE, SCORING, open_log
-from level5_monitoring import page, record, story
-from level5_monitoring.alerts import Alert
-from level5_monitoring.chart import Axis, Scale
-from level5_monitoring.finding import Finding
-from level5_monitoring.gathered import Week, Year, gather
-from level5_monitoring.policy import Decision
-from level5_monitoring.worth import FILE, POLICIES
+from level4_deployment.experiment import experiment_store, labels
+from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINE, open_log
+from level5_monitoring import report
+from level5_monitoring.calendar_policies import FILE, POLICIES
+from level5_monitoring.dashboard import page
+from level5_monitoring.dashboard.chart import Axis, Scale
+from level5_monitoring.dashboard.data import Week, Year, gather
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.monitors.monitor_result import MonitorResult
 from shared.settings import read_settings
 from tests.level5.browser import Scheme, opened
 
@@ -36,9 +38,9 @@ def log(tmp_path: Path) -> sa.Engine:
         for i, day in enumerate(DAYS):
             connection.execute(PREDICTIONS.insert(), [answer(day, j, CLOCK + 100 * i) for j in range(A_DAY)])
             told = [{"flight_id": f"{day}-{j}", "late": LATE[j], "known_at": 0.0, "received_at": 0.0} for j in range(7)]
-            connection.execute(OUTCOMES.insert(), told)
+            connection.execute(LABELS.insert(), told)
         end = pd.Timestamp("2013-04-22", tz="America/New_York").timestamp()
-        connection.execute(outcomes.FEED.insert(), {"name": "outcomes", "watermark": end})
+        connection.execute(labels.FEED.insert(), {"name": "outcomes", "watermark": end})
     for day in DAYS[:18]:
         decide(engine, day)
     return engine
@@ -63,26 +65,28 @@ def answer(day: str, number: int, asked_at: float, probability: float | None = N
 
 def decide(log: sa.Engine, day: str) -> None:
     """A quiet day; but the contract breaks on 10 April, and a training is decided upon on the 12th."""
-    broken = Finding(day, "contract", "temp", "alarm", "<b>half</b> of temp is missing", 8, 0.5, 0.1)
-    found = [broken if day == "2013-04-10" else Finding(day, "contract", "temp", "ok", "as ever", 8, 0.0, 0.1)]
+    broken = MonitorResult(day, "contract", "temp", "alarm", "<b>half</b> of temp is missing", 8, 0.5, 0.1)
+    found = [broken if day == "2013-04-10" else MonitorResult(day, "contract", "temp", "ok", "as ever", 8, 0.0, 0.1)]
     if pd.Timestamp(day).weekday() == 6:
-        found += [Finding(day, "drift", "dewp", "ok", "near", 56, 0.05, 0.1)]
-        found += [Finding(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)]
+        found += [MonitorResult(day, "drift", "dewp", "ok", "near", 56, 0.05, 0.1)]
+        found += [MonitorResult(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)]
     if day == "2013-04-10":
         alert = Alert(f"{day}-a", day, "page", "contract alarm begins", broken.says)
-        record.record(log, Decision(day, "stop", "broken", (broken,), "contract", (broken,)), found, [alert])
+        loop_store.record_decision(
+            log, Decision(day, "stop", "broken", (broken,), "contract", (broken,)), found, [alert]
+        )
     elif day == "2013-04-12":
-        record.record(log, Decision(day, "retrain", "it is old", (), "age"), found, [])
+        loop_store.record_decision(log, Decision(day, "retrain", "it is old", (), "age"), found, [])
     else:
-        record.record(log, Decision(day, "nothing", "all is well"), found, [])
-    record.close(log, day, {"version": 2} if day == "2013-04-12" else {})
+        loop_store.record_decision(log, Decision(day, "nothing", "all is well"), found, [])
+    loop_store.close_decision(log, day, {"version": 2} if day == "2013-04-12" else {})
 
 
 def promote(log: sa.Engine, before: int | None, after: int, at: float) -> None:
-    number = experiments.begin_act(log, "loop", experiments.PROMOTE, (before, after), "better")
-    experiments.end_act(log, number)
+    number = experiment_store.begin_act(log, "loop", experiment_store.PROMOTE, (before, after), "better")
+    experiment_store.end_act(log, number)
     with log.begin() as connection:
-        audit = experiments.AUDIT
+        audit = experiment_store.AUDIT
         connection.execute(audit.update().where(audit.c.number == number).values(at=at))
 
 
@@ -143,7 +147,7 @@ def test_the_file_says_how_the_other_pages_are_opened(tmp_path: Path, monkeypatc
     for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
     settings = read_settings()
-    story.draw_page(settings)
+    report.draw_page(settings)
     text = (settings.level("level5") / page.FILE).read_text(encoding="utf-8")
     assert "MLflow and Prefect: <code>MLOPS_WITHIN=level5 make ui</code>" in text
     assert "Evidently: <code>MLOPS_WITHIN=level5 make reports</code>" in text
@@ -171,12 +175,14 @@ def test_an_alert_can_be_opened_down_to_its_evidence(log: sa.Engine, tmp_path: P
 def test_an_alarm_that_begins_shows_its_own_findings_whatever_was_decided(log: sa.Engine, tmp_path: Path) -> None:
     """On a day that a broken contract stops, drift begins as well; another column has drifted since the last week."""
     before, day = DAYS[18:20]
-    old = Finding(before, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
-    new = Finding(day, "drift", "humid", "alarm", "far as well", 56, 0.2, 0.1)
-    broken = Finding(day, "contract", "visib", "alarm", "stands still", 8, 0.9, 0.1)
-    record.record(log, Decision(before, "inform", "it drifts", (old,), "drift", (old,)), [], [])
+    old = MonitorResult(before, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
+    new = MonitorResult(day, "drift", "humid", "alarm", "far as well", 56, 0.2, 0.1)
+    broken = MonitorResult(day, "contract", "visib", "alarm", "stands still", 8, 0.9, 0.1)
+    loop_store.record_decision(log, Decision(before, "inform", "it drifts", (old,), "drift", (old,)), [], [])
     told = [Alert(f"{day}-{of}", day, "page", f"{of} alarm begins", "off") for of in ("contract", "drift")]
-    record.record(log, Decision(day, "stop", "broken", (broken,), "contract", (broken, new, old)), [broken, new], told)
+    loop_store.record_decision(
+        log, Decision(day, "stop", "broken", (broken,), "contract", (broken, new, old)), [broken, new], told
+    )
     events = gather(log, tmp_path, {}).events
     shown = {one.title: [found["subject"] for found in one.findings] for one in events if one.day == day}
     assert shown == {"Contract alarm begins": ["visib"], "Drift alarm begins": ["humid"]}
@@ -187,7 +193,7 @@ def test_challengers_that_are_late_within_what_is_tolerated_are_no_trouble(log: 
     def health(failed: int) -> tuple[str, bool]:
         row = {"version": 2, "experiment": "e", "rows": 5000, "failed": failed, "seconds": 1.0, "slow": 0}
         with log.begin() as connection:
-            connection.execute(SCORING.insert(), [row])
+            connection.execute(INFERENCE_BATCHES.insert(), [row])
         found = {one.what: one for one in gather(log, tmp_path, {}).health}["challenger rows without a score in time"]
         return found.stands, found.well
 

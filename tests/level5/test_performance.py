@@ -6,9 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level4_deployment import log as prediction_log
-from level5_monitoring import performance
-from level5_monitoring.performance import beside, check_promise, days_of, keep, look_for_disaster, measure, watch
+from level4_deployment import prediction_log
+from level5_monitoring.monitors import performance
+from level5_monitoring.monitors.performance import (
+    beside,
+    check_expected_loss,
+    check_regression,
+    check_severe_regression,
+    days_of,
+    keep,
+    measure,
+)
 
 DAYS = [str(day.date()) for day in pd.date_range("2013-04-01", periods=60)]
 
@@ -35,11 +43,11 @@ def measured(count: int, **made: float) -> pd.DataFrame:
 
 def test_a_model_that_keeps_its_promise_is_left_in_peace_on_every_day() -> None:
     for day in range(14, 57, 7):
-        assert check_promise(DAYS[day], 3, measured(day)).state == "ok"
+        assert check_expected_loss(DAYS[day], 3, measured(day)).state == "ok"
 
 
 def test_a_model_that_flights_have_left_behind_is_found_with_figures() -> None:
-    finding = check_promise(DAYS[27], 3, measured(28, shift=1.0))
+    finding = check_expected_loss(DAYS[27], 3, measured(28, shift=1.0))
     assert finding.state == "alarm"
     assert finding.subject == "version 3"
     assert finding.value is not None
@@ -58,7 +66,7 @@ def test_a_month_with_more_delays_that_the_model_foresees_is_no_alarm() -> None:
 
 
 def test_few_days_say_nothing_yet() -> None:
-    assert check_promise(DAYS[12], 3, measured(13, shift=3.0)).state == "insufficient data"
+    assert check_expected_loss(DAYS[12], 3, measured(13, shift=3.0)).state == "insufficient data"
 
 
 def test_only_the_champions_own_answers_with_an_outcome_count() -> None:
@@ -75,16 +83,16 @@ def against(gain: float, spread: float, count: int) -> pd.DataFrame:
 
 
 def test_a_disaster_is_seen_on_the_second_day() -> None:
-    assert look_for_disaster(DAYS[0], 4, 3, against(-0.2, 0.01, 1)).state == "insufficient data"
-    finding = look_for_disaster(DAYS[1], 4, 3, against(-0.2, 0.01, 2))
+    assert check_severe_regression(DAYS[0], 4, 3, against(-0.2, 0.01, 1)).state == "insufficient data"
+    finding = check_severe_regression(DAYS[1], 4, 3, against(-0.2, 0.01, 2))
     assert finding.state == "alarm"
     assert "version 4" in finding.says
     assert "version 3" in finding.says
-    assert look_for_disaster(DAYS[1], 4, 3, against(-0.1, 0.01, 2)).state == "ok", "honest models differ by that"
+    assert check_severe_regression(DAYS[1], 4, 3, against(-0.1, 0.01, 2)).state == "ok", "honest models differ by that"
 
 
 def test_a_new_champion_that_is_a_little_worse_is_seen_in_time() -> None:
-    states = [watch(DAYS[n - 1], 4, 3, against(-0.01, 0.006, n), []).state for n in range(1, 29)]
+    states = [check_regression(DAYS[n - 1], 4, 3, against(-0.01, 0.006, n), []).state for n in range(1, 29)]
     assert "alarm" in states
     assert states.index("alarm") < 28
 
@@ -92,29 +100,29 @@ def test_a_new_champion_that_is_a_little_worse_is_seen_in_time() -> None:
 def test_days_in_doubt_do_not_count() -> None:
     broken, sound = measured(28, shift=1.0), measured(20)
     mixed = pd.concat([sound, broken.assign(doubt="labels")])
-    assert check_promise(DAYS[40], 3, mixed).says == check_promise(DAYS[40], 3, sound).says
+    assert check_expected_loss(DAYS[40], 3, mixed).says == check_expected_loss(DAYS[40], 3, sound).says
     bad, good = against(-0.2, 0.01, 9), against(0.0, 0.01, 9)
     upside_down = pd.concat([good, bad.assign(doubt="labels")])
-    assert watch(DAYS[20], 4, 3, upside_down, []).state == "ok"
-    assert look_for_disaster(DAYS[20], 4, 3, upside_down).state == "alarm", "outcomes are wrong for both"
-    assert look_for_disaster(DAYS[20], 4, 3, pd.concat([good, bad.assign(doubt="contract")])).state == "ok"
+    assert check_regression(DAYS[20], 4, 3, upside_down, []).state == "ok"
+    assert check_severe_regression(DAYS[20], 4, 3, upside_down).state == "alarm", "outcomes are wrong for both"
+    assert check_severe_regression(DAYS[20], 4, 3, pd.concat([good, bad.assign(doubt="contract")])).state == "ok"
 
 
 def test_only_days_beside_the_same_version_tell_how_one_does_beside_it() -> None:
     reigns = pd.concat([against(-0.2, 0.01, 5).assign(before=2), against(0.0, 0.01, 3).assign(before=7)])
     assert len(beside(reigns, 7)) == 3
-    assert look_for_disaster(DAYS[8], 4, 7, beside(reigns, 7)).state == "ok"
+    assert check_severe_regression(DAYS[8], 4, 7, beside(reigns, 7)).state == "ok"
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.01])
 def test_one_that_is_no_worse_is_left_in_peace(gain: float) -> None:
-    assert all(watch(DAYS[n - 1], 4, 3, against(gain, 0.02, n), []).state != "alarm" for n in range(1, 29))
+    assert all(check_regression(DAYS[n - 1], 4, 3, against(gain, 0.02, n), []).state != "alarm" for n in range(1, 29))
 
 
 def test_some_bad_days_do_not_outweigh_what_the_experiment_has_seen() -> None:
     bad = against(-0.02, 0.01, 9)
-    assert watch(DAYS[8], 4, 3, bad, []).state == "alarm"
-    assert watch(DAYS[8], 4, 3, bad, list(np.random.default_rng(1).normal(0.03, 0.03, 14))).state == "ok"
+    assert check_regression(DAYS[8], 4, 3, bad, []).state == "alarm"
+    assert check_regression(DAYS[8], 4, 3, bad, list(np.random.default_rng(1).normal(0.03, 0.03, 14))).state == "ok"
 
 
 def test_the_model_before_is_asked_about_the_flights_that_the_champion_answered() -> None:

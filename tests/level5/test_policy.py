@@ -7,17 +7,28 @@ from typing import get_args
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from level5_monitoring.alerts import alerts_of, alerts_of_result
-from level5_monitoring.finding import Finding, Monitor, State
-from level5_monitoring.policy import BUDGET, CHAMPION, COOL_DOWN, LONGEST, PERIOD, Ended, Memory, decide, of, still_on
+from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
+from level5_monitoring.loop.policy import (
+    BUDGET,
+    CHAMPION,
+    COOL_DOWN,
+    LONGEST,
+    PERIOD,
+    EndedExperiment,
+    PolicyState,
+    active_alarms,
+    by_monitor,
+    decide,
+)
+from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 
 DAY = "2013-07-14"
 SUBJECTS = {"contract": "temp", "features": "flights", "labels": "outcomes", "drift": "dewp"}
 
 
-def found(monitor: Monitor, state: State = "alarm", subject: str = "", day: str = DAY) -> Finding:
+def found(monitor: Monitor, state: State = "alarm", subject: str = "", day: str = DAY) -> MonitorResult:
     """A finding with figures."""
-    return Finding(day, monitor, subject or SUBJECTS.get(monitor, "version 3"), state, "it is off", 900, 0.5, 0.1)
+    return MonitorResult(day, monitor, subject or SUBJECTS.get(monitor, "version 3"), state, "it is off", 900, 0.5, 0.1)
 
 
 monitors, states = st.sampled_from(get_args(Monitor)), st.sampled_from(get_args(State))
@@ -26,8 +37,8 @@ some_findings = st.lists(
 )
 days_before = st.dates(date(2012, 7, 1), date(2013, 7, 13)).map(str)
 memories = st.builds(
-    Memory,
-    alarms=st.lists(st.builds(found, monitors), max_size=4).map(lambda some: tuple(still_on((), some))),
+    PolicyState,
+    alarms=st.lists(st.builds(found, monitors), max_size=4).map(lambda some: tuple(active_alarms((), some))),
     begun=days_before,
     trainings=st.lists(days_before, max_size=BUDGET + 3, unique=True).map(lambda days: tuple(sorted(days))),
     experiment=st.sampled_from(["", "2-against-3"]),
@@ -44,13 +55,13 @@ def days_since(day: str) -> int:
 
 @settings(max_examples=400, deadline=None)
 @given(some_findings, memories)
-def test_no_combination_gives_an_act_that_is_forbidden(findings: list[Finding], memory: Memory) -> None:
+def test_no_combination_gives_an_act_that_is_forbidden(findings: list[MonitorResult], memory: PolicyState) -> None:
     """Nor two different decisions."""
     decision = decide(DAY, findings, memory)
     assert decision == decide(DAY, list(findings), memory)
     assert decision.reason.endswith(".")
     if decision.cause in ("age", "tie", "verdict") or "not used" in decision.reason:  # no alarm has led to it
-        assert decision.evidence == of(findings, "labels", *CHAMPION)
+        assert decision.evidence == by_monitor(findings, "labels", *CHAMPION)
     else:
         for finding in decision.evidence:
             assert finding.subject in decision.reason
@@ -79,7 +90,7 @@ def test_no_combination_gives_an_act_that_is_forbidden(findings: list[Finding], 
 def test_the_first_of_the_order_decides() -> None:
     """Contract, disaster, labels, watch, performance, drift."""
     order: list[Monitor] = ["contract", "disaster", "labels", "watch", "performance", "drift"]
-    kinds = [decide(DAY, [found(monitor) for monitor in order[i:]], Memory()).kind for i in range(6)]
+    kinds = [decide(DAY, [found(monitor) for monitor in order[i:]], PolicyState()).kind for i in range(6)]
     assert kinds == ["stop", "roll back", "hold", "roll back", "retrain", "inform"]
 
 
@@ -87,20 +98,20 @@ def test_each_limit_holds_a_retraining_with_its_own_reason() -> None:
     """And the day after the cool-down, it is trained."""
     broken = [found("performance")]
     held = {
-        "experiment": Memory(experiment="2-against-3"),
-        "budget": Memory(trainings=("2013-04-01",) * BUDGET),
-        "cool-down": Memory(trainings=("2013-06-24",)),
+        "experiment": PolicyState(experiment="2-against-3"),
+        "budget": PolicyState(trainings=("2013-04-01",) * BUDGET),
+        "cool-down": PolicyState(trainings=("2013-06-24",)),
     }
     for cause, memory in held.items():
         decision = decide(DAY, broken, memory)
         assert (decision.kind, decision.cause) == ("hold", cause)
     assert "20 days ago" in decide(DAY, broken, held["cool-down"]).reason
-    assert decide(DAY, broken, Memory(trainings=("2013-06-23",))).kind == "retrain"
+    assert decide(DAY, broken, PolicyState(trainings=("2013-06-23",))).kind == "retrain"
 
 
 def test_a_winner_on_labels_in_doubt_is_not_promoted() -> None:
     """The experiment ends; on clean labels, the winner is promoted."""
-    waits = Memory(experiment="2-against-3", waits=True)
+    waits = PolicyState(experiment="2-against-3", waits=True)
     assert decide(DAY, [], waits).kind == "promote"
     doubted = decide(DAY, [], replace(waits, doubted=("2013-07-01",)))
     assert doubted.kind == "stop"
@@ -110,17 +121,17 @@ def test_a_winner_on_labels_in_doubt_is_not_promoted() -> None:
 def test_labels_in_doubt_end_an_experiment_without_a_verdict() -> None:
     """And train nothing, whatever else there is to do."""
     seen = [found("labels"), found("performance")]
-    assert decide(DAY, seen, Memory(experiment="2-against-3")).kind == "stop"
-    assert decide(DAY, seen, Memory(trainings=("2012-07-14",))).kind == "hold"
+    assert decide(DAY, seen, PolicyState(experiment="2-against-3")).kind == "stop"
+    assert decide(DAY, seen, PolicyState(trainings=("2012-07-14",))).kind == "hold"
 
 
 def test_what_no_alarm_has_led_to_rests_on_how_outcomes_and_champion_stand() -> None:
     """Every decision has its evidence."""
     seen = [found("contract", "ok"), found("labels", "ok"), found("performance", "ok"), found("watch", "ok")]
-    waits = Memory(experiment="2-against-3", waits=True)
+    waits = PolicyState(experiment="2-against-3", waits=True)
     memories = {
-        "age": Memory(trainings=("2013-01-01",)),
-        "tie": Memory(tied="1-against-2"),
+        "age": PolicyState(trainings=("2013-01-01",)),
+        "tie": PolicyState(tied="1-against-2"),
         "verdict": waits,
         "labels": replace(waits, doubted=("2013-07-01",)),
     }
@@ -131,17 +142,17 @@ def test_what_no_alarm_has_led_to_rests_on_how_outcomes_and_champion_stand() -> 
 
 def test_an_alarm_that_goes_on_is_told_when_it_begins_and_when_it_is_over() -> None:
     """Not on the days between, nor on days on which nobody could look."""
-    memory, titles = Memory(), []
+    memory, titles = PolicyState(), []
     for state in ("ok", "alarm", "alarm", "insufficient data", "alarm", "ok", "ok"):
         decision = decide(DAY, [found("contract", state)], memory)
         titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, memory, "level5")])
-        memory = Memory(alarms=decision.alarms, cause=decision.cause)
+        memory = PolicyState(alarms=decision.alarms, cause=decision.cause)
     assert titles == [[], [("page", "contract alarm begins")], [], [], [], [("info", "contract alarm is over")], []]
 
 
 def test_an_act_that_came_to_nothing_is_told() -> None:
     """Who is not told would think that it is done."""
-    back = decide(DAY, [found("disaster")], Memory())
+    back = decide(DAY, [found("disaster")], PolicyState())
     assert (back.kind, back.target) == ("roll back", "version 3")
     [alert] = alerts_of_result(back, {"failed": "no platform runs here"})
     assert (alert.severity, alert.title, alert.text) == ("page", "roll back failed", "no platform runs here")
@@ -151,7 +162,7 @@ def test_an_act_that_came_to_nothing_is_told() -> None:
 def test_an_experiment_that_ended_on_labels_in_doubt_asks_for_a_person() -> None:
     """It may have ended so for them alone."""
     for doubted, severity in (((), "info"), (("2013-07-01",), "ticket")):
-        memory = Memory(ended=(Ended("1-against-2-no1", 2, "rejected", "worse", doubted),))
+        memory = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", doubted),))
         [alert] = alerts_of(decide(DAY, [], memory), memory, "demo")
         assert alert.severity == severity
         assert ("MLOPS_WITHIN=demo make submit VERSION=2" in alert.text) == bool(doubted)
@@ -160,7 +171,7 @@ def test_an_experiment_that_ended_on_labels_in_doubt_asks_for_a_person() -> None
 def test_a_verdict_of_the_very_day_whose_labels_are_in_alarm_asks_for_a_person() -> None:
     """The platform comes to it as the day closes, before the loop has looked; one of the days before stands."""
     for today, severity in ((True, "ticket"), (False, "info")):
-        memory = Memory(ended=(Ended("1-against-2-no1", 2, "rejected", "worse", today=today),))
+        memory = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", today=today),))
         told = alerts_of(decide(DAY, [found("labels")], memory), memory, "level5")
         assert [(alert.severity, DAY in alert.text) for alert in told if alert.title == "experiment rejected"] == [
             (severity, today)
@@ -169,12 +180,12 @@ def test_a_verdict_of_the_very_day_whose_labels_are_in_alarm_asks_for_a_person()
 
 def test_a_weekly_alarm_is_on_until_its_monitor_looks_again() -> None:
     """Six days without a look at drift do not end it."""
-    week = still_on([found("drift")], [found("contract", "ok")])
+    week = active_alarms([found("drift")], [found("contract", "ok")])
     assert [finding.subject for finding in week] == ["dewp"]
-    assert still_on(week, [found("drift", "ok")]) == ()
+    assert active_alarms(week, [found("drift", "ok")]) == ()
 
 
 def test_the_alarm_of_a_version_that_was_replaced_is_over() -> None:
     """Although the next champion has too few days for anything to be said of it."""
     next_one = found("performance", "insufficient data", "version 4")
-    assert still_on([found("performance"), found("watch")], [next_one]) == ()
+    assert active_alarms([found("performance"), found("watch")], [next_one]) == ()

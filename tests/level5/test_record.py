@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import experiments
-from level4_deployment.log import open_log
-from level4_deployment.plan import Plan
-from level5_monitoring import policy, record
-from level5_monitoring.alerts import Alert, alerts_of, alerts_of_result
-from level5_monitoring.finding import Finding
-from level5_monitoring.memory import remember
-from level5_monitoring.policy import Decision, Memory
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import open_log
+from level5_monitoring.loop import loop_store, policy
+from level5_monitoring.loop.alerts import Alert, alerts_of, alerts_of_result
+from level5_monitoring.loop.policy import Decision, PolicyState
+from level5_monitoring.loop.policy_state import load_policy_state
+from level5_monitoring.monitors.monitor_result import MonitorResult
 from tests.level4.postgres import new_database
 
 
@@ -29,46 +29,48 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
     engine.dispose()
 
 
-def found(day: str, monitor: str, state: str = "alarm") -> Finding:
+def found(day: str, monitor: str, state: str = "alarm") -> MonitorResult:
     """A finding of version 3."""
-    return Finding(day, monitor, "version 3", state, "it is off", 900, 0.5, 0.1)  # type: ignore[arg-type]
+    return MonitorResult(day, monitor, "version 3", state, "it is off", 900, 0.5, 0.1)  # type: ignore[arg-type]
 
 
-def decided(log: sa.Engine, day: str, *findings: Finding) -> Decision:
+def decided(log: sa.Engine, day: str, *findings: MonitorResult) -> Decision:
     """Decide on a day as the loop does."""
-    memory = remember(log, day)
+    memory = load_policy_state(log, day)
     decision = policy.decide(day, findings, memory)
-    return record.record(log, decision, findings, alerts_of(decision, memory, "level5"))
+    return loop_store.record_decision(log, decision, findings, alerts_of(decision, memory, "level5"))
 
 
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
     """A second decision on it, and a second result, change nothing."""
     first = decided(log, "2013-05-06", found("2013-05-06", "contract"))
-    record.close(log, "2013-05-06", {"first": 1})
+    loop_store.close_decision(log, "2013-05-06", {"first": 1})
     again = decided(log, "2013-05-06", found("2013-05-06", "performance"))
-    record.close(log, "2013-05-06", {"second": 2})
-    assert again == first == record.decision_of(log, "2013-05-06")
-    [row] = record.decisions(log)
-    assert (row["state"], row["result"]) == (record.DONE, {"first": 1})
-    assert record.findings(log) == [found("2013-05-06", "contract")]
-    assert len(record.alerts(log, "2013-05-06")) == 1
+    loop_store.close_decision(log, "2013-05-06", {"second": 2})
+    assert again == first == loop_store.decision_of(log, "2013-05-06")
+    [row] = loop_store.decisions(log)
+    assert (row["state"], row["result"]) == (loop_store.DONE, {"first": 1})
+    assert loop_store.monitor_results(log) == [found("2013-05-06", "contract")]
+    assert len(loop_store.alerts(log, "2013-05-06")) == 1
 
 
 def test_what_fails_half_way_leaves_nothing(log: sa.Engine) -> None:
     """No decision without its alerts."""
     broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
-        record.record(log, Decision("2013-05-06", "nothing", "."), [found("2013-05-06", "drift")], [broken])
-    assert record.decisions(log) == []
-    assert record.findings(log) == []
+        loop_store.record_decision(
+            log, Decision("2013-05-06", "nothing", "."), [found("2013-05-06", "drift")], [broken]
+        )
+    assert loop_store.decisions(log) == []
+    assert loop_store.monitor_results(log) == []
 
 
 def test_memory_is_of_earlier_days_only(log: sa.Engine) -> None:
     """Seen from a day, what was decided on it or later is not there: after a crash, the same memory."""
-    before = remember(log, "2013-05-06")
+    before = load_policy_state(log, "2013-05-06")
     assert decided(log, "2013-05-06", found("2013-05-06", "performance")).kind == "retrain"
-    assert remember(log, "2013-05-06") == before == Memory()
-    assert remember(log, "2013-05-07").trainings == ("2013-05-06",)
+    assert load_policy_state(log, "2013-05-06") == before == PolicyState()
+    assert load_policy_state(log, "2013-05-07").trainings == ("2013-05-06",)
     assert decided(log, "2013-05-07", found("2013-05-07", "performance")).cause == "cool-down"
 
 
@@ -79,39 +81,41 @@ def test_an_act_that_failed_counts_for_none_and_is_told(log: sa.Engine) -> None:
         assert decision.kind == "retrain"
         result = {word: "no platform runs here"}
         for _ in range(2):
-            record.close(log, day, result, alerts_of_result(decision, result))
-        assert [alert.title for alert in record.alerts(log, day)][-2:] == ["retrain", f"retrain {word}"]
+            loop_store.close_decision(log, day, result, alerts_of_result(decision, result))
+        assert [alert.title for alert in loop_store.alerts(log, day)][-2:] == ["retrain", f"retrain {word}"]
         tomorrow = str((pd.Timestamp(day) + pd.Timedelta(days=1)).date())
-        assert policy.decide(tomorrow, [found(tomorrow, "performance")], remember(log, tomorrow)).kind == then
+        assert policy.decide(tomorrow, [found(tomorrow, "performance")], load_policy_state(log, tomorrow)).kind == then
 
 
 def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log: sa.Engine) -> None:
     """Inconclusive asks for a person."""
     plan = Plan(0.01)
-    experiment = experiments.new_experiment(log, 2, 3, plan, "test")
-    experiments.save(log, experiment)
+    experiment = experiment_store.new_experiment(log, 2, 3, plan, "test")
+    experiment_store.save(log, experiment)
     day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
     with log.begin() as connection:
-        connection.execute(experiments.DAYS.insert(), day | {"day": "2013-05-06"})
+        connection.execute(experiment_store.DAYS.insert(), day | {"day": "2013-05-06"})
     decided(log, "2013-05-05", found("2013-05-05", "labels"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
-    memory = remember(log, "2013-05-07")
+    memory = load_policy_state(log, "2013-05-07")
     assert (memory.experiment, memory.doubted) == (experiment.experiment, ("2013-05-06",))
-    experiments.save(log, experiments.Experiment(**{**vars(experiment), "state": "inconclusive"}))
+    experiment_store.save(log, experiment_store.Experiment(**{**vars(experiment), "state": "inconclusive"}))
     decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"))
     decided(log, "2013-05-08", found("2013-05-08", "labels", "ok"))
-    told = [[alert.title for alert in record.alerts(log, day)] for day in ("2013-05-07", "2013-05-08")]
+    told = [[alert.title for alert in loop_store.alerts(log, day)] for day in ("2013-05-07", "2013-05-08")]
     assert told == [["labels alarm is over", "experiment inconclusive"], []]
 
 
 def test_a_verdict_of_the_day_itself_is_seen_to_rest_on_it(log: sa.Engine) -> None:
     """The platform judges as the day closes, before the loop has looked at its labels."""
-    experiment = experiments.new_experiment(log, 2, 3, Plan(0.01), "test")
-    experiments.save(log, experiments.Experiment(**{**vars(experiment), "state": "rejected", "reason": "worse"}))
+    experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
+    experiment_store.save(
+        log, experiment_store.Experiment(**{**vars(experiment), "state": "rejected", "reason": "worse"})
+    )
     day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
     with log.begin() as connection:
-        connection.execute(experiments.DAYS.insert(), day | {"day": "2013-05-06"})
+        connection.execute(experiment_store.DAYS.insert(), day | {"day": "2013-05-06"})
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
-    [told] = [alert for alert in record.alerts(log, "2013-05-06") if alert.title == "experiment rejected"]
+    [told] = [alert for alert in loop_store.alerts(log, "2013-05-06") if alert.title == "experiment rejected"]
     assert told.severity == "ticket"
     assert "MLOPS_WITHIN=level5 make submit VERSION=3" in told.text

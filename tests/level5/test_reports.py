@@ -7,11 +7,12 @@ import zlib
 import pandas as pd
 import pytest
 
-from level4_deployment import log as prediction_log
-from level4_deployment.outcomes import Outcome, ingest
-from level4_deployment.stream import as_requests
-from level5_monitoring import home, reports
-from level5_monitoring.reference import Reference
+from level4_deployment import prediction_log
+from level4_deployment.experiment.labels import Label, ingest
+from level4_deployment.replay_client import as_requests
+from level5_monitoring import config
+from level5_monitoring.dashboard import evidently_reports
+from level5_monitoring.monitors.reference import Reference
 from shared.score import score
 from shared.settings import Settings
 
@@ -31,14 +32,14 @@ def week(flights: pd.DataFrame) -> pd.DataFrame:
 def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A level of which the week was asked for, and is closed."""
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
-    reference.save(home.own(settings))
-    log = prediction_log.open_log(prediction_log.url_of(home.platform(settings)))
+    reference.save(config.own(settings))
+    log = prediction_log.open_log(prediction_log.url_of(config.platform(settings)))
     with log.begin() as connection:
         connection.execute(prediction_log.PREDICTIONS.insert(), [_answered(one) for one in as_requests(week)])
     told = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
     outcomes = zip(told["flight_id"], told["late"], told["label_known_at"], strict=True)
     closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()
-    ingest(log, [Outcome(flight, int(late), at.timestamp()) for flight, late, at in outcomes], closed)
+    ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in outcomes], closed)
     log.dispose()
     return settings
 
@@ -66,13 +67,13 @@ def _chance(flight: str) -> float:
 
 
 def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) -> None:
-    assert reports.add_weeks(played) == 1
-    assert reports.add_weeks(played) == 0
+    assert evidently_reports.add_weeks(played) == 1
+    assert evidently_reports.add_weeks(played) == 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently.ui.workspace import Workspace
-    workspace = Workspace.create(str(home.own(played) / reports.WORKSPACE))
-    (project,) = workspace.search_project(reports.PROJECT)
+    workspace = Workspace.create(str(config.own(played) / evidently_reports.WORKSPACE))
+    (project,) = workspace.search_project(evidently_reports.PROJECT)
     runs = [workspace.get_run(project.id, one) for one in workspace.list_runs(project.id)]
     told = {run.name: {one.display_name: one.dict() for one in run.metric_results.values()} for run in runs}
     known = week[week["flight_id"] < "2013-04-14"]["late"].notna().sum()

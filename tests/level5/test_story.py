@@ -10,17 +10,20 @@ import pandas as pd
 import pytest
 from filelock import FileLock
 
-from level4_deployment import client, experiments, log
-from level4_deployment.plan import Plan
-from level4_deployment.stream import Played
-from level5_monitoring import compared, home, outbox, record, story
-from level5_monitoring.alerts import Alert
-from level5_monitoring.compared import Counted
-from level5_monitoring.finding import Finding
-from level5_monitoring.policy import Decision, Kind
-from level5_monitoring.view import View
+from level4_deployment import prediction_log
+from level4_deployment.control import client
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.replay_client import ReplayStats
+from level5_monitoring import config, policy_comparison, report
+from level5_monitoring.console_view import ConsoleView
+from level5_monitoring.loop import loop_store, outbox
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.policy import Decision, Kind
+from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.policy_comparison import LoopCounts
+from shared.data.replay import Tick
 from shared.errors import UserError
-from shared.replay import Tick
 from shared.settings import NEW_YORK, Settings, read_settings
 
 FLIGHTS = 40
@@ -71,13 +74,13 @@ def process(code: str) -> "subprocess.Popen[bytes]":
 def test_each_policy_is_scored_on_the_same_flights(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """The loop by its first answer to each; a flight that it was not asked for counts for nobody."""
     table = others()
-    table.to_parquet(home.own(settings) / story.FILE)
-    engine = home.open_log(settings)
+    table.to_parquet(config.own(settings) / report.FILE)
+    engine = config.open_log(settings)
     with engine.begin() as connection:
         asked = [answer(flight, 0.25 + 0.5 * (i % 2), 1.0) for i, flight in enumerate(table["flight_id"])][1:]
-        connection.execute(log.PREDICTIONS.insert(), [*asked, answer(table["flight_id"].iloc[1], 0.01, 2.0)])
-    found_by = story.answered(settings, process("pass"))
-    found = compared.worth(found_by, Counted(trainings=2, steps=0, alerts=5, false_alarms=1))
+        connection.execute(prediction_log.PREDICTIONS.insert(), [*asked, answer(table["flight_id"].iloc[1], 0.01, 2.0)])
+    found_by = report.answered(settings, process("pass"))
+    found = policy_comparison.compare_policies(found_by, LoopCounts(trainings=2, steps=0, alerts=5, false_alarms=1))
     rows = {name: (one.score.rows, round(one.score.log_loss, 6), one.trainings) for name, one in found.items()}
     assert rows == {
         "frozen": (FLIGHTS - 1, round(-np.log(0.6), 6), 1),
@@ -86,8 +89,8 @@ def test_each_policy_is_scored_on_the_same_flights(settings: Settings, capsys: p
         "loop": (FLIGHTS - 1, round(-np.log(0.75), 6), 2),
     }
     assert (found["monthly"].steps, found["loop"].steps) == (2, 0)
-    assert compared.compare(found["loop"], found["weekly"]).startswith("log loss +28.9% of weekly")
-    compared.show_worth(found_by, found)
+    assert policy_comparison.compare(found["loop"], found["weekly"]).startswith("log loss +28.9% of weekly")
+    policy_comparison.show_comparison(found_by, found)
     said = capsys.readouterr().out
     assert "on 39 labelled flights" in said
     took = [[cell.strip() for cell in line.split("│")[1:6]] for line in said.partition("What it took")[2].splitlines()]
@@ -104,17 +107,17 @@ def test_each_policy_is_scored_on_the_same_flights(settings: Settings, capsys: p
 def test_the_aims_are_held_against_the_last_year(settings: Settings) -> None:
     """Each that is missed is named, with its figure; a year that reached them all is short of nothing."""
     table = others().assign(loop=lambda table: table["weekly"])
-    file = home.own(settings) / compared.FILE
-    good = Counted(trainings=8, steps=0, alerts=5, false_alarms=0)
-    found = compared.worth(table, good)
+    file = config.own(settings) / policy_comparison.FILE
+    good = LoopCounts(trainings=8, steps=0, alerts=5, false_alarms=0)
+    found = policy_comparison.compare_policies(table, good)
     many = found | {"weekly": replace(found["weekly"], trainings=40)}
-    compared.keep(settings, many, failed=0)
-    assert compared.short_of(file) == []
+    policy_comparison.keep(settings, many, failed=0)
+    assert policy_comparison.short_of(file) == []
     late = np.asarray(table["late"])
     worse = table.assign(loop=np.where(late == 1, 0.79, 0.21))
-    bad = compared.worth(worse, replace(good, trainings=9, steps=1))
-    compared.keep(settings, bad | {"weekly": many["weekly"]}, failed=3)
-    assert [line.split(";")[0] for line in compared.short_of(file)] == [
+    bad = policy_comparison.compare_policies(worse, replace(good, trainings=9, steps=1))
+    policy_comparison.keep(settings, bad | {"weekly": many["weekly"]}, failed=3)
+    assert [line.split(";")[0] for line in policy_comparison.short_of(file)] == [
         "log loss +5.64% of weekly retraining's",
         "9 trainings",
         "1 steps by hand",
@@ -125,12 +128,12 @@ def test_the_aims_are_held_against_the_last_year(settings: Settings) -> None:
 def test_a_training_by_the_calendar_that_fails_is_told(settings: Settings) -> None:
     """With where to look."""
     with pytest.raises(UserError, match=r"worth\.log"):
-        story.answered(settings, process("raise SystemExit(1)"))
+        report.answered(settings, process("raise SystemExit(1)"))
 
 
 def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """What was refused promoted nothing; what failed trained nothing; what a person did is a step by hand."""
-    engine = home.open_log(settings)
+    engine = config.open_log(settings)
     told: list[tuple[str, Kind, dict[str, object]]] = [
         ("2013-05-06", "retrain", {"version": 2}),
         ("2013-05-07", "retrain", {"failed": "no platform runs here"}),
@@ -139,16 +142,16 @@ def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureF
         ("2013-05-10", "nothing", {}),
     ]
     for day, kind, result in told:
-        found = [Finding(day, "drift", "temp", "alarm", "it is off", 900, 0.5, 0.1)]
+        found = [MonitorResult(day, "drift", "temp", "alarm", "it is off", 900, 0.5, 0.1)]
         told_of = [Alert(day, day, "page" if day < "2013-05-07" else "info", "", "")] if day < "2013-05-08" else []
-        record.record(engine, Decision(day, kind, f"because of {kind}"), found, told_of)
-        record.close(engine, day, result)
+        loop_store.record_decision(engine, Decision(day, kind, f"because of {kind}"), found, told_of)
+        loop_store.close_decision(engine, day, result)
     for who in ("loop", "operator"):
-        experiments.end_act(engine, experiments.begin_act(engine, who, "promote", (1, 2), "it is better"))
+        experiment_store.end_act(engine, experiment_store.begin_act(engine, who, "promote", (1, 2), "it is better"))
     outbox.deliver(engine, outbox.sink_of(settings))
-    decided = story.show_decisions(settings)
+    decided = report.show_decisions(settings)
     assert (decided.days, decided.findings) == (5, 5)
-    assert (decided.counted, decided.promoted) == (Counted(trainings=2, steps=1, alerts=2, false_alarms=1), 1)
+    assert (decided.counted, decided.promoted) == (LoopCounts(trainings=2, steps=1, alerts=2, false_alarms=1), 1)
     assert decided.alerts == "1 page, 1 info; 2 of 2 delivered"
     assert decided.kinds == "retrain 2, promote 2, nothing 1"
     said = capsys.readouterr().out
@@ -164,45 +167,47 @@ def test_a_broken_promise_is_a_false_alarm_if_its_challenger_was_no_better(
     retrained = {"kind": "retrain", "cause": "performance", "result": {"version": 2}}
     by_age = {"kind": "retrain", "cause": "age", "result": {"version": 3}}
     promoted = [{"kind": "promote", "cause": "verdict", "result": {"version": 2}}] if state == "promoted" else []
-    engine = home.open_log(settings)
-    tried = [replace(experiments.new_experiment(engine, 1, n, Plan.of(), "loop"), state=state) for n in (2, 3)]
-    assert story.false_alarms([retrained, by_age, *promoted], tried, []) == false
+    engine = config.open_log(settings)
+    tried = [replace(experiment_store.new_experiment(engine, 1, n, Plan.of(), "loop"), state=state) for n in (2, 3)]
+    assert report.false_alarms([retrained, by_age, *promoted], tried, []) == false
 
 
 def test_a_run_begins_with_nothing(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was there is kept beside; a platform that runs, and a log elsewhere with answers in it, are left alone."""
-    (home.own(settings) / "kept").touch()
-    folder = story.empty_homes(settings)
+    (config.own(settings) / "kept").touch()
+    folder = report.empty_homes(settings)
     assert (settings.state / "level5-before" / "kept").exists()
-    assert not [*home.own(settings).glob("kept")]
+    assert not [*config.own(settings).glob("kept")]
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-    with log.open_log(elsewhere).begin() as connection:
-        connection.execute(log.PREDICTIONS.insert(), [answer("2013-04-30-UA1-EWR", 0.5, 1.0)])
+    with prediction_log.open_log(elsewhere).begin() as connection:
+        connection.execute(prediction_log.PREDICTIONS.insert(), [answer("2013-04-30-UA1-EWR", 0.5, 1.0)])
     monkeypatch.setenv("PREDICTION_LOG", elsewhere)
     with pytest.raises(UserError, match="has answers already"):
-        story.empty_homes(settings)
+        report.empty_homes(settings)
     monkeypatch.setenv("PREDICTION_LOG", "")
     (folder / client.ADDRESSES).write_text("{}")  # as a sudden end leaves it
-    story.empty_homes(settings)
+    report.empty_homes(settings)
     (folder / client.ADDRESSES).write_text("{}")
     with FileLock(folder / client.LOCK), pytest.raises(UserError, match="make down"):
-        story.empty_homes(settings)
+        report.empty_homes(settings)
 
 
 def test_what_changes_something_is_told_as_it_happens(settings: Settings, capsys: pytest.CaptureFixture[str]) -> None:
     """Each act on the platform once, whose it was; on a Monday, where there is no terminal, what stands now."""
 
     class Watched:
-        log = home.open_log(settings)
+        log = config.open_log(settings)
 
-    view = View(Watched())  # type: ignore[arg-type]
+    view = ConsoleView(Watched())  # type: ignore[arg-type]
     view.decided(Decision("2013-05-04", "nothing", "all is well"))
     view.decided(Decision("2013-05-04", "retrain", "it loses more than it promises"))
-    experiments.end_act(Watched.log, experiments.begin_act(Watched.log, "loop", "promote", (1, 2), "it is better"))
+    experiment_store.end_act(
+        Watched.log, experiment_store.begin_act(Watched.log, "loop", "promote", (1, 2), "it is better")
+    )
     for day in ("2013-05-05", "2013-05-06"):
         end = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC")
         none = pd.DataFrame()
-        view.tell(Tick(end - pd.Timedelta(hours=12), end, none, none), Played(flights=1234, failed=0))
+        view.tell(Tick(end - pd.Timedelta(hours=12), end, none, none), ReplayStats(flights=1234, failed=0))
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
         "May 04 retrain: it loses more than it promises",
         "May 05 promote 1 → 2, by loop",

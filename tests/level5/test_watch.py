@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from level5_monitoring import home, watch
+from level5_monitoring import config
+from level5_monitoring.loop import schedule
 from shared.errors import UserError
 from shared.settings import Settings, read_settings
 from tests.level5.served import serve_platform
@@ -25,23 +26,23 @@ def test_a_clock_that_cannot_be_is_refused(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["watch", f"--every={every}"])
     with pytest.raises(SystemExit):
-        watch.main()
+        schedule.main()
     assert f"'{every}' is no time of at least 1 second" in capsys.readouterr().err
 
 
 def test_before_level_5_has_run_it_says_so(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["watch"])
-    monkeypatch.setattr(home, "enter", lambda: own)
+    monkeypatch.setattr(config, "configure", lambda: own)
     with pytest.raises(UserError, match=r"normal days.*Remedy: make level5"):
-        watch.main()
+        schedule.main()
     assert not (own.level("level3") / "prefect").exists(), "nothing was started"
 
 
 def test_a_platform_that_runs_is_used_unless_it_promotes_by_itself(own: Settings) -> None:
     with ExitStack() as stack:
         there = serve_platform(own, None, stack)
-        with watch.platform(own) as service:
+        with schedule.platform(own) as service:
             assert service.startswith("http://127.0.0.1:")
         there.approval = False
-        with pytest.raises(UserError, match=r"promotes by itself.*Remedy: end it"), watch.platform(own):
+        with pytest.raises(UserError, match=r"promotes by itself.*Remedy: end it"), schedule.platform(own):
             pass

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment import log as prediction_log
-from level4_deployment.outcomes import Outcome, ingest
-from level4_deployment.stream import as_requests
-from level5_monitoring.window import as_window, closed_days, read_window
+from level4_deployment import prediction_log
+from level4_deployment.experiment.labels import Label, ingest
+from level4_deployment.replay_client import as_requests
+from level5_monitoring.monitors.window import as_window, closed_days, read_window
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
         connection.execute(prediction_log.PREDICTIONS.insert(), rows)
     known = day.dropna(subset=["late"])
     told = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
-    ingest(engine, [Outcome(flight, int(late), at.timestamp()) for flight, late, at in told], None)
+    ingest(engine, [Label(flight, int(late), at.timestamp()) for flight, late, at in told], None)
     return engine
 
 
@@ -55,7 +55,7 @@ def test_what_is_read_is_what_was_asked_by_its_first_answer(log: sa.Engine, day:
 
 def test_outcomes_that_contradict_each_other_are_none(log: sa.Engine, day: pd.DataFrame) -> None:
     first = day.dropna(subset=["late"]).iloc[0]
-    ingest(log, [Outcome(first["flight_id"], 1 - int(first["late"]), 2e9)], None)
+    ingest(log, [Label(first["flight_id"], 1 - int(first["late"]), 2e9)], None)
     found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")
     assert pd.isna(found.loc[first["flight_id"], "late"])
 
@@ -66,7 +66,7 @@ def test_an_outcome_known_after_the_closing_is_not_there_however_late_one_looks(
     cancelled = day[day["late"].isna()]["flight_id"].iloc[:2]
     closes = pd.Timestamp("2013-05-08", tz="America/New_York") + pd.Timedelta(hours=24)
     at = [closes.timestamp(), closes.timestamp() + 1]
-    ingest(log, [Outcome(flight, 1, known) for flight, known in zip(cancelled, at, strict=True)], None)
+    ingest(log, [Label(flight, 1, known) for flight, known in zip(cancelled, at, strict=True)], None)
     found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")["late"]
     assert found[cancelled.iloc[0]] == 1
     assert pd.isna(found[cancelled.iloc[1]])

@@ -14,8 +14,8 @@ import time
 import pandas as pd
 
 from shared.console import show_table
-from shared.flights import load_flights
-from shared.replay import replay
+from shared.data.flights import load_flights
+from shared.data.replay import replay
 from shared.settings import NEW_YORK, read_settings
 
 BUDGETS = {"first load": ("s", 10), "load from cache": ("s", 2), "peak memory": ("MB", 800), "replay": ("s", 10)}

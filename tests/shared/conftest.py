@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from shared.raw import FILES, Raw, data_folder, read_raw
+from shared.data.raw import FILES, Raw, data_folder, read_raw
 
 To = Callable[[pd.DataFrame], pd.DataFrame]
 Change = Callable[[str, Callable[[pd.DataFrame], pd.DataFrame]], Path]

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from shared.raw import Raw
+from shared.data.raw import Raw
 from shared.settings import NEW_YORK
 
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pandera.pandas as pa
 import pytest
 
-from shared.flights import load_flights
-from shared.raw import FILES, read_raw
-from shared.schema import AIRPORTS_CSV, FLIGHT, FLIGHTS_CSV, WEATHER_CSV, DataError, check
+from shared.data.flights import load_flights
+from shared.data.raw import FILES, read_raw
+from shared.data.schema import AIRPORTS_CSV, FLIGHT, FLIGHTS_CSV, WEATHER_CSV, DataError, check
 from shared.settings import read_settings
 from tests.shared.conftest import Change, To, one
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-import shared.flights
-from shared.flights import build_flights, digest, load_flights
-from shared.raw import raw_digests, read_raw
-from shared.schema import FLIGHT
+import shared.data.flights
+from shared.data.flights import build_flights, digest, load_flights
+from shared.data.raw import raw_digests, read_raw
+from shared.data.schema import FLIGHT
 from shared.settings import PROJECT, Settings
 from tests.shared.conftest import Change
 
@@ -37,7 +37,7 @@ def test_the_second_load_reads_the_cache_and_gets_the_same(small: Settings, monk
     def build_again(_: object) -> pd.DataFrame:
         raise AssertionError("the cache was not used")
 
-    monkeypatch.setattr(shared.flights, "build_flights", build_again)
+    monkeypatch.setattr(shared.data.flights, "build_flights", build_again)
     assert digest(load_flights(small)) == digest(built)
     pd.testing.assert_frame_equal(load_flights(small), built)
 
@@ -62,7 +62,7 @@ def test_each_raw_file_counts_in_the_digests(folder: Path) -> None:
 
 def test_two_processes_that_build_at_once_leave_one_whole_cache(small: Settings, folder: Path) -> None:
     code = (
-        "from shared.flights import digest, load_flights; from shared.settings import read_settings;"
+        "from shared.data.flights import digest, load_flights; from shared.settings import read_settings;"
         "print(digest(load_flights(read_settings())))"
     )
     environment = {"FLIGHTS_DATA": str(folder), "MLOPS_STATE": str(small.state), "PYTHONPATH": str(PROJECT)}

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-import shared.flights
-from shared.flights import LEAD, build_flights
-from shared.raw import Raw
-from shared.recent import recent_delays
-from shared.schema import KNOWN_BEFORE, RECENT_DELAYS, WEATHER
+import shared.data.flights
+from shared.data.delay_features import recent_delays
+from shared.data.flights import LEAD, build_flights
+from shared.data.raw import Raw
+from shared.data.schema import KNOWN_BEFORE, RECENT_DELAYS, WEATHER
 from shared.settings import NEW_YORK
 
 Build = Callable[[Raw], pd.DataFrame]
@@ -71,7 +71,9 @@ def leaking_weather(raw: Raw) -> pd.DataFrame:
 def leaking_departures(raw: Raw) -> pd.DataFrame:
     """Delays up to the scheduled departure, an hour too late."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared.flights, "recent_delays", lambda board, asked_at: recent_delays(board, asked_at + LEAD))
+        patch.setattr(
+            shared.data.flights, "recent_delays", lambda board, asked_at: recent_delays(board, asked_at + LEAD)
+        )
         return build_flights(raw)
 
 

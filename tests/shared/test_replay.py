@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
-from shared.replay import Tick, replay
-from shared.schema import KNOWN_BEFORE
+from shared.data.replay import Tick, replay
+from shared.data.schema import KNOWN_BEFORE
 
 APRIL, NEW_YEAR = (pd.Timestamp(day, tz="America/New_York") for day in ("2013-04-01", "2014-01-01"))
 

@@ -3,8 +3,8 @@
 import pandas as pd
 import pytest
 
+from shared.data.split import future, history
 from shared.errors import UserError
-from shared.split import future, history
 
 DAYS = [pd.Timestamp(day, tz="America/New_York") for day in ("2013-03-10", "2013-04-01", "2013-07-01", "2013-11-03")]
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from shared.raw import FILES, read_raw
-from shared.schema import DataError
+from shared.data.raw import FILES, read_raw
+from shared.data.schema import DataError
 from tests.shared.conftest import Change, To, one
 
 

@@ -1,0 +1,144 @@
+"""Run the notebook without a screen, from a clean kernel, in a folder of its own."""
+
+import asyncio
+import re
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import nbformat
+from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_path
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+
+from level1_notebook.jupyter_environment import jupyter_environment
+from shared.artefacts import NOTEBOOK_MODEL
+from shared.errors import UserError
+from shared.settings import Settings
+
+NOTEBOOK = Path(__file__).with_name("flight_delays.ipynb")
+SECONDS_PER_CELL = 300
+
+
+class NotebookError(UserError):
+    """The notebook did not run to its end; the message says where it stopped and what to do."""
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One run to be made: in `folder`, emptied first, with the cells of the tags in `replace` exchanged."""
+
+    folder: Path
+    replace: dict[str, str] = field(default_factory=dict)
+    kernel: str = "python3"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The scores that a notebook claims."""
+
+    log_loss: float
+    auc: float
+
+    def __str__(self) -> str:
+        """As words of a sentence."""
+        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run left behind: the notebook with its outputs, and the pickle."""
+
+    notebook: NotebookNode
+    model: Path
+
+    @property
+    def claim(self) -> Claim:
+        """The scores that the notebook printed: they exist nowhere else, so they are read from its text."""
+        text = "".join(o.get("text", "") for c in self.notebook.cells for o in c.get("outputs", []))
+        found = [re.search(rf"^{name} (\d\.\d+)$", text, re.MULTILINE) for name in ("log loss", "AUC")]
+        if not all(found):
+            raise NotebookError(f"{NOTEBOOK.name} prints no score. Remedy: print `log loss 0.5` and `AUC 0.7`.")
+        return Claim(*(float(match[1]) for match in found if match))
+
+    @property
+    def plots(self) -> int:
+        """How many pictures it drew."""
+        return sum("image/png" in o.get("data", {}) for c in self.notebook.cells for o in c.get("outputs", []))
+
+    @property
+    def complaints(self) -> list[str]:
+        """What the run wrote to stderr: warnings, had there been any."""
+        outputs = [o for c in self.notebook.cells for o in c.get("outputs", [])]
+        return [o["text"] for o in outputs if o.get("name") == "stderr"]
+
+
+def read_notebook() -> NotebookNode:
+    """The committed notebook."""
+    return nbformat.read(NOTEBOOK, as_version=4)
+
+
+def code_cells() -> int:
+    """How many cells of code a run goes through."""
+    return sum(cell.cell_type == "code" for cell in read_notebook().cells)
+
+
+def run_notebooks(settings: Settings, orders: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
+    """Run the notebook once per order, side by side; `progress` is called after each cell. Raises NotebookError."""
+
+    async def side_by_side() -> list[Run]:
+        return await asyncio.gather(*(_run(settings, order, progress) for order in orders))
+
+    return asyncio.run(side_by_side())
+
+
+async def _run(settings: Settings, order: RunSpec, progress: Callable[[], None]) -> Run:
+    shutil.rmtree(order.folder, ignore_errors=True)
+    order.folder.mkdir(parents=True)
+    notebook = read_notebook()
+    for cell in notebook.cells:
+        for tag in cell.metadata.get("tags", []):
+            cell.source = order.replace.get(tag, cell.source)
+    client = NotebookClient(
+        notebook,
+        km=_kernel(order),
+        timeout=SECONDS_PER_CELL,
+        record_timing=False,
+        shutdown_kernel="immediate",  # it has nothing left to tidy up; a polite farewell takes three seconds
+        resources={"metadata": {"path": str(order.folder)}},
+        on_cell_executed=lambda **_: progress(),
+    )
+    try:
+        await client.async_execute(env=jupyter_environment(settings), cleanup_kc=True)
+    except NoSuchKernel as error:
+        raise NotebookError(
+            f"{NOTEBOOK.name}: the kernel {order.kernel!r} is not installed. "
+            "Remedy: `python -m pip install ipykernel` in this environment."
+        ) from error
+    except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
+        raise NotebookError(_where_it_stopped(notebook, error)) from error
+    finally:
+        nbformat.write(notebook, order.folder / NOTEBOOK.name)
+    return Run(notebook, order.folder / NOTEBOOK_MODEL)
+
+
+def _kernel(order: RunSpec) -> AsyncKernelManager:
+    """A kernel on loopback, spoken to in cipher: the other users of this machine cannot listen."""
+    return AsyncKernelManager(
+        kernel_name=order.kernel,
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=jupyter_path("kernels")),  # its default makes ~/.ipython
+        connection_file=str(order.folder / "kernel.json"),
+        transport_encryption="auto",
+    )
+
+
+def _where_it_stopped(notebook: NotebookNode, error: Exception) -> str:
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    number = next((i for i, c in enumerate(code, 1) if any(o.output_type == "error" for o in c.outputs)), None)
+    cell = f"code cell {number} of {len(code)}" if number else "a cell"
+    why = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else f"{error}"
+    return f"{NOTEBOOK.name}: {cell} stopped with {why}. Remedy: `make notebook` opens it; run it cell by cell."

@@ -1,0 +1,128 @@
+"""A release from end to end: build, checksums, tests, smoke test, switch; and the way back."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, pack, seal, verify
+from level2_devops.release.gates import Tests, smoke_test, tests_running
+from level2_devops.release.service_status import wait_until_served
+from level2_devops.release.store import Current, ReleaseError, Store
+from shared.console import step
+from shared.errors import UserError
+from shared.files import commit_of
+from shared.settings import PROJECT, Settings
+
+__all__ = ["Candidate", "Release", "candidate", "release", "roll_back"]
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release that is current now.
+
+    gates: what it passed, by the name of the gate. seconds: what all of it took. switched_in: seconds until the
+    running service had switched, or None when none runs.
+    """
+
+    version: str
+    app: Path
+    gates: dict[str, str]
+    seconds: float
+    switched_in: float | None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A release in the making: its code is copied, its tests run, its model is yet to come."""
+
+    version: str
+    who: str
+    note: str
+    commit: str | None
+    folder: Path
+    tests: Tests
+    settings: Settings
+    begun: float
+
+    def finish(self, model: Path) -> Release:
+        """Add the model in the folder `model`, pass all gates, and switch to it; raises UserError when one fails."""
+        store = Store(self.settings.level("level2"))
+        gates = self._pass_gates(model, store)
+        now = store.current()
+        before = (*now.before, now.version) if now else ()
+        switched_in = _switch(store, now, Current(self.version, before, now.change + 1 if now else 1))
+        store.record("released", self.version, self.who)
+        return Release(self.version, store.app(self.version), gates, time.monotonic() - self.begun, switched_in)
+
+    def _pass_gates(self, model: Path, store: Store) -> dict[str, str]:
+        """Build, check and test what was built, and publish it; returns what each gate found."""
+        app, name = self.folder / "app", self.version
+        with step(f"Build {name}, while its tests run"):
+            add_model(model, app)
+            digest = seal(app, name, self.commit, self.who, self.note)
+            pack(app, self.folder / f"level2-{name}.tar.gz")
+            verify(app, digest)
+        with step(f"Smoke-test {name}: start it from its own folder and compare its answers"):
+            answers = smoke_test(app, name, self.settings, store.home / "logs" / f"smoke-{name}.log")
+        with step(f"Wait for the tests of {name}"):
+            passed = self.tests.result()
+        files = verify(app, digest)  # once more, now that it has run
+        store.publish(self.folder, name, digest, self.who)
+        return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers, all the model's own"}
+
+
+@contextmanager
+def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Iterator[Candidate]:
+    """Copy the code in `source`, start its tests on the copy, and leave time to make the model; then `finish` it.
+
+    Raises ReleaseError when a gate fails: its number is used up, and what served before serves on.
+    """
+    begun, store = time.monotonic(), Store(settings.level("level2"))
+    with store.alone(), store.workshop() as workshop:
+        version = store.next_version()
+        store.record("building", version, who, note=note)
+        copy_source(source, workshop / "release" / "app")
+        try:
+            with tests_running(source, workshop, settings, store.home / "logs" / f"tests-{version}.log") as tests:
+                commit = commit_of(source, *SOURCES, REQUIREMENTS)
+                yield Candidate(version, who, note, commit, workshop / "release", tests, settings, begun)
+        except UserError as error:
+            store.record("refused", version, who, why=str(error))
+            now = store.current()
+            serves = f"{now.version} serves on" if now else "none was released before"
+            raise ReleaseError(f"release {version} is refused; {serves}. {error}") from error
+
+
+def release(model: Path, settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Release:
+    """Release the code in `source` with the model in the folder `model`, through all gates; raises ReleaseError."""
+    with candidate(settings, who=who, note=note, source=source) as made:
+        return made.finish(model)
+
+
+def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
+    """Switch to the release that served before the current one; raises ReleaseError where there is none."""
+    begun, store = time.monotonic(), Store(settings.level("level2"))
+    with store.alone():
+        now = store.current()
+        if now is None or not now.before:
+            raise ReleaseError("there is no earlier release to go back to. Remedy: make release.")
+        to = Current(now.before[-1], now.before[:-1], now.change + 1)
+        files = verify(store.app(to.version), store.manifest_digest(to.version))
+        switched_in = _switch(store, now, to)
+        store.record("rolled back", to.version, who, after=now.version, note=note)
+    seconds = time.monotonic() - begun
+    return Release(to.version, store.app(to.version), {"checksums": f"{files} files"}, seconds, switched_in)
+
+
+def _switch(store: Store, now: Current | None, to: Current) -> float | None:
+    """Point to a release and wait until the running service has followed; point back when it refuses to."""
+    with step(f"Switch to {to.version}"):
+        store.point_to(to)
+        try:
+            return wait_until_served(store, to)
+        except ReleaseError:
+            if now is not None:
+                store.point_to(replace(now, change=to.change + 1))
+            raise

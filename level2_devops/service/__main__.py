@@ -1,0 +1,34 @@
+"""`python -m level2_devops.service`: one release's process, that starts fast and leaves in order."""
+
+import argparse
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+from level2_devops.service.app import create_app
+from level2_devops.service.graceful_server import GracefulServer
+from level2_devops.service.observability import log_as_json
+from level2_devops.service.worker_process import PARENT
+
+
+def main() -> None:
+    """Serve until SIGTERM or Ctrl-C, then end with status 0."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", type=Path, required=True, help="folder with the model and its card")
+    parser.add_argument("--version", required=True, help="name of this release")
+    parser.add_argument("--host", default="127.0.0.1", help="only a container, whose network is its own, needs another")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port")
+    options = parser.parse_args()
+    log_as_json()
+    for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
+        signal.signal(sign, lambda *_: sys.exit(0))
+    listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server((options.host, options.port))
+    app = create_app(options.model, options.version)
+    GracefulServer(app, int(os.environ.get(PARENT, os.getppid())) if options.fd else None).run([listener])
+
+
+if __name__ == "__main__":
+    main()

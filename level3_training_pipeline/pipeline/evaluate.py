@@ -1,0 +1,78 @@
+"""Evaluation: the candidate beside two baselines and the champion, on the same flights, by slice and by calibration."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from level2_devops.features import CATEGORIES, NUMBERS
+from level2_devops.model import fit_features, predict_features
+from level3_training_pipeline.pipeline.tune import windows
+from shared.score import Score, by_slice, calibration, score
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model in production, and the instant its history ended."""
+
+    version: str
+    model: Pipeline
+    now: pd.Timestamp
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Scores on the flights of the last 14 days, which nothing was fitted to or tuned on.
+
+    scores: by model name; `champion` is there when it has not seen these flights.
+    slices, days (of departure, in New York) and calibration: the candidate's.
+    """
+
+    scores: dict[str, Score]
+    slices: dict[str, pd.DataFrame]
+    days: pd.DataFrame
+    calibration: pd.DataFrame
+
+
+def evaluate(
+    table: pd.DataFrame, now: pd.Timestamp, parameters: dict[str, Any], champion: Champion | None
+) -> Evaluation:
+    """Fit candidate and baselines on what was known 14 days ago, and score them on the flights since then."""
+    _, _, fit_on, test = windows(table, now)
+    inputs = CATEGORIES + NUMBERS
+    known, late = fit_on[inputs], fit_on["late"]
+    with ThreadPoolExecutor(2) as side_by_side:
+        trees = side_by_side.submit(fit_features, known, late, **parameters)
+        line = side_by_side.submit(logistic_regression().fit, known, late)
+    candidate = predict_features(trees.result(), test[inputs])
+    logistic = line.result().predict_proba(test[inputs])[:, 1]
+    predictions = {"candidate": candidate, "logistic regression": logistic, "climatology": climatology(fit_on, test)}
+    if champion and champion.now <= test["predicted_at"].min():
+        predictions["champion"] = predict_features(champion.model, test[inputs])
+    return Evaluation(
+        scores={name: score(test["late"], probability) for name, probability in predictions.items()},
+        slices={column: by_slice(test, candidate, column) for column in ("origin", "carrier")},
+        days=by_slice(test.assign(day=test["flight_id"].str[:10]), candidate, "day"),
+        calibration=calibration(test["late"], candidate),
+    )
+
+
+def climatology(fit_on: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
+    """The share late of history, for every flight alike."""
+    return np.full(len(test), fit_on["late"].mean())
+
+
+def logistic_regression() -> Pipeline:
+    """The simpler model that trees must beat to be worth their trouble."""
+    numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
+    codes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=50)
+    columns = ColumnTransformer([("numbers", numbers, NUMBERS), ("codes", codes, CATEGORIES)])
+    return make_pipeline(columns, LogisticRegression(C=0.1, solver="newton-cholesky"))

@@ -1,0 +1,182 @@
+"""The training pipeline: gather → validate → features → tune → train → evaluate → register, run by Prefect."""
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from filelock import FileLock
+from mlflow import MlflowClient
+from prefect import flow, task
+from prefect.client.schemas.objects import TaskRun
+from prefect.context import TaskRunContext
+from prefect.runtime import flow_run
+from prefect.states import State
+
+from level2_devops.features import CATEGORIES, NUMBERS
+from level2_devops.model import ModelCard, fit_features
+from level3_training_pipeline.pipeline import data, evaluate, tune
+from level3_training_pipeline.pipeline.data import Snapshot
+from level3_training_pipeline.pipeline.evaluate import Champion, Evaluation
+from level3_training_pipeline.pipeline.tune import Trial
+from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from level3_training_pipeline.tracking.registry import Version
+from shared.console import bar, console, step
+from shared.errors import UserError
+from shared.settings import NEW_YORK, Settings, parse_today, read_settings
+
+TRIALS = 6
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The best trial, and the MLflow run that holds all of them."""
+
+    best: Trial
+    run_id: str
+
+
+async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
+    """A passing fault is; what a user must mend is not."""
+    return not isinstance(await state.aresult(raise_on_failure=False), UserError)
+
+
+def tell_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
+    """Say which step failed, why, and what to do."""
+    console.print(
+        f"[red]step '{this.name}' failed[/red]: {state.message}\n"
+        "What was tuned is kept: mend the cause and give the same command again. All runs: make ui",
+        markup=True,
+    )
+
+
+def tell_unchanged(version: Version) -> None:
+    """Say that there is nothing to do (a function: Prefect sends a flow by value, and a console cannot be sent)."""
+    console.print(f"Nothing has changed since version {version.number} was trained: it stands.")
+
+
+def same_training(context: TaskRunContext, parameters: dict[str, Any]) -> str:
+    """The cache key of a step: its name, and all that its result depends on."""
+    return f"{context.task.name}-{parameters['key']}"
+
+
+RETRIED: Any = {
+    "retries": 2,
+    "retry_delay_seconds": [1, 5],
+    "retry_condition_fn": worth_retrying,
+    "on_failure": [tell_failure],
+}
+
+
+@task(name="gather", **RETRIED)
+def gather_step(settings: Settings) -> Snapshot:
+    """The history as of today."""
+    with step("Gather the flights"):
+        return data.gather(settings)
+
+
+@task(name="validate", **RETRIED)
+def validate_step(snapshot: Snapshot) -> None:
+    """Stop before training on bad data."""
+    with step(f"Validate {snapshot.rows:,} flights"):
+        data.validate(snapshot)
+
+
+@task(name="features", **RETRIED)
+def features_step(snapshot: Snapshot) -> Path:
+    """The table that all later steps read; made each time, for it takes less than to make sure of a kept one."""
+    with step("Build the features"):
+        return data.build_features(snapshot)
+
+
+# The one step whose result is kept: the others take seconds, and what they write belongs to the MLflow run at work.
+# Not tried again by itself: each of its trials is on record as soon as it is done, and would be so twice.
+@task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[tell_failure])
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - for the cache
+    """The best of some trials, each of them on record."""
+    with bar(f"Tune: {trials} trials", trials) as advance:
+
+        def tell(trial: Trial) -> None:
+            mlflow_runs.record_trial(run_id, trial)
+            advance()
+
+        return Tuned(tune.tune(pd.read_parquet(features), snapshot.now, trials, tell), run_id)
+
+
+@task(name="train", **RETRIED)
+def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
+    """The model, fitted on all of history, saved in the tracking store; returns its URI."""
+    with step("Train on all of history"):
+        table = pd.read_parquet(features)
+        inputs = table[CATEGORIES + NUMBERS]
+        model = fit_features(inputs, table["late"], **parameters)
+        card = ModelCard(float(table["late"].mean()), len(table), snapshot.today)
+        return registry.log_model(model, card, inputs.head(3))
+
+
+@task(name="evaluate", **RETRIED)
+def evaluate_step(
+    snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None
+) -> Evaluation:
+    """The candidate beside baselines and champion, on record."""
+    with step("Evaluate: baselines, slices, calibration, champion"):
+        rival = None
+        if champion:
+            now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
+            rival = Champion(str(champion.number), registry.load_version(MlflowClient(), champion), now)
+        evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, rival)
+        mlflow_runs.record_evaluation(evaluation)
+        return evaluation
+
+
+@task(name="register", **RETRIED)
+def register_step(settings: Settings, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
+    """A version with its lineage; of two trainings with one key the second finds the first one's."""
+    with step("Register"), FileLock(settings.level("level3") / "register.lock"):
+        client = MlflowClient()
+        return registry.find(client, tags["training_key"]) or registry.register(client, model_uri, run_id, tags)
+
+
+def training_key(snapshot: Snapshot, trials: int) -> str:
+    """What a version depends on, in one digest: data, date, trials, code, locked environment."""
+    parts = [snapshot.digest, snapshot.today, str(trials), lineage.code_digest(), *lineage.environment().values()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@flow(name="training", description="Train, evaluate and register flight-delays as of a day.")
+def training(today: str | None = None, trials: int = TRIALS, cause: str = "by hand") -> int:
+    """Train as of `today` (YYYY-MM-DD; TODAY when not given) and return the version's number.
+
+    Given again with nothing changed, it finds the version it made and makes no other.
+    """
+    settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
+    client = mlflow_runs.open_tracking(settings)
+    snapshot = gather_step(settings)
+    validate_step(snapshot)
+    key = training_key(snapshot, trials)
+    if made := registry.find(client, key):
+        tell_unchanged(made)
+        return made.number
+    tags = {
+        "training_key": key,
+        "today": snapshot.today,
+        "data_digest": snapshot.digest,
+        "trials": str(trials),
+        "cause": cause,
+        "commit": lineage.commit(),
+        "code_digest": lineage.code_digest(),
+        "prefect_flow_run": str(flow_run.id),
+        **lineage.environment(),
+    }
+    with mlflow_runs.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
+        mlflow_runs.record_data(snapshot)
+        features = features_step(snapshot)
+        tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
+        mlflow_runs.record_choice(tuned.best, tuned.run_id)
+        parameters = tuned.best.parameters
+        model_uri = train_step(snapshot, features, parameters)
+        evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))
+        tags["parameters"] = json.dumps(parameters)
+        return register_step(settings, model_uri, run.info.run_id, tags).number

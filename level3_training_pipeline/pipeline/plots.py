@@ -1,0 +1,45 @@
+"""The pictures that are kept with a version."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from level3_training_pipeline.pipeline.evaluate import Evaluation
+from shared.score import Score
+
+
+def calibration_plot(evaluation: Evaluation) -> Figure:
+    """Share late against probability, ten equally filled bins."""
+    table = evaluation.calibration
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
+    axes.plot(table["predicted"], table["observed"], marker="o")
+    axes.set(xlabel="mean probability", ylabel="share late", title=f"Calibration, {table['rows'].sum():,.0f} flights")
+    return figure
+
+
+def slices_plot(evaluation: Evaluation) -> Figure:
+    """Log loss by origin and by carrier, beside the candidate's on all flights."""
+    table = pd.concat(evaluation.slices)
+    whole = evaluation.scores["candidate"].log_loss
+    figure = Figure(figsize=(6, 6), layout="constrained")
+    axes = figure.subplots()
+    axes.barh(
+        [f"{value} ({rows:,.0f})" for value, rows in zip(table.index.get_level_values(1), table["rows"], strict=True)],
+        table["log_loss"],
+    )
+    axes.axvline(whole, color="black", linewidth=1)
+    axes.invert_yaxis()
+    axes.set(xlabel="log loss (line: all flights)", title="By origin and carrier (number of flights)")
+    return figure
+
+
+def scores_plot(scores: dict[str, Score]) -> Figure:
+    """Log loss of each model on the same flights."""
+    figure = Figure(figsize=(6, 2.5), layout="constrained")
+    axes = figure.subplots()
+    bars = axes.barh(list(scores), [result.log_loss for result in scores.values()])
+    axes.bar_label(bars, fmt="%.4f")
+    axes.invert_yaxis()
+    axes.set(xlabel="log loss, nats per flight", xlim=(0, 1.15 * max(result.log_loss for result in scores.values())))
+    return figure

@@ -1,0 +1,91 @@
+"""Tuning: Optuna proposes parameters, flights that came later judge them, several trials at a time."""
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+import pandas as pd
+
+from level2_devops.features import CATEGORIES, NUMBERS
+from level2_devops.model import SEED, fit_features, predict_features
+from level3_training_pipeline.pipeline.data import TEST_DAYS, VALIDATION_DAYS
+from shared.data.split import future, history
+from shared.score import Score, score
+
+BATCH = 4  # trials proposed together: fixed, so that the number of cores changes the speed and never the result
+START = {  # the first trial: slow, regular trees, from the middle of the search space
+    "learning_rate": 0.08,
+    "max_iter": 160,
+    "max_leaf_nodes": 12,
+    "min_samples_leaf": 400,
+    "l2_regularization": 10.0,
+    "max_features": 0.4,
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of parameters and its score on the validation flights; without one where it was the only trial."""
+
+    number: int
+    parameters: dict[str, Any]
+    score: Score | None
+
+
+def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Split in time: to tune on, to validate on (28 days), both together, and to test on (the last 14 days).
+
+    Each part to fit on holds only labels known when the part that judges begins.
+    """
+    test_from = now - pd.Timedelta(days=TEST_DAYS)
+    validate_from = test_from - pd.Timedelta(days=VALIDATION_DAYS)
+    before_test = history(table, test_from)
+    return history(table, validate_from), future(before_test, validate_from), before_test, future(table, test_from)
+
+
+def propose(trial: optuna.Trial) -> dict[str, Any]:
+    """The search space: slow, regular trees, which age better than the library's defaults when a season changes."""
+    return {
+        "learning_rate": trial.suggest_float("learning_rate", 0.06, 0.12, log=True),
+        "max_iter": trial.suggest_int("max_iter", 100, 160, step=20),
+        "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 8, 16),
+        "min_samples_leaf": trial.suggest_int("min_samples_leaf", 200, 1000, log=True),
+        "l2_regularization": trial.suggest_float("l2_regularization", 1, 100, log=True),
+        "max_features": trial.suggest_float("max_features", 0.3, 0.6),
+    }
+
+
+def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, tell: Callable[[Trial], None]) -> Trial:
+    """Run `trials` trials, telling each as it is done, and return the best; the same inputs, the same best.
+
+    A single trial is START, fitted to nothing here: with no other to choose from, its evaluation is its only judge.
+    """
+    if trials == 1:
+        only = Trial(0, START, None)
+        tell(only)
+        return only
+    fit_on, judge_on, _, _ = windows(table, now)
+
+    def run(proposed: tuple[optuna.Trial, dict[str, Any]]) -> tuple[float, Trial]:
+        model = fit_features(fit_on[CATEGORIES + NUMBERS], fit_on["late"], **proposed[1])
+        probability = predict_features(model, judge_on[CATEGORIES + NUMBERS])
+        judged = score(judge_on["late"], probability)
+        return judged.log_loss, Trial(proposed[0].number, proposed[1], judged)
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=BATCH, constant_liar=True)
+    )
+    study.enqueue_trial(START)
+    done: list[tuple[float, Trial]] = []
+    with ThreadPoolExecutor(min(BATCH, os.cpu_count() or 1)) as pool:
+        while len(done) < trials:
+            asked = [study.ask() for _ in range(min(BATCH, trials - len(done)))]
+            for trial, result in zip(asked, pool.map(run, [(trial, propose(trial)) for trial in asked]), strict=True):
+                study.tell(trial, result[0])
+                tell(result[1])
+                done.append(result)
+    return min(done, key=lambda result: result[0])[1]

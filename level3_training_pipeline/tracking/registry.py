@@ -1,0 +1,161 @@
+"""The registry: versions with their lineage, found by number or alias, registered whole or not at all."""
+
+import json
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pandas as pd
+from mlflow import MlflowClient
+from mlflow.entities.model_registry import ModelVersion
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature, infer_signature
+from mlflow.types import ColSpec, DataType, Schema
+from sklearn.pipeline import Pipeline
+
+from level2_devops.features import CATEGORIES
+from level2_devops.model import TRUSTED_TYPES, ModelCard, load
+from level3_training_pipeline.tracking.lineage import file_digest, requirements
+from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.errors import UserError
+
+MODEL = "flight-delays"
+CHAMPION = "champion"
+NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # every other error: nobody knows
+
+
+class RegistryError(UserError):
+    """A version that is not there, or is not what its record says."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version and its record."""
+
+    number: int
+    run_id: str
+    tags: dict[str, str]
+
+
+def log_model(model: Pipeline, card: ModelCard, example: pd.DataFrame) -> str:
+    """Save the pipeline in the running MLflow run, without pickle; returns its URI.
+
+    It loads anywhere from its recorded requirements: it holds stock scikit-learn classes only.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        card_file = Path(folder) / MODEL_CARD
+        card_file.write_text(json.dumps(asdict(card)))
+        logged = mlflow.sklearn.log_model(
+            model,
+            name="model",
+            serialization_format="skops",
+            skops_trusted_types=TRUSTED_TYPES,
+            pyfunc_predict_fn="predict_proba",
+            signature=_signature(model, example),
+            input_example=example,
+            pip_requirements=requirements(),
+            extra_files=[str(card_file)],
+        )
+    return str(logged.model_uri)
+
+
+def _signature(model: Pipeline, example: pd.DataFrame) -> ModelSignature:
+    """Codes and float32 numbers, each column required: what is not known of a flight is NaN in it, which is a float.
+
+    MLflow by itself takes a column for optional when it is empty in one of the example's few rows.
+    """
+    kinds = {name: DataType.string if name in CATEGORIES else DataType.float for name in example}
+    inputs = Schema([ColSpec(kind, str(name)) for name, kind in kinds.items()])
+    return ModelSignature(inputs, infer_signature(example, model.predict_proba(example)).outputs)
+
+
+def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
+    """Make the next version: files first, then version and tags in one transaction, so a kill leaves no half."""
+    try:
+        client.create_registered_model(MODEL)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    digest = file_digest(Path(mlflow.artifacts.download_artifacts(model_uri)) / MODEL_FILE)
+    made = client.create_model_version(
+        MODEL,
+        source=model_uri,
+        run_id=run_id,
+        tags={**tags, "model_sha256": digest},
+        model_id=model_uri.removeprefix("models:/"),
+    )
+    return _version(made)
+
+
+def find(client: MlflowClient, key: str) -> Version | None:
+    """The version that a training with this key has made, if there is one."""
+    found = client.search_model_versions(f"name = '{MODEL}' and tags.training_key = '{key}'")
+    return _version(found[0]) if found else None
+
+
+def get(client: MlflowClient, number: str) -> Version:
+    """The version with this number; raises RegistryError."""
+    try:
+        return _version(client.get_model_version(MODEL, number))
+    except MlflowException as error:
+        if error.error_code not in NO_SUCH:
+            raise
+        known = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
+        raise RegistryError(
+            f"VERSION={number}: there is no such version of {MODEL}; known: {known or 'none'}. Remedy: make level3."
+        ) from error
+
+
+def by_alias(client: MlflowClient, alias: str) -> Version | None:
+    """The version that the alias names, if there is one: `champion` is the one in production."""
+    try:
+        return _version(client.get_model_version_by_alias(MODEL, alias))
+    except MlflowException as error:
+        if error.error_code not in NO_SUCH:
+            raise
+        return None
+
+
+def promote(client: MlflowClient, version: Version, who: str, release: str) -> None:
+    """Make `version` the champion, on record: who, when, in which release.
+
+    The alias is first: a sudden end between the writes leaves a champion without its record, and never the wrong one.
+    """
+    client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
+    record = {"deployed_by": who, "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"), "release": release}
+    for key, value in record.items():
+        client.set_model_version_tag(MODEL, str(version.number), key, value)
+
+
+def artefacts(client: MlflowClient, version: Version) -> Path:
+    """The folder that MLflow keeps the version in."""
+    return Path(mlflow.artifacts.download_artifacts(client.get_model_version(MODEL, str(version.number)).source))
+
+
+def fetch(client: MlflowClient, version: Version, into: Path) -> Path:
+    """Copy model and card into a folder, as level 2 serves them; raises RegistryError for an altered file."""
+    kept = artefacts(client, version)
+    shutil.copy(kept / MODEL_FILE, into)
+    shutil.copy(kept / "extra_files" / MODEL_CARD, into)
+    found = file_digest(into / MODEL_FILE)
+    if found != version.tags["model_sha256"]:
+        raise RegistryError(
+            f"version {version.number}: {kept / MODEL_FILE} has SHA-256 {found}, registered was "
+            f"{version.tags['model_sha256']}. Remedy: restore the file, or train anew."
+        )
+    return into
+
+
+def load_version(client: MlflowClient, version: Version) -> Pipeline:
+    """The version's pipeline; raises RegistryError or ModelError."""
+    with tempfile.TemporaryDirectory() as folder:
+        return load(fetch(client, version, Path(folder)))[0]
+
+
+def _version(found: ModelVersion) -> Version:
+    tags: dict[str, Any] = found.tags
+    return Version(int(found.version), str(found.run_id), dict(tags))

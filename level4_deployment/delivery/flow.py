@@ -1,0 +1,79 @@
+"""Level 3's pipeline, carried on: train → package → gates → the platform, where a verdict decides without a hand."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mlflow import MlflowClient
+from prefect import flow, task
+
+from level3_training_pipeline.pipeline import flow as level3
+from level3_training_pipeline.tracking import mlflow_runs, registry
+from level4_deployment.control.client import PlatformClient
+from level4_deployment.delivery.gates import Report, run_gates
+from level4_deployment.delivery.packaging import publish
+from shared.console import console, step
+from shared.settings import Settings, read_settings
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A version on its way. experiment: the name of the one it is tried in; None for the first champion."""
+
+    version: int
+    digest: str
+    report: Report
+    experiment: str | None
+
+
+@task(name="package", **level3.RETRIED)
+def package_step(number: int) -> str:
+    """Convert for serving; returns the digest that every later stage must see."""
+    with step(f"Package version {number}"):
+        client = MlflowClient()
+        return publish(client, registry.get(client, str(number))).digest
+
+
+@task(name="gates", on_failure=[level3.tell_failure])
+def gates_step(number: int, settings: Settings, home: Path, plan: dict[str, Any] | None) -> Report:
+    """Quality, parity, latency, signature."""
+    with step(f"Put version {number} through the gates"):
+        client = MlflowClient()
+        return run_gates(client, registry.get(client, str(number)), settings, home, plan)
+
+
+@task(name="submit", on_failure=[level3.tell_failure])
+def submit_step(number: int, report: Report, home: Path) -> str | None:
+    """Hand the version to the platform, which tries it against the champion; returns the experiment's name."""
+    with step(f"Submit version {number} to the platform"), PlatformClient.at(home, "pipeline") as platform:
+        return platform.submit(number, report.plan, report.champion)
+
+
+@flow(name="deployment", description="Package a registered version, put it through the gates, and submit it.")
+def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show: bool = False) -> Deployed:  # noqa: FBT001, FBT002 - flows are given their parameters by place
+    """The stages after training; raises GateError, or RefusedError with the platform's reason.
+
+    plan: fields of Plan that shall be as given, such as {"look_every": 1, "share": 0.3}; the rest is planned.
+    show: print what the gates saw, and the plan, before the version is handed over.
+    """
+    settings = read_settings()
+    mlflow_runs.open_tracking(settings)
+    digest = package_step(number)
+    report = gates_step(number, settings, home, plan)
+    if show:
+        for gate in report.gates:
+            console.print(f"  passed: {gate.name}: {gate.seen}")
+        console.print(f"  the plan: {report.plan or 'none, for there is no champion to be tried against'}")
+    return Deployed(number, digest, report, submit_step(number, report, home))
+
+
+@flow(name="delivery", description="Train, and deploy what was trained.")
+def delivery(
+    today: str,
+    home: Path,
+    trials: int = level3.TRIALS,
+    cause: str = "by hand",
+    plan: dict[str, Any] | None = None,
+) -> Deployed:
+    """From the data as of `today` (YYYY-MM-DD) to an experiment on live traffic; plan: as of `deployment`."""
+    return deployment(level3.training(today, trials, cause), home, plan)

@@ -1,0 +1,182 @@
+"""What a version must pass before a single user's flight is scored by it: each gate says what it saw."""
+
+import json
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import numpy as np
+import pandas as pd
+from mlflow import MlflowClient
+
+from level2_devops.features import CATEGORIES, NUMBERS, features
+from level2_devops.model import predict_features
+from level3_training_pipeline.pipeline import data, tune
+from level3_training_pipeline.tracking import registry
+from level4_deployment.delivery.packaging import NotPublishedError, pull
+from level4_deployment.experiment.design import Plan, make_plan
+from level4_deployment.serving.model import ServedModel, load_served
+from level4_deployment.serving.package import PackageError, inputs_of, parity
+from shared.data.flights import load_flights
+from shared.errors import UserError
+from shared.score import by_slice
+from shared.settings import NEW_YORK, Settings, parse_today
+
+WORSE_BY = 0.02  # the most by which a candidate's log loss may exceed the champion's: chance over two weeks
+FEWEST_DAYS = 3
+PARITY_ROWS, PARITY = 10_000, 1e-6
+SLOWER_BY, LATENCY_ROUNDS = 3.0, 300
+OPENED = "digest, signature"  # the first gate
+GATES = "gates"  # the version's tag: what the gates saw
+
+
+class GateError(UserError):
+    """A version that has failed a gate."""
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What one gate saw."""
+
+    name: str
+    passed: bool
+    seen: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """All gates of a version, and the plan of its experiment; None where there is no champion to try it against.
+
+    digest: of the package that the gates have opened. champion: the version that it was compared with.
+    """
+
+    digest: str
+    gates: list[Gate]
+    plan: Plan | None
+    champion: int | None = None
+
+    def __str__(self) -> str:
+        """The failed gates, for people."""
+        return "; ".join(f"{gate.name}: {gate.seen}" for gate in self.gates if not gate.passed)
+
+
+def run_gates(
+    client: MlflowClient,
+    version: registry.Version,
+    settings: Settings,
+    home: Path,
+    wished: Mapping[str, Any] | None = None,
+) -> Report:
+    """Put a packaged version through all gates, on record with the version; raises GateError when one fails.
+
+    wished: fields of Plan that shall be as given, such as {"share": 0.3}.
+    A package that is damaged, or has another signature, is seen by whatever opens it: nothing else is looked at then.
+    """
+    champion = registry.by_alias(client, registry.CHAMPION)
+    try:
+        package = pull(version, home)
+        served = load_served(home, package)
+    except (PackageError, NotPublishedError) as error:
+        raise _refusal(client, version, Report("", [Gate(OPENED, passed=False, seen=str(error))], None)) from error
+    rival = load_served(home, pull(champion, home)) if champion else served
+    flights = load_flights(settings)
+    differences, quality = compare(client, version, champion, settings)
+    opened = (
+        f"{len(package.files)} files as on record (package {package.digest[:8]}), inputs and output as the service's"
+    )
+    gates = [
+        Gate(OPENED, passed=True, seen=opened),
+        quality,
+        parity_gate(registry.load_version(client, version), served, flights.sample(PARITY_ROWS, random_state=0)),
+        latency_gate(served, rival, flights),
+    ]
+    plan = make_plan(differences, **wished or {}) if champion else None
+    report = Report(package.digest, gates, plan, champion.number if champion else None)
+    if str(report):
+        raise _refusal(client, version, report)
+    record(client, version.number, gates)
+    return report
+
+
+def record(client: MlflowClient, number: int, gates: list[Gate]) -> None:
+    """Put what the gates saw on record with the version."""
+    told = json.dumps({gate.name: asdict(gate) for gate in gates})
+    client.set_model_version_tag(registry.MODEL, str(number), GATES, told)
+
+
+def passed(version: registry.Version) -> bool:
+    """Whether the version has been at the gates, and every one of them let it through."""
+    seen = json.loads(version.tags.get(GATES, "{}"))
+    return bool(seen) and all(gate["passed"] for gate in seen.values())
+
+
+def _refusal(client: MlflowClient, version: registry.Version, report: Report) -> GateError:
+    record(client, version.number, report.gates)
+    remedy = "Remedy: the champion serves on; train anew."
+    return GateError(f"version {version.number} is refused: {str(report).split(' Remedy')[0].rstrip('.')}. {remedy}")
+
+
+def compare(
+    client: MlflowClient, version: registry.Version, champion: registry.Version | None, settings: Settings
+) -> tuple[pd.Series, Gate]:
+    """The candidate, as it was evaluated, against the champion on the same flights, none of them known to either."""
+    days = _evaluated_days(version)
+    if champion is None:
+        return pd.Series(dtype=float), Gate("quality", passed=True, seen="there is no champion to compare with")
+    # What the champion has learnt from since, it is judged on by its own evaluation, of a fit from before.
+    theirs = pd.concat([_evaluated_days(champion), _days_since(client, version, champion, settings)])
+    both = days.join(theirs[["rows", "log_loss"]], how="inner", rsuffix="_champion")
+    both = both[both["rows"] == both["rows_champion"]]
+    if len(both) < FEWEST_DAYS:
+        seen = f"only {len(both)} days on which both can be judged: shadow will tell"
+        return pd.Series(dtype=float), Gate("quality", passed=True, seen=seen)
+    ours, champions = (
+        float(np.average(both[name], weights=both["rows"])) for name in ("log_loss", "log_loss_champion")
+    )
+    seen = f"log loss {ours:.4f}, version {champion.number} {champions:.4f}, on the same {both['rows'].sum():,} flights"
+    gate = Gate("quality", ours <= champions * (1 + WORSE_BY), seen)
+    return both["log_loss_champion"] - both["log_loss"], gate
+
+
+def _evaluated_days(version: registry.Version) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory() as folder:
+        file = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/by_day.csv", dst_path=folder)
+        return pd.read_csv(file, index_col="day")
+
+
+def _days_since(
+    client: MlflowClient, version: registry.Version, champion: registry.Version, settings: Settings
+) -> pd.DataFrame:
+    """The champion's loss by day on the flights that the candidate was evaluated on, after its own training."""
+    then = replace(settings, today=parse_today(version.tags["today"]))
+    table = pd.read_parquet(data.build_features(data.gather(then)))
+    test = tune.windows(table, then.now)[3]
+    test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
+    if test.empty:
+        return pd.DataFrame(columns=["rows", "log_loss"], dtype=float)
+    chance = predict_features(registry.load_version(client, champion), test[CATEGORIES + NUMBERS])
+    return by_slice(test.assign(day=test["flight_id"].str[:10]), chance, "day")
+
+
+def parity_gate(model: object, served: ServedModel, flights: pd.DataFrame) -> Gate:
+    """The served model must say what the trained one says."""
+    apart = parity(model, served, flights)
+    return Gate("parity", apart <= PARITY, f"largest difference {apart:.1e} on {len(flights):,} flights")
+
+
+def latency_gate(served: ServedModel, rival: ServedModel, flights: pd.DataFrame) -> Gate:
+    """One flight at a time, in turns with the champion: the ratio of the median times."""
+    row = inputs_of(features(flights.head(1)))
+    times: dict[int, list[float]] = {0: [], 1: []}
+    for _ in range(LATENCY_ROUNDS):
+        for which, model in enumerate((served, rival)):
+            begun = time.perf_counter()
+            model.score(*row)
+            times[which].append(time.perf_counter() - begun)
+    ours, theirs = (float(np.median(seconds)) for seconds in times.values())
+    seen = f"{ours / theirs:.1f} times the champion's {theirs * 1e6:.0f} µs a flight, median of {LATENCY_ROUNDS}"
+    return Gate("latency", ours <= theirs * SLOWER_BY, seen)

@@ -1,0 +1,78 @@
+"""The pictures of a verdict, and of how far verdicts can be trusted."""
+
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from level4_deployment.experiment.verdict import Plan, Trajectory, Verdict, trajectory
+
+COLOURS = {"promote": "tab:green", "reject": "tab:red", "blocked": "tab:red"}
+
+
+def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
+    """The gain day by day: its mean and confidence sequence, and what decides: the looks' hurdles, the bound on harm.
+
+    Wide enough to be read on a phone. Days after the verdict, if there are any, are not drawn.
+    """
+    figure = Figure(figsize=(5.4, 4.6), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    path = trajectory(plan, days)
+    kept = path.days <= verdict.day
+    path = Trajectory(*(part[kept] for part in path))
+    colour = COLOURS.get(verdict.kind, "tab:gray")
+    axes.axhline(0, color="black", linewidth=1)
+    for look in range(plan.look_every, plan.max_days + 1, plan.look_every):
+        axes.axvline(look, color="lightgray", linewidth=1, zorder=0)
+    if len(path.days) > 1:
+        _draw(axes, path, colour, plan.alpha)
+    axes.set(
+        xlim=(0, plan.max_days + 1),
+        xticks=[0, *range(plan.look_every, plan.max_days + 1, plan.look_every)],
+        xlabel="closed days (grey lines: the planned looks)",
+        ylabel="gain, thousandths of a nat per flight",
+    )
+    axes.set_title("\n".join(textwrap.wrap(f"{verdict.kind}: {verdict.reason}", 62)), fontsize=10, loc="left")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _draw(axes: Axes, path: Trajectory, colour: str, alpha: float) -> None:
+    """All in thousandths: a gain has two digits then. The axis shows whatever was decided on."""
+    mean, lower, upper, needed, most = (
+        1000 * part for part in (path.mean, path.lower, path.upper, path.needed, path.most)
+    )
+    always, looks = np.isfinite(lower), np.isfinite(needed)
+    sure = f"{1 - alpha:.0%} confidence sequence,\nvalid on every day"
+    axes.fill_between(path.days[always], lower[always], upper[always], color="tab:blue", alpha=0.2, label=sure)
+    axes.plot(path.days, mean, color="tab:blue", linewidth=2, label="mean so far")
+    axes.vlines(path.days[-1:], lower[-1:], upper[-1:], color="tab:blue", linewidth=3, alpha=0.5)
+    axes.plot(path.days[-1:], mean[-1:], "o", color=colour, markersize=10)
+    axes.plot(path.days[looks], needed[looks], "_", color="black", markersize=20, mew=3, label="needed at the look")
+    harm = f"at most ({1 - alpha:.0%}, one-sided):\nbelow 0 it is harm"
+    axes.plot(path.days[always], most[always], color="tab:red", linestyle="--", marker=".", label=harm)
+    shown = np.concatenate([part[np.isfinite(part)] for part in (lower, upper, mean[6:], needed[-1:])])
+    if len(shown):
+        room = 0.1 * np.ptp(shown) + 0.1
+        axes.set_ylim(shown.min() - room, shown.max() + room)
+    axes.legend(frameon=False, fontsize=9)
+
+
+def calibration_plot(tables: dict[str, pd.DataFrame], alpha: float) -> Figure:
+    """False promotions of each method, days and whole weeks flipped; one panel for each pair of models."""
+    figure = Figure(figsize=(5.4, 3.2 * len(tables)), dpi=130, layout="constrained")
+    for axes, (pair, table) in zip(figure.subplots(len(tables), squeeze=False)[:, 0], tables.items(), strict=True):
+        place = np.arange(len(table))
+        for shift, (column, label) in enumerate([("false", "days flipped"), ("weeks", "whole weeks flipped")]):
+            bars = axes.barh(place + 0.4 * shift, 100 * table[column], height=0.4, label=label)
+            axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
+        axes.axvline(100 * alpha, color="black", linewidth=1)
+        axes.set_yticks(place + 0.2, table.index)
+        axes.invert_yaxis()
+        axes.set_title(f"Models as of {pair}", fontsize=10, loc="left")
+        axes.set_xlabel("false promotions, % (line: alpha)")
+        axes.legend(frameon=False, fontsize=9)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure

