@@ -85,9 +85,9 @@ def show_audit(platform: PlatformClient) -> None:
     rows = [
         [
             time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(act["at"])),
-            act["who"],
-            act["act"],
-            f"{act['before'] or ''} → {act['after'] or ''}",
+            act["actor"],
+            act["action"],
+            f"{act['old_value'] or ''} → {act['new_value'] or ''}",
             act["reason"],
         ]
         for act in platform.get("/audit")

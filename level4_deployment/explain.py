@@ -47,7 +47,7 @@ def explain(settings: Settings, home: Path, url: str, request: str) -> Explanati
     served = load_served(home, pull(version, home))
     trained_on = data.gather(replace(settings, today=parse_today(version.tags["today"])))
     history = pd.read_parquet(trained_on.file)
-    sent = json.loads(answer["features"])
+    sent = json.loads(answer["request_payload"])
     sent.pop("flight_id", None)
     row = features(as_table([Flight(**sent)]))
     background = features(history.sample(BACKGROUND, random_state=SEED))
@@ -114,14 +114,14 @@ def shapley(
 def show(explained: Explanation) -> None:
     """Print the trace, and the features that moved the answer most."""
     answer = explained.answer
-    outcome = {None: "not known yet", 0: "on time", 1: "late"}[answer["late"]]
+    label = {None: "not known yet", 0: "on time", 1: "late"}[answer["late"]]
     facts = {
         "flight": answer["flight_id"],
         "answered": f"probability {answer['probability']:.4f} by version {answer['version']}, arm {answer['arm']} "
         f"(propensity {answer['propensity']:g}) of {answer['experiment'] or 'no experiment'}",
         "fallback": answer["fallback"] or "no",
         "took": f"{answer['seconds'] * 1000:.1f} ms",
-        "outcome": f"{outcome}, and contradicted by another: neither is used" if answer["contradicted"] else outcome,
+        "label": f"{label}, and contradicted by another: neither is used" if answer["contradicted"] else label,
     }
     rows = [[name, value] for name, value in {**facts, **explained.lineage}.items()]
     show_table(f"Request {answer['request_id']}", ["", ""], rows)

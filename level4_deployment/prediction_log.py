@@ -19,7 +19,7 @@ PREDICTIONS = sa.Table(
     sa.Column("flight_id", sa.Text, nullable=False, index=True),
     sa.Column("departs_at", sa.Double, nullable=False, index=True),
     sa.Column("asked_at", sa.Double, nullable=False),  # by this machine's clock
-    sa.Column("features", sa.Text, nullable=False),  # the request, as it was sent
+    sa.Column("request_payload", sa.Text, nullable=False),  # the request, as it was sent
     sa.Column("experiment", sa.Text),
     sa.Column("arm", sa.Text, nullable=False),  # champion or challenger: whose turn it was
     sa.Column("propensity", sa.Double, nullable=False),  # the chance that a flight had to come into this arm
@@ -30,7 +30,7 @@ PREDICTIONS = sa.Table(
     sa.Index("ix_predictions_experiment", "experiment", "departs_at"),
 )
 SHADOW_PREDICTIONS = sa.Table(
-    "paired",  # the other model's score of the same flight: never returned
+    "shadow_predictions",  # the other model's score of the same flight: never returned
     METADATA,
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False, index=True),
@@ -38,7 +38,7 @@ SHADOW_PREDICTIONS = sa.Table(
     sa.Column("failure", sa.Text),
 )
 INFERENCE_BATCHES = sa.Table(
-    "scoring",  # how a model fared: one row each time it was asked for some rows at once
+    "inference_batches",  # how a model fared: one row each time it was asked for some rows at once
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False, index=True),
@@ -50,7 +50,7 @@ INFERENCE_BATCHES = sa.Table(
     sa.Column("fell_back", sa.Integer, nullable=False, server_default="0"),  # rows it knows less of than the champion
 )
 LABELS = sa.Table(
-    "outcomes",
+    "labels",
     METADATA,
     sa.Column("flight_id", sa.Text, primary_key=True),
     sa.Column("late", sa.Integer, nullable=False),

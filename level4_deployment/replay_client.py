@@ -23,7 +23,7 @@ class ReplayStats:
     requests: int = 0
     failed: int = 0
     flights: int = 0
-    outcomes: int = 0
+    labels: int = 0
     by_version: dict[int, int] = field(default_factory=dict)
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     last_request: str = ""
@@ -39,7 +39,7 @@ class ReplayStats:
             self.requests + later.requests,
             self.failed + later.failed,
             self.flights + later.flights,
-            self.outcomes + later.outcomes,
+            self.labels + later.labels,
             dict(by_version),
             self.verdicts + later.verdicts,
             later.last_request,
@@ -54,8 +54,8 @@ def replay_over_http(
     with httpx.Client(base_url=service, timeout=30, trust_env=False) as http:
         for tick in ticks:
             ask(http, tick.flights, played)
-            told = feed.post("/outcomes", outcomes=as_labels(tick.outcomes), watermark=tick.end.timestamp())
-            played.outcomes += told["new"]
+            told = feed.post("/labels", labels=as_labels(tick.labels), watermark=tick.end.timestamp())
+            played.labels += told["new"]
             if told["verdict"]:
                 played.verdicts.append(told["verdict"])
             tell(tick, played)
@@ -93,7 +93,7 @@ def _as_json(column: pd.Series) -> list[Any]:
     return column.tolist()
 
 
-def as_labels(outcomes: pd.DataFrame) -> list[dict[str, Any]]:
+def as_labels(labels: pd.DataFrame) -> list[dict[str, Any]]:
     """What the feed of landings would send."""
-    rows = zip(*(outcomes[name].tolist() for name in ("flight_id", "late", "label_known_at")), strict=True)
+    rows = zip(*(labels[name].tolist() for name in ("flight_id", "late", "label_known_at")), strict=True)
     return [{"flight_id": flight, "late": int(late), "known_at": at.timestamp()} for flight, late, at in rows]

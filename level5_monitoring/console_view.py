@@ -16,7 +16,7 @@ from shared.console import console
 from shared.data.replay import Tick
 from shared.settings import NEW_YORK
 
-QUIET = ("nothing", "inform")  # decisions that change nothing
+QUIET = ("no_action", "notify")  # decisions that change nothing
 
 
 class ConsoleView:
@@ -42,8 +42,8 @@ class ConsoleView:
         """What stands now; where there is no terminal to move on, a line each Monday."""
         local = tick.end.tz_convert(NEW_YORK)
         for act in self._new_acts():
-            change = f"{act['before'] or 'none'} → {act['after'] or 'none'}"
-            console.print(f"  {local:%b %d} [dim]{act['act']} {change}, by {act['who']}[/dim]")
+            change = f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}"
+            console.print(f"  {local:%b %d} [dim]{act['action']} {change}, by {act['actor']}[/dim]")
         now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:
             self.status.update(now)

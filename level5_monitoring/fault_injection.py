@@ -32,7 +32,7 @@ class Fault:
 
     name: str
     what: str
-    subjects: tuple[str, ...]
+    targets: tuple[str, ...]
     apply_to_flights: Change | None = None
     apply_to_outcomes: Change | None = None
     sizes: tuple[str, str, str] = PARTS
@@ -48,10 +48,10 @@ def inject_fault(flights: pd.DataFrame, fault: str, size: int, seed: int = 0) ->
     return change(flights, size, seed) if change and len(flights) else flights
 
 
-def inject_label_fault(outcomes: pd.DataFrame, fault: str, size: int, seed: int = 0) -> pd.DataFrame:
+def inject_label_fault(labels: pd.DataFrame, fault: str, size: int, seed: int = 0) -> pd.DataFrame:
     """Outcomes as told (`shared.data.replay.TOLD`), with the fault in them."""
     change = _find(fault, size).apply_to_outcomes
-    return change(outcomes, size, seed) if change and len(outcomes) else outcomes
+    return change(labels, size, seed) if change and len(labels) else labels
 
 
 def _find(fault: str, size: int) -> Fault:
@@ -117,14 +117,14 @@ def _to_utc(times: pd.Series) -> pd.Series:
     return times.dt.tz_convert("America/New_York").dt.tz_localize(None).dt.tz_localize("UTC").astype(times.dtype)
 
 
-def _later(outcomes: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+def _later(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
     """Flights that would have been on time are late: half of a carrier's, of an airport's, of all."""
-    struck = _carrier(outcomes) == BIG[seed % 3] if size == 1 else _part(outcomes, size, seed)
-    rows = struck & (_chance(outcomes, seed) < 0.5)
-    return outcomes.assign(late=outcomes["late"].mask(rows, 1.0))
+    struck = _carrier(labels) == BIG[seed % 3] if size == 1 else _part(labels, size, seed)
+    rows = struck & (_chance(labels, seed) < 0.5)
+    return labels.assign(late=labels["late"].mask(rows, 1.0))
 
 
-_OUTCOMES = ("outcomes", "labels", "late")
+_LABELS = ("labels", "late")
 FAULTS = {
     fault.name: fault
     for fault in (
@@ -160,17 +160,17 @@ FAULTS = {
             ("scheduled_departure", "scheduled_arrival", "minute_of_day", "weekday"),
             _changed(["scheduled_departure", "scheduled_arrival"], _to_utc),
         ),
-        Fault("labels stop", "outcomes no longer arrive", _OUTCOMES, apply_to_outcomes=_dropped),
+        Fault("labels stop", "outcomes no longer arrive", _LABELS, apply_to_outcomes=_dropped),
         Fault(
             "labels late",
             "outcomes come three days late",
-            _OUTCOMES,
+            _LABELS,
             apply_to_outcomes=_changed(["label_known_at"], lambda at: at + LATE_BY),
         ),
         Fault(
             "labels flipped",
             "outcomes say the opposite",
-            _OUTCOMES,
+            _LABELS,
             apply_to_outcomes=_changed(["late"], lambda late: 1 - late),
         ),
         Fault(

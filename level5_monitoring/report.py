@@ -96,7 +96,7 @@ def show_decisions(settings: Settings) -> YearSummary:
     """Print every decision that changed something, with what came of it."""
     engine = config.open_log(settings)
     decisions, seen = loop_store.decisions(engine), loop_store.monitor_results(engine)
-    acts = [one for one in decisions if one["kind"] not in ("nothing", "inform", "hold")]
+    acts = [one for one in decisions if one["kind"] not in ("no_action", "notify", "defer")]
     rows = [
         [one["day"], one["kind"], one["cause"], str(one["result"].get("version", "")), one["reason"]] for one in acts
     ]
@@ -105,7 +105,7 @@ def show_decisions(settings: Settings) -> YearSummary:
     done = Counter(one["kind"] for one in acts if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
     trained = Counter(one["kind"] for one in acts if policy.FAILED not in one["result"])
     alarms = Counter(one.monitor for one in seen if one.state == "alarm")
-    drifting = Counter(one.subject for one in seen if one.state == "alarm" and one.monitor == "drift")
+    drifting = Counter(one.target for one in seen if one.state == "alarm" and one.monitor == "drift")
     alerts = loop_store.alerts(engine)
     told = Counter(alert.severity for alert in alerts)
     return YearSummary(
@@ -114,7 +114,7 @@ def show_decisions(settings: Settings) -> YearSummary:
         promoted=done["promote"],
         counted=LoopCounts(
             trainings=1 + trained["retrain"],
-            steps=sum(act["who"] in BY_HAND for act in experiment_store.acts(engine)),
+            steps=sum(act["actor"] in BY_HAND for act in experiment_store.acts(engine)),
             alerts=len(alerts),
             false_alarms=false_alarms(acts, experiment_store.find(engine), alerts),
         ),

@@ -38,18 +38,18 @@ class Score:
 
 def score(late: ArrayLike, probability: ArrayLike) -> Score:
     """Score `probability` (n,) of being late against `late` (n,) of 0 and 1; raises UserError when empty."""
-    outcome, chance = np.asarray(late, dtype=float), np.asarray(probability, dtype=float)
-    if len(outcome) == 0:
+    label, chance = np.asarray(late, dtype=float), np.asarray(probability, dtype=float)
+    if len(label) == 0:
         raise UserError("there is no labelled flight to score: choose a TODAY with flights after it")
-    table = calibration(outcome, chance)
+    table = calibration(label, chance)
     gap = (table["predicted"] - table["observed"]).abs()
     return Score(
-        log_loss=float(log_loss(outcome, chance, labels=[0, 1])),
-        auc=float(roc_auc_score(outcome, chance)) if len(set(outcome)) == 2 else float("nan"),
-        brier=float(np.mean((chance - outcome) ** 2)),
+        log_loss=float(log_loss(label, chance, labels=[0, 1])),
+        auc=float(roc_auc_score(label, chance)) if len(set(label)) == 2 else float("nan"),
+        brier=float(np.mean((chance - label) ** 2)),
         calibration_error=float(np.average(gap, weights=table["rows"])),
-        late=float(outcome.mean()),
-        rows=len(outcome),
+        late=float(label.mean()),
+        rows=len(label),
     )
 
 

@@ -19,11 +19,11 @@ from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.experiment_store import (
     ABORTED,
     APPROVAL,
+    INVALIDATED,
     PROMOTE,
     PROMOTED,
     ROLL_BACK,
     RUNNING,
-    VOID,
     Experiment,
 )
 from level4_deployment.serving.routes import Package, Routes, Split, read_routes, write_routes
@@ -93,7 +93,7 @@ class Aliases:
             for act in experiment_store.acts(self.log, open_only=True):
                 done = act in last or _took_effect(act, known)
                 if act in last:
-                    self._set_alias(registry.CHAMPION, int(act["after"]))
+                    self._set_alias(registry.CHAMPION, int(act["new_value"]))
                 experiment_store.end_act(
                     self.log, act["number"], experiment_store.DONE if done else experiment_store.CUT_OFF
                 )
@@ -184,18 +184,20 @@ class Aliases:
 
     def _last_move(self) -> str | None:
         moves = experiment_store.moves(self.log)
-        return moves[-1]["after"] if moves else None
+        return moves[-1]["new_value"] if moves else None
 
     def _settle(self, champion: int) -> None:
         """An experiment ends when its challenger was promoted, and is void when anything else moved the alias."""
         running = self.running()
         last = experiment_store.moves(self.log)[-1:]
-        by_platform = last and last[0]["who"] != REGISTRY
-        promoted = [act for act in last if by_platform and (act["act"], act["after"]) == (PROMOTE, str(champion))]
+        by_platform = last and last[0]["actor"] != REGISTRY
+        promoted = [
+            act for act in last if by_platform and (act["action"], act["new_value"]) == (PROMOTE, str(champion))
+        ]
         if running and promoted and champion == running.challenger:
             self._end(running, PROMOTED, PLATFORM, promoted[0]["reason"])
         elif running and champion != running.champion:
-            self._end(running, VOID, PLATFORM, f"the champion is now version {champion}")
+            self._end(running, INVALIDATED, PLATFORM, f"the champion is now version {champion}")
 
     def _end(self, running: Experiment, state: str, who: str, reason: str) -> None:
         def end() -> None:
@@ -207,14 +209,16 @@ class Aliases:
         self._act(who, "end experiment", (running.experiment, state), reason, end)
 
     def _champion_before(self, now: int | None) -> int:
-        changes = [act for act in self._changes(now) if act["before"] != act["after"]]
-        if not changes or changes[-1]["before"] is None:
+        changes = [act for act in self._changes(now) if act["old_value"] != act["new_value"]]
+        if not changes or changes[-1]["old_value"] is None:
             raise UserError(f"version {now} has no champion before it on record. Remedy: make promote VERSION=n.")
-        return int(changes[-1]["before"])
+        return int(changes[-1]["old_value"])
 
     def _changes(self, to: int | None) -> list[dict[str, Any]]:
         """The acts that made a version the champion."""
-        return [act for act in experiment_store.moves(self.log) if act["act"] == PROMOTE and act["after"] == str(to)]
+        return [
+            act for act in experiment_store.moves(self.log) if act["action"] == PROMOTE and act["new_value"] == str(to)
+        ]
 
     def _set_alias(self, alias: str, number: int) -> None:
         self.client.set_registered_model_alias(registry.MODEL, alias, str(number))
@@ -232,8 +236,8 @@ class Aliases:
 
 def _took_effect(act: dict[str, Any], known: dict[str, Experiment]) -> bool:
     """Whether the record of the experiment says what the act was to make of it."""
-    one = known.get(act["before"])
-    return act["after"] in known or (one is not None and act["after"] in (one.state, share_in_words(one.share)))
+    one = known.get(act["old_value"])
+    return act["new_value"] in known or (one is not None and act["new_value"] in (one.state, share_in_words(one.share)))
 
 
 def share_in_words(share: float) -> str:

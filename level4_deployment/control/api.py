@@ -32,7 +32,7 @@ class LabelsIn(BaseModel):
     """Outcomes, and how far they reach."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
-    outcomes: list[LabelIn] = Field(max_length=10_000)
+    labels: list[LabelIn] = Field(max_length=10_000)
     watermark: float | None = Field(
         default=None, ge=0, le=1e11, description="every outcome known before this instant has been sent"
     )
@@ -119,10 +119,10 @@ def _reading(platform: ControlPlane) -> APIRouter:
 def _pipeline(platform: ControlPlane) -> APIRouter:
     routes = APIRouter()
 
-    @routes.post("/outcomes", dependencies=[_allowed(platform, "outcomes")])
-    def outcomes(told: LabelsIn) -> dict[str, Any]:
+    @routes.post("/labels", dependencies=[_allowed(platform, "labels")])
+    def labels(told: LabelsIn) -> dict[str, Any]:
         """Take outcomes, and judge the days that they close."""
-        taken = ingest(platform.log, [Label(**one.model_dump()) for one in told.outcomes], told.watermark)
+        taken = ingest(platform.log, [Label(**one.model_dump()) for one in told.labels], told.watermark)
         verdict = platform.judge() if told.watermark is not None else None
         return {**asdict(taken), "verdict": asdict(verdict) if verdict else None}
 

@@ -11,8 +11,8 @@ TOKENS = "tokens"
 # The pipeline brings new versions; the feed brings outcomes; what else is done, a person does who is named by a token.
 NAMES = {
     "pipeline": {"submit"},
-    "feed": {"outcomes"},
-    "operator": {"submit", "outcomes", "operate"},
+    "feed": {"labels"},
+    "operator": {"submit", "labels", "operate"},
     "loop": {"operate"},  # level 5's policy, which is no person
 }
 

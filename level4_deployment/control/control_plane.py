@@ -17,7 +17,14 @@ from level4_deployment.delivery.gates import passed
 from level4_deployment.delivery.packaging import pull
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
-from level4_deployment.experiment.experiment_store import ABORTED, APPROVAL, INCONCLUSIVE, REJECTED, VOID, Experiment
+from level4_deployment.experiment.experiment_store import (
+    ABORTED,
+    APPROVAL,
+    INCONCLUSIVE,
+    INVALIDATED,
+    REJECTED,
+    Experiment,
+)
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.experiment.labels import SplitError, close_days, read_watermark
 from level4_deployment.experiment.verdict import Verdict, judge
@@ -89,7 +96,7 @@ class ControlPlane(Aliases):
             "make stop-experiment."
         )
 
-    def stop(self, who: str, reason: str, state: str = VOID) -> None:
+    def stop(self, who: str, reason: str, state: str = INVALIDATED) -> None:
         """End the experiment under way without a verdict."""
         with self.lock:
             if running := self.running():
@@ -105,7 +112,7 @@ class ControlPlane(Aliases):
             if share == running.plan.share:
                 return running
             why = f"the share was changed from {running.plan.share:g} to {share:g}"
-            void = replace(running, state=VOID, reason=why)
+            void = replace(running, state=INVALIDATED, reason=why)
             plan = replace(running.plan, share=share)
             made = experiment_store.new_experiment(self.log, running.champion, running.challenger, plan, who)
             change = running.experiment, made.experiment

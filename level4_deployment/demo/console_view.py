@@ -39,9 +39,7 @@ class ConsoleView:
                 local = tick.start.tz_convert(NEW_YORK)
                 if local.hour:
                     return
-                now = (
-                    f"{local:%b %d}  {played.flights:,} flights answered, {played.outcomes:,} outcomes{_so_far(played)}"
-                )
+                now = f"{local:%b %d}  {played.flights:,} flights answered, {played.labels:,} outcomes{_so_far(played)}"
                 status.update(now)
                 self._tell_acts(f"{local:%b %d}")
                 self._look()
@@ -55,8 +53,8 @@ class ConsoleView:
     def _tell_acts(self, day: str) -> None:
         trail = self.control.get("/audit")
         for act in trail[self.told :]:
-            change = f"{act['before'] or 'none'} → {act['after'] or 'none'}"
-            console.print(f"  {day}  {act['act']} {change}, by {act['who']}: {act['reason']}")
+            change = f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}"
+            console.print(f"  {day}  {act['action']} {change}, by {act['actor']}: {act['reason']}")
         self.told = len(trail)
 
     def _look(self) -> None:

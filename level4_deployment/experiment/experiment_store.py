@@ -12,7 +12,13 @@ from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import METADATA
 
 RUNNING, APPROVAL = "running", "awaiting approval"  # every other state is an end:
-PROMOTED, REJECTED, INCONCLUSIVE, ABORTED, VOID = "promoted", "rejected", "inconclusive", "aborted", "void"
+PROMOTED, REJECTED, INCONCLUSIVE, ABORTED, INVALIDATED = (
+    "promoted",
+    "rejected",
+    "inconclusive",
+    "aborted",
+    "invalidated",
+)
 
 EXPERIMENTS = sa.Table(
     "experiments",
@@ -30,12 +36,12 @@ EXPERIMENTS = sa.Table(
     sa.Column("number", sa.Integer, nullable=False),  # 1 is the first
 )
 DAYS = sa.Table(
-    "days",  # what an experiment saw on a day that is closed; written once
+    "experiment_days",  # what an experiment saw on a day that is closed; written once
     METADATA,
     sa.Column("experiment", sa.Text, primary_key=True),
     sa.Column("day", sa.Text, primary_key=True),
     sa.Column("flights", sa.Integer, nullable=False),  # with both scores and an outcome
-    sa.Column("difference", sa.Double),  # mean over them of the champion's loss minus the challenger's
+    sa.Column("mean_loss_difference", sa.Double),  # mean over them of the champion's loss minus the challenger's
     sa.Column("champion_arm", sa.Integer, nullable=False),  # flights logged in the live split, by arm
     sa.Column("challenger_arm", sa.Integer, nullable=False),
 )
@@ -44,15 +50,15 @@ AUDIT = sa.Table(
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("at", sa.Double, nullable=False),
-    sa.Column("who", sa.Text, nullable=False),
-    sa.Column("act", sa.Text, nullable=False),
-    sa.Column("before", sa.Text),
-    sa.Column("after", sa.Text),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("old_value", sa.Text),
+    sa.Column("new_value", sa.Text),
     sa.Column("reason", sa.Text, nullable=False),
-    sa.Column("done", sa.Integer, nullable=False),  # OPEN, DONE or CUT_OFF
+    sa.Column("status", sa.Integer, nullable=False),  # OPEN, DONE or CUT_OFF
 )
 OPEN, DONE, CUT_OFF = 0, 1, -1
-PROMOTE, ROLL_BACK = MOVES = ("promote", "roll back")  # the acts that move the alias champion
+PROMOTE, ROLL_BACK = MOVES = ("promote", "roll_back")  # the acts that move the alias champion
 
 
 @dataclass(frozen=True)
@@ -108,42 +114,42 @@ def days_of(log: sa.Engine, experiment: str) -> pd.DataFrame:
 
 def begin_act(log: sa.Engine, who: str, act: str, change: tuple[object, object], reason: str) -> int:
     """Put on record what is about to be done; returns the number to close it with."""
-    row = _about(who, act, change) | {"at": time.time(), "reason": reason, "done": OPEN}
+    row = _about(who, act, change) | {"at": time.time(), "reason": reason, "status": OPEN}
     with log.begin() as connection:
         return int(connection.execute(AUDIT.insert().returning(AUDIT.c.number), row).scalar_one())
 
 
 def try_again(log: sa.Engine, who: str, act: str, change: tuple[object, object], reason: str) -> int:
     """As begin_act; but what was cut off, with nothing done since, keeps its row: one is enough for many tries."""
-    done = sa.select(sa.func.coalesce(sa.func.max(AUDIT.c.number), 0)).where(AUDIT.c.done != CUT_OFF)
+    done = sa.select(sa.func.coalesce(sa.func.max(AUDIT.c.number), 0)).where(AUDIT.c.status != CUT_OFF)
     same = [AUDIT.c[name] == value for name, value in _about(who, act, change).items()]
     query = sa.select(sa.func.max(AUDIT.c.number)).where(AUDIT.c.number > done.scalar_subquery(), *same)
     with log.begin() as connection:
         number = connection.execute(query).scalar_one()
-        now = {"at": time.time(), "reason": reason, "done": OPEN}
+        now = {"at": time.time(), "reason": reason, "status": OPEN}
         connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(now))
     return number or begin_act(log, who, act, change, reason)
 
 
 def _about(who: str, act: str, change: tuple[object, object]) -> dict[str, Any]:
     before, after = (None if value is None else str(value) for value in change)
-    return {"who": who, "act": act, "before": before, "after": after}
+    return {"actor": who, "action": act, "old_value": before, "new_value": after}
 
 
 def end_act(log: sa.Engine, number: int, done: int = DONE) -> None:
     """It is done; or CUT_OFF, by an error or a sudden end before it took effect."""
     with log.begin() as connection:
-        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(done=done))
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(status=done))
 
 
 def acts(log: sa.Engine, *, open_only: bool = False) -> list[dict[str, Any]]:
     """The audit trail, oldest first."""
-    return _acts(log, AUDIT.c.done == OPEN if open_only else sa.true())
+    return _acts(log, AUDIT.c.status == OPEN if open_only else sa.true())
 
 
 def moves(log: sa.Engine) -> list[dict[str, Any]]:
     """The acts that gave a version the alias champion, oldest first; those that were cut off gave it to none."""
-    return _acts(log, sa.and_(AUDIT.c.act.in_(MOVES), AUDIT.c.done != CUT_OFF))
+    return _acts(log, sa.and_(AUDIT.c.action.in_(MOVES), AUDIT.c.status != CUT_OFF))
 
 
 def _acts(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[dict[str, Any]]:

@@ -14,10 +14,10 @@ from level4_deployment.prediction_log import LABELS, METADATA, PREDICTIONS, QUAR
 from shared.errors import UserError
 from shared.settings import NEW_YORK
 
-CLOSES_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
+LABELS_DUE_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
 
-FEED = sa.Table(
-    "feed",
+WATERMARKS = sa.Table(
+    "watermarks",
     METADATA,
     sa.Column("name", sa.Text, primary_key=True),
     sa.Column("watermark", sa.Double, nullable=False),  # all outcomes known before this instant have been sent
@@ -42,26 +42,26 @@ class IngestResult:
     quarantined: int
 
 
-def ingest(log: sa.Engine, outcomes: list[Label], watermark: float | None) -> IngestResult:
+def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> IngestResult:
     """Keep each flight's first outcome; one that contradicts it goes to quarantine, and the flight is used no more."""
     first: dict[str, Label] = {}
-    for outcome in outcomes:
-        first.setdefault(outcome.flight_id, outcome)
+    for label in labels:
+        first.setdefault(label.flight_id, label)
     now = time.time()
     with log.begin() as connection:
         new = 0
         if first:
-            rows = [vars(outcome) | {"received_at": now} for outcome in first.values()]
+            rows = [vars(label) | {"received_at": now} for label in first.values()]
             known = _known(connection, list(first))
             new = len(first) - len(known)
             connection.execute(insert(log, LABELS), rows)
             known = _known(connection, list(first))
-            against = [vars(outcome) for outcome in outcomes if outcome.late != known[outcome.flight_id]]
+            against = [vars(label) for label in labels if label.late != known[label.flight_id]]
             if against:
                 connection.execute(QUARANTINE.insert(), [row | {"received_at": now} for row in against])
         if watermark is not None:
             _advance(log, connection, watermark)
-    return IngestResult(new, len(outcomes) - new - len(against) if first else 0, len(against) if first else 0)
+    return IngestResult(new, len(labels) - new - len(against) if first else 0, len(against) if first else 0)
 
 
 def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
@@ -75,15 +75,15 @@ def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
 
 def _advance(log: sa.Engine, connection: sa.Connection, watermark: float) -> None:
     """A watermark never goes back."""
-    connection.execute(insert(log, FEED), {"name": "outcomes", "watermark": watermark})
-    later = FEED.c.watermark < watermark
-    connection.execute(FEED.update().where(later).values(watermark=watermark))
+    connection.execute(insert(log, WATERMARKS), {"name": "labels", "watermark": watermark})
+    later = WATERMARKS.c.watermark < watermark
+    connection.execute(WATERMARKS.update().where(later).values(watermark=watermark))
 
 
 def read_watermark(log: sa.Engine) -> float | None:
     """The instant before which every outcome has been sent; None before the first."""
     with log.connect() as connection:
-        found = connection.execute(sa.select(FEED.c.watermark)).scalar()
+        found = connection.execute(sa.select(WATERMARKS.c.watermark)).scalar()
         return None if found is None else float(found)
 
 
@@ -99,7 +99,9 @@ def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
     watermark = read_watermark(log)
     if watermark is None:
         return []
-    last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - CLOSES_AFTER - pd.DateOffset(days=1)  # may be closed by now
+    last = (
+        pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - LABELS_DUE_AFTER - pd.DateOffset(days=1)
+    )  # may be closed by now
     written = _last_written(log, experiment.experiment)
     if written >= str(last.date()):
         return []
@@ -147,7 +149,7 @@ def _rows(log: sa.Engine, experiment: Experiment, day: str) -> pd.DataFrame:
     contradicted = sa.select(QUARANTINE.c.flight_id)
     in_time = sa.and_(
         LABELS.c.flight_id == PREDICTIONS.c.flight_id,
-        LABELS.c.known_at <= (end + CLOSES_AFTER).timestamp(),
+        LABELS.c.known_at <= (end + LABELS_DUE_AFTER).timestamp(),
         LABELS.c.flight_id.not_in(contradicted),
     )
     query = (
@@ -191,7 +193,7 @@ def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
 
 def _day(rows: pd.DataFrame, experiment: Experiment, day: str) -> dict[str, Any]:
     """A line of DAYS. Loss is log loss, in nats; a probability of exactly 0 or 1 counts as 1e-15 from it."""
-    empty = {"experiment": experiment.experiment, "day": day, "flights": 0, "difference": None}
+    empty = {"experiment": experiment.experiment, "day": day, "flights": 0, "mean_loss_difference": None}
     if rows.empty:
         return empty | {"champion_arm": 0, "challenger_arm": 0}
     live = rows[rows["propensity"] < 1]
@@ -204,4 +206,4 @@ def _day(rows: pd.DataFrame, experiment: Experiment, day: str) -> dict[str, Any]
         for chance in (both[name].astype(float).clip(1e-15, 1 - 1e-15) for name in ("probability", "other"))
     )
     better = np.where(both["version"] == experiment.champion, own - other, other - own)
-    return empty | arms | {"flights": len(both), "difference": float(better.mean())}
+    return empty | arms | {"flights": len(both), "mean_loss_difference": float(better.mean())}

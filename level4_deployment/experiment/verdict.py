@@ -57,7 +57,7 @@ def judge(plan: Plan, days: pd.DataFrame, arms: Mapping[str, int]) -> Verdict:
     Raises UserError for days that cannot be judged.
     """
     days = _evidence(days)
-    units = plan.units(days["difference"].to_numpy(float))
+    units = plan.units(days["mean_loss_difference"].to_numpy(float))
     if len(units) < 2:
         return Verdict(
             "running", f"too early to tell: closed days so far: {len(days)}", len(days), int(days["flights"].sum())
@@ -79,7 +79,7 @@ def judge(plan: Plan, days: pd.DataFrame, arms: Mapping[str, int]) -> Verdict:
 
 def trajectory(plan: Plan, days: pd.DataFrame, end: int | None = None) -> Trajectory:
     """How the evidence grew, unit by unit, up to the last planned one or to `end`; days as `judge` has them."""
-    units = plan.units(_evidence(days)["difference"].to_numpy(float))[:end]
+    units = plan.units(_evidence(days)["mean_loss_difference"].to_numpy(float))[:end]
     mean, error, z = sequential.running_statistics(units)
     needed, harm, both = (_in_nats(bound[: len(units)], error) for bound in plan.bounds)
     return Trajectory(
@@ -117,17 +117,17 @@ def _mismatch(plan: Plan, arms: Mapping[str, int]) -> str:
 
 def _evidence(days: pd.DataFrame) -> pd.DataFrame:
     """The days that count, checked."""
-    if missing := [name for name in ("day", "flights", "difference") if name not in days]:
+    if missing := [name for name in ("day", "flights", "mean_loss_difference") if name not in days]:
         raise UserError(f"days: no column {', '.join(missing)}. Remedy: give day, flights and difference.")
     if not (days["day"].is_monotonic_increasing and days["day"].is_unique):
         raise UserError("days: not in order, or one comes twice. Remedy: give each closed day once, oldest first.")
     found = days[days["flights"] > 0]
-    wrong = ~np.isfinite(found["difference"].to_numpy(float))
+    wrong = ~np.isfinite(found["mean_loss_difference"].to_numpy(float))
     if wrong.any():
         first = found[wrong].iloc[0]
         raise UserError(
             f"days: {wrong.sum()} of {len(found)} differences are no finite numbers (first: {first['day']} = "
-            f"{first['difference']}, {first['flights']:,} flights). Remedy: see what was logged on that day."
+            f"{first['mean_loss_difference']}, {first['flights']:,} flights). Remedy: see what was logged on that day."
         )
     return found
 

@@ -129,7 +129,7 @@ class MicroBatcher:
         failed = sum(isinstance(theirs, str) for theirs in tried.found)
         name = experiment.split.experiment
         scoring = (version, name, len(flights), failed, tried.seconds, int(tried.slow), fell_back)
-        self._record(held, {"paired": paired, "scoring": [scoring]})
+        self._record(held, {"shadow_predictions": paired, "inference_batches": [scoring]})
 
     def _record(self, requests: list[PendingRequest], rows: dict[str, Rows]) -> None:
         """Write the answers to some requests into the log, and whatever else is to be written."""

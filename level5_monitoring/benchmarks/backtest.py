@@ -89,7 +89,7 @@ def _of_outcomes(stretch: BacktestPeriod, window: pd.DataFrame) -> dict[str, lis
     """What they say of how the flights ended, and of the champion's answers to them."""
     lines = stretch.measured + measure(window[window["day"] >= stretch.first])
     measured = pd.DataFrame(lines, columns=performance.DAILY_PERFORMANCE.columns.keys()).assign(
-        doubt=performance.NO_DOUBT
+        excluded_reason=performance.NO_DOUBT
     )
     found = {}
     for day, rows, week in _days(stretch, window):
@@ -120,7 +120,7 @@ def window_of(stretch: BacktestPeriod, fault: str = "", size: int = 0, seed: int
         chance = _answers(stretch.champion, asked, then)
         then = asked.assign(probability=chance).merge(told, how="left", on="flight_id")
     flights = pd.concat([before, then], ignore_index=True)
-    closes = pd.to_datetime(flights["day"]).dt.tz_localize(NEW_YORK) + pd.DateOffset(days=1) + labels.CLOSES_AFTER
+    closes = pd.to_datetime(flights["day"]).dt.tz_localize(NEW_YORK) + pd.DateOffset(days=1) + labels.LABELS_DUE_AFTER
     in_time = flights["label_known_at"] <= closes
     flights = flights.assign(
         late=flights["late"].where(in_time), label_known_at=flights["label_known_at"].where(in_time)
@@ -142,11 +142,11 @@ def _surely_new(figures: list[AlarmRatio], before: list[AlarmRatio]) -> bool:
 
 def _as_seen(watch: str, finding: MonitorResult) -> AlarmRatio:
     """A finding's distance to its limit, whichever side the limit is on."""
-    value, limit = finding.value, finding.limit
+    value, threshold = finding.value, finding.threshold
     alarm = finding.state == "alarm"
-    if value is None or not limit or finding.state == "insufficient data":
-        return AlarmRatio(watch, finding.monitor, finding.subject, float("inf") if alarm else 0.0)
-    ratio = value / limit
+    if value is None or not threshold or finding.state == "insufficient data":
+        return AlarmRatio(watch, finding.monitor, finding.target, float("inf") if alarm else 0.0)
+    ratio = value / threshold
     if (ratio < 1) == alarm:  # the limit is a lower one
-        ratio = limit / value if value > 0 else float("inf") if alarm else 0.0
-    return AlarmRatio(watch, finding.monitor, finding.subject, ratio)
+        ratio = threshold / value if value > 0 else float("inf") if alarm else 0.0
+    return AlarmRatio(watch, finding.monitor, finding.target, ratio)

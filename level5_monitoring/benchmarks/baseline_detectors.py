@@ -21,11 +21,11 @@ WORSE = 1.1  # the week's log loss may be so many times the history's
 
 
 class AlarmRatio(NamedTuple):
-    """How near an alarm is: value over limit, so that 1 is an alarm. watch: which figure, of which method."""
+    """How near an alarm is: value over limit, so that 1 is an alarm. detector: which figure, of which method."""
 
-    watch: str
+    detector: str
     monitor: str
-    subject: str
+    target: str
     ratio: float
 
 

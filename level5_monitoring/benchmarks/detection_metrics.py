@@ -8,8 +8,8 @@ import pandas as pd
 
 from level5_monitoring.fault_injection import FAULTS
 
-SEEN = ["watch", "monitor", "subject", "ratio", "day"]
-ONE = ["watch", "monitor", "subject"]  # what an alarm is told by: one that rings anyway tells nothing
+SEEN = ["detector", "monitor", "target", "ratio", "day"]
+ONE = ["detector", "monitor", "target"]  # what an alarm is told by: one that rings anyway tells nothing
 CASE = ["fault", "size", "date"]
 DAYS = 14  # that a fault lasts; found later is not found
 SCALES = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0]  # of all limits, for the curve
@@ -27,9 +27,9 @@ METHODS = {  # whose figures a method looks at
 WEEKLY = ("drift", "columns weekly", "data set weekly", "PSI", "loss")
 
 
-def named(fault: str, monitor: str, subject: str) -> bool:
+def named(fault: str, monitor: str, target: str) -> bool:
     """Whether an alert of this monitor on this subject leads to the fault."""
-    return subject in FAULTS[fault].subjects or monitor in FAULTS[fault].subjects
+    return target in FAULTS[fault].targets or monitor in FAULTS[fault].targets
 
 
 def detections(spoilt: pd.DataFrame, scale: float = 1.0) -> pd.DataFrame:
@@ -40,11 +40,11 @@ def detections(spoilt: pd.DataFrame, scale: float = 1.0) -> pd.DataFrame:
     """
     cases = spoilt[CASE].drop_duplicates()
     new = spoilt[(spoilt["ratio"] >= scale) & ~(spoilt["clean"] >= scale)]
-    pairs = zip(new["fault"], new["monitor"], new["subject"], strict=True)
+    pairs = zip(new["fault"], new["monitor"], new["target"], strict=True)
     new = new.assign(named=[named(*pair) for pair in pairs])
     found = []
     for method, watches in METHODS.items():
-        mine = new[new["watch"].isin(watches)]
+        mine = new[new["detector"].isin(watches)]
         first = mine[mine["number"] == mine.groupby(CASE)["number"].transform("min")]
         told = first.sort_values("named", ascending=False).groupby(CASE)
         seen = told.agg(delay=("number", "first"), named=("named", "first"), by=("monitor", "first"))
@@ -73,11 +73,11 @@ def false_alarms(clean: pd.DataFrame, days: int, scale: float = 1.0) -> pd.DataF
     clean: SEEN and `number` (of the day). An alarm that goes on is one alert; a week in alarm is seven days.
     """
     ringing = clean[clean["ratio"] >= scale].sort_values("number")
-    step = ringing["watch"].isin(WEEKLY).map({True: 7, False: 1})
+    step = ringing["detector"].isin(WEEKLY).map({True: 7, False: 1})
     begins = ringing.groupby(ONE)["number"].diff().ne(step)
     rows = {}
     for method, watches in METHODS.items():
-        mine = ringing["watch"].isin(watches)
+        mine = ringing["detector"].isin(watches)
         covered = {n - k for n, length in zip(ringing["number"][mine], step[mine], strict=True) for k in range(length)}
         covered = {n for n in covered if 1 <= n <= days}
         rows[method] = [30 * begins[mine].sum() / days, 30 * len(covered) / days]

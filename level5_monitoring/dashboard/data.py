@@ -22,7 +22,14 @@ from level5_monitoring.policy_comparison import LOOP
 from shared.settings import NEW_YORK
 
 SHOWN = ["frozen", "weekly"]  # of the policies by the calendar, those that the page draws
-MONITORS = ["contract", "features", "labels", "performance", "watch", "disaster"]  # those that look each day
+MONITORS = [
+    "contract",
+    "volume",
+    "labels",
+    "performance",
+    "regression_vs_previous",
+    "severe_regression",
+]  # those that look each day
 SETTLED = 5 * 86_400.0  # seconds after a week's end: by then also outcomes that come days late are there
 
 
@@ -186,13 +193,13 @@ def _drift(found: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
     table: dict[str, dict[str, MonitorResult]] = {}
     for one in found:
         if one.monitor == "drift":
-            table.setdefault(one.subject, {})[one.day] = one
+            table.setdefault(one.target, {})[one.day] = one
     return dict(sorted(table.items(), key=lambda item: -max(ratio(one) for one in item[1].values())))
 
 
 def ratio(found: MonitorResult) -> float:
     """A finding's value in parts of its limit; 0 where one of them is not there."""
-    return found.value / found.limit if found.value is not None and found.limit else 0.0
+    return found.value / found.threshold if found.value is not None and found.threshold else 0.0
 
 
 def _states(found: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:

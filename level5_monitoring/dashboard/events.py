@@ -60,12 +60,12 @@ def day_of(at: float, asked: dict[str, float]) -> str:
 
 def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, Any]:
     """The model in production: `version`, `since`, `before` and `why`; empty before the first."""
-    moves = [act for act in experiment_store.moves(log) if act["after"]]
+    moves = [act for act in experiment_store.moves(log) if act["new_value"]]
     if not moves:
         return {}
     last = moves[-1]
     since = day_of(last["at"], asked)
-    return {"version": last["after"], "since": since, "before": last["before"] or "", "why": last["reason"]}
+    return {"version": last["new_value"], "since": since, "previous": last["old_value"] or "", "why": last["reason"]}
 
 
 def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
@@ -106,9 +106,9 @@ def _experiments(log: sa.Engine) -> list[Event]:
 def _moves(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
     found = []
     for act in experiment_store.moves(log):
-        verb, state = ("promoted", "good") if act["act"] == experiment_store.PROMOTE else ("brought back", "bad")
-        facts = {"by": act["who"], "before": act["before"] or "none"}
-        title = f"Version {act['after'] or 'before'} {verb}"
+        verb, state = ("promoted", "good") if act["action"] == experiment_store.PROMOTE else ("brought back", "bad")
+        facts = {"by": act["actor"], "before": act["old_value"] or "none"}
+        title = f"Version {act['new_value'] or 'before'} {verb}"
         found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, "", facts))
     return found
 
@@ -142,9 +142,9 @@ def _evidence(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[dic
         found[one["day"], one["kind"]] = one["evidence"]
         found[one["day"], f"held for {one['cause']}"] = one["evidence"]
         for alarm in one["alarms"]:
-            if (alarm["monitor"], alarm["subject"]) not in before:
+            if (alarm["monitor"], alarm["target"]) not in before:
                 found.setdefault((one["day"], f"{alarm['monitor']} alarm begins"), []).append(alarm)
-        before = {(alarm["monitor"], alarm["subject"]) for alarm in one["alarms"]}
+        before = {(alarm["monitor"], alarm["target"]) for alarm in one["alarms"]}
     return found
 
 

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from level4_deployment.experiment import labels as outcomes
+from level4_deployment.experiment.labels import read_watermark
 from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors import performance
@@ -68,18 +68,18 @@ class _Tables:
 
     def _monitors(self) -> Iterable[Metric]:
         """What each monitor said when it last looked: some do so each day, drift each week."""
-        labels = ["monitor", "subject"]
+        labels = ["monitor", "target"]
         value = GaugeMetricFamily("monitor_value", "What was found, in the unit that the finding names", labels=labels)
-        limit = GaugeMetricFamily("monitor_limit", "What it is held against", labels=labels)
+        threshold = GaugeMetricFamily("monitor_threshold", "What it is held against", labels=labels)
         alarm = GaugeMetricFamily("monitor_alarm", "1 in alarm, 0 not, NaN where data were insufficient", labels=labels)
         states = {"alarm": 1.0, "ok": 0.0}
         for found in loop_store.newest_monitor_results(self.log):
-            name = [found.monitor, found.subject]
+            name = [found.monitor, found.target]
             alarm.add_metric(name, states.get(found.state, float("nan")))
-            for family, figure in ((value, found.value), (limit, found.limit)):
+            for family, figure in ((value, found.value), (threshold, found.threshold)):
                 if figure is not None:
                     family.add_metric(name, figure)
-        return value, limit, alarm
+        return value, threshold, alarm
 
     def _feeds(self) -> Metric:
         """Replayed instants, seconds since 1970: what stands still is seen by whoever compares two scrapes."""
@@ -88,7 +88,7 @@ class _Tables:
         )
         with self.log.connect() as connection:
             newest = connection.execute(sa.select(sa.func.max(PREDICTIONS.c.departs_at))).scalar()
-        for feed, at in (("flights", newest), ("outcomes", outcomes.read_watermark(self.log))):
+        for feed, at in (("flights", newest), ("labels", read_watermark(self.log))):
             if at is not None:
                 family.add_metric([feed], at)
         return family

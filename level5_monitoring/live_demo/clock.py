@@ -157,7 +157,7 @@ class Clock:
 
     def _spoilt(self, hour: Tick) -> tuple[Tick, pd.DataFrame | None]:
         """The hour with the faults that are on, and the outcomes that they have put off."""
-        flights, told = hour.flights, hour.outcomes
+        flights, told = hour.flights, hour.labels
         for one in self.active:
             flights = inject_fault(flights, one.fault, one.number)
             told = inject_label_fault(told, one.fault, one.number)
@@ -165,7 +165,7 @@ class Clock:
             told = pd.concat([self._held, told]).drop_duplicates("flight_id")
         early = told["label_known_at"] >= hour.end  # a fault has put them off: they come in their hour
         held = told[early] if early.any() else None
-        return replace(hour, flights=flights, outcomes=told[~early]), held
+        return replace(hour, flights=flights, labels=told[~early]), held
 
     def _hold(self, held: pd.DataFrame | None) -> None:
         """Keep the outcomes that are put off, for another clock as well that goes on from here.

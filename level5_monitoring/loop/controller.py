@@ -67,22 +67,22 @@ class LoopController:
         week = pd.concat([self._window(one) for one in daily.week_of(day)]) if daily.is_end_of_week(day) else None
         findings = daily.run_monitors(day, window, week, self.reference)
         findings += self.judge_champion(day, window, doubt_in(findings))
-        memory = load_policy_state(self.log, day)
-        decision = policy.decide(day, findings, memory)
+        policy_state = load_policy_state(self.log, day)
+        decision = policy.decide(day, findings, policy_state)
         return loop_store.record_decision(
-            self.log, decision, findings, alerts_of(decision, memory, self.settings.within)
+            self.log, decision, findings, alerts_of(decision, policy_state, self.settings.within)
         )
 
-    def judge_champion(self, day: str, window: pd.DataFrame, doubt: str) -> list[MonitorResult]:
+    def judge_champion(self, day: str, window: pd.DataFrame, excluded_reason: str) -> list[MonitorResult]:
         """How the champion did on the outcomes of the day and of all days before it; doubt: of LIVE."""
         moves = experiment_store.moves(self.log)
         if not moves:
             return []
-        champion, last = int(moves[-1]["after"]), moves[-1]
-        before = int(last["before"]) if last["act"] == "promote" and last["before"] else None
+        champion, last = int(moves[-1]["new_value"]), moves[-1]
+        before = int(last["old_value"]) if last["action"] == "promote" and last["old_value"] else None
         line = performance.measure(window, champion, self._answers(before))
         if line:
-            performance.keep(self.log, line | {"before": before, "doubt": doubt})
+            performance.keep(self.log, line | {"previous_version": before, "excluded_reason": excluded_reason})
         days = performance.days_of(self.log, champion, until=day)
         found = [performance.check_expected_loss(day, champion, days)]
         if before and len(beside := performance.beside(days, before)) <= performance.COMPARED_DAYS:
@@ -100,7 +100,11 @@ class LoopController:
     def _tried(self, champion: int, before: int) -> list[float]:
         """The gains by day of the experiment that made it the champion, if one did."""
         both = [one for one in experiment_store.find(self.log) if (one.challenger, one.champion) == (champion, before)]
-        return experiment_store.days_of(self.log, both[-1].experiment)["difference"].dropna().tolist() if both else []
+        return (
+            experiment_store.days_of(self.log, both[-1].experiment)["mean_loss_difference"].dropna().tolist()
+            if both
+            else []
+        )
 
     def act(self, decision: Decision) -> dict[str, Any]:
         """Do what was decided. What is refused, or could not be done, is a result too, with its reason.
@@ -123,9 +127,9 @@ class LoopController:
                 return self._retrain(decision)
             case "promote":
                 return self._promote(decision)
-            case "roll back":
+            case "roll_back":
                 return self._roll_back(decision)
-            case "stop":
+            case "halt_experiment":
                 self.control.post("/experiment/stop", reason=truncate_reason(decision))
         return {}
 
@@ -143,7 +147,7 @@ class LoopController:
                 self.control.post("/experiment/approve")
             case "verdict", experiment_store.PROMOTED:
                 pass  # cut off between the act and its record, it is done
-            case "tie", experiment_store.INCONCLUSIVE:
+            case "non_inferior", experiment_store.INCONCLUSIVE:
                 path = f"/versions/{tried.challenger}/promote"
                 self.control.post(path, reason=truncate_reason(decision), expected=tried.champion)
             case _:
@@ -171,7 +175,9 @@ def doubt_in(findings: list[MonitorResult]) -> str:
     """What the findings of a day call into question: its inputs, or its outcomes, or nothing."""
     on = {found.monitor for found in findings if found.state == "alarm"}
     doubts = {performance.CONTRACT: policy.DATA, performance.LABELS: policy.LABELS}
-    return next((doubt for doubt, monitors in doubts.items() if on & {*monitors}), performance.NO_DOUBT)
+    return next(
+        (excluded_reason for excluded_reason, monitors in doubts.items() if on & {*monitors}), performance.NO_DOUBT
+    )
 
 
 def truncate_reason(decision: Decision) -> str:

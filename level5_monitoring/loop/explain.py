@@ -57,7 +57,7 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     acts = [
         act
         for act in experiment_store.acts(log)
-        if {act["before"], act["after"]} & about or act["reason"].startswith(by_it)
+        if {act["old_value"], act["new_value"]} & about or act["reason"].startswith(by_it)
     ]
     return Explanation(
         decision, loop_store.monitor_results(log, day, day), loop_store.alerts(log, day), experiment, acts
@@ -73,11 +73,18 @@ def show(explained: Explanation) -> None:
         facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
     show_table(f"Decision of {decision['day']}", ["", ""], [[name, value] for name, value in facts.items()])
     evidence = [
-        [one["monitor"], one["subject"], one["state"], _figure(one["value"]), _figure(one["limit"]), f"{one['rows']:,}"]
+        [
+            one["monitor"],
+            one["target"],
+            one["state"],
+            _figure(one["value"]),
+            _figure(one["threshold"]),
+            f"{one['rows']:,}",
+        ]
         for one in decision["evidence"]
     ]
     if evidence:
-        show_table("Evidence", ["monitor", "subject", "state", "value", "limit", "rows"], evidence)
+        show_table("Evidence", ["monitor", "target", "state", "value", "threshold", "rows"], evidence)
     if explained.findings:
         show_table("All that was looked at", ["monitor", *STATES, "in alarm"], _looked_at(explained.findings))
     if not evidence:
@@ -87,12 +94,12 @@ def show(explained: Explanation) -> None:
         show_table("Told", ["severity", "alert", "text"], told)
     if explained.acts:
         state = {experiment_store.OPEN: "open", experiment_store.DONE: "done", experiment_store.CUT_OFF: "cut off"}
-        change = [f"{act['before'] or 'none'} → {act['after'] or 'none'}" for act in explained.acts]
+        change = [f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}" for act in explained.acts]
         acts = [
-            [act["act"], moved, act["who"], state[act["done"]], act["reason"]]
+            [act["action"], moved, act["actor"], state[act["status"]], act["reason"]]
             for act, moved in zip(explained.acts, change, strict=True)
         ]
-        show_table("What followed", ["act", "change", "who", "state", "reason"], acts)
+        show_table("What followed", ["action", "change", "actor", "state", "reason"], acts)
 
 
 def _looked_at(findings: list[MonitorResult]) -> list[list[str]]:
@@ -101,7 +108,7 @@ def _looked_at(findings: list[MonitorResult]) -> list[list[str]]:
     for monitor in dict.fromkeys(found.monitor for found in findings):
         own = [found for found in findings if found.monitor == monitor]
         counts = [str(sum(found.state == state for found in own)) for state in STATES]
-        lines.append([monitor, *counts, ", ".join(found.subject for found in own if found.state == "alarm")])
+        lines.append([monitor, *counts, ", ".join(found.target for found in own if found.state == "alarm")])
     return lines
 
 

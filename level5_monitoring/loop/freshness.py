@@ -15,8 +15,8 @@ from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from shared.settings import NEW_YORK
 
-BEHIND = labels.CLOSES_AFTER + pd.Timedelta(days=2)  # outcomes behind flights: no day was closed when two should be
-CAUGHT_UP = labels.CLOSES_AFTER  # and when they are back: not the same, or a feed near the limit would ring daily
+BEHIND = labels.LABELS_DUE_AFTER + pd.Timedelta(days=2)  # outcomes behind flights: no day was closed when two should be
+CAUGHT_UP = labels.LABELS_DUE_AFTER  # and when they are back: not the same, or a feed near the limit would ring daily
 FEWEST = 100  # flights beyond an instant that make it the newest: a few with wrong times wake nobody
 STOPPED, BACK = "outcomes-stopped-", "outcomes-back-"  # keys of alerts, with the number of the stall
 
@@ -53,10 +53,10 @@ def news(feeds: Feeds, stopped: int, back: int) -> Alert | None:
     """The alert that is due, if one is: pure. stopped, back: how often either was told so far."""
     behind, day = feeds.flights - feeds.labels, str(feeds.flights.date())
     asked, known = (f"{at:%Y-%m-%d %H:%M}" for at in (feeds.flights, feeds.labels))
-    says = f"flights are asked for until {asked}, outcomes are known until {known} (New York)"
+    message = f"flights are asked for until {asked}, outcomes are known until {known} (New York)"
     if stopped == back and behind > BEHIND:
-        text = f"{says}: until they come, no day closes, nothing is trained, and no experiment gets a verdict"
+        text = f"{message}: until they come, no day closes, nothing is trained, and no experiment gets a verdict"
         return Alert(f"{STOPPED}{stopped + 1}", day, "page", "outcomes have stopped", text)
     if stopped > back and behind <= CAUGHT_UP:
-        return Alert(f"{BACK}{stopped}", day, "info", "outcomes are back", says)
+        return Alert(f"{BACK}{stopped}", day, "info", "outcomes are back", message)
     return None

@@ -18,17 +18,17 @@ OF_RESULT = 1000  # the number of the first alert about a result: after those ab
 OF_FEEDS = 2000  # and of one that follows from none
 
 MONITOR_RESULTS = sa.Table(
-    "findings",  # all that the monitors said of a day, in their order
+    "monitor_results",  # all that the monitors said of a day, in their order
     METADATA,
     sa.Column("day", sa.Text, primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("monitor", sa.Text, nullable=False, index=True),
-    sa.Column("subject", sa.Text, nullable=False),
+    sa.Column("target", sa.Text, nullable=False),
     sa.Column("state", sa.Text, nullable=False),
-    sa.Column("says", sa.Text, nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("value", sa.Double),
-    sa.Column("limit", sa.Double),
+    sa.Column("threshold", sa.Double),
 )
 DECISIONS = sa.Table(
     "decisions",
@@ -56,7 +56,7 @@ ALERTS = sa.Table(
     sa.Column("error", sa.Text),  # why the last try failed
 )
 INSTANCE_ID = sa.Table(
-    "identity",  # one row
+    "instance_id",  # one row
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("name", sa.Text, nullable=False),
@@ -185,9 +185,9 @@ def undelivered(log: sa.Engine) -> int:
 
 def _plain(found: MonitorResult) -> MonitorResult:
     """The finding with Python's own numbers: databases and JSON know no others."""
-    value, limit = (None if number is None else float(number) for number in (found.value, found.limit))
+    value, threshold = (None if number is None else float(number) for number in (found.value, found.threshold))
     return MonitorResult(
-        found.day, found.monitor, found.subject, found.state, found.says, int(found.rows), value, limit
+        found.day, found.monitor, found.target, found.state, found.message, int(found.rows), value, threshold
     )
 
 

@@ -15,10 +15,10 @@ from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 BUDGET, PERIOD = 7, 274  # retrainings in so many days, nine months; the first training is none
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
 LONGEST = 42  # days without a retraining: what nothing calls broken may still be beaten by what has seen more
-DATA, LABELS = ("contract", "features"), ("labels",)
+DATA, LABELS = ("contract", "volume"), ("labels",)
 # A version that is replaced is looked at no longer.
-CHAMPION: tuple[Monitor, ...] = ("performance", "watch", "disaster")
-Kind = Literal["nothing", "inform", "stop", "hold", "retrain", "promote", "roll back"]
+CHAMPION: tuple[Monitor, ...] = ("performance", "regression_vs_previous", "severe_regression")
+Kind = Literal["no_action", "notify", "halt_experiment", "defer", "retrain", "promote", "roll_back"]
 REFUSED, FAILED = "refused", "failed"  # of an act: answered with no, which is that; not done, and may be asked again
 
 
@@ -34,7 +34,7 @@ class EndedExperiment:
     challenger: int
     state: str
     reason: str
-    doubted: tuple[str, ...] = ()
+    suspect_days: tuple[str, ...] = ()
     today: bool = False
 
 
@@ -55,7 +55,7 @@ class PolicyState:
     experiment: str = ""
     waits: bool = False
     tied: str = ""
-    doubted: tuple[str, ...] = ()
+    suspect_days: tuple[str, ...] = ()
     rolled_back: tuple[str, ...] = ()
     cause: str = ""
     ended: tuple[EndedExperiment, ...] = ()
@@ -79,38 +79,44 @@ class Decision:
     target: str = ""
 
 
-def decide(day: str, findings: Iterable[MonitorResult], memory: PolicyState) -> Decision:
+def decide(day: str, findings: Iterable[MonitorResult], policy_state: PolicyState) -> Decision:
     """One decision for the day, whatever was found."""
     seen = list(findings)
-    alarms = active_alarms(memory.alarms, seen)
-    return replace(_choose(day, seen, alarms, memory), alarms=alarms)
+    alarms = active_alarms(policy_state.alarms, seen)
+    return replace(_choose(day, seen, alarms, policy_state), alarms=alarms)
 
 
-def _choose(day: str, seen: list[MonitorResult], alarms: tuple[MonitorResult, ...], memory: PolicyState) -> Decision:
+def _choose(
+    day: str, seen: list[MonitorResult], alarms: tuple[MonitorResult, ...], policy_state: PolicyState
+) -> Decision:
     if data := by_monitor(alarms, *DATA):
-        return Decision(day, "stop", f"The data are not what was agreed: {describe(data)}.", data, "contract")
-    if disaster := _alarms_of(seen, "disaster"):
-        return _take_back(day, disaster, memory)
+        return Decision(
+            day, "halt_experiment", f"The data are not what was agreed: {describe(data)}.", data, "contract"
+        )
+    if disaster := _alarms_of(seen, "severe_regression"):
+        return _take_back(day, disaster, policy_state)
     if labels := by_monitor(alarms, *LABELS):
         why = f"Nothing is trained or promoted on outcomes in doubt: {describe(labels)}"
-        if memory.experiment:  # a verdict on such days would not be used
-            return Decision(day, "stop", f"{why}. {memory.experiment} ends without a verdict.", labels, "labels")
-        return Decision(day, "hold", f"{why}.", labels, "labels")
-    if watch := _alarms_of(seen, "watch"):
-        return _take_back(day, watch, memory)
-    return _improve(day, seen, memory) or _inform(day, seen, alarms, memory)
+        if policy_state.experiment:  # a verdict on such days would not be used
+            return Decision(
+                day, "halt_experiment", f"{why}. {policy_state.experiment} ends without a verdict.", labels, "labels"
+            )
+        return Decision(day, "defer", f"{why}.", labels, "labels")
+    if watch := _alarms_of(seen, "regression_vs_previous"):
+        return _take_back(day, watch, policy_state)
+    return _improve(day, seen, policy_state) or _inform(day, seen, alarms, policy_state)
 
 
-def _improve(day: str, seen: list[MonitorResult], memory: PolicyState) -> Decision | None:
+def _improve(day: str, seen: list[MonitorResult], policy_state: PolicyState) -> Decision | None:
     """What brings a better model to users, if anything does today."""
-    if memory.waits:
-        return _approve(day, seen, memory)
-    if memory.tied and not memory.doubted:
-        why = f"The challenger of {memory.tied} was no worse on any account, and has seen newer flights: ties go to it."
-        return Decision(day, "promote", why, _standing(seen), "tie", target=memory.tied)
+    if policy_state.waits:
+        return _approve(day, seen, policy_state)
+    if policy_state.tied and not policy_state.suspect_days:
+        why = f"The challenger of {policy_state.tied} was no worse, and has seen newer flights: ties go to it."
+        return Decision(day, "promote", why, _standing(seen), "non_inferior", target=policy_state.tied)
     if broken := _alarms_of(seen, "performance"):
-        return _retrain(day, broken, memory)
-    if (age := _days_since(day, memory)) >= LONGEST and not _held(day, memory)[0]:
+        return _retrain(day, broken, policy_state)
+    if (age := _days_since(day, policy_state)) >= LONGEST and not _held(day, policy_state)[0]:
         why = f"The last training is {age} days ago; after {LONGEST} a champion is challenged, however well it does."
         return Decision(day, "retrain", why, _standing(seen), "age")
     return None
@@ -142,72 +148,74 @@ def active_alarms(before: Iterable[MonitorResult], findings: Iterable[MonitorRes
 def describe(findings: Iterable[MonitorResult]) -> str:
     """Findings as words: monitor, subject, what it says, value, limit, rows."""
     return "; ".join(
-        f"{found.monitor} of {found.subject}: {found.says.rstrip('.')} "
-        f"(value {_figure(found.value)}, limit {_figure(found.limit)}, {found.rows:,} rows)"
+        f"{found.monitor} of {found.target}: {found.message.rstrip('.')} "
+        f"(value {_figure(found.value)}, limit {_figure(found.threshold)}, {found.rows:,} rows)"
         for found in findings
     )
 
 
-def _take_back(day: str, watch: tuple[MonitorResult, ...], memory: PolicyState) -> Decision:
-    if new := tuple(found for found in watch if found.subject not in memory.rolled_back):
+def _take_back(day: str, watch: tuple[MonitorResult, ...], policy_state: PolicyState) -> Decision:
+    if new := tuple(found for found in watch if found.target not in policy_state.rolled_back):
         why = f"The champion does worse than the one before it: {describe(new)}."
-        return Decision(day, "roll back", why, new, "watch", target=new[0].subject)
+        return Decision(day, "roll_back", why, new, "regression_vs_previous", target=new[0].target)
     why = f"It was decided to take the champion back already, and it is still there: {describe(watch)}."
-    return Decision(day, "hold", why, watch, "watch")
+    return Decision(day, "defer", why, watch, "regression_vs_previous")
 
 
-def _approve(day: str, seen: list[MonitorResult], memory: PolicyState) -> Decision:
-    if memory.doubted:
-        days = ", ".join(memory.doubted)
-        why = f"The verdict of {memory.experiment} rests on data or labels in alarm on {days}: it is not used."
-        return Decision(day, "stop", why, _standing(seen), "labels")
-    why = f"The challenger of {memory.experiment} has won, and neither data nor labels are in alarm."
-    return Decision(day, "promote", why, _standing(seen), "verdict", target=memory.experiment)
+def _approve(day: str, seen: list[MonitorResult], policy_state: PolicyState) -> Decision:
+    if policy_state.suspect_days:
+        days = ", ".join(policy_state.suspect_days)
+        why = f"The verdict of {policy_state.experiment} rests on data or labels in alarm on {days}: it is not used."
+        return Decision(day, "halt_experiment", why, _standing(seen), "labels")
+    why = f"The challenger of {policy_state.experiment} has won, and neither data nor labels are in alarm."
+    return Decision(day, "promote", why, _standing(seen), "verdict", target=policy_state.experiment)
 
 
-def _retrain(day: str, broken: tuple[MonitorResult, ...], memory: PolicyState) -> Decision:
-    held, because = _held(day, memory)
+def _retrain(day: str, broken: tuple[MonitorResult, ...], policy_state: PolicyState) -> Decision:
+    held, because = _held(day, policy_state)
     if held:
-        return Decision(day, "hold", f"No retraining, for {because}: {describe(broken)}.", broken, held)
+        return Decision(day, "defer", f"No retraining, for {because}: {describe(broken)}.", broken, held)
     return Decision(
         day, "retrain", f"The champion does not keep its promise: {describe(broken)}.", broken, "performance"
     )
 
 
-def _held(day: str, memory: PolicyState) -> tuple[str, str]:
+def _held(day: str, policy_state: PolicyState) -> tuple[str, str]:
     """Why there is no retraining today, in a word and in a sentence's part; both empty where there may be one."""
-    if memory.experiment:
-        return "experiment", f"{memory.experiment} is under way"
-    if sum(_days_from(one, day) < PERIOD for one in memory.trainings) >= BUDGET:
+    if policy_state.experiment:
+        return "experiment", f"{policy_state.experiment} is under way"
+    if sum(_days_from(one, day) < PERIOD for one in policy_state.trainings) >= BUDGET:
         return "budget", f"all {BUDGET} retrainings of {PERIOD} days are spent"
-    if memory.trainings and (since := _days_since(day, memory)) < COOL_DOWN:
+    if policy_state.trainings and (since := _days_since(day, policy_state)) < COOL_DOWN:
         return "cool-down", f"the last retraining is {since} days ago, and {COOL_DOWN} must pass"
     return "", ""
 
 
-def _days_since(day: str, memory: PolicyState) -> int:
+def _days_since(day: str, policy_state: PolicyState) -> int:
     """Days since the last retraining, or since the first day on record."""
-    return _days_from(max(memory.trainings, default=memory.begun or day), day)
+    return _days_from(max(policy_state.trainings, default=policy_state.begun or day), day)
 
 
 def _days_from(first: str, last: str) -> int:
     return (date.fromisoformat(last) - date.fromisoformat(first)).days
 
 
-def _inform(day: str, seen: list[MonitorResult], alarms: tuple[MonitorResult, ...], memory: PolicyState) -> Decision:
-    known = {name_of(found) for found in memory.alarms}
+def _inform(
+    day: str, seen: list[MonitorResult], alarms: tuple[MonitorResult, ...], policy_state: PolicyState
+) -> Decision:
+    known = {name_of(found) for found in policy_state.alarms}
     if new := tuple(found for found in _alarms_of(seen, "drift") if name_of(found) not in known):
-        return Decision(day, "inform", f"Inputs drift, which alone changes nothing: {describe(new)}.", new, "drift")
+        return Decision(day, "notify", f"Inputs drift, which alone changes nothing: {describe(new)}.", new, "drift")
     thin = sum(found.state == "insufficient data" for found in seen)
     why = f"{len(seen)} findings, none that asks for an act; {thin} with insufficient data"
     if alarms:
-        why += f"; told before, and going on: {', '.join(f'{one.monitor} of {one.subject}' for one in alarms)}"
-    return Decision(day, "nothing", f"{why}." if seen else "No monitor has said anything.")
+        why += f"; told before, and going on: {', '.join(f'{one.monitor} of {one.target}' for one in alarms)}"
+    return Decision(day, "no_action", f"{why}." if seen else "No monitor has said anything.")
 
 
 def name_of(found: MonitorResult) -> tuple[str, str]:
     """What an alarm is told by from one day to the next: monitor and subject."""
-    return found.monitor, found.subject
+    return found.monitor, found.target
 
 
 def by_monitor(findings: Iterable[MonitorResult], *monitors: str) -> tuple[MonitorResult, ...]:

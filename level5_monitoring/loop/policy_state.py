@@ -14,7 +14,7 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
     before = DECISIONS.c.day < day
     acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.target, DECISIONS.c.result)
-    acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll back"])).order_by(DECISIONS.c.day)
+    acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll_back"])).order_by(DECISIONS.c.day)
     newest = sa.select(DECISIONS.c.cause, DECISIONS.c.alarms).where(before).order_by(DECISIONS.c.day.desc()).limit(1)
     begun = sa.select(sa.func.min(DECISIONS.c.day)).where(before)
     announced = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
@@ -35,8 +35,8 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
         experiment=running[0].experiment if running else "",
         tied=tied,
         waits=bool(running) and running[0].state == experiment_store.APPROVAL,
-        doubted=_doubted(log, name, day) if name else (),
-        rolled_back=tuple(act.target for act in done if act.kind == "roll back"),
+        suspect_days=_doubted(log, name, day) if name else (),
+        rolled_back=tuple(act.target for act in done if act.kind == "roll_back"),
         cause=last.cause if last else "",
         ended=tuple(_ended(log, one, day) for one in over),
     )
@@ -53,9 +53,12 @@ def _tied(log: sa.Engine, tried: list[experiment_store.Experiment], day: str) ->
     """The newest experiment, if it ended undecided with a gain above 0, and nothing has followed from that yet."""
     if not tried or tried[-1].state != experiment_store.INCONCLUSIVE:
         return ""
-    name, gains = tried[-1].experiment, experiment_store.days_of(log, tried[-1].experiment)["difference"].dropna()
-    moves = [act for act in experiment_store.acts(log) if act["act"] in ("promote", "roll back")]
-    followed = not moves or moves[-1]["after"] != str(tried[-1].champion)
+    name, gains = (
+        tried[-1].experiment,
+        experiment_store.days_of(log, tried[-1].experiment)["mean_loss_difference"].dropna(),
+    )
+    moves = [act for act in experiment_store.acts(log) if act["action"] in ("promote", "roll_back")]
+    followed = not moves or moves[-1]["new_value"] != str(tried[-1].champion)
     before = sa.select(DECISIONS.c.result).where(DECISIONS.c.day < day, DECISIONS.c.target == name)
     with log.connect() as connection:
         results = connection.execute(before).scalars()

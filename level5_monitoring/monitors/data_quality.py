@@ -24,9 +24,9 @@ def check_contract(window: pd.DataFrame, reference: Reference, day: str = "") ->
     day = day or (str(window["day"].iloc[0]) if len(window) else "")
     found = [_arrive(day, airport, window, usual) for airport, usual in reference.flights.items()]
     if len(window) < FEWEST:
-        says, rows = f"{len(window)} flights; {FEWEST} are needed", len(window)
+        message, rows = f"{len(window)} flights; {FEWEST} are needed", len(window)
         columns = [*NUMBERS, *CODES, "scheduled_departure"]
-        return found + [MonitorResult(day, "contract", name, "insufficient data", says, rows) for name in columns]
+        return found + [MonitorResult(day, "contract", name, "insufficient data", message, rows) for name in columns]
     misfit = float(humidity_off(window).mean())
     found += [_number(day, name, window, reference, misfit) for name in NUMBERS]
     found += [_code(day, name, window, reference) for name in CODES]
@@ -35,9 +35,9 @@ def check_contract(window: pd.DataFrame, reference: Reference, day: str = "") ->
 
 def _arrive(day: str, airport: str, window: pd.DataFrame, usual: float) -> MonitorResult:
     count = int((window["origin"] == airport).sum())
-    says = f"{count} flights of {airport} on this day, of usually {usual:.0f}"
+    message = f"{count} flights of {airport} on this day, of usually {usual:.0f}"
     state: State = "alarm" if count < usual * HALF else "ok"
-    return MonitorResult(day, "features", airport, state, says, len(window), float(count), usual * HALF)
+    return MonitorResult(day, "volume", airport, state, message, len(window), float(count), usual * HALF)
 
 
 def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, misfit: float) -> MonitorResult:
@@ -57,7 +57,7 @@ def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, mis
     if worst.ratio <= 1 and len(values) < FEWEST:
         return MonitorResult(day, "contract", name, "insufficient data", f"{len(values)} values of {name}", rows)
     state: State = "alarm" if worst.ratio > 1 else "ok"
-    return MonitorResult(day, "contract", name, state, worst.says, rows, worst.value, worst.limit)
+    return MonitorResult(day, "contract", name, state, worst.message, rows, worst.value, worst.threshold)
 
 
 class _Look(NamedTuple):
@@ -65,16 +65,16 @@ class _Look(NamedTuple):
 
     ratio: float
     value: float
-    limit: float
-    says: str
+    threshold: float
+    message: str
 
 
-def _over(value: float, limit: float, says: str) -> _Look:
-    return _Look(_ratio(value, limit), value, limit, says)
+def _over(value: float, threshold: float, message: str) -> _Look:
+    return _Look(_ratio(value, threshold), value, threshold, message)
 
 
-def _under(value: float, limit: float, says: str) -> _Look:
-    return _Look(_ratio(limit, value), value, limit, says)
+def _under(value: float, threshold: float, message: str) -> _Look:
+    return _Look(_ratio(threshold, value), value, threshold, message)
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -86,24 +86,24 @@ def _values(name: str, values: pd.Series, reference: Reference) -> list[_Look]:
     different, fewest, (low, high) = values.nunique(), reference.distinct[name], reference.spread[name]
     still = f"{name} has {different} different values; at least {fewest:.0f} are normal: does it stand still?"
     spread = float(values.std())
-    says = f"the values of {name} spread by {spread:.3g}; {low:.3g} to {high:.3g} is normal"
-    found = [_under(float(different), fewest, still), _over(spread, high, says), _under(spread, low, says)]
+    message = f"the values of {name} spread by {spread:.3g}; {low:.3g} to {high:.3g} is normal"
+    found = [_under(float(different), fewest, still), _over(spread, high, message), _under(spread, low, message)]
     if name in reference.steps:
         off = float((~values.round(DIGITS).isin(reference.steps[name])).mean())
-        says = f"{off:.0%} of {name} lie on no step that its instrument reports ({OFF:.0%} is normal): other units?"
-        found.append(_over(off, OFF, says))
+        message = f"{off:.0%} of {name} lie on no step that its instrument reports ({OFF:.0%} is normal): other units?"
+        found.append(_over(off, OFF, message))
     return found
 
 
 def _code(day: str, name: str, window: pd.DataFrame, reference: Reference) -> MonitorResult:
     unknown = float((~window[name].isin(reference.codes[name])).mean())
-    says = f"{unknown:.1%} of flights have a {name} that the history has not; {UNKNOWN:.0%} is normal"
+    message = f"{unknown:.1%} of flights have a {name} that the history has not; {UNKNOWN:.0%} is normal"
     state: State = "alarm" if unknown > UNKNOWN else "ok"
-    return MonitorResult(day, "contract", name, state, says, len(window), unknown, UNKNOWN)
+    return MonitorResult(day, "contract", name, state, message, len(window), unknown, UNKNOWN)
 
 
 def _clock(day: str, window: pd.DataFrame) -> MonitorResult:
     night = float((window["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.hour < 5).mean())
-    says = f"scheduled_departure: {night:.1%} are before 5 a.m. in New York; {NIGHT:.0%} is normal"
+    message = f"scheduled_departure: {night:.1%} are before 5 a.m. in New York; {NIGHT:.0%} is normal"
     state: State = "alarm" if night > NIGHT else "ok"
-    return MonitorResult(day, "contract", "scheduled_departure", state, says, len(window), night, NIGHT)
+    return MonitorResult(day, "contract", "scheduled_departure", state, message, len(window), night, NIGHT)

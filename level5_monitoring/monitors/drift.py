@@ -44,19 +44,21 @@ def check_drift(window: pd.DataFrame, reference: "Reference", day: str = "") -> 
     """A finding for each column of the flights of the week that ends with `day`."""
     day, rows = day or (str(window["day"].max()) if len(window) else ""), len(window)
     if rows < FEWEST:
-        says = f"{rows} flights in the week; {FEWEST} are needed"
-        return [MonitorResult(day, "drift", name, "insufficient data", says, rows) for name in COLUMNS]
+        message = f"{rows} flights in the week; {FEWEST} are needed"
+        return [MonitorResult(day, "drift", name, "insufficient data", message, rows) for name in COLUMNS]
     found = []
     for name, distance in distances(window, reference.sample).items():
-        limit = reference.drift[name]
+        threshold = reference.drift[name]
         if not np.isfinite(distance):
             found.append(
                 MonitorResult(day, "drift", name, "insufficient data", f"{name} has no value in the week", rows)
             )
             continue
-        says = f"{name} is {distance:.3f} away from the history; its weeks were within {limit:.3f}"
+        message = f"{name} is {distance:.3f} away from the history; its weeks were within {threshold:.3f}"
         found.append(
-            MonitorResult(day, "drift", name, "alarm" if distance > limit else "ok", says, rows, distance, limit)
+            MonitorResult(
+                day, "drift", name, "alarm" if distance > threshold else "ok", message, rows, distance, threshold
+            )
         )
     return found
 

@@ -18,18 +18,18 @@ def check_labels(window: pd.DataFrame, day: str = "") -> list[MonitorResult]:
     day = day or (str(window["day"].iloc[0]) if len(window) else "")
     rows = len(window)
     if rows < FEWEST:
-        says = f"{rows} flights; {FEWEST} are needed"
-        return [MonitorResult(day, "labels", name, "insufficient data", says, rows) for name in ("outcomes", "late")]
+        message = f"{rows} flights; {FEWEST} are needed"
+        return [MonitorResult(day, "labels", name, "insufficient data", message, rows) for name in ("labels", "late")]
     known = window.dropna(subset=["late"])
     airports = window["late"].notna().groupby(window["origin"]).agg(["size", "mean"])
     shares = airports["mean"][airports["size"] >= min(OF_AIRPORT, airports["size"].max())]
     airport, share = str(shares.idxmin()), float(shares.min())
-    says = f"{share:.0%} of the flights of {airport} have an outcome; at least {KNOWN:.0%} is normal"
-    there = MonitorResult(day, "labels", "outcomes", "ok" if share >= KNOWN else "alarm", says, rows, share, KNOWN)
+    message = f"{share:.0%} of the flights of {airport} have an outcome; at least {KNOWN:.0%} is normal"
+    there = MonitorResult(day, "labels", "labels", "ok" if share >= KNOWN else "alarm", message, rows, share, KNOWN)
     if len(known) < FEWEST or known["late"].nunique() < 2:
-        says = f"{len(known)} outcomes of {known['late'].nunique()} kinds: too few to compare with the answers"
-        return [there, MonitorResult(day, "labels", "late", "insufficient data", says, len(known))]
+        message = f"{len(known)} outcomes of {known['late'].nunique()} kinds: too few to compare with the answers"
+        return [there, MonitorResult(day, "labels", "late", "insufficient data", message, len(known))]
     auc = float(roc_auc_score(known["late"], known["probability"]))
-    says = f"the AUC of the day's answers is {auc:.3f}; below {UPSIDE_DOWN:g}, outcomes say the opposite"
+    message = f"the AUC of the day's answers is {auc:.3f}; below {UPSIDE_DOWN:g}, outcomes say the opposite"
     state: State = "alarm" if auc < UPSIDE_DOWN else "ok"
-    return [there, MonitorResult(day, "labels", "late", state, says, len(known), auc, UPSIDE_DOWN)]
+    return [there, MonitorResult(day, "labels", "late", state, message, len(known), auc, UPSIDE_DOWN)]

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Monitor = Literal["contract", "features", "labels", "drift", "performance", "watch", "disaster"]
+Monitor = Literal["contract", "volume", "labels", "drift", "performance", "regression_vs_previous", "severe_regression"]
 State = Literal["ok", "alarm", "insufficient data"]
 
 
@@ -17,14 +17,14 @@ class MonitorResult:
 
     day: str
     monitor: Monitor
-    subject: str
+    target: str
     state: State
-    says: str
+    message: str
     rows: int
     value: float | None = None
-    limit: float | None = None
+    threshold: float | None = None
 
 
-def version_of(subject: str) -> int:
+def version_of(target: str) -> int:
     """3, of the subject "version 3"."""
-    return int(subject.removeprefix("version "))
+    return int(target.removeprefix("version "))

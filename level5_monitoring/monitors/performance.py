@@ -27,17 +27,19 @@ FEWEST = 100  # flights of a day, for its mean to count
 CONTRACT, LABELS, NO_DOUBT = "contract", "labels", ""  # of LIVE
 
 DAILY_PERFORMANCE = sa.Table(
-    "live",  # a closed day of the champion's; written once
+    "daily_performance",  # a closed day of the champion's; written once
     prediction_log.METADATA,
     sa.Column("day", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, primary_key=True),
     sa.Column("flights", sa.Integer, nullable=False),  # that it answered and whose outcome is known
     sa.Column("loss", sa.Double, nullable=False),  # mean log loss, nats per flight
-    sa.Column("promised", sa.Double, nullable=False),  # mean entropy of its answers
+    sa.Column("expected_loss", sa.Double, nullable=False),  # mean entropy of its answers
     sa.Column("auc", sa.Double),  # none where all flights ended alike
-    sa.Column("before", sa.Integer),  # the champion before it
+    sa.Column("previous_version", sa.Integer),  # the champion before it
     sa.Column("gain", sa.Double),  # mean loss of that one, on the same flights, minus its own
-    sa.Column("doubt", sa.Text, nullable=False, default=""),  # "contract", "labels": what was in alarm on that day
+    sa.Column(
+        "excluded_reason", sa.Text, nullable=False, default=""
+    ),  # "contract", "labels": what was in alarm on that day
 )
 
 
@@ -52,7 +54,7 @@ def measure(window: pd.DataFrame, version: int, before: Callable[[pd.DataFrame],
     late, chance = own["late"].to_numpy(float), _inside(own["probability"].to_numpy(float))
     loss = _loss(late, chance)
     gain = float((_loss(late, _inside(before(own))) - loss).mean()) if before else None
-    promised = float(-(chance * np.log(chance) + (1 - chance) * np.log1p(-chance)).mean())
+    expected_loss = float(-(chance * np.log(chance) + (1 - chance) * np.log1p(-chance)).mean())
     auc = float(roc_auc_score(late, chance)) if 0 < late.mean() < 1 else None
     day = str(own["day"].iloc[-1])
     return {
@@ -60,7 +62,7 @@ def measure(window: pd.DataFrame, version: int, before: Callable[[pd.DataFrame],
         "version": version,
         "flights": len(own),
         "loss": float(loss.mean()),
-        "promised": promised,
+        "expected_loss": expected_loss,
         "auc": auc,
         "gain": gain,
     }
@@ -86,7 +88,7 @@ def days_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
 
 def beside(days: pd.DataFrame, before: int) -> pd.DataFrame:
     """Of the days of a champion, those on which it was compared with this one before it."""
-    return days[days["before"] == before].dropna(subset=["gain"])
+    return days[days["previous_version"] == before].dropna(subset=["gain"])
 
 
 def last_days(log: sa.Engine, count: int) -> pd.DataFrame:
@@ -102,20 +104,20 @@ def check_expected_loss(day: str, version: int, days: pd.DataFrame) -> MonitorRe
     A confidence sequence on day means, valid on every day (Podkopaev and Ramdas, ICLR 2022; Waudby-Smith et al. 2024).
     It takes days for independent; the weather of one is like that of the next, so that alarms come oftener than ALPHA.
     """
-    days = days[days["doubt"] == NO_DOUBT]
-    excess = (days["loss"] - days["promised"]).to_numpy(float)
-    subject, rows = f"version {version}", int(days["flights"].sum())
+    days = days[days["excluded_reason"] == NO_DOUBT]
+    excess = (days["loss"] - days["expected_loss"]).to_numpy(float)
+    target, rows = f"version {version}", int(days["flights"].sum())
     if len(excess) < FIRST_DAY:
         return MonitorResult(
-            day, "performance", subject, "insufficient data", f"{len(excess)} of {FIRST_DAY} days with outcomes", rows
+            day, "performance", target, "insufficient data", f"{len(excess)} of {FIRST_DAY} days with outcomes", rows
         )
     mean, least = _bound(excess)
-    says = (
-        f"{subject} loses {mean:+.4f} nats per flight more than it promises, surely more than {least:+.4f}, "
+    message = (
+        f"{target} loses {mean:+.4f} nats per flight more than it promises, surely more than {least:+.4f}, "
         f"on {len(excess)} days and {rows:,} flights; {TOLERANCE:g} is tolerated"
     )
     return MonitorResult(
-        day, "performance", subject, "alarm" if least > TOLERANCE else "ok", says, rows, least, TOLERANCE
+        day, "performance", target, "alarm" if least > TOLERANCE else "ok", message, rows, least, TOLERANCE
     )
 
 
@@ -125,16 +127,18 @@ def check_regression(day: str, version: int, before: int, days: pd.DataFrame, tr
     tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence;
     days in doubt do not count.
     """
-    live, rows, subject = _beside(days[days["doubt"] == NO_DOUBT], version)
+    live, rows, target = _beside(days[days["excluded_reason"] == NO_DOUBT], version)
     if len(live) < FIRST_DAY // 2:
-        says = f"{len(live)} of {FIRST_DAY // 2} days beside version {before}"
-        return MonitorResult(day, "watch", subject, "insufficient data", says, rows)
+        message = f"{len(live)} of {FIRST_DAY // 2} days beside version {before}"
+        return MonitorResult(day, "regression_vs_previous", target, "insufficient data", message, rows)
     mean, least = _bound(np.concatenate([-np.asarray(tried, dtype=float), live]))
-    says = (
-        f"{subject} loses {mean:+.4f} nats per flight more than version {before} would have, surely more than "
+    message = (
+        f"{target} loses {mean:+.4f} nats per flight more than version {before} would have, surely more than "
         f"{least:+.4f}, on {len(live)} days and {rows:,} flights, and {len(tried)} days in trial before"
     )
-    return MonitorResult(day, "watch", subject, "alarm" if least > 0 else "ok", says, rows, least, 0.0)
+    return MonitorResult(
+        day, "regression_vs_previous", target, "alarm" if least > 0 else "ok", message, rows, least, 0.0
+    )
 
 
 def check_severe_regression(day: str, version: int, before: int, days: pd.DataFrame) -> MonitorResult:
@@ -142,16 +146,18 @@ def check_severe_regression(day: str, version: int, before: int, days: pd.DataFr
 
     Outcomes that are wrong do not look like this: they are wrong for both. Inputs that are wrong may.
     """
-    live, rows, subject = _beside(days[days["doubt"] != CONTRACT], version)
+    live, rows, target = _beside(days[days["excluded_reason"] != CONTRACT], version)
     if len(live) < IN_A_ROW:
-        says = f"{len(live)} of {IN_A_ROW} days beside version {before}"
-        return MonitorResult(day, "disaster", subject, "insufficient data", says, rows)
+        message = f"{len(live)} of {IN_A_ROW} days beside version {before}"
+        return MonitorResult(day, "severe_regression", target, "insufficient data", message, rows)
     least = float(live[-IN_A_ROW:].min())
-    says = (
-        f"{subject} loses at least {least:+.4f} nats per flight more than version {before} would have, on each of the "
+    message = (
+        f"{target} loses at least {least:+.4f} nats per flight more than version {before} would have, on each of the "
         f"last {IN_A_ROW} days; {SEVERE:g} is a disaster"
     )
-    return MonitorResult(day, "disaster", subject, "alarm" if least > SEVERE else "ok", says, rows, least, SEVERE)
+    return MonitorResult(
+        day, "severe_regression", target, "alarm" if least > SEVERE else "ok", message, rows, least, SEVERE
+    )
 
 
 def _beside(days: pd.DataFrame, version: int) -> tuple[Floats, int, str]:

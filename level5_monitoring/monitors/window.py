@@ -25,7 +25,7 @@ def closed_days(log: sa.Engine, after: str | None) -> list[str]:
         first = connection.execute(sa.select(sa.func.min(PREDICTIONS.c.departs_at))).scalar()
     if watermark is None or first is None:
         return []
-    last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - labels.CLOSES_AFTER - pd.DateOffset(days=1)
+    last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - labels.LABELS_DUE_AFTER - pd.DateOffset(days=1)
     days = pd.date_range(pd.Timestamp(first, unit="s", tz=NEW_YORK).date(), last.date())
     return [str(day.date()) for day in days if after is None or str(day.date()) > after]
 
@@ -37,9 +37,9 @@ def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
     outcomes contradict each other. Whoever looks later sees the same.
     """
     begin, end = pd.Timestamp(first, tz=NEW_YORK), pd.Timestamp(last, tz=NEW_YORK) + pd.DateOffset(days=1)
-    in_time = LABELS.c.known_at <= (end + labels.CLOSES_AFTER).timestamp()
+    in_time = LABELS.c.known_at <= (end + labels.LABELS_DUE_AFTER).timestamp()
     undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
-    wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.features)
+    wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.request_payload)
     told = PREDICTIONS.outerjoin(LABELS, sa.and_(LABELS.c.flight_id == PREDICTIONS.c.flight_id, in_time, undisputed))
     query = (
         sa.select(*wanted, LABELS.c.late, LABELS.c.known_at)
@@ -50,7 +50,7 @@ def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
     with log.connect() as connection:
         names = [*(column.name for column in wanted), "late", "known_at"]
         found = pd.DataFrame(connection.execute(query).all(), columns=names).drop_duplicates("flight_id")
-    asked = pd.DataFrame(json.loads(f"[{','.join(found.pop('features'))}]"), index=found.index)
+    asked = pd.DataFrame(json.loads(f"[{','.join(found.pop('request_payload'))}]"), index=found.index)
     asked = asked.reindex(columns=list(KNOWN_BEFORE)).astype(dict.fromkeys(NUMBERS, float))
     for name in TIMES:
         asked[name] = pd.to_datetime(asked[name], utc=True)

@@ -23,7 +23,7 @@ class Tick:
     start: pd.Timestamp
     end: pd.Timestamp
     flights: pd.DataFrame
-    outcomes: pd.DataFrame
+    labels: pd.DataFrame
 
 
 def replay(flights: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, every: pd.Timedelta = HOUR) -> Iterator[Tick]:

@@ -47,7 +47,7 @@ def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_ask
         at = (noon + pd.DateOffset(days=day)).timestamp()
         if running is None:
             return
-        rows, paired, outcomes = [], [], []
+        rows, paired, labels = [], [], []
         for number in range(40):
             name = f"{day}-{number}"
             arm = split(running, name)
@@ -62,7 +62,7 @@ def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_ask
                     "flight_id": name,
                     "departs_at": at,
                     "asked_at": at,
-                    "features": "{}",
+                    "request_payload": "{}",
                     "experiment": running.experiment,
                     "arm": arm,
                     "propensity": propensity,
@@ -73,11 +73,11 @@ def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_ask
                 }
             )
             paired.append({"request_id": name, "version": 3 - own, "probability": chance[3 - own]})
-            outcomes.append({"flight_id": name, "late": 1, "known_at": at + 60, "received_at": at + 60})
+            labels.append({"flight_id": name, "late": 1, "known_at": at + 60, "received_at": at + 60})
         with platform.log.begin() as connection:
             connection.execute(PREDICTIONS.insert(), rows)
             connection.execute(SHADOW_PREDICTIONS.insert(), paired)
-            connection.execute(LABELS.insert(), outcomes)
+            connection.execute(LABELS.insert(), labels)
         closes = (noon.normalize() + pd.DateOffset(days=day + 2)).timestamp()
         ingest(platform.log, [], closes)
         platform.judge()

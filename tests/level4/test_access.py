@@ -12,7 +12,7 @@ from level4_deployment.control.auth import NAMES, AccessError, make_tokens, read
 def test_each_name_may_do_what_it_is_there_for_and_nothing_else(tmp_path: Path) -> None:
     make_tokens(tmp_path)
     for name, may in NAMES.items():
-        for act in ("submit", "outcomes", "operate"):
+        for act in ("submit", "labels", "operate"):
             if act in may:
                 assert who(tmp_path, read_token(tmp_path, name), act) == name
             else:

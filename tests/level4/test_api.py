@@ -49,11 +49,11 @@ def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) ->
     assert status["routes"]["champion"]["version"] == 1
     assert status["routes"]["challenger"]["version"] == 2
     operator.post("/versions/3/promote", reason="a drill")
-    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["void"]
+    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["invalidated"]
     assert operator.post("/rollback", reason="the drill is over")["routes"]["champion"]["version"] == 1
-    trail = [(act["who"], act["act"], act["before"], act["after"]) for act in operator.get("/audit")]
+    trail = [(act["actor"], act["action"], act["old_value"], act["new_value"]) for act in operator.get("/audit")]
     assert ("operator", "promote", "1", "3") in trail
-    assert trail[-1] == ("operator", "roll back", "3", "1")
+    assert trail[-1] == ("operator", "roll_back", "3", "1")
 
 
 def test_a_field_that_is_wrong_is_named_with_its_value(as_: As) -> None:
@@ -118,12 +118,12 @@ def test_who_may_not_operate_changes_nothing(as_: As, address: str, home: Path, 
 
 def test_outcomes_are_taken_once_and_bad_ones_are_named(as_: As) -> None:
     feed = as_("feed")
-    outcome = {"flight_id": "2013-04-01-B61-JFK", "late": 1, "known_at": 1364860800.0}
-    assert feed.post("/outcomes", outcomes=[outcome], watermark=1364860800.0)["new"] == 1
-    assert feed.post("/outcomes", outcomes=[outcome])["repeated"] == 1
-    assert feed.post("/outcomes", outcomes=[outcome | {"late": 0}])["quarantined"] == 1
+    label = {"flight_id": "2013-04-01-B61-JFK", "late": 1, "known_at": 1364860800.0}
+    assert feed.post("/labels", labels=[label], watermark=1364860800.0)["new"] == 1
+    assert feed.post("/labels", labels=[label])["repeated"] == 1
+    assert feed.post("/labels", labels=[label | {"late": 0}])["quarantined"] == 1
     with pytest.raises(RefusedError, match="late"):
-        feed.post("/outcomes", outcomes=[outcome | {"late": 2}])
+        feed.post("/labels", labels=[label | {"late": 2}])
     with pytest.raises(RefusedError, match="422"):
         as_("operator").post("/experiment/approve")
 

@@ -158,13 +158,13 @@ def test_shadow_scores_are_logged_and_never_told(serving: Plane, sent: dict[str,
     assert {answer["version"] for answer in asked} == {7}
     serving.ask(sent)  # its group carries what came after the answers before
     ids = ",".join(f"'{answer['request_id']}'" for answer in asked)
-    rows = serving.rows(f"SELECT version, probability, failure FROM paired WHERE request_id IN ({ids})")  # noqa: S608
+    rows = serving.rows(f"SELECT version, probability, failure FROM shadow_predictions WHERE request_id IN ({ids})")  # noqa: S608
     assert rows == [(8, asked[0]["probability"], None)] * 20
 
 
 def test_a_padded_body_does_not_swell_the_log(serving: Plane, sent: dict[str, Any]) -> None:
     answer = serving.client.post("/predict", content=json.dumps(sent) + " " * 500_000).json()
-    query = f"SELECT features FROM predictions WHERE request_id = '{answer['request_id']}'"  # noqa: S608
+    query = f"SELECT request_payload FROM predictions WHERE request_id = '{answer['request_id']}'"  # noqa: S608
     ((features,),) = serving.rows(query)
     assert len(features) < 2_000
     assert json.loads(features)["carrier"] == sent["carrier"]

@@ -68,10 +68,10 @@ def test_a_challenger_that_fails_for_a_tenth_costs_nobody_anything(tmp_path: Pat
     with plane(tmp_path) as running:
         with load(running.address, known_to_tables(sent), clients=8) as seen:
             time.sleep(2.0)
-        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM scoring WHERE version = 2")
+        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
         arms = running.rows(
-            "SELECT features LIKE '%\"VX\"%', predictions.version, failure, count(*) FROM predictions "
-            "LEFT JOIN paired USING (request_id) WHERE arm = 'challenger' GROUP BY 1, 2, 3"
+            "SELECT request_payload LIKE '%\"VX\"%', predictions.version, failure, count(*) FROM predictions "
+            "LEFT JOIN shadow_predictions USING (request_id) WHERE arm = 'challenger' GROUP BY 1, 2, 3"
         )
     assert seen.failures == []
     assert failed / rows > 0.05
@@ -113,7 +113,7 @@ def test_a_challenger_that_knows_less_than_the_champion_is_told_to_control_and_e
             if why := guardrail_violation(log, new):
                 break
         running.ask(sent[0] | {"carrier": "ZZ"})  # its group carries what came after the answers before
-        ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM scoring")
+        ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM inference_batches")
     log.dispose()
     assert "version 2 gave only its base rate for" in why
     assert 3 <= fell_back <= 0.15 * rows
@@ -127,7 +127,7 @@ def test_a_challenger_that_is_ten_times_slower_is_told_to_control_and_users_hard
     with plane(tmp_path) as running:
         with load(running.address, known_to_tables(sent), clients=2) as seen:
             time.sleep(2.0)
-        ((slow, times),) = running.rows("SELECT sum(slow), count(*) FROM scoring WHERE version = 2")
+        ((slow, times),) = running.rows("SELECT sum(slow), count(*) FROM inference_batches WHERE version = 2")
     assert seen.failures == []
     assert slow > 0.8 * times > 20
     assert sorted(seen.seconds)[int(len(seen.seconds) * 0.9)] < 0.5
@@ -143,9 +143,9 @@ def test_a_challenger_that_hangs_leaves_users_the_champions_answer_and_lets_the_
     with plane(tmp_path) as running:
         with load(running.address, known_to_tables(sent), clients=4) as seen:
             time.sleep(2.5)
-        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM scoring WHERE version = 2")
+        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
         arms = dict(running.rows("SELECT arm, count(*) FROM predictions WHERE version = 1 GROUP BY arm"))
-        failures = {why for (why,) in running.rows("SELECT DISTINCT failure FROM paired")}
+        failures = {why for (why,) in running.rows("SELECT DISTINCT failure FROM shadow_predictions")}
         begun = time.monotonic()
         running.workers[0].stop()
         assert time.monotonic() - begun < 5

@@ -61,7 +61,9 @@ def test_what_is_calibrated_is_what_judges(name: str, plan: ab_error_rates.Plan,
     promoted, ends = METHODS[name](replays)
     assert 0 < promoted.sum() < 300
     for run in range(0, 300, 7):
-        days = pd.DataFrame({"day": range(56), "flights": replays.flights[run], "difference": replays.mean[run]})
+        days = pd.DataFrame(
+            {"day": range(56), "flights": replays.flights[run], "mean_loss_difference": replays.mean[run]}
+        )
         verdict = judge(plan, days, {"champion": 0, "challenger": 0})
         assert (verdict.kind == "promote") == promoted[run]
         assert verdict.day == ends[run]

@@ -37,7 +37,12 @@ def test_a_version_that_had_to_wait_is_on_record_with_the_reason(platform: Contr
     with pytest.raises(ConflictError):
         platform.submit(3, plan, "pipeline")
     last = experiment_store.acts(platform.log)[-1]
-    assert (last["who"], last["act"], last["after"], last["done"]) == ("pipeline", "refuse", "3", experiment_store.DONE)
+    assert (last["actor"], last["action"], last["new_value"], last["status"]) == (
+        "pipeline",
+        "refuse",
+        "3",
+        experiment_store.DONE,
+    )
     assert last["reason"] == "version 2 is being tried against version 1"
 
 
@@ -72,7 +77,7 @@ def test_another_share_voids_the_experiment_and_begins_a_new_one(platform: Contr
     after = platform.set_share(0.4, "operator")
     assert before
     states = {one.experiment: one.state for one in experiment_store.find(platform.log)}
-    assert states == {before.experiment: "void", after.experiment: "running"}
+    assert states == {before.experiment: "invalidated", after.experiment: "running"}
     assert (after.plan.share, after.salt != before.salt) == (0.4, True)
     assert platform.set_share(0.4, "operator") == after, "whoever asks twice, after a crash perhaps, changes it once"
 
@@ -100,7 +105,7 @@ def test_a_roll_back_that_is_asked_for_twice_goes_back_once(platform: ControlPla
         platform.promote(number, "operator", "try")
     assert [platform.roll_back("loop", "no good", expected=3) for _ in range(2)] == [2, 2]
     assert alias(platform, "champion") == 2
-    assert [act["act"] for act in experiment_store.acts(platform.log)].count("roll back") == 1
+    assert [act["action"] for act in experiment_store.acts(platform.log)].count("roll_back") == 1
 
 
 def test_a_roll_back_to_the_version_that_is_tried_is_no_promotion(platform: ControlPlane, plan: Plan) -> None:
@@ -109,7 +114,7 @@ def test_a_roll_back_to_the_version_that_is_tried_is_no_promotion(platform: Cont
     platform.submit(2, plan, "pipeline")
     assert platform.roll_back("operator", "no good") == 2
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, one.reason) == ("void", "the champion is now version 2")
+    assert (one.state, one.reason) == ("invalidated", "the champion is now version 2")
     assert platform.trouble == ""
 
 

@@ -61,8 +61,8 @@ def test_a_change_of_the_share_that_is_cut_off_leaves_one_experiment_under_way(
             platform.set_share(0.4, "operator")
     again = ControlPlane(platform.home, lambda: registry_.client, platform.log)
     again.reconcile()
-    assert [one.state for one in experiment_store.find(platform.log)] == ["void", "running"]
-    assert experiment_store.acts(platform.log)[-1]["done"] == experiment_store.DONE
+    assert [one.state for one in experiment_store.find(platform.log)] == ["invalidated", "running"]
+    assert experiment_store.acts(platform.log)[-1]["status"] == experiment_store.DONE
     routes = read_routes(platform.home)
     assert routes
     assert routes.split
@@ -88,7 +88,7 @@ def test_an_act_that_never_took_effect_is_told_from_one_that_did(platform: Contr
         platform.log, "pipeline", "begin experiment", (None, "1-against-2-gone"), "killed"
     )
     ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
-    states = {act["number"]: act["done"] for act in experiment_store.acts(platform.log)}
+    states = {act["number"]: act["status"] for act in experiment_store.acts(platform.log)}
     assert states[begun] == experiment_store.CUT_OFF
 
 
@@ -97,10 +97,14 @@ def test_an_act_on_an_experiment_took_effect_if_its_record_says_so(
 ) -> None:
     made = platform.submit(2, plan, "pipeline")
     assert made
-    changes = [(None, made.experiment), (made.experiment, "void"), (made.experiment, f"{plan.share:g} of flights")]
+    changes = [
+        (None, made.experiment),
+        (made.experiment, "invalidated"),
+        (made.experiment, f"{plan.share:g} of flights"),
+    ]
     begun = [experiment_store.begin_act(platform.log, "operator", "an act", change, "killed") for change in changes]
     ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
-    states = {act["number"]: act["done"] for act in experiment_store.acts(platform.log)}
+    states = {act["number"]: act["status"] for act in experiment_store.acts(platform.log)}
     assert [states[number] for number in begun] == [
         experiment_store.DONE,
         experiment_store.CUT_OFF,
@@ -125,7 +129,7 @@ def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
 def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: ControlPlane, registry_: Registry) -> None:
     with refusing(registry_), pytest.raises(MlflowException):
         platform.promote(3, "operator", "the registry can be read, and takes nothing")
-    assert experiment_store.acts(platform.log)[-1]["done"] == experiment_store.CUT_OFF
+    assert experiment_store.acts(platform.log)[-1]["status"] == experiment_store.CUT_OFF
     platform.promote(2, "operator", "later")
     ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
     assert alias(platform, "champion") == 2
@@ -137,6 +141,6 @@ def test_a_move_that_was_cut_off_is_not_replayed_over_a_later_one(platform: Cont
     platform.promote(2, "operator", "later")
     ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
     assert alias(platform, "champion") == 2
-    assert {act["number"]: act["done"] for act in experiment_store.acts(platform.log)}[
+    assert {act["number"]: act["status"] for act in experiment_store.acts(platform.log)}[
         begun
     ] == experiment_store.CUT_OFF

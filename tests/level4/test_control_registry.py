@@ -54,9 +54,9 @@ def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(plat
     routes = read_routes(platform.home)
     assert routes
     assert (routes.champion.version, routes.challenger) == (3, None)
-    moved = [act for act in experiment_store.acts(platform.log) if act["who"] == "registry"]
-    assert [(act["before"], act["after"]) for act in moved] == [("1", "3")]
-    assert experiment_store.find(platform.log)[0].state == "void"
+    moved = [act for act in experiment_store.acts(platform.log) if act["actor"] == "registry"]
+    assert [(act["old_value"], act["new_value"]) for act in moved] == [("1", "3")]
+    assert experiment_store.find(platform.log)[0].state == "invalidated"
     assert platform.roll_back("operator", "not that one") == 1
 
 
@@ -67,7 +67,7 @@ def test_an_alias_that_is_moved_past_the_platform_to_the_version_that_is_tried_i
     platform.client.set_registered_model_alias(MODEL, "champion", "2")
     platform.look()
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, one.reason) == ("void", "the champion is now version 2")
+    assert (one.state, one.reason) == ("invalidated", "the champion is now version 2")
     assert read_routes(platform.home).champion.version == 2  # type: ignore[union-attr]
 
 
@@ -149,9 +149,12 @@ def test_a_verdict_that_is_tried_again_and_again_is_one_line_of_the_trail_and_to
         platform.sync()
         assert "the verdict is not carried out" in platform.trouble, "also while a look follows the aliases"
         cut_off = experiment_store.acts(platform.log)[-2:]
-        assert [(act["act"], act["done"]) for act in cut_off] == [("go live", 1), ("promote", experiment_store.CUT_OFF)]
+        assert [(act["action"], act["status"]) for act in cut_off] == [
+            ("go live", 1),
+            ("promote", experiment_store.CUT_OFF),
+        ]
     platform.look()
-    trail = [(act["act"], act["done"]) for act in experiment_store.acts(platform.log)]
+    trail = [(act["action"], act["status"]) for act in experiment_store.acts(platform.log)]
     assert trail[-3:] == [("go live", 1), ("promote", 1), ("end experiment", 1)]
     assert platform.trouble == ""
 
@@ -184,8 +187,8 @@ def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_las
             platform.look()
         assert "nobody watches over the experiment" in platform.trouble
     platform.look()
-    ends = [act for act in experiment_store.acts(platform.log) if act["act"] == "end experiment"]
-    assert [(act["done"], "600 of 600" in act["reason"]) for act in ends] == [(experiment_store.DONE, True)]
+    ends = [act for act in experiment_store.acts(platform.log) if act["action"] == "end experiment"]
+    assert [(act["status"], "600 of 600" in act["reason"]) for act in ends] == [(experiment_store.DONE, True)]
     assert platform.trouble == ""
 
 

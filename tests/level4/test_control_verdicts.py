@@ -41,7 +41,7 @@ def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: Contro
     routes = read_routes(platform.home)
     assert routes
     assert (routes.champion.version, routes.challenger) == (2, None)
-    trail = [(act["act"], act["who"], act["done"]) for act in experiment_store.acts(platform.log)]
+    trail = [(act["action"], act["actor"], act["status"]) for act in experiment_store.acts(platform.log)]
     assert trail[1:] == [
         ("begin experiment", "pipeline", 1),
         ("go live", "platform", 1),
@@ -72,7 +72,7 @@ def test_a_verdict_stands_or_falls_with_the_split_of_its_own_days(plan: Plan, go
         {
             "day": [f"2013-04-{day + 1:02}" for day in range(28)],
             "flights": 900,
-            "difference": [0.05 + 0.001 * (day % 3) for day in range(28)],
+            "mean_loss_difference": [0.05 + 0.001 * (day % 3) for day in range(28)],
             "champion_arm": 900,
             "challenger_arm": [100 if day in good_days else 50 for day in range(28)],
         }
@@ -99,7 +99,7 @@ def test_an_experiment_whose_split_was_changed_is_void_and_promotes_nobody(
     experiment_store.save(platform.log, replace(running, **CHANGED[changed]))
     stream(platform, 28, 0.05, as_asked if CHANGED[changed] else by_another_salt, begin=5)
     (one,) = experiment_store.find(platform.log)
-    assert one.state == "void"
+    assert one.state == "invalidated"
     assert "were split by another salt, or another share than" in one.reason
     assert alias(platform, "champion") == 1
 

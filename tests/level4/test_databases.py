@@ -37,19 +37,19 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platfo
     days = experiment_store.days_of(platform.log, done.experiment)
     assert days["day"].is_monotonic_increasing
     assert set(days["flights"]) == {40}
-    assert days["difference"].mean() == pytest.approx(0.05, abs=0.005)
+    assert days["mean_loss_difference"].mean() == pytest.approx(0.05, abs=0.005)
     again = ingest(platform.log, [Label("1-1", 0, 5.0), Label("1-1", 1, 5.0)], 5.0)
     assert (again.new, again.repeated, again.quarantined) == (0, 1, 1)
     assert (read_watermark(platform.log) or 0) > 5.0, "it never goes back"
     assert platform.roll_back("operator", "a drill") == 1
-    acts = [(act["act"], act["done"]) for act in experiment_store.acts(platform.log)]
+    acts = [(act["action"], act["status"]) for act in experiment_store.acts(platform.log)]
     assert acts == [
         ("promote", 1),
         ("begin experiment", 1),
         ("go live", 1),
         ("promote", 1),
         ("end experiment", 1),
-        ("roll back", 1),
+        ("roll_back", 1),
     ]
 
 
@@ -87,7 +87,7 @@ def test_without_a_server_a_test_is_skipped_and_fails_where_nothing_may_be(
 ) -> None:
     monkeypatch.setattr(postgres, "DEBIANS", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
-    for asked, outcome in (("", pytest.skip.Exception), ("1", pytest.fail.Exception)):
+    for asked, label in (("", pytest.skip.Exception), ("1", pytest.fail.Exception)):
         monkeypatch.setenv("NOTHING_SKIPPED", asked)
-        with pytest.raises(outcome, match="no initdb"), postgres.postgres():
+        with pytest.raises(label, match="no initdb"), postgres.postgres():
             pass

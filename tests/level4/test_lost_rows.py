@@ -25,19 +25,25 @@ def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> 
     random = np.random.default_rng(7)
     departs = flights["scheduled_departure"]
     some = flights[departs.between(START, START + pd.DateOffset(days=plan.max_days + 1), inclusive="left")]
-    rows, paired, outcomes = [], [], []
+    rows, paired, labels = [], [], []
     for name, at, late in zip(some["flight_id"], some["scheduled_departure"], some["late"], strict=True):
         arm, own = assignment.arm(running.salt, plan.share, name), 0.2 + 0.1 * random.random()
         version, seconds = (2 if arm == "challenger" else 1), at.timestamp()
-        row = {"request_id": name, "flight_id": name, "departs_at": seconds, "asked_at": seconds, "features": "{}"}
+        row = {
+            "request_id": name,
+            "flight_id": name,
+            "departs_at": seconds,
+            "asked_at": seconds,
+            "request_payload": "{}",
+        }
         row |= {"experiment": running.experiment, "arm": arm, "propensity": assignment.propensity(plan.share, arm)}
         rows.append(row | {"version": version, "probability": own, "fallback": "", "seconds": 0.001})
         paired.append({"request_id": name, "version": 3 - version, "probability": 0.2 + 0.1 * random.random()})
         if late == late:  # noqa: PLR0124 - NaN: it never landed
-            outcomes.append({"flight_id": name, "late": int(late), "known_at": seconds, "received_at": seconds})
+            labels.append({"flight_id": name, "late": int(late), "known_at": seconds, "received_at": seconds})
     log = open_log(url_of(folder))
     with log.begin() as connection:
-        for table, told in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, paired), (LABELS, outcomes)):
+        for table, told in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, paired), (LABELS, labels)):
             connection.execute(table.insert(), told)
         theirs = [{"gone": row["request_id"]} for row in rows if row["arm"] == "challenger"]
         gone = random.choice(np.array(theirs), int(lost * len(theirs)), replace=False).tolist()

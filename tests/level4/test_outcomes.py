@@ -49,7 +49,7 @@ def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
         "flight_id": flight,
         "departs_at": at(hours),
         "asked_at": 0.0,
-        "features": "{}",
+        "request_payload": "{}",
         "experiment": NAME,
         "arm": "champion",
         "propensity": 0.8,
@@ -72,7 +72,7 @@ def before(log: sa.Engine) -> None:
 def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> None:
     for number, order in enumerate(permutations([("a", 1, 5.0), ("b", 0, 3.0), ("a", 1, 5.0)])):
         sent = [Label(f"{name}{number}", late, known_at) for name, late, known_at in order]
-        told = [ingest(log, [outcome], None) for outcome in sent]
+        told = [ingest(log, [label], None) for label in sent]
         assert [sum(getattr(one, name) for one in told) for name in ("new", "repeated", "quarantined")] == [2, 1, 0]
         again = ingest(log, sent, None)
         assert (again.new, again.repeated, again.quarantined) == (0, 3, 0)
@@ -85,8 +85,8 @@ def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
     before(log)
     answered(log, "good", 10)
     answered(log, "torn", 11)
-    outcomes = [Label("good", 0, at(12)), Label("torn", 1, at(13)), Label("torn", 0, at(14))]
-    parts = [outcomes] if together else [[outcome] for outcome in outcomes]
+    labels = [Label("good", 0, at(12)), Label("torn", 1, at(13)), Label("torn", 0, at(14))]
+    parts = [labels] if together else [[label] for label in labels]
     assert sum(ingest(log, part, None).quarantined for part in parts) == 1
     with log.connect() as connection:
         assert [row.late for row in connection.execute(sa.select(QUARANTINE))] == [0]
@@ -148,7 +148,7 @@ def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
     (day,) = days_of(log, experiment.experiment).to_dict("records")
     wanted = [-np.log(0.4) + np.log(0.2), -np.log(0.4) + np.log(0.7)]
     assert day["flights"] == 2
-    assert day["difference"] == pytest.approx(np.mean(wanted))
+    assert day["mean_loss_difference"] == pytest.approx(np.mean(wanted))
     assert (day["champion_arm"], day["challenger_arm"]) == (3, 1)
 
 

@@ -34,7 +34,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
         with PlatformClient.at(home, "operator") as operator, PlatformClient.at(home, "feed") as feed:
             begun = time.monotonic()
             assert "version 1 serves on" in operator.get("/status")["trouble"]
-            feed.post("/outcomes", outcomes=[], watermark=1e9)
+            feed.post("/labels", labels=[], watermark=1e9)
             with pytest.raises(UserError, match=r"503: the registry .* cannot be read"):
                 operator.post("/versions/2/promote", reason="a try")
             assert time.monotonic() - begun < 3 * 2.0, "three calls, and each may wait until a look is over"

@@ -39,7 +39,7 @@ def test_what_another_model_says_in_shadow_is_on_the_log_and_in_no_answer(
         beside = running.client.post("/predict/batch", json={"flights": sent}).json()["predictions"]
         one = running.client.post("/predict", json=sent[0])
         running.ask(sent[0])  # its group carries what came after the answers before
-        told = running.rows("SELECT version, probability FROM paired")
+        told = running.rows("SELECT version, probability FROM shadow_predictions")
     assert [answer["probability"] for answer in beside] == [answer["probability"] for answer in alone]
     assert {answer["version"] for answer in beside} == {1}
     assert "0.98" not in one.text
@@ -61,7 +61,7 @@ def test_nobody_waits_for_a_challenger_in_shadow_that_is_ten_times_slower(
             without = halves(running, 2 * number + 2, sent)
             route(tmp_path, 2 * number + 3, champion, slow)
             ratios.append(halves(running, 2 * number + 3, sent) / without)
-        ((times,),) = running.rows("SELECT sum(slow) FROM scoring WHERE version = 2")
+        ((times,),) = running.rows("SELECT sum(slow) FROM inference_batches WHERE version = 2")
     assert times > 50, "it was that slow"
     assert median(ratios) < 4, f"{ratios}: who waited for it would take ten times as long"
 

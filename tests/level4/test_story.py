@@ -93,7 +93,7 @@ def test_two_months_are_told_of_as_one_and_what_failed_in_either_is_a_broken_cla
     )
     played = april + may
     assert str(played) == "1 of 5 requests for 600 flights failed"
-    assert (played.outcomes, played.by_version, played.verdicts) == (490, {1: 560, 2: 40}, [{"kind": "promote"}])
+    assert (played.labels, played.by_version, played.verdicts) == (490, {1: 560, 2: 40}, [{"kind": "promote"}])
     claims = report.claims(
         played, RollBack(1, 9, 0, 0.1, 0.1), Kill(9, 5, 2.0), {"ten trees": "", "one bit": "altered"}
     )

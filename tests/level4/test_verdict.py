@@ -22,7 +22,7 @@ def table(differences: Any) -> pd.DataFrame:
     """Days of April, 900 flights each."""
     values = np.asarray(differences, dtype=float)
     names = [str(day.date()) for day in pd.date_range("2013-04-01", periods=len(values))]
-    return pd.DataFrame({"day": names, "flights": 900, "difference": values})
+    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values})
 
 
 def noisy(mean: float, days: int = 28, seed: int = 0, sd: float = 0.01) -> np.ndarray:
@@ -111,8 +111,8 @@ def test_a_verdict_is_plain_json_from_the_first_day_on(days: int, mean: float) -
 
 def test_days_without_evidence_do_not_count() -> None:
     days = table(noisy(0.01, 14))
-    empty = pd.DataFrame({"day": ["2013-03-30", "2013-03-31"], "flights": 0, "difference": [None, np.nan]})
-    with_empty = pd.concat([empty.astype({"difference": float}), days])
+    empty = pd.DataFrame({"day": ["2013-03-30", "2013-03-31"], "flights": 0, "mean_loss_difference": [None, np.nan]})
+    with_empty = pd.concat([empty.astype({"mean_loss_difference": float}), days])
     assert judge(PLAN, with_empty, SHADOW) == judge(PLAN, days, SHADOW)
     assert judge(PLAN, empty, SHADOW).kind == "running"
 
@@ -121,10 +121,10 @@ def test_days_without_evidence_do_not_count() -> None:
     ("wrong", "told"),
     [
         (
-            lambda days: days.assign(difference=np.nan),
+            lambda days: days.assign(mean_loss_difference=np.nan),
             r"14 of 14 differences are no finite numbers \(first: 2013-04-01",
         ),
-        (lambda days: days.replace({"difference": {days["difference"][3]: np.inf}}), "1 of 14"),
+        (lambda days: days.replace({"mean_loss_difference": {days["mean_loss_difference"][3]: np.inf}}), "1 of 14"),
         (lambda days: days.drop(columns="flights"), "no column flights"),
         (lambda days: days[::-1], "not in order"),
         (lambda days: pd.concat([days, days.tail(1)]), "comes twice"),

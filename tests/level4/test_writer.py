@@ -81,8 +81,8 @@ def test_what_waits_is_committed_together(log: sa.Engine) -> None:
 def test_every_table_gets_its_rows_and_a_row_that_is_there_is_left_alone(log: sa.Engine) -> None:
     async def work(writer: LogWriter) -> None:
         paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1, 0)]
-        writer.put(LogEntry({"paired": paired, "scoring": scoring}))
-        writer.put(LogEntry({"paired": [("1", 2, 0.5, None)], "scoring": scoring}))
+        writer.put(LogEntry({"shadow_predictions": paired, "inference_batches": scoring}))
+        writer.put(LogEntry({"shadow_predictions": [("1", 2, 0.5, None)], "inference_batches": scoring}))
         assert await written(writer, "1") is None
         assert await written(writer, "1", "2") is None
 
@@ -174,6 +174,6 @@ def test_an_address_that_is_no_url_is_told_with_the_remedy_and_without_a_passwor
 
 def test_a_log_of_an_earlier_version_is_told_with_the_remedy(log: sa.Engine) -> None:
     with log.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE scoring DROP COLUMN fell_back"))
-    with pytest.raises(LogError, match=r"earlier version .* no scoring\.fell_back\. Remedy: make clean"):
+        connection.execute(sa.text("ALTER TABLE inference_batches DROP COLUMN fell_back"))
+    with pytest.raises(LogError, match=r"earlier version .* no inference_batches\.fell_back\. Remedy: make clean"):
         open_log(log.url.render_as_string(hide_password=False))

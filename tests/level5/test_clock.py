@@ -59,7 +59,7 @@ def test_a_paused_clock_lets_no_hour_by_and_a_step_is_a_day(tmp_path: Path, hour
 def test_without_faults_every_flight_and_outcome_goes_by_as_it_came(tmp_path: Path, hours: list[Tick]) -> None:
     for before, after in zip(hours, Clock(tmp_path, FAST).paced(hours), strict=True):
         pd.testing.assert_frame_equal(before.flights, after.flights)
-        pd.testing.assert_frame_equal(before.outcomes, after.outcomes)
+        pd.testing.assert_frame_equal(before.labels, after.labels)
 
 
 def test_speed_is_hours_a_second(tmp_path: Path, hours: list[Tick]) -> None:
@@ -90,11 +90,11 @@ def test_labels_that_are_late_come_when_they_are_known(tmp_path: Path, flights: 
     for first, last in ((0, 1), (1, 40), (40, len(hours))):
         clock = Clock(tmp_path, FAST)
         for i, hour in enumerate(clock.paced(hours[first:last]), first):
-            assert (hour.outcomes["label_known_at"] < hour.start + pd.Timedelta(hours=1)).all()
-            told |= dict.fromkeys(hour.outcomes["flight_id"], i)
+            assert (hour.labels["label_known_at"] < hour.start + pd.Timedelta(hours=1)).all()
+            told |= dict.fromkeys(hour.labels["flight_id"], i)
             if i == 0:
                 clock.inject("labels late", 3)
-    was = {flight: i for i, hour in enumerate(hours) for flight in hour.outcomes["flight_id"]}
+    was = {flight: i for i, hour in enumerate(hours) for flight in hour.labels["flight_id"]}
     late = {told[flight] - i for flight, i in was.items() if 1 <= i < 48}
     assert late == {72}
 
@@ -108,9 +108,9 @@ def test_what_is_put_off_survives_a_sudden_end(tmp_path: Path, flights: pd.DataF
     for i, hour in enumerate(hours):
         if not played_to_its_end:
             next(Clock(tmp_path, FAST).paced([hour]))
-        for flight in next(Clock(tmp_path, FAST).paced([hour])).outcomes["flight_id"]:
+        for flight in next(Clock(tmp_path, FAST).paced([hour])).labels["flight_id"]:
             told.setdefault(flight, i)
-    was = {flight: i for i, hour in enumerate(hours[:24]) for flight in hour.outcomes["flight_id"]}
+    was = {flight: i for i, hour in enumerate(hours[:24]) for flight in hour.labels["flight_id"]}
     assert {told[flight] - i for flight, i in was.items()} == {72}
 
 

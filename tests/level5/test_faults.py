@@ -48,7 +48,7 @@ def test_a_bigger_size_meets_more_and_only_what_it_is_about(fault: str, days: pd
         after = inject_label_fault(inject_fault(table, fault, size, seed=4), fault, size, seed=4)
         same = after.eq(table.loc[after.index]) | (after.isna() & table.loc[after.index].isna())
         met.append(len(table) - same.all(axis=1).sum())
-        assert set(same.columns[~same.all()]) <= {*FAULTS[fault].subjects, "label_known_at", "late"}
+        assert set(same.columns[~same.all()]) <= {*FAULTS[fault].targets, "label_known_at", "late"}
     assert 0 < met[0] < met[1] < met[2]
     pd.testing.assert_frame_equal(table, before)
 

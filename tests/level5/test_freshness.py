@@ -46,7 +46,7 @@ def ask(log: sa.Engine, flights: pd.DataFrame) -> None:
             "flight_id": sent["flight_id"],
             "departs_at": pd.Timestamp(sent["scheduled_departure"]).timestamp(),
             "asked_at": 1.0,
-            "features": json.dumps({name: value for name, value in sent.items() if name != "flight_id"}),
+            "request_payload": json.dumps({name: value for name, value in sent.items() if name != "flight_id"}),
             "arm": "champion",
             "propensity": 1.0,
             "version": 1,
@@ -80,7 +80,7 @@ def night(
             day = next(days)
             if asked:
                 ask(log, day.flights)
-            kept.extend(labels.Label(**one) for one in replay_client.as_labels(day.outcomes))
+            kept.extend(labels.Label(**one) for one in replay_client.as_labels(day.labels))
             if told:
                 labels.ingest(log, kept, day.end.timestamp())
                 kept.clear()
@@ -115,13 +115,13 @@ def test_flights_that_are_no_longer_asked_for_are_told_once_and_stop_what_learns
     for _ in range(4):
         night(BOTH)
     told = [night(NO_FLIGHTS) for _ in range(4)]
-    assert told[-1] == ["features alarm begins"]
+    assert told[-1] == ["volume alarm begins"]
     told_of = [one for day in loop_store.decisions(night.log) for one in loop_store.alerts(night.log, day["day"])]
-    [alert] = [one for one in told_of if one.title == "features alarm begins"]
+    [alert] = [one for one in told_of if one.title == "volume alarm begins"]
     assert alert.severity == "page"
-    assert all(f"features of {airport}: 0 flights" in alert.text for airport in ("EWR", "JFK", "LGA"))
-    assert [one["kind"] for one in loop_store.decisions(night.log)][-2:] == ["stop", "stop"]
-    assert [night(BOTH) for _ in range(3)][-1] == ["features alarm begins", "features alarm is over"]
+    assert all(f"volume of {airport}: 0 flights" in alert.text for airport in ("EWR", "JFK", "LGA"))
+    assert [one["kind"] for one in loop_store.decisions(night.log)][-2:] == ["halt_experiment", "halt_experiment"]
+    assert [night(BOTH) for _ in range(3)][-1] == ["volume alarm begins", "volume alarm is over"]
 
 
 def test_a_stall_is_told_when_it_begins_and_when_it_is_over() -> None:

@@ -28,7 +28,7 @@ def test_versions_and_monitors_are_told_apart(tmp_path: Path) -> None:
         MonitorResult("2013-04-08", "contract", "dewp", "insufficient data", "few values", 8),
     ]
     for day in ("2013-04-07", "2013-04-08"):
-        record_decision(log, Decision(day, "nothing", ""), [found for found in seen if found.day == day], [])
+        record_decision(log, Decision(day, "no_action", ""), [found for found in seen if found.day == day], [])
     text = exposition(log).decode()
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     told = {(one.name, *one.labels.values()): one.value for one in samples}

@@ -34,7 +34,7 @@ def _evidently() -> None:
 
 
 def case(fault: str, size: int, *lines: Line) -> pd.DataFrame:
-    table = pd.DataFrame(lines, columns=["watch", "monitor", "subject", "ratio", "clean", "number"])
+    table = pd.DataFrame(lines, columns=["detector", "monitor", "target", "ratio", "clean", "number"])
     return table.assign(fault=fault, size=size, date="2013-05-01")
 
 
@@ -100,7 +100,7 @@ def test_a_rival_shows_the_figures_of_evidentlys_own_report(known: pd.DataFrame,
 
     rivals = fit_baseline_detectors(known, 0.5)
     now = features(later.head(900))
-    seen = {one.subject: one.ratio for one in rivals.look_at_day(now)}
+    seen = {one.target: one.ratio for one in rivals.look_at_day(now)}
     about = DataDefinition(numerical_columns=["temp", "weekday"], categorical_columns=["carrier"])
     tables = [Dataset.from_pandas(table, data_definition=about) for table in (now, rivals.reference)]
     for name in ("temp", "weekday", "carrier"):

@@ -93,13 +93,13 @@ def test_metrics_are_in_prometheus_format(live: LivePage, http: httpx.Client) ->
 
     decide(live, "2013-04-07")
     for day, flights, auc in (("2013-04-06", 100, 0.7), ("2013-04-07", 300, 0.8)):
-        line = {"day": day, "version": 3, "flights": flights, "loss": flights / 1000, "promised": 0.4, "auc": auc}
+        line = {"day": day, "version": 3, "flights": flights, "loss": flights / 1000, "expected_loss": 0.4, "auc": auc}
         performance.keep(live.log, line)
     text = http.get("/metrics").text
     samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
-    assert samples["monitor_value"].labels == {"monitor": "drift", "subject": "temp"}
-    told = {name: samples[f"monitor_{name}"].value for name in ("value", "limit", "alarm")}
-    assert told == {"value": 0.4, "limit": 0.1, "alarm": 1.0}
+    assert samples["monitor_value"].labels == {"monitor": "drift", "target": "temp"}
+    told = {name: samples[f"monitor_{name}"].value for name in ("value", "threshold", "alarm")}
+    assert told == {"value": 0.4, "threshold": 0.1, "alarm": 1.0}
     assert samples["loop_decisions_total"].value == 1
     assert samples["model_log_loss"].labels == {"version": "3"}
     assert samples["model_log_loss"].value == pytest.approx(0.25), "as many flights, as much weight"
@@ -111,7 +111,7 @@ def decide(live: LivePage, day: str) -> None:
     """A week's end at which a column drifts, which is told."""
     drift = MonitorResult(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
     told = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
-    record_decision(live.log, Decision(day, "inform", "drift", (drift,), "drift"), [drift], [told])
+    record_decision(live.log, Decision(day, "notify", "drift", (drift,), "drift"), [drift], [told])
 
 
 @pytest.mark.slow

@@ -89,9 +89,9 @@ def told(state: Path) -> list[tuple[str, str]]:
 
 SEEN = (  # what a user of the platform has got, and what was done to it
     "SELECT count(DISTINCT flight_id) FROM predictions",
-    "SELECT count(*), max(watermark) FROM outcomes, feed",
+    "SELECT count(*), max(watermark) FROM labels, watermarks",
     "SELECT experiment, state FROM experiments",
-    "SELECT who, act, before, after FROM audit WHERE done = 1 ORDER BY number",
+    "SELECT actor, action, old_value, new_value FROM audit WHERE status = 1 ORDER BY number",
 )
 
 
@@ -132,7 +132,7 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     monkeypatch.setenv("MLOPS_WITHIN", "level5")
     settings = read_settings()
     number = made_by_hand(settings)
-    champion = rows(uninterrupted, "SELECT after FROM audit WHERE act = 'promote' ORDER BY number DESC")[0][0]
+    champion = rows(uninterrupted, "SELECT new_value FROM audit WHERE action = 'promote' ORDER BY number DESC")[0][0]
     process = start(
         uninterrupted, "level4_deployment.control.server", "--home", str(config.platform(settings)), "--approval"
     )
@@ -144,15 +144,15 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
         process.terminate()
         process.wait(timeout=30)
     play(uninterrupted, "2013-03-14", 99)
-    taken = [one for one in decisions(uninterrupted) if one[1] == "roll back"]
-    assert [one[2] for one in taken] == ["watch"]
-    assert taken[0][3][0]["subject"] == f"version {number}"
+    taken = [one for one in decisions(uninterrupted) if one[1] == "roll_back"]
+    assert [one[2] for one in taken] == ["regression_vs_previous"]
+    assert taken[0][3][0]["target"] == f"version {number}"
     client = mlflow_runs.open_tracking(settings)
     now = registry.by_alias(client, registry.CHAMPION)
     assert now is not None
     assert str(now.number) == champion
-    last = rows(uninterrupted, "SELECT who, act, before FROM audit WHERE act = 'roll back'")
-    assert last == [("loop", "roll back", str(number))]
+    last = rows(uninterrupted, "SELECT actor, action, old_value FROM audit WHERE action = 'roll_back'")
+    assert last == [("loop", "roll_back", str(number))]
 
 
 def test_watch_brings_the_platform_and_takes_turns_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
@@ -171,7 +171,7 @@ def test_watch_brings_the_platform_and_takes_turns_by_a_closed_day_and_by_the_cl
                 nonlocal days, closed_at
                 if time.monotonic() > closed_at + 20:
                     days, closed_at = days + 1, time.monotonic()
-                    feed.post("/outcomes", outcomes=[], watermark=watermark + days * DAY)
+                    feed.post("/labels", labels=[], watermark=watermark + days * DAY)
                 return {one["auto_scheduled"] for one in turns(uninterrupted)} == {True, False}
 
             wait_for(both, uninterrupted, watch)

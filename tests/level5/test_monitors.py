@@ -27,7 +27,7 @@ def days(flights: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def alarms(found: list[MonitorResult]) -> set[str]:
-    return {one.subject for one in found if one.state == "alarm"}
+    return {one.target for one in found if one.state == "alarm"}
 
 
 def test_real_days_break_no_contract(days: dict[str, pd.DataFrame], reference: Reference) -> None:
@@ -43,16 +43,16 @@ def test_a_fault_everywhere_is_named_on_its_first_day(
 ) -> None:
     spoilt = inject_fault(days["2013-05-07"], fault, 3)
     found = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.state == "alarm"]
-    assert {one.subject for one in found} & set(FAULTS[fault].subjects)
-    assert all(one.subject in one.says and one.rows == len(spoilt) for one in found if one.monitor == "contract")
+    assert {one.target for one in found} & set(FAULTS[fault].targets)
+    assert all(one.target in one.message and one.rows == len(spoilt) for one in found if one.monitor == "contract")
 
 
 def test_wind_in_other_units_at_one_airport_is_named_and_a_stormy_day_is_not(
     flights: pd.DataFrame, days: dict[str, pd.DataFrame], reference: Reference
 ) -> None:
     spoilt = inject_fault(days["2013-05-07"], "km/h", 2)
-    named = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.subject == "wind_speed"]
-    assert [(one.state, "other units?" in one.says) for one in named] == [("alarm", True)]
+    named = [one for one in check_contract(spoilt, reference, "2013-05-07") if one.target == "wind_speed"]
+    assert [(one.state, "other units?" in one.message) for one in named] == [("alarm", True)]
     stormy = as_window(flights[flights["flight_id"].str.startswith("2013-11-24")], 0.2)
     assert not stormy["wind_gust"].dropna().round(6).isin(reference.steps["wind_gust"]).all(), "gusts never seen before"
     assert not alarms(check_contract(stormy, reference))
@@ -60,10 +60,10 @@ def test_wind_in_other_units_at_one_airport_is_named_and_a_stormy_day_is_not(
 
 def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataFrame]) -> None:
     window = days["2013-05-07"]
-    assert alarms(check_labels(window.assign(late=np.nan))) == {"outcomes"}
+    assert alarms(check_labels(window.assign(late=np.nan))) == {"labels"}
     of_newark = check_labels(window.assign(late=window["late"].mask(window["origin"] == "EWR")))
-    assert alarms(of_newark) == {"outcomes"}
-    assert "EWR" in of_newark[0].says
+    assert alarms(of_newark) == {"labels"}
+    assert "EWR" in of_newark[0].message
     turned = inject_label_fault(window.assign(label_known_at=None), "labels flipped", 3)
     assert alarms(check_labels(turned)) == {"late"}
 
@@ -72,7 +72,7 @@ def test_labels_that_stop_or_are_turned_around_are_seen(days: dict[str, pd.DataF
 def test_a_thin_window_says_so(rows: int, days: dict[str, pd.DataFrame], reference: Reference) -> None:
     window = days["2013-05-07"].head(rows)
     found = check_contract(window, reference, "2013-05-07") + check_labels(window, "2013-05-07")
-    assert {one.state for one in found if one.monitor != "features"} == {"insufficient data"}
+    assert {one.state for one in found if one.monitor != "volume"} == {"insufficient data"}
     assert alarms(found) <= {"EWR", "JFK", "LGA"}, "that flights do not arrive is a fault, and named by its airport"
     assert {one.state for one in check_drift(window, reference)} == {"insufficient data"}
 
@@ -112,13 +112,13 @@ def test_the_weeks_of_history_are_within_their_limits_the_farthest_by_a_quarter(
     weeks = [window[window["day"].isin(days[start : start + 7])] for start in range(0, len(days) - 6, 7)]
     found = [one for week in weeks for one in check_drift(week, reference)]
     assert not alarms(found)
-    farthest = {name: max(one.value or 0 for one in found if one.subject == name) for name in COLUMNS}
+    farthest = {name: max(one.value or 0 for one in found if one.target == name) for name in COLUMNS}
     assert reference.drift == pytest.approx({name: value * 1.25 for name, value in farthest.items()})
 
 
 def test_a_column_that_is_all_missing_has_no_distance(flights: pd.DataFrame, reference: Reference) -> None:
     week = flights[flights["flight_id"].str[:10].between("2013-05-06", "2013-05-12")].assign(temp=np.nan)
-    states = {one.subject: one.state for one in check_drift(as_window(week, 0.2), reference)}
+    states = {one.target: one.state for one in check_drift(as_window(week, 0.2), reference)}
     assert states["temp"] == "insufficient data"
     assert "insufficient data" not in {state for name, state in states.items() if name != "temp"}
 
@@ -126,7 +126,7 @@ def test_a_column_that_is_all_missing_has_no_distance(flights: pd.DataFrame, ref
 def test_a_week_of_another_season_drifts_by_its_temperature(flights: pd.DataFrame, reference: Reference) -> None:
     july = flights[flights["flight_id"].str[:10].between("2013-07-08", "2013-07-14")]
     found = check_drift(as_window(july, 0.2), reference)
-    assert [one.subject for one in found] == COLUMNS
+    assert [one.target for one in found] == COLUMNS
     assert "temp" in alarms(found)
     assert all(one.monitor == "drift" and one.day == "2013-07-14" for one in found)
 
@@ -134,8 +134,8 @@ def test_a_week_of_another_season_drifts_by_its_temperature(flights: pd.DataFram
 def test_a_reference_is_kept(reference: Reference, tmp_path: Path, days: dict[str, pd.DataFrame]) -> None:
     reference.save(tmp_path)
     window = days["2013-05-07"]
-    assert [one.says for one in check_contract(window, load_reference(tmp_path))] == [
-        one.says for one in check_contract(window, reference)
+    assert [one.message for one in check_contract(window, load_reference(tmp_path))] == [
+        one.message for one in check_contract(window, reference)
     ]
 
 

@@ -45,7 +45,7 @@ def filled(url: str) -> str:
     """Put the alerts into the outbox."""
     log = open_log(url)
     alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
-    loop_store.record_decision(log, Decision("2013-05-06", "stop", "."), [], alerts)
+    loop_store.record_decision(log, Decision("2013-05-06", "halt_experiment", "."), [], alerts)
     log.dispose()
     return url
 

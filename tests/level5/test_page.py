@@ -40,7 +40,7 @@ def log(tmp_path: Path) -> sa.Engine:
             told = [{"flight_id": f"{day}-{j}", "late": LATE[j], "known_at": 0.0, "received_at": 0.0} for j in range(7)]
             connection.execute(LABELS.insert(), told)
         end = pd.Timestamp("2013-04-22", tz="America/New_York").timestamp()
-        connection.execute(labels.FEED.insert(), {"name": "outcomes", "watermark": end})
+        connection.execute(labels.WATERMARKS.insert(), {"name": "labels", "watermark": end})
     for day in DAYS[:18]:
         decide(engine, day)
     return engine
@@ -53,7 +53,7 @@ def answer(day: str, number: int, asked_at: float, probability: float | None = N
         "flight_id": f"{day}-{number}",
         "departs_at": departs,
         "asked_at": asked_at + number,
-        "features": "{}",
+        "request_payload": "{}",
         "arm": "champion",
         "propensity": 1.0,
         "version": 1,
@@ -71,14 +71,14 @@ def decide(log: sa.Engine, day: str) -> None:
         found += [MonitorResult(day, "drift", "dewp", "ok", "near", 56, 0.05, 0.1)]
         found += [MonitorResult(day, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)]
     if day == "2013-04-10":
-        alert = Alert(f"{day}-a", day, "page", "contract alarm begins", broken.says)
+        alert = Alert(f"{day}-a", day, "page", "contract alarm begins", broken.message)
         loop_store.record_decision(
-            log, Decision(day, "stop", "broken", (broken,), "contract", (broken,)), found, [alert]
+            log, Decision(day, "halt_experiment", "broken", (broken,), "contract", (broken,)), found, [alert]
         )
     elif day == "2013-04-12":
         loop_store.record_decision(log, Decision(day, "retrain", "it is old", (), "age"), found, [])
     else:
-        loop_store.record_decision(log, Decision(day, "nothing", "all is well"), found, [])
+        loop_store.record_decision(log, Decision(day, "no_action", "all is well"), found, [])
     loop_store.close_decision(log, day, {"version": 2} if day == "2013-04-12" else {})
 
 
@@ -169,7 +169,7 @@ def test_a_promotion_is_told_on_the_day_that_was_being_predicted(log: sa.Engine,
 def test_an_alert_can_be_opened_down_to_its_evidence(log: sa.Engine, tmp_path: Path) -> None:
     [alert] = [one for one in gather(log, tmp_path, {}).events if one.kind == "alert"]
     assert (alert.day, alert.title, alert.state) == ("2013-04-10", "Contract alarm begins", "bad")
-    assert [(one["subject"], one["value"], one["limit"]) for one in alert.findings] == [("temp", 0.5, 0.1)]
+    assert [(one["target"], one["value"], one["threshold"]) for one in alert.findings] == [("temp", 0.5, 0.1)]
 
 
 def test_an_alarm_that_begins_shows_its_own_findings_whatever_was_decided(log: sa.Engine, tmp_path: Path) -> None:
@@ -178,15 +178,15 @@ def test_an_alarm_that_begins_shows_its_own_findings_whatever_was_decided(log: s
     old = MonitorResult(before, "drift", "temp", "alarm", "far", 56, 0.4, 0.1)
     new = MonitorResult(day, "drift", "humid", "alarm", "far as well", 56, 0.2, 0.1)
     broken = MonitorResult(day, "contract", "visib", "alarm", "stands still", 8, 0.9, 0.1)
-    loop_store.record_decision(log, Decision(before, "inform", "it drifts", (old,), "drift", (old,)), [], [])
+    loop_store.record_decision(log, Decision(before, "notify", "it drifts", (old,), "drift", (old,)), [], [])
     told = [Alert(f"{day}-{of}", day, "page", f"{of} alarm begins", "off") for of in ("contract", "drift")]
     loop_store.record_decision(
-        log, Decision(day, "stop", "broken", (broken,), "contract", (broken, new, old)), [broken, new], told
+        log, Decision(day, "halt_experiment", "broken", (broken,), "contract", (broken, new, old)), [broken, new], told
     )
     events = gather(log, tmp_path, {}).events
-    shown = {one.title: [found["subject"] for found in one.findings] for one in events if one.day == day}
+    shown = {one.title: [found["target"] for found in one.findings] for one in events if one.day == day}
     assert shown == {"Contract alarm begins": ["visib"], "Drift alarm begins": ["humid"]}
-    assert [one.facts["decision of the day"] for one in events if one.day == day] == ["stop: broken"] * 2
+    assert [one.facts["decision of the day"] for one in events if one.day == day] == ["halt_experiment: broken"] * 2
 
 
 def test_challengers_that_are_late_within_what_is_tolerated_are_no_trouble(log: sa.Engine, tmp_path: Path) -> None:

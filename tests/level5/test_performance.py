@@ -38,7 +38,7 @@ def window(rows: int = 900, *, shift: float = 0.0, seed: int = 0, day: str = DAY
 
 def measured(count: int, **made: float) -> pd.DataFrame:
     lines = [measure(window(seed=i, day=DAYS[i], **made), 3, None) for i in range(count)]  # type: ignore[arg-type]
-    return pd.DataFrame(lines).assign(doubt="")
+    return pd.DataFrame(lines).assign(excluded_reason="")
 
 
 def test_a_model_that_keeps_its_promise_is_left_in_peace_on_every_day() -> None:
@@ -49,10 +49,10 @@ def test_a_model_that_keeps_its_promise_is_left_in_peace_on_every_day() -> None:
 def test_a_model_that_flights_have_left_behind_is_found_with_figures() -> None:
     finding = check_expected_loss(DAYS[27], 3, measured(28, shift=1.0))
     assert finding.state == "alarm"
-    assert finding.subject == "version 3"
+    assert finding.target == "version 3"
     assert finding.value is not None
     assert finding.value > performance.TOLERANCE
-    assert "28 days and 25,200 flights" in finding.says
+    assert "28 days and 25,200 flights" in finding.message
 
 
 def test_a_month_with_more_delays_that_the_model_foresees_is_no_alarm() -> None:
@@ -61,7 +61,7 @@ def test_a_month_with_more_delays_that_the_model_foresees_is_no_alarm() -> None:
     stormy["late"] = (np.random.default_rng(1).random(len(stormy)) < stormy["probability"]).astype(float)
     for made in (calm, stormy):
         line = measure(made, 3, None)
-        assert abs(line["loss"] - line["promised"]) < 0.01  # type: ignore[operator]
+        assert abs(line["loss"] - line["expected_loss"]) < 0.01  # type: ignore[operator]
     assert measure(stormy, 3, None)["loss"] > measure(calm, 3, None)["loss"]  # type: ignore[operator]
 
 
@@ -79,15 +79,17 @@ def test_only_the_champions_own_answers_with_an_outcome_count() -> None:
 
 def against(gain: float, spread: float, count: int) -> pd.DataFrame:
     gains = np.random.default_rng(0).normal(gain, spread, count)
-    return pd.DataFrame({"day": DAYS[:count], "flights": 900, "loss": 0.5, "promised": 0.5, "gain": gains, "doubt": ""})
+    return pd.DataFrame(
+        {"day": DAYS[:count], "flights": 900, "loss": 0.5, "expected_loss": 0.5, "gain": gains, "excluded_reason": ""}
+    )
 
 
 def test_a_disaster_is_seen_on_the_second_day() -> None:
     assert check_severe_regression(DAYS[0], 4, 3, against(-0.2, 0.01, 1)).state == "insufficient data"
     finding = check_severe_regression(DAYS[1], 4, 3, against(-0.2, 0.01, 2))
     assert finding.state == "alarm"
-    assert "version 4" in finding.says
-    assert "version 3" in finding.says
+    assert "version 4" in finding.message
+    assert "version 3" in finding.message
     assert check_severe_regression(DAYS[1], 4, 3, against(-0.1, 0.01, 2)).state == "ok", "honest models differ by that"
 
 
@@ -99,17 +101,21 @@ def test_a_new_champion_that_is_a_little_worse_is_seen_in_time() -> None:
 
 def test_days_in_doubt_do_not_count() -> None:
     broken, sound = measured(28, shift=1.0), measured(20)
-    mixed = pd.concat([sound, broken.assign(doubt="labels")])
-    assert check_expected_loss(DAYS[40], 3, mixed).says == check_expected_loss(DAYS[40], 3, sound).says
+    mixed = pd.concat([sound, broken.assign(excluded_reason="labels")])
+    assert check_expected_loss(DAYS[40], 3, mixed).message == check_expected_loss(DAYS[40], 3, sound).message
     bad, good = against(-0.2, 0.01, 9), against(0.0, 0.01, 9)
-    upside_down = pd.concat([good, bad.assign(doubt="labels")])
+    upside_down = pd.concat([good, bad.assign(excluded_reason="labels")])
     assert check_regression(DAYS[20], 4, 3, upside_down, []).state == "ok"
     assert check_severe_regression(DAYS[20], 4, 3, upside_down).state == "alarm", "outcomes are wrong for both"
-    assert check_severe_regression(DAYS[20], 4, 3, pd.concat([good, bad.assign(doubt="contract")])).state == "ok"
+    assert (
+        check_severe_regression(DAYS[20], 4, 3, pd.concat([good, bad.assign(excluded_reason="contract")])).state == "ok"
+    )
 
 
 def test_only_days_beside_the_same_version_tell_how_one_does_beside_it() -> None:
-    reigns = pd.concat([against(-0.2, 0.01, 5).assign(before=2), against(0.0, 0.01, 3).assign(before=7)])
+    reigns = pd.concat(
+        [against(-0.2, 0.01, 5).assign(previous_version=2), against(0.0, 0.01, 3).assign(previous_version=7)]
+    )
     assert len(beside(reigns, 7)) == 3
     assert check_severe_regression(DAYS[8], 4, 7, beside(reigns, 7)).state == "ok"
 

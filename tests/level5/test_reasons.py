@@ -14,7 +14,7 @@ from level5_monitoring.monitors.window import as_window
 def test_a_stop_for_many_columns_is_taken_by_the_platform(flights: pd.DataFrame, reference: Reference) -> None:
     day = as_window(flights[flights["flight_id"].str[:10] == "2013-05-07"], 0.2)
     decision = decide("2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference), PolicyState())
-    assert decision.kind == "stop"
+    assert decision.kind == "halt_experiment"
     assert len(decision.reason) > 500
     told = ReasonIn(reason=truncate_reason(decision)).reason
     assert told.startswith("decision of 2013-05-07: The data are not what was agreed")

@@ -36,9 +36,9 @@ def found(day: str, monitor: str, state: str = "alarm") -> MonitorResult:
 
 def decided(log: sa.Engine, day: str, *findings: MonitorResult) -> Decision:
     """Decide on a day as the loop does."""
-    memory = load_policy_state(log, day)
-    decision = policy.decide(day, findings, memory)
-    return loop_store.record_decision(log, decision, findings, alerts_of(decision, memory, "level5"))
+    policy_state = load_policy_state(log, day)
+    decision = policy.decide(day, findings, policy_state)
+    return loop_store.record_decision(log, decision, findings, alerts_of(decision, policy_state, "level5"))
 
 
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
@@ -59,7 +59,7 @@ def test_what_fails_half_way_leaves_nothing(log: sa.Engine) -> None:
     broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         loop_store.record_decision(
-            log, Decision("2013-05-06", "nothing", "."), [found("2013-05-06", "drift")], [broken]
+            log, Decision("2013-05-06", "no_action", "."), [found("2013-05-06", "drift")], [broken]
         )
     assert loop_store.decisions(log) == []
     assert loop_store.monitor_results(log) == []
@@ -76,7 +76,7 @@ def test_memory_is_of_earlier_days_only(log: sa.Engine) -> None:
 
 def test_an_act_that_failed_counts_for_none_and_is_told(log: sa.Engine) -> None:
     """It may be decided again the next day; one that was refused may not, before its cool-down."""
-    for day, word, then in (("2013-05-06", "failed", "retrain"), ("2013-05-07", "refused", "hold")):
+    for day, word, then in (("2013-05-06", "failed", "retrain"), ("2013-05-07", "refused", "defer")):
         decision = decided(log, day, found(day, "performance"))
         assert decision.kind == "retrain"
         result = {word: "no platform runs here"}
@@ -97,8 +97,8 @@ def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log:
         connection.execute(experiment_store.DAYS.insert(), day | {"day": "2013-05-06"})
     decided(log, "2013-05-05", found("2013-05-05", "labels"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
-    memory = load_policy_state(log, "2013-05-07")
-    assert (memory.experiment, memory.doubted) == (experiment.experiment, ("2013-05-06",))
+    policy_state = load_policy_state(log, "2013-05-07")
+    assert (policy_state.experiment, policy_state.suspect_days) == (experiment.experiment, ("2013-05-06",))
     experiment_store.save(log, experiment_store.Experiment(**{**vars(experiment), "state": "inconclusive"}))
     decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"))
     decided(log, "2013-05-08", found("2013-05-08", "labels", "ok"))

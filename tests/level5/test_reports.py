@@ -37,9 +37,9 @@ def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeyp
     with log.begin() as connection:
         connection.execute(prediction_log.PREDICTIONS.insert(), [_answered(one) for one in as_requests(week)])
     told = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
-    outcomes = zip(told["flight_id"], told["late"], told["label_known_at"], strict=True)
+    labels = zip(told["flight_id"], told["late"], told["label_known_at"], strict=True)
     closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()
-    ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in outcomes], closed)
+    ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in labels], closed)
     log.dispose()
     return settings
 
@@ -51,7 +51,7 @@ def _answered(sent: dict[str, object]) -> dict[str, object]:
         "flight_id": sent["flight_id"],
         "departs_at": departs,
         "asked_at": departs - 3600,
-        "features": json.dumps(sent),
+        "request_payload": json.dumps(sent),
         "arm": "champion",
         "propensity": 1.0,
         "version": 1,

@@ -45,7 +45,7 @@ def answer(flight: str, probability: float, asked_at: float) -> dict[str, object
         "flight_id": flight,
         "departs_at": 0.0,
         "asked_at": asked_at,
-        "features": "{}",
+        "request_payload": "{}",
         "arm": "champion",
         "propensity": 1.0,
         "version": 1,
@@ -139,7 +139,7 @@ def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureF
         ("2013-05-07", "retrain", {"failed": "no platform runs here"}),
         ("2013-05-08", "promote", {"version": 2}),
         ("2013-05-09", "promote", {"refused": "it is rejected by now"}),
-        ("2013-05-10", "nothing", {}),
+        ("2013-05-10", "no_action", {}),
     ]
     for day, kind, result in told:
         found = [MonitorResult(day, "drift", "temp", "alarm", "it is off", 900, 0.5, 0.1)]
@@ -153,7 +153,7 @@ def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureF
     assert (decided.days, decided.findings) == (5, 5)
     assert (decided.counted, decided.promoted) == (LoopCounts(trainings=2, steps=1, alerts=2, false_alarms=1), 1)
     assert decided.alerts == "1 page, 1 info; 2 of 2 delivered"
-    assert decided.kinds == "retrain 2, promote 2, nothing 1"
+    assert decided.kinds == "retrain 2, promote 2, no_action 1"
     said = capsys.readouterr().out
     assert "because of promote" in said
     assert "because of nothing" not in said
@@ -199,7 +199,7 @@ def test_what_changes_something_is_told_as_it_happens(settings: Settings, capsys
         log = config.open_log(settings)
 
     view = ConsoleView(Watched())  # type: ignore[arg-type]
-    view.decided(Decision("2013-05-04", "nothing", "all is well"))
+    view.decided(Decision("2013-05-04", "no_action", "all is well"))
     view.decided(Decision("2013-05-04", "retrain", "it loses more than it promises"))
     experiment_store.end_act(
         Watched.log, experiment_store.begin_act(Watched.log, "loop", "promote", (1, 2), "it is better")

@@ -44,15 +44,15 @@ class CutOff(BaseException):
     """The process is gone."""
 
 
-def alarm(monitor: Any, subject: str) -> MonitorResult:
-    return MonitorResult(DAY, monitor, subject, "alarm", "it is off", 900, 0.5, 0.1)
+def alarm(monitor: Any, target: str) -> MonitorResult:
+    return MonitorResult(DAY, monitor, target, "alarm", "it is off", 900, 0.5, 0.1)
 
 
 def roll_back(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
     """Version 3 is a disaster, after 2, after 1."""
     for number in (2, 3):
         platform.promote(number, "operator", "try")
-    return [alarm("disaster", "version 3")]
+    return [alarm("severe_regression", "version 3")]
 
 
 def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
@@ -67,7 +67,7 @@ def promote_a_tie(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  #
     """Version 2 was no worse."""
     made = platform.submit(2, plan, "pipeline")
     assert made
-    day = {"day": "2013-03-03", "flights": 900, "difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
+    day = {"day": "2013-03-03", "flights": 900, "mean_loss_difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
     with platform.log.begin() as connection:
         connection.execute(experiment_store.DAYS.insert(), day | {"experiment": made.experiment})
     platform.stop("platform", "not proven", experiment_store.INCONCLUSIVE)
@@ -120,7 +120,7 @@ def play(
 
 def a_day_closes(platform: ControlPlane) -> None:
     at = pd.Timestamp(DAY, tz="America/New_York") + pd.Timedelta(hours=12)
-    row = {"request_id": "1", "flight_id": "1", "departs_at": at.timestamp(), "asked_at": 1.0, "features": "{}"}
+    row = {"request_id": "1", "flight_id": "1", "departs_at": at.timestamp(), "asked_at": 1.0, "request_payload": "{}"}
     answer = {"arm": "champion", "propensity": 1.0, "version": 1, "probability": 0.5, "fallback": "", "seconds": 0.001}
     with platform.log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), row | answer)
@@ -151,7 +151,7 @@ def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, A
     """All that a person could see."""
     file = config.own(settings) / "alerts.jsonl"
     told = file.read_text().splitlines() if file.exists() else []
-    names = ("who", "act", "before", "after", "done")
+    names = ("actor", "action", "old_value", "new_value", "status")
     return {
         "decisions": loop_store.decisions(platform.log),
         "trail": [tuple(act[name] for name in names) for act in experiment_store.acts(platform.log)],
@@ -162,10 +162,10 @@ def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, A
 
 
 ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
-    roll_back: ("roll back", 2, []),
+    roll_back: ("roll_back", 2, []),
     promote_a_winner: ("promote", 2, ["promoted"]),
     promote_a_tie: ("promote", 2, ["inconclusive"]),
-    stop: ("stop", 1, ["void"]),
+    stop: ("halt_experiment", 1, ["invalidated"]),
 }
 
 
@@ -201,18 +201,18 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     def and_then_somebody_acts(loop: LoopController, day: str) -> Any:
         decision = decide(loop, day)
         (tried,) = experiment_store.find(loop.log)
-        experiment_store.save(loop.log, replace(tried, state=experiment_store.VOID, reason="by hand"))
+        experiment_store.save(loop.log, replace(tried, state=experiment_store.INVALIDATED, reason="by hand"))
         return decision
 
     monkeypatch.setattr(LoopController, "decide", and_then_somebody_acts)
     found = play(promote_a_winner, "record_decision", NEVER)
     assert found["champion"] == 1
-    assert found["decisions"][0]["result"] == {"refused": "1-against-2-no1 is void by now"}
+    assert found["decisions"][0]["result"] == {"refused": "1-against-2-no1 is invalidated by now"}
     assert found["told"][-1] == "promote refused"
 
 
 @pytest.mark.parametrize(
-    ("where", "error", "says"),
+    ("where", "error", "message"),
     [
         (LoopController, OSError(errno.ENOSPC, "disk full"), "OSError: [Errno 28] disk full"),
         (ControlPlane, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be had"),
@@ -220,7 +220,7 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     ],
 )
 def test_an_act_that_fails_in_whatever_way_is_told_and_left_until_the_next_day(
-    play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, says: str
+    play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, message: str
 ) -> None:
     """The second start does not try again."""
     tried = []
@@ -232,8 +232,8 @@ def test_an_act_that_fails_in_whatever_way_is_told_and_left_until_the_next_day(
     monkeypatch.setattr(where, "roll_back" if where is ControlPlane else "_roll_back", fail)
     found = play(roll_back, "record_decision", NEVER)
     assert len(tried) == 1
-    assert says in found["decisions"][0]["result"]["failed"]
-    assert found["told"] == ["disaster alarm begins", "roll back", "roll back failed"]
+    assert message in found["decisions"][0]["result"]["failed"]
+    assert found["told"] == ["severe_regression alarm begins", "roll_back", "roll_back failed"]
     assert found["champion"] == 3
 
 
@@ -258,7 +258,7 @@ def test_what_is_on_record_is_what_is_done(play: Play, monkeypatch: pytest.Monke
     real = loop_store.record_decision
 
     def and_another_was_first(log: Any, decision: Decision, *rest: Any) -> Decision:
-        real(log, replace(decision, kind="nothing", reason="another loop's."), [], [])
+        real(log, replace(decision, kind="no_action", reason="another loop's."), [], [])
         return real(log, decision, *rest)
 
     monkeypatch.setattr(loop_store, "record_decision", and_another_was_first)

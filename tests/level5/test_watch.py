@@ -24,14 +24,14 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
 def test_a_clock_that_cannot_be_is_refused(
     every: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(sys, "argv", ["watch", f"--every={every}"])
+    monkeypatch.setattr(sys, "argv", ["schedule", f"--every={every}"])
     with pytest.raises(SystemExit):
         schedule.main()
     assert f"'{every}' is no time of at least 1 second" in capsys.readouterr().err
 
 
 def test_before_level_5_has_run_it_says_so(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["watch"])
+    monkeypatch.setattr(sys, "argv", ["schedule"])
     monkeypatch.setattr(config, "configure", lambda: own)
     with pytest.raises(UserError, match=r"normal days.*Remedy: make level5"):
         schedule.main()

@@ -28,7 +28,7 @@ def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
             "flight_id": sent["flight_id"],
             "departs_at": pd.Timestamp(sent["scheduled_departure"]).timestamp(),
             "asked_at": turn * 1000.0 + i,
-            "features": json.dumps(sent),
+            "request_payload": json.dumps(sent),
             "arm": "champion",
             "propensity": 1.0,
             "version": 1 + turn,

@@ -26,14 +26,14 @@ def test_longer_ticks_hold_the_same_flights_and_outcomes_and_the_last_one_ends_i
     end = APRIL + pd.Timedelta(hours=51)
     ticks = list(replay(flights, APRIL, end, pd.Timedelta(hours=6)))
     assert [tick.end for tick in ticks[-2:]] == [APRIL + pd.Timedelta(hours=48), end]
-    for part in ("flights", "outcomes"):
+    for part in ("flights", "labels"):
         hours = pd.concat([getattr(hour, part) for hour in stream[:51]])
         pd.testing.assert_frame_equal(pd.concat([getattr(tick, part) for tick in ticks]), hours)
 
 
 def test_the_whole_stream_is_the_table(stream: list[Tick], flights: pd.DataFrame) -> None:
     asked = pd.concat([hour.flights for hour in stream]).sort_index()
-    told = pd.concat([hour.outcomes for hour in stream]).sort_index()
+    told = pd.concat([hour.labels for hour in stream]).sort_index()
     of_april_on = flights[(flights["predicted_at"] >= APRIL) & (flights["predicted_at"] < NEW_YEAR)]
     known = flights[(flights["label_known_at"] >= APRIL) & (flights["label_known_at"] < NEW_YEAR)]
     pd.testing.assert_frame_equal(asked, of_april_on[asked.columns])
@@ -43,7 +43,7 @@ def test_the_whole_stream_is_the_table(stream: list[Tick], flights: pd.DataFrame
 def test_nothing_comes_before_or_after_its_hour(stream: list[Tick]) -> None:
     for hour in stream:
         assert hour.flights["predicted_at"].between(hour.start, hour.end, inclusive="left").all()
-        assert hour.outcomes["label_known_at"].between(hour.start, hour.end, inclusive="left").all()
+        assert hour.labels["label_known_at"].between(hour.start, hour.end, inclusive="left").all()
 
 
 def test_a_flight_to_be_predicted_carries_no_outcome(stream: list[Tick]) -> None:
@@ -53,14 +53,14 @@ def test_a_flight_to_be_predicted_carries_no_outcome(stream: list[Tick]) -> None
 
 def test_an_outcome_follows_its_prediction(stream: list[Tick]) -> None:
     asked = {flight: hour.start for hour in stream for flight in hour.flights["flight_id"]}
-    told = {flight: hour.start for hour in stream for flight in hour.outcomes["flight_id"]}
+    told = {flight: hour.start for hour in stream for flight in hour.labels["flight_id"]}
     both = asked.keys() & told.keys()
     assert len(both) > 240_000
     assert all(asked[flight] < told[flight] for flight in both)
 
 
 def test_a_cancelled_flight_is_asked_for_and_never_gets_an_outcome(stream: list[Tick], flights: pd.DataFrame) -> None:
-    told = {flight for hour in stream for flight in hour.outcomes["flight_id"]}
+    told = {flight for hour in stream for flight in hour.labels["flight_id"]}
     cancelled = flights.loc[flights["late"].isna() & (flights["predicted_at"] >= APRIL), "flight_id"]
     assert len(cancelled) > 1000
     assert not told & set(cancelled)

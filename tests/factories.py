@@ -1,0 +1,28 @@
+"""Rows and objects that many tests need: whole and valid by default, each field open to change."""
+
+from typing import Any
+
+
+def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[str, Any]:
+    """A row of the prediction log's table `predictions`: answered by champion 1, outside any experiment."""
+    row = {
+        "request_id": f"request-{flight_id}",
+        "flight_id": flight_id,
+        "departs_at": 0.0,
+        "asked_at": 0.0,
+        "request_payload": "{}",
+        "experiment": None,
+        "arm": "champion",
+        "propensity": 1.0,
+        "version": 1,
+        "probability": 0.25,
+        "fallback": "",
+        "seconds": 0.001,
+    }
+    assert changes.keys() <= row.keys(), changes.keys() - row.keys()
+    return row | changes
+
+
+def label(flight_id: str = "2013-04-01-B61-JFK", *, late: int = 0, known_at: float = 0.0) -> dict[str, Any]:
+    """A row of the table `labels`, received as soon as it was known."""
+    return {"flight_id": flight_id, "late": late, "known_at": known_at, "received_at": known_at}
