@@ -1,18 +1,40 @@
-"""Files that others read while they are written, and the commit that all files stand at."""
+"""Files written so that a reader sees all of them or nothing, and the commit that a folder stands at."""
 
 import json
-import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Write JSON beside `file`, then rename: a reader sees all of it or what was there before."""
-    beside = file.with_name(f"{file.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(content, indent=2) + "\n")
-    beside.replace(file)
+    """Write `content` as JSON; a reader sees all of it or what was there before."""
+    with _replacement(file) as beside:
+        beside.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_parquet(table: "pd.DataFrame", file: Path) -> None:
+    """Write a table as Parquet, into a folder that is made if need be; a reader sees all of it or what was there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _replacement(file) as beside:
+        table.to_parquet(beside)
+
+
+@contextmanager
+def _replacement(file: Path) -> Iterator[Path]:
+    """A new file beside `file`, for the block to write; it takes the name of `file` once the block has succeeded."""
+    beside = file.with_name(f"{file.name}.{uuid4().hex}.part")
+    try:
+        yield beside
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def commit_of(source: Path, *paths: str) -> str | None:

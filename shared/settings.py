@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import date
 from pathlib import Path
 
@@ -26,13 +26,20 @@ class Settings:
     today: labels known before this day's midnight in New York may be used (`TODAY`).
     data: the folder of the raw tables (`FLIGHTS_DATA`), or None for the installed package's.
     state: the folder that holds everything the levels make (`MLOPS_STATE`).
-    within: the level that has earlier levels' state to itself (`MLOPS_WITHIN`, which that level sets), or nothing.
+    workspace: the folder inside `state` in which the levels work (`MLOPS_WORKSPACE`), or nothing for `state` itself.
+        Level 5 sets it to `level5`, so that its level 3 and level 4 have a registry and a platform of their own.
     """
 
     today: date
     data: Path | None
     state: Path
-    within: str = ""
+    workspace: str = ""
+    within: InitVar[str] = ""  # the old name of `workspace`
+
+    def __post_init__(self, within: str) -> None:
+        """Take the old name for the new one."""
+        if within:
+            object.__setattr__(self, "workspace", within)
 
     @property
     def now(self) -> pd.Timestamp:
@@ -41,19 +48,25 @@ class Settings:
 
     def level(self, name: str) -> Path:
         """The state folder of one level, made if it is not there."""
-        folder = self.state / name if name in (self.within, "shared") else self.state / self.within / name
+        outside = name in (self.workspace, "shared")
+        folder = self.state / name if outside else self.state / self.workspace / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+Settings.within = property(lambda settings: settings.workspace)  # type: ignore[attr-defined]
 
 
 def read_settings() -> Settings:
     """Read the settings from the environment; raises SettingError."""
     data = os.environ.get("FLIGHTS_DATA") or None
+    if old := os.environ.get("MLOPS_WITHIN"):
+        raise SettingError(f"MLOPS_WITHIN={old} is the old name of a setting. Remedy: MLOPS_WORKSPACE={old}")
     return Settings(
         today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
         data=Path(data).resolve() if data else None,
         state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
-        within=os.environ.get("MLOPS_WITHIN") or "",
+        workspace=os.environ.get("MLOPS_WORKSPACE") or "",
     )
 
 

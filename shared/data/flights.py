@@ -1,7 +1,6 @@
 """One row per flight: what was known one hour before its scheduled departure, and how it ended."""
 
 import hashlib
-import tempfile
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -12,6 +11,7 @@ import pandas as pd
 from shared.data.delay_features import recent_delays
 from shared.data.raw import Raw, data_folder, raw_digests, read_raw
 from shared.data.schema import FLIGHT, WEATHER, check
+from shared.files import write_parquet
 from shared.settings import Settings
 
 LEAD = pd.Timedelta(hours=1)  # a prediction is asked for this long before the scheduled departure
@@ -33,7 +33,7 @@ def load_flights(settings: Settings) -> pd.DataFrame:
         key.update(source.read_bytes())
     cache = settings.level("shared") / f"flights-{key.hexdigest()[:16]}.parquet"
     if not cache.exists():
-        write_whole(build_flights(read_raw(folder)), cache)
+        write_parquet(build_flights(read_raw(folder)), cache)
         _clear(cache)
     return _read(cache).copy(deep=False)  # pandas copies what is written to: nobody else sees it
 
@@ -86,9 +86,4 @@ def digest(table: pd.DataFrame) -> str:
     return total.hexdigest()
 
 
-def write_whole(table: pd.DataFrame, file: Path) -> None:
-    """Write a table as Parquet beside `file`, then rename: a reader sees all of it or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as beside:
-        table.to_parquet(beside)
-    Path(beside.name).replace(file)
+write_whole = write_parquet  # its old name
