@@ -1,5 +1,6 @@
-"""Files written so that a reader sees all of them or nothing, and the commit that a folder stands at."""
+"""Write files so that a reader sees all of them or nothing; identify source files by digest and commit."""
 
+import hashlib
 import json
 import shutil
 import subprocess
@@ -37,8 +38,16 @@ def _replacement(file: Path) -> Iterator[Path]:
         beside.unlink(missing_ok=True)
 
 
+def source_digest(project: Path, files: list[str]) -> str:
+    """SHA-256 of these source files, given by their paths inside the project; it changes with every edit."""
+    total = hashlib.sha256()
+    for name in sorted(files):
+        total.update(name.encode() + (project / name).read_bytes())
+    return total.hexdigest()
+
+
 def commit_of(source: Path, *paths: str) -> str | None:
-    """The commit `source` stands at, with `-dirty` if `paths` in it were edited since; None where there is no git."""
+    """The commit of `source`, with `-dirty` if `paths` in it were edited since then; None where there is no git."""
     git = shutil.which("git")
     if not git or not (source / ".git").exists():
         return None
@@ -49,5 +58,5 @@ def commit_of(source: Path, *paths: str) -> str | None:
     try:
         edited = ask("status", "--porcelain", "--", *paths)
         return ask("rev-parse", "HEAD").strip() + ("-dirty" if edited else "")
-    except subprocess.CalledProcessError:  # a repository of another user, or without a commit
+    except subprocess.CalledProcessError:  # the repository belongs to another user, or has no commit
         return None
