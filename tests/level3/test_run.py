@@ -21,6 +21,7 @@ from shared.data.split import future
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.silence import ALLOWED, Said, listen
+from tests.support import lend_flights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
 
@@ -43,11 +44,11 @@ class Level:
 
 def run_level(state: Path, today: date) -> Level:
     """Run the command in a state folder of its own, which borrows the data's cache."""
-    (state / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    lend_flights(state)
     command = [sys.executable, "-m", "level3_training_pipeline"]
     said = listen(command, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
     assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
-    settings = replace(read_settings(), today=today, state=state, within="")
+    settings = replace(read_settings(), today=today, state=state, workspace="")
     champion = registry.by_alias(MlflowClient(mlflow_runs.tracking_uri(settings)), registry.CHAMPION)
     assert champion
     store = Store(settings.level("level2"))
@@ -91,11 +92,11 @@ def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) ->
     )
 
 
-def test_it_trains_once_builds_the_same_again_and_stops_on_labels_that_stopped(april: Level) -> None:
+def test_it_trains_once_builds_the_same_again_and_refuses_stale_labels(april: Level) -> None:
     assert "7 steps, one command: version 1; given again: version 1" in april.told
     assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.told)
     assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.told)
-    assert "2 steps by hand and 0 hand-overs" in april.told
+    assert "2 manual steps and 0 hand-overs" in april.told
 
 
 def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> None:

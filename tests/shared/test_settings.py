@@ -88,7 +88,7 @@ def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_d
 
 def test_the_old_name_of_the_workspace_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_WITHIN", "demo")
-    with pytest.raises(SettingError, match="MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
+    with pytest.raises(SettingError, match=r"MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
         read_settings()
 
 

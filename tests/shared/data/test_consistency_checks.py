@@ -8,7 +8,7 @@ import pytest
 
 from shared.data.raw import FILES, read_raw
 from shared.data.schema import DataError
-from tests.shared.conftest import Change, To, one
+from tests.shared.data.tables import Change, To, one
 
 
 def scaled(column: str, factor: float, month: int | None = None, *, whole: bool = False) -> To:

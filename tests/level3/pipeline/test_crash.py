@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 # A process of its own that runs the real flow and dies by SIGKILL when it calls the named function.
 DIES = """
 import os, signal, sys
-from level3_training_pipeline import data, evaluate, flow, registry, tune
+from level3_training_pipeline.pipeline import data, evaluate, flow, tune
+from level3_training_pipeline.tracking import registry
 module, name = sys.argv[1].split(".")
 if module != "-":
     of = registry.MlflowClient if module == "client" else globals()[module]

@@ -14,7 +14,7 @@ from shared.data.flights import build_flights, digest, load_flights
 from shared.data.raw import raw_digests, read_raw
 from shared.data.schema import FLIGHT
 from shared.settings import PROJECT, Settings
-from tests.shared.conftest import Change
+from tests.shared.data.tables import Change
 
 
 @pytest.fixture
