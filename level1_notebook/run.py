@@ -48,7 +48,7 @@ def main() -> None:
         picture = draw_months(months, first.claim.log_loss, settings)
     show_by_month(f"\nLog loss: claimed {first.claim.log_loss:.3f}, and then", months, then)
 
-    # 6. Tell
+    # 6. Report
     steps = manual_steps(code_cells(), first.plots, len(asked), x.shape[1], len(months))
     waiting = show_manual_steps(steps)
     misled = f"log loss {metric.claim.log_loss:.3f} claimed, then {then_metric.log_loss:.3f}"

@@ -52,7 +52,7 @@ def main() -> None:
         overall, months = score(later["late"], probability), by_month(later, probability)
     show_by_month("All labelled flights after today, with the model unchanged", months, overall)
 
-    # 6. Tell
+    # 6. Report
     manual_steps = show_manual_steps(demo.MANUAL_STEPS)
     test_flights = client.get_run(version.run_id).data.metrics["test_rows"]
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]

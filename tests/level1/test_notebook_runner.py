@@ -28,7 +28,7 @@ def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(sett
 
 
 @pytest.mark.slow
-def test_a_kernel_that_dies_is_told(settings: Settings, tmp_path: Path) -> None:
+def test_a_kernel_that_dies_is_reported(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="Kernel died"):
         run_notebooks(settings, [RunSpec(tmp_path / "run", {"load": "import os; os._exit(3)"})], lambda: None)
 
@@ -60,7 +60,7 @@ def test_a_run_leaves_a_model_and_a_claim(runs: Runs, known: pd.DataFrame) -> No
     assert ((chance > 0) & (chance < 1)).all()
 
 
-def test_a_notebook_that_prints_no_score_is_told(tmp_path: Path) -> None:
+def test_a_notebook_that_prints_no_score_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="prints no score"):
         _ = Run(nbformat.v4.new_notebook(), tmp_path / "model.pkl").claim
 

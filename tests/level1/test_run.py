@@ -46,16 +46,18 @@ def run_level(**settings: str) -> Said:
 
 
 @pytest.mark.slow
-def test_the_command_tells_the_whole_story_and_writes_only_its_state(flights: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.DataFrame, tmp_path: Path) -> None:
     before, home = NOTEBOOK.read_bytes(), tmp_path / "home"
     lend_flights(tmp_path / "state")
     home.mkdir()
     done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(tmp_path / "state"), HOME=str(home))
     assert (done.status, done.err) == (0, "")
     assert done.longest < ALLOWED, done.silences[:3]
-    told = " ".join(done.out.replace("│", " ").split())
+    printed = " ".join(done.out.replace("│", " ").split())
     after = int((flights["late"].notna() & (flights["predicted_at"] >= pd.Timestamp("2013-03-01", tz=NEW_YORK))).sum())
-    assert re.search(rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", told)
+    assert re.search(
+        rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", printed
+    )
     for words in (
         "Which data?",
         "Manual steps",
@@ -63,14 +65,14 @@ def test_the_command_tells_the_whole_story_and_writes_only_its_state(flights: pd
         "up to 0.",
         "other units: 0 warnings",
     ):
-        assert words in told
+        assert words in printed
     assert NOTEBOOK.read_bytes() == before
     assert list(home.iterdir()) == []
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("flights")  # they make the cache that is lent
-def test_a_day_with_no_flight_after_it_is_told_in_one_line(tmp_path: Path) -> None:
+def test_a_day_with_no_flight_after_it_is_refused_in_one_line(tmp_path: Path) -> None:
     lend_flights(tmp_path)
     done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(tmp_path))
     assert done.status == 2

@@ -1,4 +1,4 @@
-"""The level as a command: what it tells is what it did."""
+"""The level as a command: what it prints is what it did."""
 
 import json
 import re
@@ -37,7 +37,7 @@ class Level:
     summary: dict[str, object]
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """What it said, as one line without the tables' frames."""
         return " ".join(self.said.out.replace("│", " ").split())
 
@@ -67,16 +67,16 @@ def test_it_is_never_silent_for_long(april: Level) -> None:
     assert april.said.longest < ALLOWED, april.said.silences[:3]
 
 
-def test_the_scores_it_tells_are_those_of_the_model_it_deploys(april: Level, later: pd.DataFrame) -> None:
+def test_the_scores_it_prints_are_those_of_the_model_it_deploys(april: Level, later: pd.DataFrame) -> None:
     model, card = load(april.app / "model")
     probability = predict(model, later)
     overall, months = score(later["late"], probability), by_month(later, probability)
     assert april.summary["score"] == overall.as_dict()
     assert overall.log_loss <= 0.48
     assert overall.auc >= 0.75
-    assert f"{overall} of 2013-04 to 2013-12" in april.told
+    assert f"{overall} of 2013-04 to 2013-12" in april.printed
     for month, row in months.iterrows():
-        assert f"{month} {row.rows:,.0f} {row.late:.1%} {row.log_loss:.4f} {row.auc:.4f}" in april.told
+        assert f"{month} {row.rows:,.0f} {row.late:.1%} {row.log_loss:.4f} {row.auc:.4f}" in april.printed
     assert card.trained_as_of == "2013-04-01"
 
 
@@ -85,18 +85,19 @@ def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) ->
     assert file_digest(april.app / "model" / MODEL_FILE) == tags["model_sha256"]
     manifest = json.loads((april.app / "manifest.json").read_text())
     assert (manifest["built_by"], manifest["version"]) == (tags["deployed_by"], tags["release"])
-    assert f"release {tags['release']} by {tags['deployed_by']} at {tags['deployed_at']}" in april.told
+    assert f"release {tags['release']} by {tags['deployed_by']} at {tags['deployed_at']}" in april.printed
     assert pd.Timestamp(tags["deployed_at"]).tzinfo is not None
     assert (
-        f"run {april.champion.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}" in april.told
+        f"run {april.champion.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
+        in april.printed
     )
 
 
 def test_it_trains_once_builds_the_same_again_and_refuses_stale_labels(april: Level) -> None:
-    assert "7 steps, one command: version 1; given again: version 1" in april.told
-    assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.told)
-    assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.told)
-    assert "2 manual steps and 0 hand-overs" in april.told
+    assert "7 steps, one command: version 1; given again: version 1" in april.printed
+    assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.printed)
+    assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.printed)
+    assert "2 manual steps and 0 hand-overs" in april.printed
 
 
 def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> None:
@@ -111,4 +112,4 @@ def test_another_today_trains_as_of_that_day(flights: pd.DataFrame, tmp_path: Pa
     assert load(july.app / "model")[1].trained_as_of == "2013-07-01"
     measured = Score(**july.summary["score"])  # type: ignore[arg-type]
     assert measured.rows == len(future(flights, july.settings.now))
-    assert f"{measured} of 2013-07 to 2013-12" in july.told
+    assert f"{measured} of 2013-07 to 2013-12" in july.printed

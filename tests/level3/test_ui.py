@@ -23,14 +23,14 @@ def test_ui_ends_at_once_while_it_starts(world: World) -> None:
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout
-    told = ""
-    while "Start the pages" not in told:
-        told += process.stdout.read(1)
+    printed = ""
+    while "Start the pages" not in printed:
+        printed += process.stdout.read(1)
     begun = time.monotonic()
     interrupt(process)
     assert time.monotonic() - begun < 20
     assert process.returncode == 0
-    assert "http" not in told
+    assert "http" not in printed
 
 
 @pytest.mark.slow
@@ -43,13 +43,13 @@ def test_ui_serves_both_pages_and_ends_what_it_started(world: World, trained: in
         env={**os.environ, "PYTHONUNBUFFERED": "1"},
     )
     assert process.stdout
-    told = ""
+    printed = ""
     for line in process.stdout:
-        told += line
+        printed += line
         if "Ctrl-C" in line:
             break
-    addresses = re.findall(r"http://127\.0\.0\.1:\d+", told)
-    assert len(addresses) == 2, told
+    addresses = re.findall(r"http://127\.0\.0\.1:\d+", printed)
+    assert len(addresses) == 2, printed
     for address in addresses:
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.status == 200

@@ -27,7 +27,7 @@ HEADINGS = [
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 README_FILES = [PROJECT / "README.md", *(PROJECT / level / "README.md" for level in LEVELS)]
 COLUMNS = 80  # of a terminal
-PARTS = ["1. Data", "2. Train", "3. Evaluate", "4. Release", "5. Operate", "6. Tell"]
+PARTS = ["1. Data", "2. Train", "3. Evaluate", "4. Release", "5. Operate", "6. Report"]
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.MULTILINE))
 
@@ -120,7 +120,7 @@ def test_every_readme_links_the_glossary(readme: Path) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_run_tells_its_story_in_the_same_six_parts(level: str) -> None:
+def test_every_run_has_the_same_six_parts(level: str) -> None:
     """Then two of them side by side, `make diff-2-3`, read as a lesson."""
     text = (PROJECT / level / "run.py").read_text(encoding="utf-8")
     assert re.findall(r"^ +# (\d\. .+)$", text, re.MULTILINE) == PARTS

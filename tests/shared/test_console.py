@@ -1,4 +1,4 @@
-"""What people see: on a pipe, where nothing can spin, nothing is silent for more than two seconds either."""
+"""What people see in the terminal; on a pipe, without a spinner, no step is silent for two seconds either."""
 
 import subprocess
 import sys
@@ -33,7 +33,7 @@ def test_a_step_is_never_silent_for_two_seconds(begin: str) -> None:
     assert max(later - before for before, later in pairwise(heard)) < 2
 
 
-def test_a_step_tells_its_name_and_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_prints_its_name_and_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     with step("Count the flights"):
         pass
     assert "Count the flights 0.0 s" in capsys.readouterr().out.splitlines()[-1]
@@ -53,7 +53,7 @@ def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert not console.is_terminal
 
 
-def test_an_error_that_a_user_can_mend_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_that_the_user_can_fix_is_printed_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise UserError("temp: 3 of 720 values outside [-40, 115] °F")
 
@@ -74,7 +74,7 @@ def test_an_error_of_ours_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "mark"), [("print('done')", 0, "✓"), ("import sys; sys.exit('bad')", 1, "✗")]
 )
-def test_a_silent_command_is_a_step_and_then_tells_what_it_said(code: str, status: int, mark: str) -> None:
+def test_a_silent_command_is_a_step_and_its_output_follows(code: str, status: int, mark: str) -> None:
     said = listen([sys.executable, "-m", "shared.console", "Work", sys.executable, "-c", code])
     assert said.status == status
     assert f"{mark} Work" in said.out

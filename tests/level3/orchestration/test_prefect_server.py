@@ -1,4 +1,4 @@
-"""A server that ends or never comes is told at once; whoever uses it is known by more than a number."""
+"""A server that ends or does not start is reported at once; its users are known by more than a process number."""
 
 import subprocess
 import sys

@@ -70,7 +70,7 @@ def test_gathering_twice_gives_the_same_data(settings: Settings) -> None:
             "no labelled flight to tune on",
         ),
         (lambda flights: flights[~flights["predicted_at"].between(*GAP)], "no labelled flight to validate on"),
-        (lambda flights: flights.assign(late=0.0), "every flight ended alike"),
+        (lambda flights: flights.assign(late=0.0), "every flight has the same label"),
         (lambda flights: pd.concat([flights, flights.tail(1)], ignore_index=True), "flight_id"),
     ],
 )

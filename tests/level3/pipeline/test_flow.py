@@ -139,9 +139,9 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
         world.train()
     assert len(calls) == 1
     assert len(world.client.search_model_versions()) == before
-    told = capsys.readouterr().out
-    assert "step 'validate' failed" in told
-    assert "give the same command again" in told
+    printed = capsys.readouterr().out
+    assert "step 'validate' failed" in printed
+    assert "give the same command again" in printed
 
 
 def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:

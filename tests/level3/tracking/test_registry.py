@@ -78,7 +78,7 @@ def test_it_predicts_in_a_folder_without_this_repository(
     assert np.array_equal(np.load(tmp_path / "predicted.npy"), here)
 
 
-def test_it_tells_its_columns_an_example_and_what_it_needs(world: World, trained: int, known: pd.DataFrame) -> None:
+def test_it_records_its_columns_an_example_and_what_it_needs(world: World, trained: int, known: pd.DataFrame) -> None:
     version = registry.get(world.client, str(trained))
     folder = registry.artefacts(world.client, version)
     model = mlflow.pyfunc.load_model(str(folder))

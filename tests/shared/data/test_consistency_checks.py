@@ -1,4 +1,4 @@
-"""Columns that contradict one another are told: a changed unit, in all the year or in one month, and a shifted hour."""
+"""Columns that contradict each other are named: a changed unit, in the whole year or one month, a shifted hour."""
 
 import re
 from collections.abc import Callable
