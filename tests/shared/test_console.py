@@ -5,10 +5,12 @@ import sys
 import time
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 
-from shared.console import console, show_table, step
+from shared.console import console, show_by_month, show_manual_steps, show_table, step
 from shared.errors import UserError, command
+from shared.score import by_month, score
 from shared.settings import PROJECT
 from tests.silence import listen
 
@@ -51,6 +53,34 @@ def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     for cell in ("Scores", "month", "log loss", "2013-04", "0.51", "2013-05", "0.52"):
         assert cell in shown
     assert not console.is_terminal
+
+
+def rows_of(printed: str) -> list[list[str]]:
+    return [line.strip("│ ").split() for line in printed.splitlines() if line.startswith("│")]
+
+
+def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.CaptureFixture[str]) -> None:
+    late, chance = [0, 1, 0, 1], [0.1, 0.9, 0.4, 0.6]
+    days = pd.to_datetime(["2013-04-01", "2013-04-02", "2013-05-01", "2013-05-02"], utc=True) + pd.Timedelta(hours=12)
+    flights = pd.DataFrame({"late": late, "scheduled_departure": days})
+    months, overall = by_month(flights, chance), score(late, chance)
+    show_by_month("Months", months, overall)
+    plain = [[cell for cell in row if cell != "│"] for row in rows_of(capsys.readouterr().out)]
+    assert plain == [
+        ["2013-04", "2", "50.0%", "0.1054", "1.0000"],
+        ["2013-05", "2", "50.0%", "0.5108", "1.0000"],
+        ["all", "4", "50.0%", "0.3081", "1.0000"],
+    ]
+    show_by_month("Months", months.assign(base_rate=[0.6, 0.8]), overall)
+    shown = capsys.readouterr().out
+    assert "base rate's log loss" in shown
+    assert [cell for cell in rows_of(shown)[-1] if cell != "│"] == ["all", "4", "50.0%", "0.3081", "0.7000", "1.0000"]
+
+
+def test_hand_overs_are_counted_between_different_people(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [("scientist", "trains", "a"), ("scientist", "sends", "b"), ("engineer", "deploys", "c")]
+    assert show_manual_steps(steps) == "3 manual steps and 1 hand-overs for one model"
+    assert "what it blocks" in capsys.readouterr().out
 
 
 def test_an_error_that_the_user_can_fix_is_printed_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ import sys
 import pytest
 from mlflow.entities.model_registry import ModelVersion
 
-from level3_training_pipeline import cli
 from level3_training_pipeline.orchestration.emit_data_event import emit
 from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
 from shared.errors import UserError
@@ -25,16 +24,6 @@ def test_a_server_that_another_command_has_up_does_not_listen(world: World) -> N
     world.server.wait()
     with pytest.raises(UserError, match="no schedule listens"):
         emit("2013-04", world.settings)
-
-
-@pytest.mark.parametrize("wrong", [["--trials", "0"], ["--trials", "many"], ["--every", "0"], ["--every", "nan"]])
-def test_a_schedule_that_cannot_be_is_refused(
-    wrong: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["level3", "schedule", *wrong])
-    with pytest.raises(SystemExit):
-        cli.main()
-    assert f"'{wrong[1]}' is not" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("month", ["April", "2013-13", "NaT", "", "2013-04-15"])
