@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
 
 def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[str, Any]:
     """A row of the prediction log's table `predictions`: answered by champion 1, outside any experiment."""
@@ -26,3 +30,16 @@ def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[st
 def label(flight_id: str = "2013-04-01-B61-JFK", *, late: int = 0, known_at: float = 0.0) -> dict[str, Any]:
     """A row of the table `labels`, received as soon as it was known."""
     return {"flight_id": flight_id, "late": late, "known_at": known_at, "received_at": known_at}
+
+
+def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
+    """Closed days of an experiment from 1 April on, 900 flights each, with these mean loss differences (nats)."""
+    values = np.asarray(differences, dtype=float)
+    names = [str(day.date()) for day in pd.date_range("2013-04-01", periods=len(values))]
+    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values}).assign(**columns)
+
+
+def day_differences(mean: float, days: int = 28, seed: int = 0, sd: float = 0.01) -> NDArray[np.float64]:
+    """Mean loss differences of days, whose mean and SD are exactly these: what must follow from them is known."""
+    values = np.random.default_rng(seed).standard_normal(days)
+    return mean + sd * (values - values.mean()) / values.std(ddof=1)
