@@ -173,7 +173,7 @@ class Verdict:
         """The figures as a sentence."""
         if self.mean is None:
             return f"too early: {self.day} closed days so far"
-        return f"{self._finding(plan)} (day {self.day} of {plan.max_days}, {self.flights:,} flights)"
+        return f"{self._finding(plan)}; day {self.day} of {plan.max_days}, {self.flights:,} flights"
 
     def _finding(self, plan: Plan) -> str:
         found = f"mean gain {self.mean:+.4f} nats per flight, z {self.z:.2f}"
@@ -190,9 +190,9 @@ class Verdict:
                 return f"sample-ratio mismatch: {seen} (p {sequential.sample_ratio(arms, plan.share):.1g})"
             case "reject":
                 worse = self.most is not None and self.most < 0
-                limit = "0 (valid at every look)" if worse else f"the smallest useful gain, {plan.smallest_gain:g}"
+                limit = "0" if worse else f"the smallest useful gain, {plan.smallest_gain:g}"
                 word = "worse" if worse else "too small"
-                return f"{word}: {found}; upper confidence bound {self.most:+.4f}, below {limit}"
+                return f"{word}: {found}; upper confidence bound {self.most:+.4f}, below {limit} (valid at every look)"
 
 
 def verdict_on(plan: Plan, days: pd.DataFrame) -> Verdict:
