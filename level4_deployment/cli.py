@@ -25,7 +25,8 @@ def main() -> None:
     parser.set_defaults(do=run_level)
     verbs = parser.add_subparsers(title="verbs", metavar="")
     for name, do, kind, example in VERBS:
-        verb = verbs.add_parser(name, help=do.__doc__, description=do.__doc__)
+        explained = ACTIONS.get(name, do.__doc__)
+        verb = verbs.add_parser(name, help=explained, description=explained)
         verb.set_defaults(do=do, name=name, example=example)
         if kind:
             verb.add_argument("value", nargs="?", type=kind, metavar=example)
@@ -171,6 +172,13 @@ def benchmark_serving(_options: argparse.Namespace) -> None:
     serving.main()
 
 
+ACTIONS = {
+    "promote": "Make a version the champion by hand.",
+    "rollback": "Make the version before this champion the champion again.",
+    "approve": "Let the winner that waits for approval become the champion.",
+    "traffic-split": "Let the challenger answer another share of flights: a new experiment begins.",
+    "stop": "End the experiment without a verdict.",
+}
 Verb = Callable[[argparse.Namespace], None]
 VERBS: list[tuple[str, Verb, Any, str]] = [  # name, what it does, type of its value, an example
     ("platform", run_platform, None, ""),

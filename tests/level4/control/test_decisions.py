@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError
-from level4_deployment.control import audit
+from level4_deployment.control import audit, control_plane
 from level4_deployment.control.control_plane import CHALLENGER, ConflictError, ControlPlane
 from level4_deployment.control.registry_client import NotPublishedError, UnavailableError
 from level4_deployment.experiment import experiment_store
@@ -342,6 +342,8 @@ def test_what_a_person_tries_twice_in_vain_is_twice_on_record_and_the_platform_s
     days_close(platform, day_differences(0.02, 14))
     for _ in range(5):
         platform.poll()
+    platform.sync()
+    assert "the verdict is not carried out" in platform.degraded, "also after a step that succeeds"
     vain = [(row["actor"], row["reason"][:7]) for row in audit.trail(platform.log, AUDIT.c.status == "cut_off")]
     assert vain == [("operator", "a try"), ("operator", "another"), ("platform", "better:")]
     registry.read_only = False
@@ -357,4 +359,68 @@ def test_a_roll_back_to_the_version_that_is_tried_is_no_promotion(platform: Cont
     assert platform.roll_back("operator", "no good") == 2
     (one,) = experiment_store.find(platform.log)
     assert (one.state, one.reason) == ("invalidated", "the champion is now version 2")
+    assert platform.degraded == ""
+
+
+def test_where_the_alias_was_removed_no_untried_version_becomes_the_champion(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    registry.delete_alias(CHAMPION)
+    with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
+        platform.submit(2, PLAN, "pipeline")
+    assert registry.aliases == {}
+    platform.promote(1, "operator", "back")
+    assert platform.submit(2, PLAN, "pipeline")
+
+
+def test_two_steps_that_fail_are_both_named_and_each_until_it_succeeds(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    registry.read_only = True
+    days_close(platform, day_differences(0.02, 14))
+    del registry.aliases[CHAMPION]
+    platform.poll()
+    assert "champion names no version" in platform.degraded
+    assert "the verdict is not carried out" in platform.degraded
+    registry.aliases[CHAMPION], registry.read_only = 1, False
+    platform.poll()
+    assert (registry.aliases[CHAMPION], platform.degraded) == (2, "")
+
+
+def test_a_guardrail_that_cannot_end_an_experiment_keeps_one_row_with_the_last_reason(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    running = platform.submit(2, PLAN, "pipeline")
+    assert running
+    registry.read_only = True
+    for _ in range(3):
+        with platform.log.begin() as connection:
+            connection.execute(INFERENCE_BATCHES.insert(), [batch(running.experiment, failed=20)] * 10)
+        platform.poll()
+    assert "the guardrails are not checked" in platform.degraded
+    registry.read_only = False
+    platform.poll()
+    ends = audit.trail(platform.log, AUDIT.c.action == audit.END)
+    assert [(row["status"], "600 of 600" in row["reason"]) for row in ends] == [(audit.DONE, True)]
+    assert platform.degraded == ""
+
+
+def test_a_log_that_fails_ends_no_poll_and_is_named_until_it_is_back(
+    platform: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> str:
+        raise sa.exc.OperationalError("", {}, OSError())
+
+    platform.submit(2, PLAN, "pipeline")
+    log = platform.log
+    monkeypatch.setattr(platform, "log", sa.create_engine(f"sqlite:///{platform.home}/gone/log.db"))
+    platform.poll()
+    assert "unable to open database file" in platform.degraded
+    monkeypatch.setattr(platform, "log", log)
+    with monkeypatch.context() as broken:
+        broken.setattr(control_plane, "guardrail_violation", fail)
+        platform.poll()
+    assert "the guardrails are not checked" in platform.degraded
+    platform.poll()
     assert platform.degraded == ""
