@@ -90,6 +90,11 @@ def moves(log: sa.Engine) -> list[dict[str, Any]]:
     return trail(log, AUDIT.c.action.in_(MOVES), AUDIT.c.status != CUT_OFF)
 
 
+def last_move(log: sa.Engine) -> dict[str, Any] | None:
+    """The newest of `moves`: `version` is the champion that the platform knows of; None before the first."""
+    return next(reversed(moves(log)), None)
+
+
 def champion_before(log: sa.Engine, version: int | None) -> int | None:
     """The champion that `version` replaced when it was last promoted; None where there was none."""
     replaced = [one["old_value"] for one in moves(log) if (one["action"], one["version"]) == (PROMOTE, version)]

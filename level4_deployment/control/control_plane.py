@@ -119,10 +119,10 @@ class ControlPlane:
     def reconcile(self) -> None:
         """Finish the actions that a sudden end has cut off; a move of the alias only if no other came after it."""
         with self.lock:
-            last_move = audit.moves(self.log)[-1:]
+            last_move = audit.last_move(self.log)
             experiments = {one.experiment: one for one in experiment_store.find(self.log)}
             for action in audit.open_actions(self.log):
-                if redo := action in last_move:
+                if redo := action == last_move:
                     self.registry.set_alias(CHAMPION, action["version"])
                 done = redo or audit.took_effect(action, experiments)
                 audit.close(self.log, action["number"], audit.DONE if done else audit.CUT_OFF)
@@ -148,12 +148,11 @@ class ControlPlane:
 
     def _record_bypass(self, champion: int) -> None:
         """Record a move of the alias that was made in the registry itself, past the platform."""
-        last_move = audit.moves(self.log)[-1:]
-        known = last_move[0]["version"] if last_move else self.routes.champion.version if self.routes else champion
+        last_move = audit.last_move(self.log)
+        known = last_move["version"] if last_move else self.routes.champion.version if self.routes else champion
         if known != champion:
-            audit.record(
-                self.log, audit.move(REGISTRY, PROMOTE, known, champion, "the alias was moved past the platform")
-            )
+            why = "the alias was moved past the platform"
+            audit.record(self.log, audit.move(REGISTRY, PROMOTE, known, champion, why))
 
     def _end_what_is_over(self, champion: int) -> None:
         """End the experiment if its champion was replaced, or if its challenger's package cannot be served."""
@@ -161,10 +160,9 @@ class ControlPlane:
         if running is None:
             return
         if running.champion != champion:
-            (last_move,) = audit.moves(self.log)[-1:] or [{}]
-            won = running.challenger == champion and last_move.get("action") == PROMOTE
-            if won and last_move["actor"] != REGISTRY:
-                self._end(running, PROMOTED, PLATFORM, last_move["reason"])
+            move = audit.last_move(self.log)
+            if move and running.challenger == champion and move["action"] == PROMOTE and move["actor"] != REGISTRY:
+                self._end(running, PROMOTED, PLATFORM, move["reason"])
             else:
                 self._end(running, INVALIDATED, PLATFORM, f"the champion is now version {champion}")
             return
@@ -218,7 +216,7 @@ class ControlPlane:
         reason = verdict.reason(running.plan)
         if verdict.kind == "promote" or verdict.kind in ENDS:
             running = replace(running, verdict=verdict)
-            experiment_store.save(self.log, running)  # first: whoever ends it later has the figures
+            experiment_store.save(self.log, running)  # first: a later attempt to end it has the figures
         if verdict.kind == "promote" and self.approval:
             with self._on_record(self._action(audit.AWAIT_APPROVAL, running, reason, (running.state, APPROVAL))):
                 experiment_store.save(self.log, replace(running, state=APPROVAL, reason=reason))
