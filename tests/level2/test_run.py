@@ -1,4 +1,4 @@
-"""The level as a command: what it tells is what it did."""
+"""The level as a command: what it prints is what it did."""
 
 import json
 import re
@@ -83,7 +83,7 @@ def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probabi
 
 def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
     (tmp_path / "shared").symlink_to(state / "shared", target_is_directory=True)
-    done = listen([sys.executable, "-m", "level2_devops.train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
+    done = listen([sys.executable, "-m", "level2_devops", "train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
     assert (done.status, done.err) == (0, "")
     _, card = load(tmp_path / "level2" / "model")
     july = replace(read_settings(), today=date(2013, 7, 1))
