@@ -118,8 +118,8 @@ os._exit(0)
 
 def test_a_worker_does_not_outlive_a_supervisor_that_died_while_it_was_starting(store: Store, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS_A_WORKER_AND_DIES, str(store.app("1.0.0")), str(tmp_path / "worker.log")]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert has_ended(int(told.stdout), within=30)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert has_ended(int(done.stdout), within=30)
 
 
 def test_a_second_one_is_told_where_the_first_serves(running: Running, settings: Settings) -> None:
@@ -130,9 +130,9 @@ def test_a_second_one_is_told_where_the_first_serves(running: Running, settings:
 
 
 def test_with_nothing_released_it_says_what_to_do(settings: Settings) -> None:
-    told = start(settings)
-    assert told.returncode == 2
-    assert told.stderr == "error: nothing is released yet. Remedy: make release.\n"
+    done = start(settings)
+    assert done.returncode == 2
+    assert done.stderr == "error: nothing is released yet. Remedy: make release.\n"
 
 
 def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_another_command_looks(

@@ -132,9 +132,12 @@ def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
     eventually(lambda: len(answers) >= 12, 30)
     service.client.get("/live")
     service.process.send_signal(signal.SIGTERM)
-    ready = eventually(
-        lambda: service.client.get("/ready") if service.client.get("/ready").status_code != 200 else None
-    )
+
+    def refusal() -> httpx.Response | None:
+        ready = service.client.get("/ready")
+        return None if ready.status_code == 200 else ready
+
+    ready = eventually(refusal)
     assert ready
     assert ready.status_code == 503
     assert "draining" in ready.json()["detail"]
