@@ -42,7 +42,7 @@ def render_year(year: Year) -> str:
 
 def commands(settings: Settings) -> dict[str, str]:
     """How the other tools' pages are opened, for a file, beside which nothing serves them."""
-    within = f"MLOPS_WITHIN={settings.within}"
+    within = f"MLOPS_WORKSPACE={settings.workspace}"
     return {"MLflow and Prefect": f"{within} make ui", "Evidently": f"{within} make reports"}
 
 

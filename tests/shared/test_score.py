@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from shared.score import by_month, by_slice, calibration, score
+from shared.score import by_month, by_slice, calibration, log_losses, score
 
 
 def test_four_flights_by_hand() -> None:
@@ -29,6 +29,13 @@ def test_a_year_of_flights_against_scikit_learn(later: pd.DataFrame) -> None:
     assert result.brier == pytest.approx(brier_score_loss(later["late"], chance), abs=1e-12)
 
 
+def test_the_losses_of_the_flights_have_the_log_loss_as_their_mean_and_none_is_infinite() -> None:
+    late, chance = [1, 0, 1, 0], [0.9, 0.2, 0.4, 0.5]
+    assert log_losses(late, chance) == pytest.approx([-log(0.9), -log(0.8), -log(0.4), -log(0.5)])
+    assert log_losses(late, chance).mean() == pytest.approx(score(late, chance).log_loss)
+    assert log_losses([1, 0], [0, 1]) == pytest.approx([-log(1e-15)] * 2, rel=1e-2)
+
+
 def test_the_log_loss_of_the_share_late_is_its_entropy(later: pd.DataFrame) -> None:
     share = later["late"].mean()
     result = score(later["late"], np.full(len(later), share))
@@ -38,7 +45,7 @@ def test_the_log_loss_of_the_share_late_is_its_entropy(later: pd.DataFrame) -> N
 
 
 def test_of_equal_probabilities_the_order_of_the_flights_changes_nothing() -> None:
-    """Of a thousand flights told 0.2 are 0.3 late, of a thousand told 0.6 are 0.8, and the late come first or last."""
+    """30% of 1,000 flights predicted at 0.2 are late, 80% of 1,000 at 0.6; the late ones come first or last."""
     chance = np.repeat([0.2, 0.6], 1000)
     late = np.concatenate([np.arange(1000) < 300, np.arange(1000) < 800]).astype(float)
     for order in (slice(None), slice(None, None, -1)):

@@ -1,4 +1,4 @@
-"""What a user may set, and what is said when a setting cannot be used."""
+"""The settings, and the message for a setting that cannot be used."""
 
 import os
 from datetime import date
@@ -12,7 +12,7 @@ from shared.settings import FIRST_TODAY, LAST_TODAY, PROJECT, SettingError, Sett
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE"):
+    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE", "MLOPS_WORKSPACE", "MLOPS_WITHIN"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -43,7 +43,7 @@ def test_a_folder_named_from_here_is_the_same_folder_for_a_process_that_starts_e
 
 
 @pytest.mark.parametrize("text", ["July", "2013-07-32", "07/01/2013", "2013-02-29"])
-def test_what_is_no_date_is_told_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_a_date_is_refused_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODAY", text)
     with pytest.raises(SettingError, match="YYYY-MM-DD, for example TODAY=2013-07-01") as error:
         read_settings()
@@ -51,7 +51,7 @@ def test_what_is_no_date_is_told_with_an_example(text: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("text", ["2012-12-31", "2013-01-01", "2014-06-01", "2026-01-01"])
-def test_a_day_without_data_is_told_with_the_days_that_have_some(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_without_data_is_refused_with_the_days_that_have_data(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODAY", text)
     with pytest.raises(SettingError) as error:
         read_settings()
@@ -70,6 +70,26 @@ def test_a_level_gets_a_folder_of_its_own(settings: Settings) -> None:
     assert not settings.state.exists()
     assert settings.level("level2") == settings.state / "level2"
     assert settings.level("level2").is_dir()
+
+
+def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path))
+    monkeypatch.setenv("MLOPS_WORKSPACE", "level5")
+    settings = read_settings()
+    folders = {name: settings.level(name) for name in ("level3", "level5", "shared")}
+    assert folders == {
+        "level3": tmp_path / "level5" / "level3",
+        "level5": tmp_path / "level5",
+        "shared": tmp_path / "shared",
+    }
+
+
+def test_the_old_name_of_the_workspace_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_WITHIN", "demo")
+    with pytest.raises(SettingError, match=r"MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
+        read_settings()
 
 
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
