@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from numpy.typing import NDArray
 
 from level2_devops.load_generator import Figures, Traffic, measure, traffic
 from level2_devops.plots import draw_switches
@@ -23,20 +22,18 @@ from level2_devops.service.requests import flights_as_requests
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
 from shared.errors import UserError
-from shared.score import Score, by_month
 from shared.settings import NEW_YORK, Settings
 from shared.waiting import wait_until
 
+READY_WITHIN = 90.0  # seconds
 # Role, manual step, and what it blocks: from an idea to a model that serves.
-ACTS = [
+MANUAL_STEPS = [
     ("data scientist", "writes features and parameters into the code", "the release"),
     ("data scientist", "runs make train, says where the model is", "the release"),
     ("engineer", "runs make release", "every prediction"),
     ("data scientist", "fetches the labels, scores the months", "knowing how good it is"),
     ("data scientist", "trains again when asked to", "every flight until then"),
 ]
-
-READY_WITHIN = 90.0  # seconds
 
 
 @contextmanager
@@ -85,20 +82,8 @@ def under_load(address: str, month: str, requests: list[dict[str, Any]]) -> Figu
         return measure(address, 2.0)
 
 
-def show_months(later: pd.DataFrame, probability: NDArray[Any], overall: Score) -> pd.DataFrame:
-    """Print the score of each later month; returns the table."""
-    months = by_month(later, probability)
-    rows = [
-        [str(name), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
-        for name, row in months.iterrows()
-    ]
-    rows.append(["all", f"{overall.rows:,}", f"{overall.late:.1%}", f"{overall.log_loss:.4f}", f"{overall.auc:.4f}"])
-    show_table("The flights that came after", ["", "Flights", "Late", "Log loss", "AUC"], rows)
-    return months
-
-
 def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
-    """Print the figures of /metrics by month, beside the log loss, which they do not contain; returns one line."""
+    """Print the figures of /metrics by month, and the log loss that /metrics does not have; returns one line."""
     rows = [
         [
             name,
@@ -111,8 +96,8 @@ def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
         ]
         for name, one in figures.items()
     ]
-    titles = ["Flights of", "Requests", "Requests/s", "p50", "p99", "Errors", "Log loss"]
-    show_table("From /metrics; the log loss is not there, it is computed from labels", titles, rows)
+    titles = ["flights of", "requests", "requests/s", "p50", "p99", "errors", "log loss"]
+    show_table("From /metrics; only the log loss is computed from labels", titles, rows)
     seen = (
         f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.3f}" for name, one in figures.items()
     )

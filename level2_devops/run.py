@@ -7,11 +7,11 @@ from level2_devops import demo
 from level2_devops.load_generator import traffic
 from level2_devops.model import load, predict, train
 from level2_devops.release.pipeline import candidate, roll_back
-from shared.console import closing, headline, show_acts, step
+from shared.console import closing, headline, show_by_month, show_manual_steps, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.progress import keep_summary
-from shared.score import score
+from shared.score import by_month, score
 from shared.settings import read_settings, user
 
 
@@ -36,7 +36,8 @@ def main() -> None:
         with step(f"Score the {len(later):,} flights that came after"):
             probability = predict(load(model)[0], later)
             overall = score(later["late"], probability)
-        months = demo.show_months(later, probability, overall)
+        months = by_month(later, probability)
+        show_by_month("The flights that came after", months, overall)
 
         # 4. Release
         one = first.finish(model)
@@ -55,8 +56,8 @@ def main() -> None:
     switches = demo.show_switches(seen, settings)
 
     # 6. Report
-    keep_summary(settings, "level2", overall, steps=len(demo.ACTS))
-    people = show_acts(demo.ACTS)
+    keep_summary(settings, "level2", overall, steps=len(demo.MANUAL_STEPS))
+    by_hand = show_manual_steps(demo.MANUAL_STEPS)
     adds = {
         "Code under test": f"{one.version}: {one.gates['tests']}",
         "Versioned, checked releases": f"{one.version}: {one.gates['checksums']}, {one.gates['smoke test']}",
@@ -69,6 +70,6 @@ def main() -> None:
         "No metrics of the model": unseen,
         "A model without a history": demo.compare_files(model, other),
         "Training is by hand": f"trained as of {settings.today}, and served until {winter}",
-        "People wait": people,
+        "People wait": by_hand,
     }
     closing("Level 2, DevOps", f"{overall} of {spring} to {winter}", adds, hurts)

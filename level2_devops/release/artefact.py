@@ -8,7 +8,8 @@ import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 
-from level2_devops.release.store import MODEL, ReleaseError
+from level2_devops.release.store import ReleaseError
+from level2_devops.service.worker_process import MODEL
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 
 SOURCES = ["shared", "level2_devops"]

@@ -17,9 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from level2_devops.release.artefact import REQUIREMENTS, SOURCES
-from level2_devops.release.store import MODEL, ReleaseError
+from level2_devops.release.store import ReleaseError
 from level2_devops.service.requests import flights_as_requests
-from level2_devops.service.worker_process import Process, address_of, clean_environment, open_socket, start_worker
+from level2_devops.service.worker_process import (
+    MODEL,
+    Process,
+    address_of,
+    clean_environment,
+    open_socket,
+    start_worker,
+)
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.settings import Settings

@@ -16,8 +16,6 @@ from shared.console import step
 from shared.errors import UserError
 from shared.files import write_json
 
-MODEL = "model"  # the folder of the model inside a release
-
 
 class ReleaseError(UserError):
     """A release that failed a gate, or that cannot be rolled back."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from level2_devops.release.store import MODEL
 from shared.errors import UserError
 from shared.waiting import wait_until
 
+MODEL = "model"  # the folder of the model inside a release
 PARENT = "SERVICE_PARENT"  # the process that started a service: it may be gone before the service can look
 READY_WITHIN, DRAINED_WITHIN = 60.0, 15.0  # seconds
 Process = subprocess.Popen[bytes]

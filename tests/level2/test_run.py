@@ -20,6 +20,7 @@ from shared.data.split import history
 from shared.score import by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.silence import ALLOWED, Said, listen
+from tests.support import lend_flights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
 
@@ -28,7 +29,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder with the data's cache of the project, and nothing else."""
     folder = tmp_path_factory.mktemp("state")
-    (folder / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    lend_flights(folder)
     return folder
 
 
@@ -82,7 +83,7 @@ def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probabi
 
 
 def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
-    (tmp_path / "shared").symlink_to(state / "shared", target_is_directory=True)
+    lend_flights(tmp_path)
     done = listen([sys.executable, "-m", "level2_devops", "train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
     assert (done.status, done.err) == (0, "")
     _, card = load(tmp_path / "level2" / "model")
@@ -144,8 +145,7 @@ def test_its_picture_is_drawn_and_nothing_serves_when_it_ends(store: Store) -> N
 
 
 def test_a_day_with_no_flight_after_it_is_told_before_any_work(settings: Settings, state: Path) -> None:
-    settings.state.mkdir()
-    (settings.state / "shared").symlink_to(state / "shared", target_is_directory=True)
+    lend_flights(settings.state)
     done = run_level(settings.state, "2014-01-01")
     assert done.status == 2
     assert done.err == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"

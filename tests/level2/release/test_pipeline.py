@@ -15,10 +15,10 @@ from level2_devops.release import gates
 from level2_devops.release.artefact import copy_source
 from level2_devops.release.pipeline import release, roll_back
 from level2_devops.release.store import ReleaseError, Store
-from shared.settings import Settings, read_settings
+from shared.settings import Settings
 from shared.waiting import wait_until
 from tests.level2.releases import WHO, copy_project, has_ended, publish, seed_bug
-from tests.support import eventually
+from tests.support import eventually, lend_flights
 
 pytestmark = pytest.mark.slow
 
@@ -26,8 +26,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     """The test's own, with the data's cache of the project."""
-    settings.state.mkdir()
-    (settings.state / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    lend_flights(settings.state)
     return settings
 
 
