@@ -27,7 +27,8 @@ def main() -> None:
         signal.signal(sign, lambda *_: sys.exit(0))
     listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server((options.host, options.port))
     app = create_app(options.model, options.version)
-    GracefulServer(app, int(os.environ.get(PARENT, os.getppid())) if options.fd else None).run([listener])
+    parent = int(os.environ.get(PARENT, os.getppid())) if options.fd else None
+    GracefulServer(app, parent, options.version, app.state.reason).run([listener])
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
     state = _start(model_folder, version)
     app = FastAPI(title="Will this flight arrive late?", version=version)
     app.router.route_class = StrictRoute
-    app.state.draining, app.state.service = False, state
+    app.state.draining, app.state.reason = False, state.reason
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(RequestLogMiddleware, metrics=state.metrics)
     app.exception_handler(RequestValidationError)(reply_invalid)

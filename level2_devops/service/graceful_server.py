@@ -21,7 +21,8 @@ class GracefulServer(uvicorn.Server):
     So for a while every reply closes its connection, and only connections that stay silent are closed after that.
     """
 
-    def __init__(self, app: Any, parent: int | None) -> None:
+    def __init__(self, app: Any, parent: int | None, version: str, reason: str = "") -> None:
+        """parent: the process to stop with; version, reason (why it is not ready): for the line it prints."""
         config = uvicorn.Config(
             app,
             http=BoundedHead,
@@ -32,17 +33,16 @@ class GracefulServer(uvicorn.Server):
             timeout_graceful_shutdown=10,
         )
         super().__init__(config)
-        self.app, self.parent = app, parent
+        self.app, self.parent, self.version, self.reason = app, parent, version, reason
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print one JSON line: ready with the address, or not ready with the reason."""
         await super().startup(sockets)
-        state = self.app.state
         address = "http://{}:{}".format(*self.servers[0].sockets[0].getsockname()[:2])
-        line = {"event": "not ready", "reason": state.service.reason} if state.service.reason else {"event": "ready"}
+        line = {"event": "not ready", "reason": self.reason} if self.reason else {"event": "ready"}
         if self.parent:
             self.parent_watch = asyncio.create_task(self._stop_with_parent())
-        print(json.dumps({**line, "version": state.service.version, "address": address}), flush=True)  # noqa: T201
+        print(json.dumps({**line, "version": self.version, "address": address}), flush=True)  # noqa: T201
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Fail readiness, stop accepting, drain, stop."""

@@ -8,7 +8,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -35,14 +34,6 @@ from level4_deployment.serving.requests import PendingPrediction, read_batch, re
 
 MOST_IN_FLIGHT = 128  # requests are short: that many are answered within 50 ms
 JSON = [(b"content-type", b"application/json")]
-
-
-@dataclass
-class ServiceInfo:
-    """What a GracefulServer prints about this service when it starts."""
-
-    version: str
-    reason: str = ""
 
 
 class PredictRoute:
@@ -89,7 +80,6 @@ def create_app(home: Path, log: sa.Engine) -> Starlette:
     )
     app.state.draining, app.state.metrics, app.state.log = False, metrics, log
     app.state.reloader = ModelReloader(home, metrics)
-    app.state.service = ServiceInfo("platform")
     return app
 
 

@@ -94,7 +94,7 @@ def main() -> None:
         signal.signal(sign, lambda *_: None)
     with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
         log = open_log(url_of(options.home))
-    server = GracefulServer(create_app(options.home, log), options.parent)
+    server = GracefulServer(create_app(options.home, log), options.parent, "platform")
     gc.collect()
     gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection
     server.run([socket.socket(fileno=options.fd)])

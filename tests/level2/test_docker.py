@@ -53,7 +53,7 @@ def test_every_file_that_is_copied_is_in_the_repository_and_let_through() -> Non
         assert name in let_through(), name
 
 
-def test_the_packages_are_those_of_the_lock_and_no_other_levels() -> None:
+def test_its_packages_are_those_of_level_2_in_the_lock() -> None:
     install = next(run for run in of("RUN") if "uv pip install" in run)
     groups = re.findall(r"--group (\w+)", install)
     assert groups == ["shared", "level2"]
@@ -66,7 +66,7 @@ def test_the_packages_are_those_of_the_lock_and_no_other_levels() -> None:
 
 
 @pytest.mark.slow
-def test_its_installer_finds_all_of_them_in_the_index_with_the_locks_hashes(tmp_path: Path) -> None:
+def test_its_installer_finds_every_locked_package_in_the_index(tmp_path: Path) -> None:
     install = next(run for run in of("RUN") if "uv pip install" in run).partition("&& uv ")[2].split()
     install[install.index("--python") + 1] = str(tmp_path / "venv")
     uv = [sys.executable, "-m", "uv"]
@@ -111,8 +111,8 @@ def test_it_does_not_run_as_root() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end in peace")
-def test_its_command_starts_from_its_files_alone_and_its_health_check_tells_ready_from_not(
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end gracefully")
+def test_its_command_runs_from_its_own_files_and_its_health_check_detects_readiness(
     small_model: Path, tmp_path: Path
 ) -> None:
     app = tmp_path / "app"

@@ -30,17 +30,17 @@ def test_a_quantile_is_interpolated_within_its_bucket(below: dict[float, float],
     assert quantile(below, share) == pytest.approx(value)
 
 
-def test_no_request_has_no_quantile() -> None:
+def test_without_requests_there_is_no_quantile() -> None:
     assert math.isnan(quantile({1.0: 0, INFINITE: 0}, 0.5))
 
 
-def test_a_load_that_never_comes_is_not_waited_for(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_load_that_never_starts_raises_an_error(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(measure.__globals__, "STARTED_WITHIN", 0.2)
     with pytest.raises(UserError, match="no load reached"):
         measure(service.address, 1)
 
 
-def test_the_figures_are_of_the_requests_between_two_looks(service: Service) -> None:
+def test_the_figures_cover_the_requests_between_two_scrapes(service: Service) -> None:
     address = service.address
     service.client.post("/predict", json=EXAMPLE)
     first = scrape(address)

@@ -1,4 +1,4 @@
-"""The level as a command: what it prints is what it did."""
+"""The level as a command: what it prints is true, and what it leaves behind is right."""
 
 import json
 import re
@@ -22,7 +22,7 @@ from shared.settings import PROJECT, Settings, read_settings
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # the fixture makes the cache that is copied
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +53,11 @@ def store(printed: str, state: Path) -> Store:
 
 @pytest.fixture(scope="module")
 def probability(store: Store, later: pd.DataFrame) -> NDArray[np.float64]:
-    """What the model that the run left behind says of the flights that came after."""
+    """Probabilities of the saved model for the flights that came after."""
     return predict(load(store.home / "model")[0], later)
 
 
-def test_the_scores_it_tells_are_those_of_the_model_it_leaves(
+def test_the_printed_scores_are_those_of_the_saved_model(
     printed: str, store: Store, later: pd.DataFrame, probability: NDArray[np.float64]
 ) -> None:
     overall, months = score(later["late"], probability), by_month(later, probability)
@@ -68,7 +68,7 @@ def test_the_scores_it_tells_are_those_of_the_model_it_leaves(
         assert re.search(r"\s+│\s+".join(map(re.escape, cells)), printed), cells
 
 
-def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
+def test_the_readme_shows_the_scores_of_such_a_run(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
     readme = (PROJECT / "level2_devops" / "README.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in readme.splitlines() if line.startswith(("| 2013-", "| all"))]
     months = by_month(later, probability)
@@ -82,7 +82,7 @@ def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probabi
         assert float(auc) == pytest.approx(month["auc"], abs=0.0006)
 
 
-def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
+def test_another_today_trains_on_the_labels_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
     lend_flights(tmp_path)
     done = listen([sys.executable, "-m", "level2_devops", "train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
     assert (done.status, done.err) == (0, "")
@@ -91,9 +91,7 @@ def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, stat
     assert (card.trained_as_of, card.rows) == ("2013-07-01", len(history(flights, july.now)))
 
 
-def test_it_predicts_as_well_as_what_is_known_an_hour_before_allows(
-    later: pd.DataFrame, probability: NDArray[np.float64]
-) -> None:
+def test_it_reaches_the_expected_log_loss_and_auc(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
     overall = score(later["late"], probability)
     assert overall.log_loss <= 0.48
     assert overall.auc >= 0.75
@@ -132,19 +130,19 @@ def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
         assert (errors, loss) == ("0", f"{months[month]:.3f}")
 
 
-def test_two_models_differ_and_nothing_they_carry_says_how(store: Store) -> None:
+def test_two_models_differ_and_their_files_do_not_show_how(store: Store) -> None:
     first, second = (store.app(version) / "model" for version in ("1.0.0", "1.0.1"))
     assert (first / MODEL_FILE).read_bytes() != (second / MODEL_FILE).read_bytes()
     assert (first / MODEL_CARD).read_text() == (second / MODEL_CARD).read_text()
 
 
-def test_its_picture_is_drawn_and_nothing_serves_when_it_ends(store: Store) -> None:
+def test_its_picture_is_drawn_and_no_service_runs_when_it_ends(store: Store) -> None:
     assert (store.home / "swap.png").read_bytes().startswith(b"\x89PNG")
     assert read_service_status(store) is None
     assert not list(store.home.glob("building-*"))
 
 
-def test_a_day_with_no_flight_after_it_is_told_before_any_work(settings: Settings, state: Path) -> None:
+def test_a_day_without_later_flights_is_refused_before_any_work(settings: Settings, state: Path) -> None:
     lend_flights(settings.state)
     done = run_level(settings.state, "2014-01-01")
     assert done.status == 2

@@ -24,7 +24,7 @@ from tests.level2.releases import WHO, has_ended, publish, serving, wait_for_ser
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end in peace"),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signal that asks a process to end gracefully"),
 ]
 
 
@@ -91,7 +91,7 @@ def test_a_tampered_release_is_not_served_and_the_old_one_serves_on(
     assert post(service.address, "/predict", EXAMPLE)["version"] == now.version
 
 
-def test_asked_to_end_it_leaves_no_process_behind(running: Running, settings: Settings, store: Store) -> None:
+def test_when_stopped_it_leaves_no_process_behind(running: Running, settings: Settings, store: Store) -> None:
     process, service = running
     process.send_signal(signal.SIGTERM)
     assert process.wait(timeout=30) == 0
@@ -122,20 +122,20 @@ def test_a_worker_does_not_outlive_a_supervisor_that_died_while_it_was_starting(
     assert has_ended(int(done.stdout), within=30)
 
 
-def test_a_second_one_is_told_where_the_first_serves(running: Running, settings: Settings) -> None:
+def test_a_second_supervisor_reports_where_the_first_one_serves(running: Running, settings: Settings) -> None:
     _, service = running
     second = start(settings)
     assert second.returncode == 2
     assert f"already runs at {service.address}" in second.stderr
 
 
-def test_with_nothing_released_it_says_what_to_do(settings: Settings) -> None:
+def test_without_a_release_it_names_the_remedy(settings: Settings) -> None:
     done = start(settings)
     assert done.returncode == 2
     assert done.stderr == "error: nothing is released yet. Remedy: make release.\n"
 
 
-def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_another_command_looks(
+def test_a_killed_service_has_no_status_even_while_another_command_holds_its_lock(
     running: Running, store: Store
 ) -> None:
     process, _ = running
@@ -146,9 +146,7 @@ def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_
     assert read_service_status(store) is None
 
 
-def test_the_oftener_a_release_does_not_start_the_longer_the_wait(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_wait_grows_with_each_failed_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "SETTLED", 1.0)
     monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.1)
     with open_socket() as listening:
@@ -175,7 +173,7 @@ def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_one_that_is_ended_while_it_starts_ends_in_peace(settings: Settings, store: Store) -> None:
+def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Settings, store: Store) -> None:
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "level2_devops", "serve"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
@@ -184,9 +182,9 @@ def test_one_that_is_ended_while_it_starts_ends_in_peace(settings: Settings, sto
         text=True,
     )
     assert process.stdout
-    said = process.stdout.read(len("… Start"))
+    output = process.stdout.read(len("… Start"))
     process.send_signal(signal.SIGINT)
-    said += process.communicate(timeout=60)[0]
-    assert process.returncode == 0, said
-    assert "serves on" not in said
-    assert "error" not in said
+    output += process.communicate(timeout=60)[0]
+    assert process.returncode == 0, output
+    assert "serves on" not in output
+    assert "error" not in output

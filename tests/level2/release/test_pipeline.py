@@ -40,7 +40,7 @@ def store(settings: Settings) -> Store:
     return Store(settings.level("level2"))
 
 
-def test_a_release_passes_its_gates_becomes_current_and_can_be_taken_back(
+def test_a_release_passes_its_gates_becomes_current_and_can_be_rolled_back(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
     first = release(small_model, settings, who=WHO, note="first", source=project)
@@ -144,7 +144,7 @@ def test_it():
 """
 
 
-def test_what_the_tests_have_started_ends_with_them(settings: Settings, project: Path, tmp_path: Path) -> None:
+def test_processes_started_by_the_tests_end_with_them(settings: Settings, project: Path, tmp_path: Path) -> None:
     started = tmp_path / "started"
     (project / "tests" / "level2" / "test_features.py").write_text(STARTS_A_PROCESS.format(file=str(started)))
     copy_source(project, tmp_path / "release" / "app")

@@ -1,4 +1,4 @@
-"""The service, as a process of its own on loopback."""
+"""The service as a process of its own: answers, logs, metrics, readiness and a graceful stop."""
 
 import asyncio
 import hashlib
@@ -50,8 +50,10 @@ def test_an_unknown_code_is_answered_by_the_base_rate_and_counted(
     assert service.metric(f'fallbacks_total{{unknown="{name}"}}') == before + 1
 
 
-def test_a_code_newer_than_the_model_is_expected_to_get_the_base_rate(service: Service, small_model: Path) -> None:
-    """A release in July of the model of April: the smoke test asks about flights to places it has never seen."""
+def test_the_smoke_test_expects_the_base_rate_for_codes_newer_than_the_model(
+    service: Service, small_model: Path
+) -> None:
+    """A release in July with the model of April: some flights go to places that it has never seen."""
     july = replace(read_settings(), today=date(2013, 7, 22))
     flights, expected = golden_flights(small_model, july, 1000)
     answers = service.client.post("/predict/batch", json={"flights": flights}).json()["predictions"]
@@ -97,7 +99,7 @@ def test_the_openapi_page_shows_ranges_units_and_an_example(service: Service) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_without_a_model_it_lives_and_says_why_it_is_not_ready(
+def test_without_a_model_it_is_live_and_reports_why_it_is_not_ready(
     start_service: Starter, small_model: Path, tmp_path: Path, damage: str
 ) -> None:
     if damage == "cut":
@@ -148,7 +150,7 @@ def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
 
 
 @pytest.mark.slow
-def test_more_than_it_can_answer_is_shed_with_retry_after(start_service: Starter, small_model: Path) -> None:
+def test_too_many_requests_at_once_get_503_with_retry_after(start_service: Starter, small_model: Path) -> None:
     service = start_service(small_model)
     body = json.dumps({"flights": [EXAMPLE] * 500}).encode()
 

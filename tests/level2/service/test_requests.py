@@ -87,14 +87,14 @@ def test_a_wrong_field_is_named(service: Service, body: dict[str, Any], field: s
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 4000])
-def test_what_is_no_finite_number_is_refused_by_field(service: Service, number: str) -> None:
+def test_numbers_that_are_not_finite_are_refused_by_field(service: Service, number: str) -> None:
     text = TEXT.replace("51.8", number)
     assert fields(post(service, text)) == ["temp"]
     assert fields(post(service, f'{{"flights": [{TEXT}, {text}]}}', "/predict/batch")) == ["flights.1.temp"]
 
 
 @pytest.mark.parametrize("name", ["temp", r"\ud800"])
-def test_a_key_given_twice_is_named_even_one_that_utf8_cannot_hold(service: Service, name: str) -> None:
+def test_a_duplicate_key_is_named_even_one_that_utf8_cannot_hold(service: Service, name: str) -> None:
     answer = post(service, f'{TEXT[:-1]}, "{name}": 3, "{name}": 4}}')
     assert fields(answer) == [name]
     assert "twice" in answer.json()["detail"][0]["problem"]
@@ -113,7 +113,7 @@ def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "detail"),
     [
         ("[" * 100_000, "nested too deeply"),
         ('{"temp":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
@@ -122,10 +122,10 @@ def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
         (TEXT.replace("51.8", "9" * 5000), "not JSON"),
     ],
 )
-def test_what_cannot_be_read_is_a_bad_request(service: Service, text: str, said: str) -> None:
+def test_unreadable_json_is_a_bad_request(service: Service, text: str, detail: str) -> None:
     answer = post(service, text)
     assert answer.status_code == 400
-    assert said in answer.json()["detail"]
+    assert detail in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("text", ["null", "[]", '"x"', ""])
@@ -182,7 +182,7 @@ CHUNKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
         (CHUNKED + b"1;extension=", b"a"),
     ],
 )
-def test_a_head_without_end_is_refused_and_so_is_what_follows_a_body(
+def test_an_endless_head_or_trailer_is_refused(
     service: Service, connect: Callable[[], socket.socket], head: bytes, more: bytes
 ) -> None:
     held = memory(service)
@@ -191,20 +191,20 @@ def test_a_head_without_end_is_refused_and_so_is_what_follows_a_body(
     assert memory(service) < held + 20_000_000
 
 
-def test_requests_on_one_connection_are_bounded_each_by_itself(service: Service) -> None:
+def test_each_request_on_a_connection_has_a_limit_of_its_own(service: Service) -> None:
     for _ in range(4):  # more than a megabyte together, in chunks
         body = (part for part in [TEXT[:-1].encode(), b" " * 500_000, b"}"])
         assert service.client.post("/predict", content=body, headers=JSON).status_code == 200
 
 
-def test_clients_that_stall_keep_nobody_out(service: Service, connect: Callable[[], socket.socket]) -> None:
+def test_clients_that_stall_do_not_block_others(service: Service, connect: Callable[[], socket.socket]) -> None:
     for _ in range(MAX_IN_FLIGHT + 4):
         connect().sendall(HEAD + b"{")
     assert service.client.post("/predict", json=EXAMPLE).status_code == 200
 
 
 @pytest.mark.slow
-def test_clients_that_stall_are_let_go(service: Service, connect: Callable[[], socket.socket]) -> None:
+def test_clients_that_stall_are_disconnected(service: Service, connect: Callable[[], socket.socket]) -> None:
     expected = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
     stalled = {sent: connect() for sent in expected}
     for sent, connection in stalled.items():

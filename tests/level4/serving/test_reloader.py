@@ -26,7 +26,7 @@ def ready(running: Plane) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", ["champion", pytest.param("challenger", marks=pytest.mark.slow)])
-def test_a_file_that_was_touched_is_refused_and_the_last_good_one_serves(
+def test_an_altered_file_is_refused_and_the_last_good_version_serves(
     trained: Pipeline, known: pd.DataFrame, tmp_path: Path, sent: list[dict[str, Any]], role: str
 ) -> None:
     good, bad = package(tmp_path, 1, trained), package(tmp_path, 2, fit(known.iloc[::30], max_iter=5))
@@ -49,7 +49,7 @@ def test_a_file_that_was_touched_is_refused_and_the_last_good_one_serves(
         assert served["version"] == 2, "once it is whole, it serves"
 
 
-def test_a_worker_that_cannot_publish_what_it_serves_follows_all_the_same(
+def test_a_worker_that_cannot_publish_its_status_still_follows_the_routes(
     tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     one, two = (table_of_carriers(tmp_path, number, {"B6": 0.1}) for number in (1, 2))
