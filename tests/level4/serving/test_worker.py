@@ -50,9 +50,7 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         assert {answer["request_id"] for answer in seen.answers} <= running.logged()
         ready = httpx.get(f"{running.address}/ready", trust_env=False).json()
-        assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], (
-            "the file of the killed worker is gone"
-        )
+        assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], "the killed one has no file"
 
 
 @pytest.mark.slow
