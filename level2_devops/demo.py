@@ -70,7 +70,7 @@ def running_service(settings: Settings) -> Iterator[ServiceStatus]:
 
 
 def requests_of(flights: pd.DataFrame, month: str) -> list[dict[str, Any]]:
-    """Up to a thousand random flights of a month in New York, such as 2013-12, as requests."""
+    """Up to a thousand random flights of a month in New York, for example 2013-12, as requests."""
     start = pd.Timestamp(month, tz=NEW_YORK)
     chosen = flights[flights["scheduled_departure"].between(start, start + pd.offsets.MonthBegin(), inclusive="left")]
     return flights_as_requests(chosen.sample(min(1000, len(chosen)), random_state=2013))

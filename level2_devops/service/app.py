@@ -47,7 +47,7 @@ class Answers(BaseModel):
 class Problem(BaseModel):
     """One thing wrong with a request."""
 
-    field: str = Field(description="such as flights.3.temp, or body for the whole")
+    field: str = Field(description="for example flights.3.temp, or body for the whole")
     problem: str
     value: str | None = Field(description="the given value, shortened")
 

@@ -131,7 +131,8 @@ def log_as_json() -> None:
     """Send every log record of this process to stderr as one JSON line, under the id of the request it belongs to."""
 
     def add_request_id(record: logging.LogRecord) -> bool:
-        record.__dict__ |= {"request_id": request_id.get()} if request_id.get() else {}
+        if identity := request_id.get():
+            record.__dict__["request_id"] = identity
         return True
 
     handler = logging.StreamHandler(sys.stderr)

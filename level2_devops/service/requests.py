@@ -166,7 +166,7 @@ class StrictRoute(APIRoute):
 
 
 def describe_validation_error(error: ValidationError | RequestValidationError) -> list[dict[str, Any]]:
-    """Each problem with its field, such as flights.3.temp; values are texts, since JSON cannot hold a NaN."""
+    """Each problem with its field, for example flights.3.temp; values are texts, because JSON has no NaN."""
     skip = isinstance(error, RequestValidationError)  # FastAPI's locations begin with "body"
     return [
         {

@@ -25,7 +25,7 @@ _PATTERN = FLIGHT.columns["flight_id"].metadata["pattern"].replace(r"\d", "[0-9]
 _FLIGHT_ID: Any = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")], ...
 NamedFlight: Any = create_model("NamedFlight", __base__=Flight, flight_id=_FLIGHT_ID)
 _TEXTS = sum(field.annotation in {str, AwareDatetime} for field in NamedFlight.model_fields.values())
-_LONGEST_KEPT = 2_000  # bytes; a longer body is logged without what the schema does not need, such as spaces
+_LONGEST_KEPT = 2_000  # bytes; a longer body is logged as the validated flight, without padding
 
 Row = tuple[tuple[str, ...], tuple[float | None, ...]]  # a row of each tensor; None for a missing value
 _ZONE = ZoneInfo(NEW_YORK)
