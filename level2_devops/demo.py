@@ -60,9 +60,8 @@ def running_service(settings: Settings) -> Iterator[ServiceStatus]:
 
     try:
         with step("Start the service"):
-            started = wait_until(status, READY_WITHIN)
-        assert started  # noqa: S101 - wait_until returns true results only
-        yield started
+            running = wait_until(status, READY_WITHIN)
+        yield running
     finally:
         with step("Stop the service once all requests are answered"):
             process.send_signal(signal.SIGTERM)

@@ -156,6 +156,5 @@ def measure(address: str, seconds: float) -> Figures:
         first = wait_until(loaded, STARTED_WITHIN)
     except TimeoutError:
         raise UserError(f"no load reached {address} within {STARTED_WITHIN:g} s. Remedy: see its log.") from None
-    assert first  # noqa: S101 - wait_until returns true results only
     time.sleep(seconds)
     return between(first, scrape(address))

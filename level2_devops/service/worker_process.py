@@ -110,7 +110,7 @@ def wait_ready(
         return None
 
     try:
-        return wait_until(running_and_ready, READY_WITHIN, pause=0.02)  # type: ignore[return-value] # never None
+        return wait_until(running_and_ready, READY_WITHIN, pause=0.02)
     except TimeoutError:
         raise WorkerError(f"{name} is not ready after {READY_WITHIN:g} s. Remedy: see {log}") from None
 

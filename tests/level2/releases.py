@@ -77,9 +77,7 @@ def wait_for_service(settings: Settings, process: "subprocess.Popen[str]", worke
         found = read_service_status(store)
         return found if found and found.worker != worker_after else None
 
-    found = eventually(state, 90)
-    assert found
-    return found
+    return eventually(state, 90)
 
 
 def has_ended(pid: int, within: float = 15.0) -> bool:
