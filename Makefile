@@ -8,7 +8,7 @@ export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce ui schedule \
   data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
-  simulate-ab bench-serving up down reports monitor benchmark-monitors progress progress-check \
+  simulate-ab benchmark-serving up down reports monitor benchmark-monitors progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
@@ -99,7 +99,7 @@ explain: $(READY) ## A prediction: REQUEST=id, a decision: DECISION=day
 simulate-ab: $(READY) ## Measure how often the A/B test errs, on the real year
 	@$(BIN)/python -m level4_deployment simulate-ab
 
-bench-serving: $(READY) ## Compare level 4's service with other services
+benchmark-serving: $(READY) ## Compare level 4's service with other services
 	@$(BIN)/python -m level4_deployment benchmark-serving
 
 up: $(READY) ## Start level 5's live demo, with a clock to control

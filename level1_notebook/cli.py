@@ -13,10 +13,11 @@ def main() -> None:
     verb = verbs.add_parser("open", help="open a copy of the notebook in JupyterLab, until Ctrl-C")
     verb.add_argument("--no-browser", action="store_true", help="only print the address")
     options = parser.parse_args()
+    settings = read_settings()  # before the libraries are loaded, so that a wrong setting is reported at once
     if options.verb == "open":
         from level1_notebook import open_notebook
 
-        open_notebook.open_lab(read_settings(), browser=not options.no_browser)
+        open_notebook.open_lab(settings, browser=not options.no_browser)
         return
     with step("Load the libraries"):
         from level1_notebook import run

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -107,11 +106,12 @@ def show_by_month(title: str, months: "pd.DataFrame", overall: "Score") -> None:
     `months` may have one more column, base_rate: the log loss of predicting the base rate of history.
     """
     columns = {key: shown for key, shown in MONTHLY.items() if key in months}
-    total = {key: float(np.average(months[key], weights=months["rows"])) for key in columns} | overall.as_dict()
-    rows = [
-        [str(name), *(format(figure, shown) for figure, (_, shown) in zip(row, columns.values(), strict=True))]
-        for name, *row in [*months[list(columns)].itertuples(), ("all", *(total[key] for key in columns))]
-    ]
+    total = overall.as_dict()
+    if "base_rate" in columns:
+        total["base_rate"] = float((months["base_rate"] * months["rows"]).sum() / overall.rows)
+    figures = [*months[list(columns)].itertuples(), ("all", *(total[key] for key in columns))]
+    forms = [form for _, form in columns.values()]
+    rows = [[str(name), *(format(one, form) for one, form in zip(row, forms, strict=True))] for name, *row in figures]
     show_table(title, ["month", *(heading for heading, _ in columns.values())], rows)
 
 
