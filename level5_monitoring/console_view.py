@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from rich.status import Status
 
-from level4_deployment.experiment import experiment_store
+from level4_deployment.control import audit
 from level4_deployment.replay_client import ReplayStats
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.policy import Decision
@@ -24,7 +24,7 @@ class ConsoleView:
 
     def __init__(self, loop: LoopController) -> None:
         self.loop = loop
-        self.acts = len(experiment_store.acts(loop.log))
+        self.acts = len(audit.trail(loop.log))
         self.status: Status | None = None
 
     @contextmanager
@@ -42,8 +42,7 @@ class ConsoleView:
         """What stands now; where there is no terminal to move on, a line each Monday."""
         local = tick.end.tz_convert(NEW_YORK)
         for act in self._new_acts():
-            change = f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}"
-            console.print(f"  {local:%b %d} [dim]{act['action']} {change}, by {act['actor']}[/dim]")
+            console.print(f"  {local:%b %d} [dim]{act['action']} {audit.describe_change(act)}, by {act['actor']}[/dim]")
         now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:
             self.status.update(now)
@@ -51,7 +50,7 @@ class ConsoleView:
             console.print(f"  {now}")
 
     def _new_acts(self) -> list[dict[str, object]]:
-        trail = experiment_store.acts(self.loop.log)
+        trail = audit.trail(self.loop.log)
         new, self.acts = trail[self.acts :], len(trail)
         return new
 

@@ -15,7 +15,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from level4_deployment import prediction_log
-from level4_deployment.control import client
+from level4_deployment.control import audit, client
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.calendar_policies import FILE
@@ -114,7 +114,7 @@ def show_decisions(settings: Settings) -> YearSummary:
         promoted=done["promote"],
         counted=LoopCounts(
             trainings=1 + trained["retrain"],
-            steps=sum(act["actor"] in BY_HAND for act in experiment_store.acts(engine)),
+            steps=sum(act["actor"] in BY_HAND for act in audit.trail(engine)),
             alerts=len(alerts),
             false_alarms=false_alarms(acts, experiment_store.find(engine), alerts),
         ),

@@ -11,7 +11,7 @@ import pandas as pd
 import sqlalchemy as sa
 
 from level4_deployment.experiment import labels
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS
 from level5_monitoring.calendar_policies import FILE, POLICIES
 from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
@@ -162,7 +162,7 @@ def _with_days(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _answers(log: sa.Engine, begin: float) -> pd.DataFrame:
     """The first answer to each flight that departs from `begin` on, in order of departure; late: None if unknown."""
-    undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
+    undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINED_LABELS.c.flight_id))
     names = ("flight_id", "departs_at", "asked_at", "probability")
     query = (
         sa.select(*(PREDICTIONS.c[name] for name in names), LABELS.c.late)

@@ -8,7 +8,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
+from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.policy import FAILED, REFUSED
 
@@ -60,7 +62,7 @@ def day_of(at: float, asked: dict[str, float]) -> str:
 
 def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, Any]:
     """The model in production: `version`, `since`, `before` and `why`; empty before the first."""
-    moves = [act for act in experiment_store.moves(log) if act["new_value"]]
+    moves = [act for act in audit.moves(log) if act["new_value"]]
     if not moves:
         return {}
     last = moves[-1]
@@ -80,7 +82,7 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
 
 
 def _experiments(log: sa.Engine) -> list[Event]:
-    days = experiment_store.DAYS
+    days = EXPERIMENT_DAYS
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
@@ -105,8 +107,8 @@ def _experiments(log: sa.Engine) -> list[Event]:
 
 def _moves(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
     found = []
-    for act in experiment_store.moves(log):
-        verb, state = ("promoted", "good") if act["action"] == experiment_store.PROMOTE else ("brought back", "bad")
+    for act in audit.moves(log):
+        verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("brought back", "bad")
         facts = {"by": act["actor"], "before": act["old_value"] or "none"}
         title = f"Version {act['new_value'] or 'before'} {verb}"
         found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, "", facts))

@@ -54,11 +54,11 @@ def of_the_platform(home: Path) -> list[Health]:
         answer = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
     except (UserError, OSError, httpx.HTTPError):
         return [Health("platform", "does not answer", well=False)]
-    trouble = str(answer["trouble"])
+    degraded = str(answer["degraded"])
     there, wanted = reloader.workers(home), (answer["routes"] or {}).get("generation")
     agree = sum(one["generation"] == wanted and not one["refused"] for one in there)
     return [
-        Health("platform", trouble or "no trouble", not trouble),
+        Health("platform", degraded or "not degraded", not degraded),
         Health("workers that serve what is routed", f"{agree} of {len(there)}", 0 < agree == len(there)),
     ]
 

@@ -18,9 +18,8 @@ from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment import replay_client
-from level4_deployment.control import client, platform_process
+from level4_deployment.control import audit, client, platform_process
 from level4_deployment.control import server as serve
-from level4_deployment.experiment import experiment_store as experiments
 from level4_deployment.experiment import labels
 from level5_monitoring import config
 from level5_monitoring.calendar_policies import FILE as WORTH
@@ -77,7 +76,7 @@ class Demo:
         server.wait()
         self.live.links = {**self.live.links, "Prefect": server.address}
         platform.wait_for_control()
-        if not experiments.moves(self.live.log):
+        if not audit.moves(self.live.log):
             self._train(server)
         platform.wait_until_ready()
         return server

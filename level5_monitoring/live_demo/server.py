@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from level4_deployment.experiment.experiment_store import AUDIT
+from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.calendar_policies import FILE
 from level5_monitoring.dashboard import metrics as gauges
 from level5_monitoring.dashboard import page

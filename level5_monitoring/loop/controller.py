@@ -7,8 +7,9 @@ import pandas as pd
 
 from level2_devops.features import features
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from level4_deployment.control import client
-from level4_deployment.delivery import flow, gates, packaging
+from level4_deployment.control import audit, client
+from level4_deployment.control.registry_client import pull
+from level4_deployment.delivery import flow, gates
 from level4_deployment.experiment import experiment_store
 from level4_deployment.serving import model as served
 from level4_deployment.serving import package as packages
@@ -75,10 +76,10 @@ class LoopController:
 
     def judge_champion(self, day: str, window: pd.DataFrame, excluded_reason: str) -> list[MonitorResult]:
         """How the champion did on the outcomes of the day and of all days before it; doubt: of LIVE."""
-        moves = experiment_store.moves(self.log)
+        moves = audit.moves(self.log)
         if not moves:
             return []
-        champion, last = int(moves[-1]["new_value"]), moves[-1]
+        champion, last = moves[-1]["version"], moves[-1]
         before = int(last["old_value"]) if last["action"] == "promote" and last["old_value"] else None
         line = performance.measure(window, champion, self._answers(before))
         if line:
@@ -166,7 +167,7 @@ class LoopController:
             return None
         if version not in self.models:
             record_of_it = registry.get(mlflow_runs.open_tracking(self.settings), str(version))
-            self.models[version] = served.load_served(self.home, packaging.pull(record_of_it, self.home))
+            self.models[version] = served.load_served(self.home, pull(record_of_it, self.home))
         model = self.models[version]
         return lambda window: model.score(*packages.inputs_of(features(window)))
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
@@ -50,14 +51,16 @@ def explain(log: sa.Engine, day: str) -> Explanation:
         if one.experiment == name or (name is None and number is not None and one.challenger == int(number))
     ]
     experiment = tried[-1] if tried else None
-    about = {str(number)} if number is not None else set()
-    if experiment:
-        about |= {experiment.experiment, str(experiment.challenger)}
+    versions = {experiment.challenger} if experiment else set()
+    if number is not None:
+        versions.add(int(number))
     by_it = f"decision of {day}:"
     acts = [
         act
-        for act in experiment_store.acts(log)
-        if {act["old_value"], act["new_value"]} & about or act["reason"].startswith(by_it)
+        for act in audit.trail(log)
+        if act["version"] in versions
+        or (experiment and act["experiment"] == experiment.experiment)
+        or act["reason"].startswith(by_it)
     ]
     return Explanation(
         decision, loop_store.monitor_results(log, day, day), loop_store.alerts(log, day), experiment, acts
@@ -93,11 +96,9 @@ def show(explained: Explanation) -> None:
         told = [[alert.severity, alert.title, alert.text] for alert in explained.alerts]
         show_table("Told", ["severity", "alert", "text"], told)
     if explained.acts:
-        state = {experiment_store.OPEN: "open", experiment_store.DONE: "done", experiment_store.CUT_OFF: "cut off"}
-        change = [f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}" for act in explained.acts]
         acts = [
-            [act["action"], moved, act["actor"], state[act["status"]], act["reason"]]
-            for act, moved in zip(explained.acts, change, strict=True)
+            [act["action"], audit.describe_change(act), act["actor"], act["status"], act["reason"]]
+            for act in explained.acts
         ]
         show_table("What followed", ["action", "change", "actor", "state", "reason"], acts)
 

@@ -4,7 +4,9 @@ import json
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
+from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop.alerts import ended_key
 from level5_monitoring.loop.loop_store import ALERTS, DECISIONS, MONITOR_RESULTS, load
 from level5_monitoring.loop.policy import DATA, FAILED, LABELS, EndedExperiment, PolicyState
@@ -57,8 +59,8 @@ def _tied(log: sa.Engine, tried: list[experiment_store.Experiment], day: str) ->
         tried[-1].experiment,
         experiment_store.days_of(log, tried[-1].experiment)["mean_loss_difference"].dropna(),
     )
-    moves = [act for act in experiment_store.acts(log) if act["action"] in ("promote", "roll_back")]
-    followed = not moves or moves[-1]["new_value"] != str(tried[-1].champion)
+    moves = audit.moves(log)
+    followed = not moves or moves[-1]["version"] != tried[-1].champion
     before = sa.select(DECISIONS.c.result).where(DECISIONS.c.day < day, DECISIONS.c.target == name)
     with log.connect() as connection:
         results = connection.execute(before).scalars()
@@ -68,7 +70,7 @@ def _tied(log: sa.Engine, tried: list[experiment_store.Experiment], day: str) ->
 
 def _doubted(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
     """The days before `day` that an experiment has counted, and whose data or labels were in alarm."""
-    counted = sa.select(experiment_store.DAYS.c.day).where(experiment_store.DAYS.c.experiment == experiment)
+    counted = sa.select(EXPERIMENT_DAYS.c.day).where(EXPERIMENT_DAYS.c.experiment == experiment)
     alarm = (
         MONITOR_RESULTS.c.monitor.in_([*DATA, *LABELS])
         & (MONITOR_RESULTS.c.state == "alarm")

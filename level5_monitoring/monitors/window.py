@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from numpy.typing import ArrayLike
 
 from level4_deployment.experiment import labels
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS
 from shared.data.schema import KNOWN_BEFORE
 from shared.settings import NEW_YORK
 
@@ -38,7 +38,7 @@ def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
     """
     begin, end = pd.Timestamp(first, tz=NEW_YORK), pd.Timestamp(last, tz=NEW_YORK) + pd.DateOffset(days=1)
     in_time = LABELS.c.known_at <= (end + labels.LABELS_DUE_AFTER).timestamp()
-    undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
+    undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINED_LABELS.c.flight_id))
     wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.request_payload)
     told = PREDICTIONS.outerjoin(LABELS, sa.and_(LABELS.c.flight_id == PREDICTIONS.c.flight_id, in_time, undisputed))
     query = (

@@ -23,6 +23,12 @@ DESTINATIONS = (  # of the year
 )
 
 
+def known_to_graphs(flights: pd.DataFrame) -> pd.DataFrame:
+    """The flights whose codes the hand-made models know."""
+    places = flights["dest"].isin(["BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO"])
+    return flights[places & flights["carrier"].isin(CARRIERS)]
+
+
 def graph_package(
     home: Path,
     version: int,
@@ -87,12 +93,6 @@ def ignorant(home: Path, version: int, chances: dict[str, float], of: str) -> Pa
     """A table that has never seen the carrier `of`."""
     known = {carrier: chance for carrier, chance in chances.items() if carrier != of}
     return table_of_carriers(home, version, known, carriers=known)
-
-
-def known_to_graphs(flights: pd.DataFrame) -> pd.DataFrame:
-    """The flights whose codes the hand-made models know, to a few destinations."""
-    places = flights["dest"].isin(["BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO"])
-    return flights[places & flights["carrier"].isin(CARRIERS)]
 
 
 def busy(home: Path, version: int, rounds: int, chance: float = 0.5) -> Package:

@@ -113,7 +113,7 @@ def work(shown: Any) -> None:
     assert stop.locator("dd", has_text="stop: ").is_visible()
     assert stop.locator("tbody th", has_text="contract").first.is_visible()
     health = shown.inner_text(".card dl")
-    assert all(words in " ".join(health.split()) for words in ("platform no trouble", "what is routed 2 of 2"))
+    assert all(words in " ".join(health.split()) for words in ("platform not degraded", "what is routed 2 of 2"))
     links = {link.inner_text(): link.get_attribute("href") for link in shown.locator("nav.links a").all()}
     assert {*links} == {"Prefect", "MLflow", "Evidently"}
     with httpx.Client(trust_env=False, follow_redirects=True) as http:

@@ -9,8 +9,16 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.experiment import experiment_store, labels
-from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINE, open_log
+from level4_deployment.control import audit
+from level4_deployment.experiment import labels
+from level4_deployment.prediction_log import (
+    AUDIT,
+    INFERENCE_BATCHES,
+    LABELS,
+    PREDICTIONS,
+    QUARANTINED_LABELS,
+    open_log,
+)
 from level5_monitoring import report
 from level5_monitoring.calendar_policies import FILE, POLICIES
 from level5_monitoring.dashboard import page
@@ -83,11 +91,10 @@ def decide(log: sa.Engine, day: str) -> None:
 
 
 def promote(log: sa.Engine, before: int | None, after: int, at: float) -> None:
-    number = experiment_store.begin_act(log, "loop", experiment_store.PROMOTE, (before, after), "better")
-    experiment_store.end_act(log, number)
+    number = audit.begin(log, audit.move("loop", audit.PROMOTE, before, after, "better"))
+    audit.close(log, number)
     with log.begin() as connection:
-        audit = experiment_store.AUDIT
-        connection.execute(audit.update().where(audit.c.number == number).values(at=at))
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=at))
 
 
 def by_calendar(home: Path, probability: float = 0.4) -> None:
@@ -110,7 +117,7 @@ def test_only_the_first_answer_counts_and_no_outcome_that_is_disputed(log: sa.En
     with log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), [answer("2013-04-02", 0, CLOCK + 9e5, 0.999)])
         disputed = {"flight_id": "2013-04-03-6", "late": 0, "known_at": 0.0, "received_at": 0.0}
-        connection.execute(QUARANTINE.insert(), disputed)
+        connection.execute(QUARANTINED_LABELS.insert(), disputed)
     week = gather(log, tmp_path, {}).weeks[0]
     assert week.rows == 48
     whole = 49 * loss(CHANCES[:7], LATE[:7])

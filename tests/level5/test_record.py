@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
-from level4_deployment.prediction_log import open_log
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, open_log
 from level5_monitoring.loop import loop_store, policy
 from level5_monitoring.loop.alerts import Alert, alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import Decision, PolicyState
@@ -94,7 +94,7 @@ def test_an_experiment_that_ended_is_told_once_and_doubted_days_are_its_own(log:
     experiment_store.save(log, experiment)
     day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
     with log.begin() as connection:
-        connection.execute(experiment_store.DAYS.insert(), day | {"day": "2013-05-06"})
+        connection.execute(EXPERIMENT_DAYS.insert(), day | {"day": "2013-05-06"})
     decided(log, "2013-05-05", found("2013-05-05", "labels"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
     policy_state = load_policy_state(log, "2013-05-07")
@@ -114,7 +114,7 @@ def test_a_verdict_of_the_day_itself_is_seen_to_rest_on_it(log: sa.Engine) -> No
     )
     day = {"experiment": experiment.experiment, "flights": 900, "champion_arm": 0, "challenger_arm": 0}
     with log.begin() as connection:
-        connection.execute(experiment_store.DAYS.insert(), day | {"day": "2013-05-06"})
+        connection.execute(EXPERIMENT_DAYS.insert(), day | {"day": "2013-05-06"})
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
     [told] = [alert for alert in loop_store.alerts(log, "2013-05-06") if alert.title == "experiment rejected"]
     assert told.severity == "ticket"

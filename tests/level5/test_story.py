@@ -11,7 +11,7 @@ import pytest
 from filelock import FileLock
 
 from level4_deployment import prediction_log
-from level4_deployment.control import client
+from level4_deployment.control import audit, client
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.replay_client import ReplayStats
@@ -147,7 +147,7 @@ def test_the_record_is_told_as_it_is(settings: Settings, capsys: pytest.CaptureF
         loop_store.record_decision(engine, Decision(day, kind, f"because of {kind}"), found, told_of)
         loop_store.close_decision(engine, day, result)
     for who in ("loop", "operator"):
-        experiment_store.end_act(engine, experiment_store.begin_act(engine, who, "promote", (1, 2), "it is better"))
+        audit.record(engine, audit.move(who, "promote", 1, 2, "it is better"))
     outbox.deliver(engine, outbox.sink_of(settings))
     decided = report.show_decisions(settings)
     assert (decided.days, decided.findings) == (5, 5)
@@ -201,9 +201,7 @@ def test_what_changes_something_is_told_as_it_happens(settings: Settings, capsys
     view = ConsoleView(Watched())  # type: ignore[arg-type]
     view.decided(Decision("2013-05-04", "no_action", "all is well"))
     view.decided(Decision("2013-05-04", "retrain", "it loses more than it promises"))
-    experiment_store.end_act(
-        Watched.log, experiment_store.begin_act(Watched.log, "loop", "promote", (1, 2), "it is better")
-    )
+    audit.record(Watched.log, audit.move("loop", "promote", 1, 2, "it is better"))
     for day in ("2013-05-05", "2013-05-06"):
         end = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC")
         none = pd.DataFrame()

@@ -1,0 +1,43 @@
+"""Level 4's command line: its verbs, and what it says to a verb without its value."""
+
+import pytest
+
+from level4_deployment import cli
+from shared.errors import UserError
+
+
+def test_the_verbs_are_those_that_the_make_targets_use(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["level4_deployment", "--help"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    shown = capsys.readouterr().out
+    names = "platform submit status audit promote rollback approve traffic-split stop explain simulate-ab"
+    assert [name for name, *_ in cli.VERBS] == [*names.split(), "benchmark-serving"]
+    assert all(f"\n    {name}" in shown for name, *_ in cli.VERBS)
+
+
+@pytest.mark.parametrize(
+    ("verb", "remedy"),
+    [
+        ("submit", "make submit VERSION=2"),
+        ("promote", "make promote VERSION=2"),
+        ("traffic-split", "make traffic-split SHARE=0.3"),
+        ("explain", "make explain REQUEST=id"),
+    ],
+)
+def test_a_verb_without_its_value_is_refused_with_an_example(
+    monkeypatch: pytest.MonkeyPatch, verb: str, remedy: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["level4_deployment", verb])
+    with pytest.raises(UserError, match=f"{verb} needs a value. Remedy: {remedy}"):
+        cli.main()
+
+
+def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    run: list[object] = []
+    monkeypatch.setattr("sys.argv", ["level4_deployment"])
+    monkeypatch.setattr(cli, "run_level", run.append)
+    cli.main()
+    assert len(run) == 1
