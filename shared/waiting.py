@@ -7,7 +7,7 @@ from typing import TypeVar
 Result = TypeVar("Result")
 
 
-def wait_until(condition: Callable[[], Result], within: float, *, pause: float = 0.05) -> Result:
+def wait_until(condition: Callable[[], Result | None], within: float, *, pause: float = 0.05) -> Result:
     """Call `condition` every `pause` seconds and return its first true result; raises TimeoutError after `within`.
 
     An exception that `condition` raises ends the wait: a process that has died is reported at once.

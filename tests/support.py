@@ -15,7 +15,9 @@ from shared.waiting import wait_until
 Result = TypeVar("Result")
 
 
-def eventually(condition: Callable[[], Result], within: float = 10.0, *, shows: Callable[[], object] = str) -> Result:
+def eventually(
+    condition: Callable[[], Result | None], within: float = 10.0, *, shows: Callable[[], object] = str
+) -> Result:
     """The first true result of `condition`; fails with what `shows` returns after `within` seconds."""
     try:
         return wait_until(condition, within)

@@ -1,9 +1,8 @@
-"""A version as it is served: an ONNX graph and its card, made from the registered pipeline, known by their digests.
-
-Nothing heavy is imported before it is used: the workers read packages, and never load scikit-learn.
-"""
+"""The package of a version: an ONNX graph and its card, identified by the digests of both files."""
 
 import hashlib
+import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,11 +20,27 @@ Numbers = NDArray[np.float32]  # (n, 22), in the order of NUMBERS
 
 
 class PackageError(UserError):
-    """A package that is not what its record says."""
+    """A package whose files differ from the registry's record, or cannot be served."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A version as it is served: a folder of files, named by the digest of its manifest.
+
+    files: SHA-256 of each file, from the registry's record and never from the folder itself.
+    """
+
+    version: int
+    files: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest: the same at every stage from training to production."""
+        return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
 
 def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
-    """The bytes of each file, exactly those whose digest was checked; raises PackageError."""
+    """The bytes of each file: the very bytes whose digest was checked. Raises PackageError."""
     found = {}
     for name, recorded in files.items():
         try:
@@ -44,7 +59,7 @@ def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
 
 
 def verify(folder: Path, files: dict[str, str]) -> None:
-    """Raise PackageError, naming the file and both digests, unless the folder holds these very files."""
+    """Raise PackageError, with the file and both digests, unless the folder holds exactly these files."""
     read_verified(folder, files)
 
 

@@ -1,4 +1,4 @@
-"""The level as a command: what it tells is what it did."""
+"""The level as a command: what it prints is true, and what it leaves behind is right."""
 
 import json
 import re
@@ -20,15 +20,16 @@ from shared.data.split import history
 from shared.score import by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.silence import ALLOWED, Said, listen
+from tests.support import lend_flights
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # the fixture makes the cache that is copied
 
 
 @pytest.fixture(scope="module")
 def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A state folder with the data's cache of the project, and nothing else."""
     folder = tmp_path_factory.mktemp("state")
-    (folder / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    lend_flights(folder)
     return folder
 
 
@@ -37,8 +38,8 @@ def run_level(state: Path, today: str) -> Said:
 
 
 @pytest.fixture(scope="module")
-def told(state: Path) -> str:
-    """What the command prints, its tables on lines of 200 characters."""
+def printed(state: Path) -> str:
+    """The output of the command, its tables on lines of 200 characters."""
     done = run_level(state, "2013-04-01")
     assert (done.status, done.err) == (0, ""), done.out[-2000:] + done.err[-2000:]
     assert done.longest < ALLOWED, done.silences[:3]
@@ -46,28 +47,28 @@ def told(state: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def store(told: str, state: Path) -> Store:
+def store(printed: str, state: Path) -> Store:
     return Store(replace(read_settings(), today=date(2013, 4, 1), state=state).level("level2"))
 
 
 @pytest.fixture(scope="module")
 def probability(store: Store, later: pd.DataFrame) -> NDArray[np.float64]:
-    """What the model that the run left behind says of the flights that came after."""
+    """Probabilities of the saved model for the flights that came after."""
     return predict(load(store.home / "model")[0], later)
 
 
-def test_the_scores_it_tells_are_those_of_the_model_it_leaves(
-    told: str, store: Store, later: pd.DataFrame, probability: NDArray[np.float64]
+def test_the_printed_scores_are_those_of_the_saved_model(
+    printed: str, store: Store, later: pd.DataFrame, probability: NDArray[np.float64]
 ) -> None:
     overall, months = score(later["late"], probability), by_month(later, probability)
     assert json.loads((store.home / "summary.json").read_text())["score"] == overall.as_dict()
-    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in told
+    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in printed
     for month, row in months.iterrows():
         cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
-        assert re.search(r"\s+│\s+".join(map(re.escape, cells)), told), cells
+        assert re.search(r"\s+│\s+".join(map(re.escape, cells)), printed), cells
 
 
-def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
+def test_the_readme_shows_the_scores_of_such_a_run(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
     readme = (PROJECT / "level2_devops" / "README.md").read_text(encoding="utf-8")
     rows = [line.strip("| ").split(" | ") for line in readme.splitlines() if line.startswith(("| 2013-", "| all"))]
     months = by_month(later, probability)
@@ -81,26 +82,24 @@ def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probabi
         assert float(auc) == pytest.approx(month["auc"], abs=0.0006)
 
 
-def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
-    (tmp_path / "shared").symlink_to(state / "shared", target_is_directory=True)
-    done = listen([sys.executable, "-m", "level2_devops.train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
+def test_another_today_trains_on_the_labels_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
+    lend_flights(tmp_path)
+    done = listen([sys.executable, "-m", "level2_devops", "train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
     assert (done.status, done.err) == (0, "")
     _, card = load(tmp_path / "level2" / "model")
     july = replace(read_settings(), today=date(2013, 7, 1))
     assert (card.trained_as_of, card.rows) == ("2013-07-01", len(history(flights, july.now)))
 
 
-def test_it_predicts_as_well_as_what_is_known_an_hour_before_allows(
-    later: pd.DataFrame, probability: NDArray[np.float64]
-) -> None:
+def test_it_reaches_the_expected_log_loss_and_auc(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
     overall = score(later["late"], probability)
     assert overall.log_loss <= 0.48
     assert overall.auc >= 0.75
 
 
-def test_no_request_failed_while_a_release_and_its_rollback_went_live(told: str, store: Store) -> None:
-    found = re.search(r"0 of ([\d,]+) requests failed \(([\d,]+) by 1\.0\.0, ([\d,]+) by 1\.0\.1; the slowest", told)
-    assert found, told
+def test_no_request_failed_while_a_release_and_its_rollback_went_live(printed: str, store: Store) -> None:
+    found = re.search(r"0 of ([\d,]+) requests failed \(([\d,]+) by 1\.0\.0, ([\d,]+) by 1\.0\.1; the slowest", printed)
+    assert found, printed
     asked, by_first, by_second = (int(number.replace(",", "")) for number in found.groups())
     assert asked == by_first + by_second
     assert by_first > 0
@@ -117,12 +116,12 @@ def test_no_request_failed_while_a_release_and_its_rollback_went_live(told: str,
 
 
 def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
-    told: str, later: pd.DataFrame, probability: NDArray[np.float64]
+    printed: str, later: pd.DataFrame, probability: NDArray[np.float64]
 ) -> None:
     months = by_month(later, probability)["log_loss"]
     assert months["2013-12"] > months["2013-04"] + 0.02
     for month in ("2013-04", "2013-12"):
-        row = re.search(rf"│ {month}\s+│((?:[^│\n]+│){{6}})$", told, re.MULTILINE)
+        row = re.search(rf"│ {month}\s+│((?:[^│\n]+│){{6}})$", printed, re.MULTILINE)
         assert row, month
         asked, rate, p50, p99, errors, loss = (cell.split()[0] for cell in row[1].strip("│").split("│"))
         assert int(asked.replace(",", "")) > 0
@@ -131,21 +130,20 @@ def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
         assert (errors, loss) == ("0", f"{months[month]:.3f}")
 
 
-def test_two_models_differ_and_nothing_they_carry_says_how(store: Store) -> None:
+def test_two_models_differ_and_their_files_do_not_show_how(store: Store) -> None:
     first, second = (store.app(version) / "model" for version in ("1.0.0", "1.0.1"))
     assert (first / MODEL_FILE).read_bytes() != (second / MODEL_FILE).read_bytes()
     assert (first / MODEL_CARD).read_text() == (second / MODEL_CARD).read_text()
 
 
-def test_its_picture_is_drawn_and_nothing_serves_when_it_ends(store: Store) -> None:
+def test_its_picture_is_drawn_and_no_service_runs_when_it_ends(store: Store) -> None:
     assert (store.home / "swap.png").read_bytes().startswith(b"\x89PNG")
     assert read_service_status(store) is None
     assert not list(store.home.glob("building-*"))
 
 
-def test_a_day_with_no_flight_after_it_is_told_before_any_work(settings: Settings, state: Path) -> None:
-    settings.state.mkdir()
-    (settings.state / "shared").symlink_to(state / "shared", target_is_directory=True)
+def test_a_day_without_later_flights_is_refused_before_any_work(settings: Settings, state: Path) -> None:
+    lend_flights(settings.state)
     done = run_level(settings.state, "2014-01-01")
     assert done.status == 2
     assert done.err == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"

@@ -9,8 +9,7 @@ import pandas as pd
 from onnx import TensorProto, helper
 
 from level2_devops.features import CATEGORIES, NUMBERS
-from level4_deployment.serving.package import GRAPH
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.package import GRAPH, Package
 from shared.artefacts import MODEL_CARD
 from tests.level4.plane import keep
 

@@ -1,4 +1,4 @@
-"""A challenger that fails, is slow or hangs: real graphs that do so, in a real thread."""
+"""A challenger that fails, is slow or hangs: real graphs in a real thread."""
 
 import asyncio
 import time
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from level4_deployment.serving.challenger import LIVE, SHADOW, ChallengerResult, ChallengerRunner
+from level4_deployment.serving.batching import LIVE, SHADOW, ChallengerResult, ChallengerRunner
 from level4_deployment.serving.model import Prediction, load_served
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.package import Package
 from tests.level4.graphs import busy, table_of_carriers
 
 CHANCES = {"B6": 0.1, "UA": 0.2}
@@ -26,7 +26,7 @@ async def tried(
 ) -> ChallengerResult:
     """Ask once, and wait for what comes of it."""
     heard: asyncio.Future[ChallengerResult] = asyncio.get_running_loop().create_future()
-    challenger.ask(*inputs(*carriers), champion, wait, heard.set_result)
+    challenger.submit(*inputs(*carriers), champion, wait, heard.set_result)
     return await heard
 
 
@@ -41,7 +41,7 @@ async def end(challenger: ChallengerRunner) -> None:
         await asyncio.sleep(0.01)
 
 
-def test_one_that_is_well_answers_every_row(tmp_path: Path) -> None:
+def test_a_healthy_challenger_answers_every_row(tmp_path: Path) -> None:
     async def run() -> None:
         challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES))
         await tried(challenger, "B6", wait=SHADOW)  # the first run of a graph takes longer
@@ -54,7 +54,7 @@ def test_one_that_is_well_answers_every_row(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_one_that_fails_on_a_carrier_fails_for_that_carrier_alone(tmp_path: Path) -> None:
+def test_a_challenger_that_fails_on_a_carrier_answers_the_other_rows(tmp_path: Path) -> None:
     async def run() -> None:
         challenger = of(tmp_path, table_of_carriers(tmp_path, 2, CHANCES, failing="VX"))
         found = (await tried(challenger, "B6", "VX", "UA", "VX", wait=SHADOW)).found
@@ -65,7 +65,7 @@ def test_one_that_fails_on_a_carrier_fails_for_that_carrier_alone(tmp_path: Path
     asyncio.run(run())
 
 
-def test_one_that_takes_ten_times_as_long_is_called_slow(tmp_path: Path) -> None:
+def test_a_challenger_that_takes_ten_times_as_long_is_slow(tmp_path: Path) -> None:
     async def run() -> None:
         champion = load_served(tmp_path, busy(tmp_path, 1, 1_000))
         challenger = of(tmp_path, busy(tmp_path, 2, 10_000))
@@ -82,7 +82,7 @@ def test_one_that_takes_ten_times_as_long_is_called_slow(tmp_path: Path) -> None
     asyncio.run(run())
 
 
-def test_one_that_hangs_is_waited_for_once_and_then_not_at_all(tmp_path: Path) -> None:
+def test_a_challenger_that_hangs_delays_one_batch_only(tmp_path: Path) -> None:
     async def run() -> None:
         challenger = of(tmp_path, busy(tmp_path, 2, 300_000))
         begun = time.perf_counter()
@@ -100,7 +100,7 @@ def test_one_that_hangs_is_waited_for_once_and_then_not_at_all(tmp_path: Path) -
     asyncio.run(run())
 
 
-def test_one_that_was_late_and_comes_back_is_asked_again(tmp_path: Path) -> None:
+def test_a_challenger_that_was_late_is_used_again(tmp_path: Path) -> None:
     async def run() -> None:
         challenger = of(tmp_path, busy(tmp_path, 2, 100_000))
         assert (await tried(challenger, "B6")).found == ["deadline"]
@@ -125,7 +125,7 @@ def test_a_batch_that_keeps_the_champion_busy_gives_the_challenger_more_time(tmp
     asyncio.run(run())
 
 
-def test_a_run_that_ends_while_the_next_is_asked_for_is_no_error(
+def test_a_run_that_ends_while_the_next_is_submitted_is_no_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:

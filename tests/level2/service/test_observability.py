@@ -1,4 +1,4 @@
-"""What is answered and logged when the service itself goes wrong."""
+"""An unexpected error of the service: its answer and its log line."""
 
 import asyncio
 import logging
@@ -20,11 +20,11 @@ def ask(service: "app.FastAPI") -> httpx.Response:
     return asyncio.run(once())
 
 
-def test_an_error_of_ours_is_answered_in_json_under_its_id_and_logged(
+def test_an_unexpected_error_is_answered_in_json_with_the_request_id_and_logged(
     small_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_: object) -> None:
-        raise ZeroDivisionError("nobody expected this")
+        raise ZeroDivisionError("an unexpected error")
 
     monkeypatch.setattr(app, "predict", fail)
     with caplog.at_level(logging.INFO, "service"):
@@ -33,6 +33,6 @@ def test_an_error_of_ours_is_answered_in_json_under_its_id_and_logged(
     assert answer.headers["x-request-id"] == "broken-1"
     assert answer.headers["connection"] == "close"
     assert set(answer.json()) == {"detail"}
-    assert "nobody expected this" not in answer.text
-    assert "nobody expected this" in caplog.text
+    assert "an unexpected error" not in answer.text
+    assert "an unexpected error" in caplog.text
     assert [record.status for record in caplog.records if record.message == "request"] == [500]  # type: ignore[attr-defined]

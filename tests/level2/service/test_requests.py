@@ -1,4 +1,4 @@
-"""What the service takes and what it refuses, as a process of its own on loopback."""
+"""Which requests the service accepts and which it refuses."""
 
 import json
 import socket
@@ -6,22 +6,36 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import pandas as pd
 import psutil
 import pytest
 
 from level2_devops.service.limits import MAX_IN_FLIGHT
-from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS
-from tests.level2.conftest import Service
+from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS, flights_as_requests
+from shared.data.schema import KNOWN_BEFORE
+from tests.level2.services import Service
 
 JSON = {"content-type": "application/json"}
 TEXT = json.dumps(EXAMPLE)
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
 
 
+def test_flights_become_requests_without_what_is_missing(flights: pd.DataFrame) -> None:
+    some = flights.sample(200, random_state=3)
+    assert some["wind_gust"].isna().any()
+    for with_id, names in ((False, [*KNOWN_BEFORE]), (True, ["flight_id", *KNOWN_BEFORE])):
+        for made, (_, flight) in zip(flights_as_requests(some, with_id=with_id), some.iterrows(), strict=True):
+            known = flight[names].dropna()
+            assert list(made) == list(known.index)
+            for name, value in known.items():
+                sent = made[str(name)]
+                assert (pd.Timestamp(sent) if isinstance(value, pd.Timestamp) else sent) == value
+
+
 @pytest.fixture
 def connect(service: Service) -> Iterator[Callable[[], socket.socket]]:
     """Open connections to the service; they are closed at the end."""
-    host, port = service.told["address"].removeprefix("http://").split(":")
+    host, port = service.address.removeprefix("http://").split(":")
     opened: list[socket.socket] = []
 
     def open_one() -> socket.socket:
@@ -73,14 +87,14 @@ def test_a_wrong_field_is_named(service: Service, body: dict[str, Any], field: s
 
 
 @pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999", "9" * 4000])
-def test_what_is_no_finite_number_is_refused_by_field(service: Service, number: str) -> None:
+def test_numbers_that_are_not_finite_are_refused_by_field(service: Service, number: str) -> None:
     text = TEXT.replace("51.8", number)
     assert fields(post(service, text)) == ["temp"]
     assert fields(post(service, f'{{"flights": [{TEXT}, {text}]}}', "/predict/batch")) == ["flights.1.temp"]
 
 
 @pytest.mark.parametrize("name", ["temp", r"\ud800"])
-def test_a_key_given_twice_is_named_even_one_that_utf8_cannot_hold(service: Service, name: str) -> None:
+def test_a_duplicate_key_is_named_even_one_that_utf8_cannot_hold(service: Service, name: str) -> None:
     answer = post(service, f'{TEXT[:-1]}, "{name}": 3, "{name}": 4}}')
     assert fields(answer) == [name]
     assert "twice" in answer.json()["detail"][0]["problem"]
@@ -99,7 +113,7 @@ def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "detail"),
     [
         ("[" * 100_000, "nested too deeply"),
         ('{"temp":' * 100_000 + "1" + "}" * 100_000, "nested too deeply"),
@@ -108,10 +122,10 @@ def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
         (TEXT.replace("51.8", "9" * 5000), "not JSON"),
     ],
 )
-def test_what_cannot_be_read_is_a_bad_request(service: Service, text: str, said: str) -> None:
+def test_unreadable_json_is_a_bad_request(service: Service, text: str, detail: str) -> None:
     answer = post(service, text)
     assert answer.status_code == 400
-    assert said in answer.json()["detail"]
+    assert detail in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("text", ["null", "[]", '"x"', ""])
@@ -168,7 +182,7 @@ CHUNKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
         (CHUNKED + b"1;extension=", b"a"),
     ],
 )
-def test_a_head_without_end_is_refused_and_so_is_what_follows_a_body(
+def test_an_endless_head_or_trailer_is_refused(
     service: Service, connect: Callable[[], socket.socket], head: bytes, more: bytes
 ) -> None:
     held = memory(service)
@@ -177,22 +191,22 @@ def test_a_head_without_end_is_refused_and_so_is_what_follows_a_body(
     assert memory(service) < held + 20_000_000
 
 
-def test_requests_on_one_connection_are_bounded_each_by_itself(service: Service) -> None:
+def test_each_request_on_a_connection_has_a_limit_of_its_own(service: Service) -> None:
     for _ in range(4):  # more than a megabyte together, in chunks
         body = (part for part in [TEXT[:-1].encode(), b" " * 500_000, b"}"])
         assert service.client.post("/predict", content=body, headers=JSON).status_code == 200
 
 
-def test_clients_that_stall_keep_nobody_out(service: Service, connect: Callable[[], socket.socket]) -> None:
+def test_clients_that_stall_do_not_block_others(service: Service, connect: Callable[[], socket.socket]) -> None:
     for _ in range(MAX_IN_FLIGHT + 4):
         connect().sendall(HEAD + b"{")
     assert service.client.post("/predict", json=EXAMPLE).status_code == 200
 
 
 @pytest.mark.slow
-def test_clients_that_stall_are_let_go(service: Service, connect: Callable[[], socket.socket]) -> None:
-    told = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
-    stalled = {sent: connect() for sent in told}
+def test_clients_that_stall_are_disconnected(service: Service, connect: Callable[[], socket.socket]) -> None:
+    expected = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
+    stalled = {sent: connect() for sent in expected}
     for sent, connection in stalled.items():
         connection.sendall(sent)
-    assert {sent: connection.recv(12) for sent, connection in stalled.items()} == told
+    assert {sent: connection.recv(12) for sent, connection in stalled.items()} == expected

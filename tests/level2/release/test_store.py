@@ -1,4 +1,4 @@
-"""The store of releases: numbers that never come back, a pointer that is never half written, a history."""
+"""The store of releases: numbers that are used once, a pointer that is never half written, a history."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path)
 
 
-def test_a_number_is_never_given_twice_not_even_after_a_failure_or_a_deletion(store: Store) -> None:
+def test_a_version_number_is_never_used_twice_even_after_a_failure_or_a_deletion(store: Store) -> None:
     assert store.next_version() == "1.0.0"
     store.record("building", "1.0.0", "ann")
     assert store.next_version() == "1.0.1"
@@ -67,7 +67,7 @@ def test_a_version_that_was_never_published_has_no_digest(store: Store) -> None:
         store.manifest_digest("1.0.0")
 
 
-def test_what_a_killed_release_left_is_swept_away_by_the_next(store: Store) -> None:
+def test_the_next_release_removes_the_folder_of_a_killed_one(store: Store) -> None:
     with store.workshop() as left:
         (left / "half").write_text("of a release")
         with store.workshop() as workshop:  # as after a kill: the first was never closed
@@ -76,7 +76,7 @@ def test_what_a_killed_release_left_is_swept_away_by_the_next(store: Store) -> N
     assert not list(store.home.glob("building-*"))
 
 
-def test_a_stray_file_among_the_releases_is_no_release(store: Store) -> None:
+def test_a_stray_file_among_the_releases_is_ignored(store: Store) -> None:
     (store.home / "made").mkdir()
     store.publish(store.home / "made", "1.0.4", "digest", "ann")
     (store.home / "releases" / ".DS_Store").touch()
@@ -85,7 +85,7 @@ def test_a_stray_file_among_the_releases_is_no_release(store: Store) -> None:
     assert store.next_version() == "1.0.5"
 
 
-def test_a_line_of_the_history_that_was_cut_off_stops_nothing_and_does_not_stay(store: Store) -> None:
+def test_an_unfinished_line_of_the_history_is_ignored_and_removed(store: Store) -> None:
     store.record("building", "1.0.0", "ann")
     with (store.home / "history.jsonl").open("a") as file:
         file.write('{"at": "2013-04-01", "wh')
@@ -94,7 +94,7 @@ def test_a_line_of_the_history_that_was_cut_off_stops_nothing_and_does_not_stay(
     assert [event["version"] for event in store.history()] == ["1.0.0", "1.0.1"]
 
 
-def test_two_at_once_take_turns(store: Store) -> None:
+def test_two_releases_at_once_run_one_after_the_other(store: Store) -> None:
     inside, most = 0, 0
 
     def work() -> None:
@@ -114,7 +114,7 @@ def test_two_at_once_take_turns(store: Store) -> None:
     assert [event["version"] for event in store.history()] == [f"1.0.{n}" for n in range(8)]
 
 
-def test_the_tests_that_failed_are_named_though_ticks_stand_before_them(tmp_path: Path) -> None:
+def test_failed_tests_are_named_although_dots_precede_their_lines(tmp_path: Path) -> None:
     log = tmp_path / "tests.log"
     log.write_text("··..F·\n·FAILED tests/level2/test_features.py::test_one\n·1 failed in 2 s\n", encoding="utf-8")
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])

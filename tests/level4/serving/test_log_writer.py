@@ -1,4 +1,4 @@
-"""The log's writer on real databases: nothing is acknowledged that is not committed, and a full disk is survived."""
+"""The log writer on real databases: it acknowledges only committed rows, and survives a full disk."""
 
 import asyncio
 import time
@@ -18,11 +18,12 @@ from level4_deployment.prediction_log import (
     url_of,
 )
 from level4_deployment.serving.log_writer import LogEntry, LogWriter
+from tests.factories import prediction
 from tests.level4.postgres import new_database
 
 
-def prediction(name: str) -> tuple[Any, ...]:
-    return (name, f"flight {name}", 1e9, 1e9, "{}" * 200, None, "champion", 1.0, 1, 0.5, "", 0.001)
+def row(name: str) -> tuple[Any, ...]:
+    return tuple(prediction(f"flight {name}", request_id=name, request_payload="{}" * 200).values())
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -49,9 +50,9 @@ def with_writer(engine: sa.Engine, work: Callable[[LogWriter], Coroutine[Any, An
 
 
 async def written(writer: LogWriter, *names: str) -> Exception | None:
-    """Write predictions, and wait for what the writer says."""
+    """Write predictions, and wait until the writer acknowledges them or returns an error."""
     heard: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-    writer.put(LogEntry({"predictions": [prediction(name) for name in names]}, heard.set_result))
+    writer.put(LogEntry({"predictions": [row(name) for name in names]}, heard.set_result))
     return await heard
 
 
@@ -60,7 +61,7 @@ def names(engine: sa.Engine) -> set[str]:
         return set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
 
 
-def test_what_is_acknowledged_is_there_for_everybody(log: sa.Engine) -> None:
+def test_an_acknowledged_row_is_visible_to_other_connections(log: sa.Engine) -> None:
     async def work(writer: LogWriter) -> None:
         for number in range(20):
             assert await written(writer, f"{number}") is None
@@ -69,7 +70,7 @@ def test_what_is_acknowledged_is_there_for_everybody(log: sa.Engine) -> None:
     with_writer(log, work)
 
 
-def test_what_waits_is_committed_together(log: sa.Engine) -> None:
+def test_rows_that_wait_are_committed_together(log: sa.Engine) -> None:
     async def work(writer: LogWriter) -> None:
         assert await asyncio.gather(*(written(writer, f"{number}") for number in range(300))) == [None] * 300
 
@@ -78,7 +79,7 @@ def test_what_waits_is_committed_together(log: sa.Engine) -> None:
     assert len(commits) < 100
 
 
-def test_every_table_gets_its_rows_and_a_row_that_is_there_is_left_alone(log: sa.Engine) -> None:
+def test_every_table_gets_its_rows_and_an_existing_row_is_kept(log: sa.Engine) -> None:
     async def work(writer: LogWriter) -> None:
         paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1, 0)]
         writer.put(LogEntry({"shadow_predictions": paired, "inference_batches": scoring}))
@@ -95,16 +96,16 @@ def test_every_table_gets_its_rows_and_a_row_that_is_there_is_left_alone(log: sa
     assert len({row.number for row in found}) == 2
 
 
-def test_what_waits_at_the_end_is_written(log: sa.Engine) -> None:
+def test_rows_queued_at_the_end_are_written(log: sa.Engine) -> None:
     async def work(writer: LogWriter) -> None:
         for number in range(200):
-            writer.put(LogEntry({"predictions": [prediction(f"{number}")]}))
+            writer.put(LogEntry({"predictions": [row(f"{number}")]}))
 
     with_writer(log, work)
     assert len(names(log)) == 200
 
 
-def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
     most = {"pages": 40}
 
@@ -131,7 +132,7 @@ def test_a_full_disk_is_told_and_once_there_is_room_it_goes_on(tmp_path: Path) -
     with_writer(engine, work)
 
 
-def test_a_log_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
+def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
 
     async def work(writer: LogWriter) -> None:
@@ -147,7 +148,7 @@ def test_a_log_that_another_process_holds_is_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_connection_that_the_server_ends_costs_one_group(postgresql: str) -> None:
+def test_a_connection_that_the_server_closes_fails_one_group_only(postgresql: str) -> None:
     engine = open_log(new_database(postgresql))
 
     async def work(writer: LogWriter) -> None:
@@ -165,14 +166,14 @@ def test_a_connection_that_the_server_ends_costs_one_group(postgresql: str) -> N
 
 
 @pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
-def test_an_address_that_is_no_url_is_told_with_the_remedy_and_without_a_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as told:
+def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
+    with pytest.raises(LogError, match="no URL of a database") as error:
         open_log(url)
-    assert "Remedy: PREDICTION_LOG=" in str(told.value)
-    assert "secret" not in str(told.value)
+    assert "Remedy: PREDICTION_LOG=" in str(error.value)
+    assert "secret" not in str(error.value)
 
 
-def test_a_log_of_an_earlier_version_is_told_with_the_remedy(log: sa.Engine) -> None:
+def test_a_log_of_an_earlier_version_is_refused_with_the_remedy(log: sa.Engine) -> None:
     with log.begin() as connection:
         connection.execute(sa.text("ALTER TABLE inference_batches DROP COLUMN fell_back"))
     with pytest.raises(LogError, match=r"earlier version .* no inference_batches\.fell_back\. Remedy: make clean"):

@@ -1,4 +1,4 @@
-"""An artefact vouches for itself: what was released is what serves, or it is said what is not."""
+"""The artefact: a release is served only with exactly the files that were released."""
 
 import json
 import os
@@ -24,12 +24,13 @@ def sealed(app: Path) -> str:
     return seal(app, "1.0.0", "0123abc", "tester", "a note")
 
 
-def test_it_holds_the_code_the_lock_and_the_model_and_says_where_they_come_from(app: Path) -> None:
+def test_it_holds_code_lock_and_model_and_records_their_origin(app: Path) -> None:
     assert verify(app, sealed(app)) == len(checksums(app))
-    told = json.loads((app / MANIFEST).read_text())
+    manifest = json.loads((app / MANIFEST).read_text())
     some = {"shared/data/schema.py", "level2_devops/service/app.py", "requirements.txt", "model/model.skops"}
-    assert some <= set(told["files"])
-    assert (told["version"], told["commit"], told["built_by"], told["note"]) == ("1.0.0", "0123abc", "tester", "a note")
+    assert some <= set(manifest["files"])
+    facts = {name: manifest[name] for name in ("version", "commit", "built_by", "note")}
+    assert facts == {"version": "1.0.0", "commit": "0123abc", "built_by": "tester", "note": "a note"}
 
 
 def test_its_files_are_read_only(app: Path) -> None:
@@ -38,7 +39,7 @@ def test_its_files_are_read_only(app: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing", "too many", "manifest"])
-def test_a_file_that_was_tampered_with_is_named(app: Path, damage: str) -> None:
+def test_a_changed_missing_or_additional_file_is_named(app: Path, damage: str) -> None:
     digest = sealed(app)
     name = {"changed": "model/model.json", "missing": "shared/score.py", "too many": "level2_devops/x.py"}.get(
         damage, MANIFEST
@@ -54,7 +55,7 @@ def test_a_file_that_was_tampered_with_is_named(app: Path, damage: str) -> None:
         verify(app, digest)
 
 
-def test_a_manifest_written_anew_to_fit_the_tampered_files_is_refused(app: Path) -> None:
+def test_a_manifest_rewritten_to_match_altered_files_is_refused(app: Path) -> None:
     digest = sealed(app)
     for name in ("model/model.json", MANIFEST):
         (app / name).chmod(0o644)

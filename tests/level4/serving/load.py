@@ -1,4 +1,4 @@
-"""Clients that ask without pause, and keep what they are told."""
+"""Clients that send requests without pause, and keep the answers."""
 
 import threading
 import time
@@ -12,7 +12,7 @@ import httpx
 
 @dataclass
 class Load:
-    """Clients in threads; what they were told."""
+    """What clients in threads saw: the JSON of each answer, errors, and the seconds of each request."""
 
     answers: list[dict[str, Any]] = field(default_factory=list)
     failures: list[Any] = field(default_factory=list)
@@ -21,7 +21,7 @@ class Load:
 
 @contextmanager
 def load(address: str, requests: list[dict[str, Any]], clients: int = 4, pause: float = 0.0) -> Iterator[Load]:
-    """Ask while the block runs; each client rests for `pause` seconds after an answer."""
+    """Send requests while the block runs; each client rests for `pause` seconds after an answer."""
     seen, stop = Load(), threading.Event()
 
     def ask(first: int) -> None:

@@ -20,10 +20,12 @@ from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control.server import api_server
 from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
-from level4_deployment.serving.routes import Package
-from tests.level4.load import load
+from level4_deployment.serving.package import Package
+from tests.level2.releases import has_ended
 from tests.level4.plane import Plane, bodies, package, plane, route
 from tests.level4.postgres import new_database
+from tests.level4.serving.load import load
+from tests.support import eventually
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +33,7 @@ def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
     return bodies(flights.sample(300, random_state=4))
 
 
-def test_killed_under_load_no_acknowledged_answer_is_lost(
+def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     made = package(tmp_path, 1, trained)
@@ -44,11 +46,11 @@ def test_killed_under_load_no_acknowledged_answer_is_lost(
             running.start_another()
             time.sleep(0.5)
         assert before > 50
-        assert len(seen.answers) > before + 20, "who waited on the socket is answered by the next one"
-        assert len(seen.failures) <= 4, "at the most what was on its way to the one that was killed"
+        assert len(seen.answers) > before + 20, "requests that waited on the socket are answered by the next worker"
+        assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         assert {answer["request_id"] for answer in seen.answers} <= running.logged()
         ready = httpx.get(f"{running.address}/ready", trust_env=False).json()
-        assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], "the dead one's file is gone"
+        assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], "the killed one has no file"
 
 
 @pytest.mark.slow
@@ -86,11 +88,11 @@ def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, se
     assert len(set(rows)) == len(sent), "a flight's arm and version never vary"
     assert {(arm, version) for _, arm, version in rows} == {("champion", 1), ("challenger", 2)}
     counted = [float(line.split()[-1]) for line in both.splitlines() if line.startswith("predictions_total")]
-    assert sum(counted) == len(rows), "any worker's /metrics speaks for all"
+    assert sum(counted) == len(rows), "every worker's /metrics counts for all workers"
     assert sum(line.startswith("routes_generation{") for line in both.splitlines()) == 2
 
 
-def test_a_full_disk_is_a_503_and_once_there_is_room_it_answers(
+def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
@@ -108,13 +110,13 @@ def test_a_full_disk_is_a_503_and_once_there_is_room_it_answers(
         httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client,
     ):
         answers = [client.post("/predict", json=sent[i % 300]) for i in range(400)]
-        told = {one.json()["request_id"] for one in answers if one.status_code == 200}
+        acknowledged = {one.json()["request_id"] for one in answers if one.status_code == 200}
         refused = [one for one in answers if one.status_code != 200]
         assert {one.status_code for one in refused} == {503}
         assert {one.headers["retry-after"] for one in refused} == {"1"}
         assert "cannot be written" in refused[0].json()["detail"]
         with log.connect() as connection:
-            assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == told
+            assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == acknowledged
         most["pages"] = 100_000
         log.dispose()  # connections that are open keep their limit
         assert client.post("/predict", json=sent[0]).status_code == 200
@@ -122,7 +124,7 @@ def test_a_full_disk_is_a_503_and_once_there_is_room_it_answers(
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
+def test_a_worker_that_is_stopped_under_load_loses_no_request(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
@@ -139,14 +141,11 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
 
 
 def wait_for_answers(running: Plane, many: int) -> None:
-    """Return when so many are on record: how soon that is, is the machine's doing."""
-    until = time.monotonic() + 30
-    while len(running.logged()) < many:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    """Return when that many predictions are in the log, however slow the machine is."""
+    eventually(lambda: len(running.logged()) >= many, 30)
 
 
-def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) -> None:
+def test_a_worker_whose_parent_ends_before_it_is_ready_stops(tmp_path: Path) -> None:
     script = (
         "import pathlib, sys\nfrom level2_devops.service.worker_process import open_socket\n"
         "from level4_deployment.serving.worker import start_worker\n"
@@ -154,17 +153,7 @@ def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) ->
     )
     words = [sys.executable, "-c", script, str(tmp_path), url_of(tmp_path)]
     pid = int(subprocess.check_output(words, text=True))
-    until = time.monotonic() + 20
-    while _runs(pid) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not _runs(pid)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert has_ended(pid, within=20)
 
 
 def test_a_worker_is_small_and_brings_no_training_libraries(
@@ -194,7 +183,7 @@ def test_postgresql_serves_as_the_log(
             time.sleep(1.5)
             running.workers[0].process.kill()
             time.sleep(0.5)
-        assert len(seen.failures) <= 4, "at the most what was on its way to the one that was killed"
+        assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         log = open_log(url)
         with log.connect() as connection:
             kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())

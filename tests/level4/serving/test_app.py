@@ -1,4 +1,4 @@
-"""What a caller of the data plane gets: answers, refusals that name what is wrong, and what is on the log."""
+"""What a caller of the data plane gets: answers, refusals that name the problem, and rows in the log."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import predict
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.package import Package
 from tests.level4.plane import CARD, Plane, bodies, package, plane, route
 
 
@@ -32,7 +32,7 @@ def sent(flights: pd.DataFrame) -> dict[str, Any]:
     return bodies(flights.iloc[[5_000]])[0]
 
 
-def test_an_answer_is_the_models_and_says_whose(
+def test_an_answer_is_the_models_and_names_its_version(
     serving: Plane, trained: Pipeline, flights: pd.DataFrame, sent: dict[str, Any]
 ) -> None:
     answer = serving.ask(sent)
@@ -87,15 +87,15 @@ def test_a_wrong_field_is_named(serving: Plane, sent: dict[str, Any], field: str
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", "-Infinity"])
-def test_what_is_no_finite_number_is_refused_by_field(serving: Plane, sent: dict[str, Any], value: str) -> None:
+def test_numbers_that_are_not_finite_are_refused_by_field(serving: Plane, sent: dict[str, Any], value: str) -> None:
     body = json.dumps(sent | {"temp": 1}).replace('"temp": 1', f'"temp": {value}')
     answer = serving.client.post("/predict", content=body)
     assert (answer.status_code, answer.json()["detail"][0]["field"]) == (422, "temp")
 
 
 @pytest.mark.parametrize("name", ["dest", r"d\u0065st", "temp", "flight_id"])
-def test_a_name_that_is_given_twice_is_refused(serving: Plane, sent: dict[str, Any], name: str) -> None:
-    """Pydantic alone would take the last one; an escaped name is the same name."""
+def test_a_duplicate_key_is_refused(serving: Plane, sent: dict[str, Any], name: str) -> None:
+    """Pydantic alone would take the last one; an escaped key is the same key."""
     value = '"BOS"' if "st" in name else '"2013-04-01-B61-JFK"' if "id" in name else "12.0"
     body = f'{json.dumps(sent)[:-1]}, "{name}": {value}}}'
     for path, whole in (("/predict", body), ("/predict/batch", f'{{"flights": [{body}]}}')):
@@ -104,7 +104,7 @@ def test_a_name_that_is_given_twice_is_refused(serving: Plane, sent: dict[str, A
         assert answer.json()["detail"][0]["problem"] == "is given twice"
 
 
-def test_an_escaped_name_is_as_good_as_a_plain_one(serving: Plane, sent: dict[str, Any]) -> None:
+def test_an_escaped_key_is_the_same_as_a_plain_one(serving: Plane, sent: dict[str, Any]) -> None:
     body = json.dumps(sent).replace('"carrier"', r'"\u0063arrier"')
     assert serving.client.post("/predict", content=body).json()["flight_id"] == sent["flight_id"]
 
@@ -123,25 +123,25 @@ def test_an_escaped_name_is_as_good_as_a_plain_one(serving: Plane, sent: dict[st
         ("/nowhere", b"", 404),
     ],
 )
-def test_what_is_no_request_is_refused(serving: Plane, path: str, body: bytes, status: int) -> None:
+def test_a_body_that_is_no_request_is_refused(serving: Plane, path: str, body: bytes, status: int) -> None:
     answer = serving.client.post(path, content=body)
     assert answer.status_code == status
     assert answer.json()["detail"]
 
 
-def test_a_batch_has_a_limit_and_a_wrong_method_is_told(serving: Plane, sent: dict[str, Any]) -> None:
+def test_a_batch_has_a_limit_and_a_wrong_method_is_refused(serving: Plane, sent: dict[str, Any]) -> None:
     assert serving.client.post("/predict/batch", json={"flights": [sent] * 1_001}).status_code == 422
     assert serving.client.get("/predict").status_code == 405
 
 
-def test_a_callers_request_id_comes_back_if_it_is_a_proper_one(serving: Plane, sent: dict[str, Any]) -> None:
+def test_a_callers_request_id_is_returned_if_it_is_well_formed(serving: Plane, sent: dict[str, Any]) -> None:
     for given, kept in (("mine-1", True), ("a b", False), ("x" * 65, False)):
         answer = serving.client.post("/predict", json=sent, headers={"x-request-id": given})
         assert (answer.headers["x-request-id"] == given) is kept
         assert answer.json()["request_id"] != given
 
 
-def test_the_log_holds_all_that_explains_an_answer(serving: Plane, sent: dict[str, Any]) -> None:
+def test_the_log_holds_everything_that_explains_an_answer(serving: Plane, sent: dict[str, Any]) -> None:
     answer = serving.ask(sent)
     query = f"SELECT * FROM predictions WHERE request_id = '{answer['request_id']}'"  # noqa: S608 - our own id
     (row,) = serving.rows(query)
@@ -153,16 +153,16 @@ def test_the_log_holds_all_that_explains_an_answer(serving: Plane, sent: dict[st
     assert 0 < row[11] < 5
 
 
-def test_shadow_scores_are_logged_and_never_told(serving: Plane, sent: dict[str, Any]) -> None:
-    asked = [serving.ask(sent) for _ in range(20)]
-    assert {answer["version"] for answer in asked} == {7}
-    serving.ask(sent)  # its group carries what came after the answers before
-    ids = ",".join(f"'{answer['request_id']}'" for answer in asked)
+def test_shadow_scores_are_logged_and_never_returned(serving: Plane, sent: dict[str, Any]) -> None:
+    answers = [serving.ask(sent) for _ in range(20)]
+    assert {answer["version"] for answer in answers} == {7}
+    serving.ask(sent)  # by its commit, the shadow rows of earlier answers are in the log too
+    ids = ",".join(f"'{answer['request_id']}'" for answer in answers)
     rows = serving.rows(f"SELECT version, probability, failure FROM shadow_predictions WHERE request_id IN ({ids})")  # noqa: S608
-    assert rows == [(8, asked[0]["probability"], None)] * 20
+    assert rows == [(8, answers[0]["probability"], None)] * 20
 
 
-def test_a_padded_body_does_not_swell_the_log(serving: Plane, sent: dict[str, Any]) -> None:
+def test_the_padding_of_a_body_is_not_logged(serving: Plane, sent: dict[str, Any]) -> None:
     answer = serving.client.post("/predict", content=json.dumps(sent) + " " * 500_000).json()
     query = f"SELECT request_payload FROM predictions WHERE request_id = '{answer['request_id']}'"  # noqa: S608
     ((features,),) = serving.rows(query)
@@ -170,7 +170,7 @@ def test_a_padded_body_does_not_swell_the_log(serving: Plane, sent: dict[str, An
     assert json.loads(features)["carrier"] == sent["carrier"]
 
 
-def test_readiness_says_what_every_worker_serves(serving: Plane) -> None:
+def test_readiness_lists_what_every_worker_serves(serving: Plane) -> None:
     ready = serving.client.get("/ready").json()
     assert (ready["champion"]["version"], ready["challenger"]["version"]) == (7, 8)
     assert (ready["generation"], ready["experiment"], ready["share"], ready["refused"]) == (1, "experiment", 0, "")
@@ -178,7 +178,7 @@ def test_readiness_says_what_every_worker_serves(serving: Plane) -> None:
     assert serving.client.get("/live").json() == {"status": "live"}
 
 
-def test_metrics_tell_versions_apart(serving: Plane, sent: dict[str, Any]) -> None:
+def test_metrics_are_counted_by_version(serving: Plane, sent: dict[str, Any]) -> None:
     def count(line: str) -> float:
         text = serving.client.get("/metrics").text
         return sum(float(row.split()[-1]) for row in text.splitlines() if row.startswith(line))
@@ -191,15 +191,15 @@ def test_metrics_tell_versions_apart(serving: Plane, sent: dict[str, Any]) -> No
     assert count('scoring_seconds_count{version="8"}') > 0
     assert count("routes_generation") == 1
     assert count('http_requests_total{route="/predict",status="200"}') > 0
-    assert count("log_seconds_count") > 0
+    assert count("prediction_log_commit_seconds_count") > 0
 
 
-def test_the_logs_address_is_not_for_everybody_to_see(serving: Plane) -> None:
-    """`ps` shows the words of a command to all; the address may hold a password."""
+def test_the_logs_url_is_not_among_the_words_of_the_command(serving: Plane) -> None:
+    """`ps` shows the words of a command to every user; the URL may hold a password."""
     assert "log.db" not in " ".join(psutil.Process(serving.workers[0].pid).cmdline())
 
 
-def test_with_nothing_routed_it_lives_and_is_not_ready(tmp_path: Path, sent: dict[str, Any]) -> None:
+def test_without_routes_it_is_live_and_not_ready(tmp_path: Path, sent: dict[str, Any]) -> None:
     with plane(tmp_path) as running:
         assert running.client.get("/live").status_code == 200
         for answer in (running.client.get("/ready"), running.client.post("/predict", json=sent)):
@@ -207,7 +207,7 @@ def test_with_nothing_routed_it_lives_and_is_not_ready(tmp_path: Path, sent: dic
             assert "nothing is routed" in answer.json()["detail"]
 
 
-def test_more_at_once_than_it_takes_are_turned_away(serving: Plane, sent: dict[str, Any]) -> None:
+def test_too_many_requests_at_once_get_503(serving: Plane, sent: dict[str, Any]) -> None:
     async def crowd() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=400)
         async with httpx.AsyncClient(base_url=serving.address, limits=limits, timeout=30, trust_env=False) as http:
@@ -222,7 +222,7 @@ def test_more_at_once_than_it_takes_are_turned_away(serving: Plane, sent: dict[s
 
 @pytest.mark.parametrize("code", ["utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_a_body_in_another_code_than_utf8_is_refused(
+def test_a_body_in_another_encoding_than_utf8_is_refused(
     serving: Plane, sent: dict[str, Any], path: str, code: str
 ) -> None:
     body = json.dumps(sent if path == "/predict" else {"flights": [sent]}).encode(code)

@@ -1,4 +1,4 @@
-"""What loads and what is refused; what a loaded version answers."""
+"""Which packages load and which are refused; what a loaded version answers."""
 
 from pathlib import Path
 
@@ -10,8 +10,8 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.features import features
 from level4_deployment.serving.model import Prediction, load_served
-from level4_deployment.serving.package import GRAPH, PackageError, inputs_of
-from level4_deployment.serving.routes import MODELS, Package
+from level4_deployment.serving.package import GRAPH, Package, PackageError, inputs_of
+from level4_deployment.serving.routes import MODELS
 from shared.artefacts import MODEL_CARD
 from tests.level4.graphs import graph_package, table_of_carriers
 from tests.level4.plane import CARD, keep, package
@@ -30,7 +30,7 @@ def test_a_code_it_has_never_seen_gets_the_base_rate_and_is_named(
     assert third.unknown == []
 
 
-def test_a_row_that_fails_fails_alone(tmp_path: Path, flights: pd.DataFrame) -> None:
+def test_a_row_that_fails_does_not_fail_the_others(tmp_path: Path, flights: pd.DataFrame) -> None:
     served = load_served(tmp_path, table_of_carriers(tmp_path, 1, CHANCES, failing="VX"))
     some = flights.head(4).assign(carrier=["B6", "VX", "WN", "UA"], dest="BOS")
     answers = served.answers(*inputs_of(features(some)))
@@ -43,7 +43,7 @@ def test_a_row_that_fails_fails_alone(tmp_path: Path, flights: pd.DataFrame) -> 
     assert "out of" in str(answers[1])
 
 
-def test_what_is_no_probability_is_a_failure(tmp_path: Path, flights: pd.DataFrame) -> None:
+def test_a_score_outside_0_and_1_is_a_failure(tmp_path: Path, flights: pd.DataFrame) -> None:
     served = load_served(tmp_path, table_of_carriers(tmp_path, 1, {"B6": 1.5, "UA": float("nan"), "WN": 0.3}))
     some = flights.head(3).assign(carrier=["B6", "UA", "WN"], dest="BOS")
     answers = served.answers(*inputs_of(features(some)))
@@ -67,11 +67,11 @@ def test_files_that_are_not_on_record_are_not_read(trained: Pipeline, tmp_path: 
 
 def test_a_graph_with_another_signature_is_refused(tmp_path: Path) -> None:
     made = graph_package(tmp_path, 1, [helper.make_node("Identity", ["numbers"], ["probabilities"])], [])
-    with pytest.raises(PackageError, match="served are models that take"):
+    with pytest.raises(PackageError, match="a served model takes"):
         load_served(tmp_path, made)
 
 
-def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     made = tmp_path / "made"
     made.mkdir()
     (made / GRAPH).write_bytes(b"cos\nsystem\n(S'touch /tmp/x'\ntR.")
@@ -80,7 +80,7 @@ def test_what_is_no_graph_is_refused(tmp_path: Path) -> None:
         load_served(tmp_path, keep(tmp_path, 1, made))
 
 
-def test_a_run_gives_one_probability_a_row(tmp_path: Path, flights: pd.DataFrame) -> None:
+def test_score_returns_one_probability_per_row(tmp_path: Path, flights: pd.DataFrame) -> None:
     served = load_served(tmp_path, table_of_carriers(tmp_path, 1, CHANCES))
     some = features(flights.head(7).assign(carrier="B6", dest="BOS"))
     assert np.allclose(served.score(*inputs_of(some)), [0.1] * 7)

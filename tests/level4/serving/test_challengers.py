@@ -1,0 +1,169 @@
+"""Challengers in real workers: in shadow, failing, slow or hanging; callers get the champion's answers in time."""
+
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pandas as pd
+import pytest
+from sklearn.pipeline import Pipeline
+
+from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.experiment_store import Experiment
+from level4_deployment.experiment.guardrails import guardrail_violation
+from level4_deployment.prediction_log import open_log, url_of
+from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
+from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.serving.load import load
+
+FOREVER = 2**62  # rounds
+ALARMED = 0.987  # no champion answers this
+TEN_CARRIERS = ["B6", "UA", "WN", "AA", "DL", "EV", "MQ", "US", "9E", "VX"]
+CHANCES = {carrier: 0.1 + 0.01 * i for i, carrier in enumerate(TEN_CARRIERS)}
+
+
+@pytest.fixture(scope="module")
+def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
+    return bodies(flights.sample(300, random_state=4))
+
+
+@pytest.fixture(scope="module")
+def known_flights(flights: pd.DataFrame) -> list[dict[str, Any]]:
+    return bodies(known_to_graphs(flights).sample(200, random_state=6))
+
+
+def known_to_tables(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same flights, with codes that hand-made tables know: each carrier a tenth of them."""
+    return [one | {"carrier": TEN_CARRIERS[i % 10], "dest": "BOS"} for i, one in enumerate(sent)]
+
+
+@pytest.mark.slow
+def test_a_challenger_that_fails_on_a_tenth_of_flights_fails_no_request(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    champion = table_of_carriers(tmp_path, 1, CHANCES)
+    route(tmp_path, 1, champion, table_of_carriers(tmp_path, 2, CHANCES, failing="VX"), 0.5)
+    with plane(tmp_path) as running:
+        with load(running.address, known_to_tables(sent), clients=8) as seen:
+            time.sleep(2.0)
+        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
+        arms = running.rows(
+            "SELECT request_payload LIKE '%\"VX\"%', predictions.version, failure, count(*) FROM predictions "
+            "LEFT JOIN shadow_predictions USING (request_id) WHERE arm = 'challenger' GROUP BY 1, 2, 3"
+        )
+    assert seen.failures == []
+    assert failed / rows > 0.05
+    in_time = [row for row in arms if "deadline" not in (row[2] or "")]  # on a busy machine, some answers are late
+    assert {(bool(is_vx), version) for is_vx, version, _, _ in in_time} == {(False, 2), (True, 1)}
+    assert all("out of" in failure for is_vx, _, failure, _ in in_time if is_vx)
+
+
+def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardrail(
+    tmp_path: Path, sent: list[dict[str, Any]], plan: Plan
+) -> None:
+    """One of ten carriers is new to it, so it answers with its base rate; codes new to both models do not count."""
+    route(tmp_path, 1, table_of_carriers(tmp_path, 1, CHANCES), ignorant(tmp_path, 2, CHANCES, "VX"), 0.5)
+    new = Experiment("experiment", 1, 2, "salt", 0.5, plan, None, "running", "", "test")
+    log = open_log(url_of(tmp_path))
+    with plane(tmp_path) as running:
+        running.ask(sent[0] | {"carrier": "ZZ"})
+        for one in known_to_tables(sent)[:150]:
+            running.ask(one)
+            if why := guardrail_violation(log, new):
+                break
+        running.ask(sent[0] | {"carrier": "ZZ"})  # by its commit, the shadow rows of earlier answers are in the log too
+        ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM inference_batches")
+    log.dispose()
+    assert "version 2 gave only its base rate for" in why
+    assert 3 <= fell_back <= 0.15 * rows
+
+
+@pytest.mark.slow
+def test_a_challenger_that_is_ten_times_slower_is_reported_and_callers_hardly_wait(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    route(tmp_path, 1, busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000), 0.5)
+    with plane(tmp_path) as running:
+        with load(running.address, known_to_tables(sent), clients=2) as seen:
+            time.sleep(2.0)
+        ((slow, times),) = running.rows("SELECT sum(slow), count(*) FROM inference_batches WHERE version = 2")
+    assert seen.failures == []
+    assert slow > 0.8 * times > 20
+    assert sorted(seen.seconds)[int(len(seen.seconds) * 0.9)] < 0.5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_process_can_end(
+    tmp_path: Path, sent: list[dict[str, Any]], share: float
+) -> None:
+    champion = table_of_carriers(tmp_path, 1, CHANCES)
+    route(tmp_path, 1, champion, busy(tmp_path, 2, FOREVER), share)
+    with plane(tmp_path) as running:
+        with load(running.address, known_to_tables(sent), clients=4) as seen:
+            time.sleep(2.5)
+        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
+        arms = dict(running.rows("SELECT arm, count(*) FROM predictions WHERE version = 1 GROUP BY arm"))
+        failures = {why for (why,) in running.rows("SELECT DISTINCT failure FROM shadow_predictions")}
+        begun = time.monotonic()
+        running.workers[0].stop()
+        assert time.monotonic() - begun < 5
+        assert running.workers[0].process.returncode == 0
+    assert seen.failures == []
+    assert {answer["version"] for answer in seen.answers} == {1}
+    assert failed == rows > 0
+    assert all(why.startswith("deadline") for why in failures)
+    assert set(arms) == ({"champion", "challenger"} if share else {"champion"})
+    slow = sum(seconds > 0.5 for seconds in seen.seconds)
+    assert slow <= max(8, 0.1 * len(seen.seconds)), "only the first requests have waited, and not for long"
+    assert len(seen.answers) > 50
+
+
+def test_a_shadow_challengers_scores_are_logged_and_change_no_answer(
+    trained: Pipeline, tmp_path: Path, known_flights: list[dict[str, Any]]
+) -> None:
+    champion = package(tmp_path, 1, trained)
+    route(tmp_path, 1, champion)
+    with plane(tmp_path) as running:
+        alone = running.client.post("/predict/batch", json={"flights": known_flights}).json()["predictions"]
+        route(tmp_path, 2, champion, table_of_carriers(tmp_path, 2, dict.fromkeys(CARRIERS, ALARMED)))
+        running.wait(2)
+        beside = running.client.post("/predict/batch", json={"flights": known_flights}).json()["predictions"]
+        one = running.client.post("/predict", json=known_flights[0])
+        running.ask(known_flights[0])  # by its commit, the shadow rows of earlier answers are in the log too
+        logged = running.rows("SELECT version, probability FROM shadow_predictions")
+    assert [answer["probability"] for answer in beside] == [answer["probability"] for answer in alone]
+    assert {answer["version"] for answer in beside} == {1}
+    assert "0.98" not in one.text
+    assert str(ALARMED) not in str(one.headers)
+    assert len(logged) > len(known_flights)
+    assert {(version, round(chance, 3)) for version, chance in logged} == {(2, ALARMED)}
+
+
+@pytest.mark.slow
+def test_callers_do_not_wait_for_a_shadow_challenger_that_is_ten_times_slower(
+    tmp_path: Path, known_flights: list[dict[str, Any]]
+) -> None:
+    champion, slow = busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000)
+    route(tmp_path, 1, champion)
+    with plane(tmp_path) as running:
+        ratios = []
+        for number in range(5):  # alternating, so that other load on the machine affects both alike
+            route(tmp_path, 2 * number + 2, champion)
+            without = median_seconds(running, 2 * number + 2, known_flights)
+            route(tmp_path, 2 * number + 3, champion, slow)
+            ratios.append(median_seconds(running, 2 * number + 3, known_flights) / without)
+        ((times,),) = running.rows("SELECT sum(slow) FROM inference_batches WHERE version = 2")
+    assert times > 50, "it was slow"
+    assert median(ratios) < 4, f"{ratios}: a caller that waited for it would take ten times as long"
+
+
+def median_seconds(running: Plane, generation: int, sent: list[dict[str, Any]]) -> float:
+    """The median seconds of an answer under these routes."""
+    running.wait(generation)
+    with load(running.address, sent, clients=2, pause=0.01) as seen:
+        time.sleep(1.0)
+    assert seen.failures == []
+    assert {answer["version"] for answer in seen.answers} == {1}
+    return median(seen.seconds)
