@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import log_loss, roc_auc_score
 
 from shared.errors import UserError
@@ -51,6 +51,12 @@ def score(late: ArrayLike, probability: ArrayLike) -> Score:
         late=float(label.mean()),
         rows=len(label),
     )
+
+
+def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
+    """Log loss of each flight, in nats: (n,); probabilities are clipped to [1e-15, 1 - 1e-15]."""
+    chance = np.clip(np.asarray(probability, dtype=np.float64), 1e-15, 1 - 1e-15)
+    return np.where(np.asarray(late, dtype=np.float64) == 1, -np.log(chance), -np.log1p(-chance))
 
 
 def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.DataFrame:
