@@ -53,5 +53,5 @@ def monitor_result(monitor: Monitor = "contract", state: State = "alarm", **chan
     """A result with figures: of column temp, or of champion 3 for monitors of its performance."""
     champion = monitor in ("performance", "regression_vs_previous", "severe_regression")
     about: dict[str, Any] = {"target": CHAMPION, "version": 3} if champion else {"target": "temp"}
-    figures = {"day": "2013-05-06", "message": "it is off", "rows": 900, "value": 0.5, "threshold": 0.1}
-    return MonitorResult(monitor=monitor, state=state, **(figures | about | changes))
+    figures: dict[str, Any] = {"day": "2013-05-06", "message": "it is off", "rows": 900, "value": 0.5, "threshold": 0.1}
+    return MonitorResult(monitor=monitor, state=state, **figures | about | changes)

@@ -1,4 +1,4 @@
-"""The reference of the real history, built once, and an empty log."""
+"""The reference of the real history, built once, and an empty log of either database."""
 
 import warnings
 from collections.abc import Iterator
@@ -44,8 +44,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def empty_log(url: str) -> Iterator[sa.Engine]:
-    """It, with all tables."""
+def log(url: str) -> Iterator[sa.Engine]:
+    """That database, with all tables."""
     log = open_log(url)
     yield log
     log.dispose()
