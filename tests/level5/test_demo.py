@@ -14,12 +14,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from level4_deployment.prediction_log import open_log
 from level5_monitoring import config
 from level5_monitoring.live_demo import demo
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
 from level5_monitoring.live_demo.server import LivePage
+from level5_monitoring.tables import open_log
 from shared.settings import Settings, read_settings
 from tests.level5.browser import opened
 

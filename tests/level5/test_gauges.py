@@ -4,11 +4,12 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, open_log
+from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS
 from level5_monitoring.dashboard.metrics import exposition
 from level5_monitoring.loop.loop_store import record_decision
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.tables import open_log
 from tests.level5.test_page import answer
 
 

@@ -12,16 +12,17 @@ import uvicorn
 
 from level4_deployment.control import server as serve
 from level4_deployment.experiment import labels
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, open_log
+from level4_deployment.prediction_log import LABELS, PREDICTIONS
 from level5_monitoring.dashboard.health import of_the_platform
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.loop.alerts import Alert
-from level5_monitoring.loop.loop_store import record_decision
+from level5_monitoring.loop.loop_store import record_decision, save_performance
 from level5_monitoring.loop.policy import Decision
-from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.performance import DayPerformance
+from level5_monitoring.tables import open_log
 from shared.data.replay import Tick
 from tests.level5.browser import opened
 from tests.level5.test_clock import FAST, played, wait_for
@@ -94,7 +95,7 @@ def test_metrics_are_in_prometheus_format(live: LivePage, http: httpx.Client) ->
     decide(live, "2013-04-07")
     for day, flights, auc in (("2013-04-06", 100, 0.7), ("2013-04-07", 300, 0.8)):
         line = {"day": day, "version": 3, "flights": flights, "loss": flights / 1000, "expected_loss": 0.4, "auc": auc}
-        performance.keep(live.log, line)
+        save_performance(live.log, DayPerformance(**line))  # type: ignore[arg-type]
     text = http.get("/metrics").text
     samples = {sample.name: sample for family in text_string_to_metric_families(text) for sample in family.samples}
     assert samples["monitor_value"].labels == {"monitor": "drift", "target": "temp"}

@@ -10,7 +10,7 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment.experiment import experiment_store, labels
-from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINE, open_log
+from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINE
 from level5_monitoring import report
 from level5_monitoring.calendar_policies import FILE, POLICIES
 from level5_monitoring.dashboard import page
@@ -20,6 +20,7 @@ from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.tables import open_log
 from shared.settings import read_settings
 from tests.level5.browser import Scheme, opened
 

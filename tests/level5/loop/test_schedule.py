@@ -1,4 +1,4 @@
-"""What `make watch` refuses, before anything is started."""
+"""What `make monitor` refuses, before anything is started."""
 
 import sys
 from contextlib import ExitStack
@@ -33,7 +33,7 @@ def test_a_clock_that_cannot_be_is_refused(
 def test_before_level_5_has_run_it_says_so(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["schedule"])
     monkeypatch.setattr(config, "configure", lambda: own)
-    with pytest.raises(UserError, match=r"normal days.*Remedy: make level5"):
+    with pytest.raises(UserError, match=r"no reference of normal days.*Remedy: make level5"):
         schedule.main()
     assert not (own.level("level3") / "prefect").exists(), "nothing was started"
 
