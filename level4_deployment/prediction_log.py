@@ -1,9 +1,11 @@
 """The prediction log: every answer, every score that was not returned, every outcome; SQLite or PostgreSQL."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -128,3 +130,31 @@ def insert(engine: sa.Engine, table: sa.Table) -> Any:
     """An INSERT that leaves a row alone whose key is there already."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()
+
+
+def first_predictions(
+    log: sa.Engine,
+    columns: Sequence[sa.Column[Any]],
+    *,
+    where: Sequence[sa.ColumnElement[bool]] = (),
+    known_by: float | None = None,
+    shadow: bool = False,
+) -> pd.DataFrame:
+    """The first prediction of each flight with its label: `columns`, `late` and `known_at`, ordered by asked_at.
+
+    late and known_at are None for a flight without a label, with contradictory labels, or whose label was not known by
+    `known_by` (seconds since 1970). shadow: with `other_probability`, the other model's score. columns: flight_id too.
+    """
+    label = [LABELS.c.flight_id == PREDICTIONS.c.flight_id]
+    label.append(LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id)))
+    if known_by is not None:
+        label.append(LABELS.c.known_at <= known_by)
+    wanted = [*columns, LABELS.c.late, LABELS.c.known_at]
+    source = PREDICTIONS.outerjoin(LABELS, sa.and_(*label))
+    if shadow:
+        wanted.append(SHADOW_PREDICTIONS.c.probability.label("other_probability"))
+        source = source.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
+    query = sa.select(*wanted).select_from(source).where(*where).order_by(PREDICTIONS.c.asked_at)
+    with log.connect() as connection:
+        rows = connection.execute(query).all()
+    return pd.DataFrame(rows, columns=[column.name for column in wanted]).drop_duplicates("flight_id")

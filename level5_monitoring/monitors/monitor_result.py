@@ -28,3 +28,8 @@ class MonitorResult:
 def version_of(target: str) -> int:
     """3, of the subject "version 3"."""
     return int(target.removeprefix("version "))
+
+
+def in_words(name: str) -> str:
+    """A machine name as people read it: "roll back" for roll_back."""
+    return name.replace("_", " ")
