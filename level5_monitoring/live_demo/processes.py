@@ -22,7 +22,7 @@ ENDED_WITHIN = 90.0  # seconds; a training that is under way is waited for
 
 def configure() -> Settings:
     """The demo's settings."""
-    os.environ.setdefault("MLOPS_WITHIN", WITHIN)
+    os.environ.setdefault("MLOPS_WORKSPACE", WITHIN)
     return config.configure()
 
 

@@ -27,9 +27,9 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
     if left := end(settings, record):
         console.print(f"Ended what the last demo had left behind: {', '.join(left)}.")
     if fresh:
-        if not settings.within:
-            raise UserError("MLOPS_WITHIN is empty: the state of all levels would go. Remedy: leave it out.")
-        shutil.rmtree(settings.state / settings.within)
+        if not settings.workspace:
+            raise UserError("MLOPS_WORKSPACE is empty: the state of all levels would go. Remedy: leave it out.")
+        shutil.rmtree(settings.state / settings.workspace)
         own = config.own(settings)
     with step("Start the demo"):
         with (own / LOG).open("ab") as output:

@@ -35,7 +35,7 @@ class Alert:
 def alerts_of(decision: Decision, policy_state: PolicyState, within: str) -> list[Alert]:
     """What people are told: alarms that begin and that are over, acts, and what needs somebody. Nothing daily.
 
-    within: whose state it is about (MLOPS_WITHIN), for commands that mend something.
+    within: whose state it is about (MLOPS_WORKSPACE), for commands that mend something.
     """
     now = {name_of(found): found for found in decision.alarms}
     before = {name_of(found): found for found in policy_state.alarms}
@@ -69,7 +69,7 @@ def _ended(decision: Decision, one: EndedExperiment, within: str) -> Alert:
         suspect_days = (*suspect_days, decision.day)
     severity: Severity = "ticket" if one.state == "aborted" or suspect_days else "info"
     if suspect_days:
-        again = f"MLOPS_WITHIN={within} make submit VERSION={one.challenger}, while the platform runs, tries it again"
+        again = f"MLOPS_WORKSPACE={within} make submit VERSION={one.challenger}, while the platform runs, tries it again"
         reason += f"; but data or labels were in alarm on {', '.join(suspect_days)}: {again}"
     return Alert(ended_key(one.experiment), decision.day, severity, f"experiment {one.state}", reason)
 

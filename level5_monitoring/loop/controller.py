@@ -70,7 +70,7 @@ class LoopController:
         policy_state = load_policy_state(self.log, day)
         decision = policy.decide(day, findings, policy_state)
         return loop_store.record_decision(
-            self.log, decision, findings, alerts_of(decision, policy_state, self.settings.within)
+            self.log, decision, findings, alerts_of(decision, policy_state, self.settings.workspace)
         )
 
     def judge_champion(self, day: str, window: pd.DataFrame, excluded_reason: str) -> list[MonitorResult]:

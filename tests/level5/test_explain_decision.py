@@ -23,7 +23,7 @@ def test_a_retraining_is_followed_to_its_promotion(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Reason, figures, version, experiment, verdict, promotion: and no act on another version."""
-    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
     log = open_log(url_of(config.platform(read_settings())))
     found = [
@@ -57,7 +57,7 @@ def test_what_no_alarm_has_led_to_has_its_evidence_as_well(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A promotion of a tie: how the champion stands, all that was looked at, and the experiment it was about."""
-    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
     log = open_log(url_of(config.platform(read_settings())))
     found = [MonitorResult(DAY, "contract", "temp", "ok", "as normal", 900, 0.01, 0.25)] * 3

@@ -144,13 +144,13 @@ def test_weeks_that_are_settled_are_not_read_again(log: sa.Engine, tmp_path: Pat
 
 
 def test_the_file_says_how_the_other_pages_are_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
     settings = read_settings()
     report.draw_page(settings)
     text = (settings.level("level5") / page.FILE).read_text(encoding="utf-8")
-    assert "MLflow and Prefect: <code>MLOPS_WITHIN=level5 make ui</code>" in text
-    assert "Evidently: <code>MLOPS_WITHIN=level5 make reports</code>" in text
+    assert "MLflow and Prefect: <code>MLOPS_WORKSPACE=level5 make ui</code>" in text
+    assert "Evidently: <code>MLOPS_WORKSPACE=level5 make reports</code>" in text
 
 
 def test_a_promotion_is_told_on_the_day_that_was_being_predicted(log: sa.Engine, tmp_path: Path) -> None:

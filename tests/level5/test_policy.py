@@ -172,7 +172,7 @@ def test_an_experiment_that_ended_on_labels_in_doubt_asks_for_a_person() -> None
         policy_state = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", suspect_days),))
         [alert] = alerts_of(decide(DAY, [], policy_state), policy_state, "demo")
         assert alert.severity == severity
-        assert ("MLOPS_WITHIN=demo make submit VERSION=2" in alert.text) == bool(suspect_days)
+        assert ("MLOPS_WORKSPACE=demo make submit VERSION=2" in alert.text) == bool(suspect_days)
 
 
 def test_a_verdict_of_the_very_day_whose_labels_are_in_alarm_asks_for_a_person() -> None:

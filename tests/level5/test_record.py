@@ -118,4 +118,4 @@ def test_a_verdict_of_the_day_itself_is_seen_to_rest_on_it(log: sa.Engine) -> No
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
     [told] = [alert for alert in loop_store.alerts(log, "2013-05-06") if alert.title == "experiment rejected"]
     assert told.severity == "ticket"
-    assert "MLOPS_WITHIN=level5 make submit VERSION=3" in told.text
+    assert "MLOPS_WORKSPACE=level5 make submit VERSION=3" in told.text

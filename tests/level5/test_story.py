@@ -32,7 +32,7 @@ FLIGHTS = 40
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     """A state of the test's own, wide enough to be read."""
-    values = {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": "", "COLUMNS": "200"}
+    values = {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": "", "COLUMNS": "200"}
     for name, value in values.items():
         monkeypatch.setenv(name, value)
     return read_settings()
