@@ -26,7 +26,7 @@ from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.errors import UserError, command
 from shared.files import write_json, write_parquet
-from shared.score import Score, by_slice, score
+from shared.score import Score, by_month, score
 from shared.settings import NEW_YORK, Settings
 
 LOOP, CALENDAR = "loop", ["frozen", "monthly", "weekly"]
@@ -48,7 +48,7 @@ TRAIN = [sys.executable, "-m", "level5_monitoring.policy_comparison"]
 
 @dataclass(frozen=True)
 class Effort:
-    """What a policy cost. trainings: with the first one; steps: by hand; alerts: None for a policy without monitors."""
+    """What a policy cost. trainings: with the first one; steps: manual ones; alerts: None without monitors."""
 
     trainings: int
     steps: int
@@ -77,7 +77,10 @@ def first_of_month(days: pd.DatetimeIndex) -> list[bool]:
 
 
 def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
-    """Each calendar policy's probability for every labelled flight from `start` on, with flight_id, week and late."""
+    """Each calendar policy's probability for every labelled flight from `start` on.
+
+    Columns: flight_id, scheduled_departure, late, week (the Monday before its prediction), and CALENDAR.
+    """
     inputs = features(flights)
     table = inputs.join(flights[data.KEPT])
     later = future(table, start)
@@ -96,7 +99,8 @@ def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFr
                     found.loc[rows, policy] = predict_features(model, later.loc[rows, inputs.columns])
             advance()
     names = pd.Series(days.strftime("%Y-%m-%d"))[week].to_numpy()
-    return pd.concat([later[["flight_id"]].assign(week=names, late=later["late"]), found], axis=1)
+    about = flights.loc[later.index, ["flight_id", "scheduled_departure", "late"]]
+    return pd.concat([about.assign(week=names), found], axis=1)
 
 
 @contextmanager
@@ -150,20 +154,19 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
         cost.append([POLICIES[policy], *("" if count is None else str(count) for count in effort)])
     columns = ["Policy", "log loss", "Δ to weekly", "AUC", "calibration error"]
     show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
-    show_table("Cost", ["Policy", "trainings", "alerts", "false alarms", "steps by hand"], cost)
+    show_table("Cost", ["Policy", "trainings", "alerts", "false alarms", "manual steps"], cost)
     months = scores_by_month(table)
     for figure, title in FIGURES.items():
-        rows = [
-            [month, f"{flights:,.0f}", *(f"{scores.loc[month, figure]:.4f}" for scores in months.values())]
-            for month, flights in months[LOOP]["rows"].items()
-        ]
+        columns = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
+        table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | columns)
+        rows = [[str(month), *row] for month, *row in table_of.itertuples()]
         show_table(f"{title} by month of departure", ["Month", "flights", *months], rows)
 
 
 def scores_by_month(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Each policy's scores on the flights that all have answered: one row per month of departure."""
-    months = table.assign(month=table["flight_id"].str[:7]).dropna(subset=[*POLICIES])
-    return {policy: by_slice(months, months[policy], "month") for policy in POLICIES}
+    answered = table.dropna(subset=[*POLICIES])
+    return {policy: by_month(answered, answered[policy]) for policy in POLICIES}
 
 
 def summarise(results: dict[str, PolicyResult]) -> str:
@@ -204,7 +207,7 @@ def missed_aims(settings: Settings) -> list[str]:
         f"{loop.trainings} trainings, at most {MAX_TRAININGS:.0%} of {weekly.trainings}": (
             loop.trainings <= MAX_TRAININGS * weekly.trainings
         ),
-        f"{loop.steps} steps by hand, none allowed": loop.steps == 0,
+        f"{loop.steps} manual steps, none allowed": loop.steps == 0,
         f"{kept['failed']} failed requests, none allowed": kept["failed"] == 0,
     }
     return [aim for aim, reached in aims.items() if not reached]

@@ -57,7 +57,7 @@ def main() -> None:
     loop = results[policy_comparison.LOOP]
     keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
     policy_comparison.keep_results(settings, results, played.failed)
-    steps = f"steps by hand: {loop.effort.steps}"
+    steps = f"{loop.effort.steps} manual steps"
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; alarms: {summary.alarms}",
         "A policy decides, on record": summary.kinds,

@@ -125,16 +125,18 @@ def read_weeks(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str,
     columns = [PREDICTIONS.c[name] for name in ("flight_id", "departs_at", "asked_at", "probability")]
     rows = first_predictions(log, columns, where=[PREDICTIONS.c.departs_at >= begin])
     departs = pd.to_datetime(rows["departs_at"].astype(float), unit="s", utc=True)
-    rows["day"] = departs.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
-    rows["monday"] = rows["day"] - pd.to_timedelta(rows["day"].dt.weekday, unit="D")
+    day = departs.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
+    monday = day - pd.to_timedelta(day.dt.weekday, unit="D")
+    names = {at: str(at.date()) for at in {*day, *monday}}  # strftime takes six seconds for a year
+    rows = rows.assign(day=day.map(names), monday=monday.map(names))
     losses = _losses(rows, calendar)
     loss_of = dict(iter(losses.groupby(rows["monday"].loc[losses.index])))
     new = []
-    for monday, flights in rows.groupby("monday"):
-        own = loss_of.get(monday, losses.iloc[:0])
-        asked = flights.groupby("day")["asked_at"].min()
-        days = {str(day.date()): float(at) for day, at in asked.items()}
-        new.append(Week(str(monday.date()), len(own), own.mean().to_dict() if len(own) else {}, days))
+    for name, flights in rows.groupby("monday"):
+        own = loss_of.get(name, losses.iloc[:0])
+        loss = {str(policy): float(mean) for policy, mean in own.mean().items()} if len(own) else {}
+        asked = {str(day): float(at) for day, at in flights.groupby("day")["asked_at"].min().items()}
+        new.append(Week(str(name), len(own), loss, asked))
     weeks = [*(settled[monday] for monday in sorted(settled)), *new]
     until = (labels.read_watermark(log) or 0.0) - SETTLED_AFTER
     settled |= {week.monday: week for week in new if _next_monday(week.monday) <= until}

@@ -201,7 +201,7 @@ def _runs(days: dict[str, MonitorResult], axis: Axis) -> list[tuple[float, float
     """Consecutive days in one state: left, width, state, first and last day."""
     order = sorted(days)
     starts = [pd.Timestamp(day) - pd.Timedelta(days=i) for i, day in enumerate(order)]  # equal for consecutive days
-    runs = []
+    runs: list[tuple[float, float, str, str, str]] = []
     for (state, _), run in groupby(zip(order, starts, strict=True), key=lambda one: (days[one[0]].state, one[1])):
         group = [day for day, _ in run]
         width = round(axis.at(group[-1], plus=1) - axis.at(group[0]), 3)

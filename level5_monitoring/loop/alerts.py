@@ -69,7 +69,9 @@ def _ended(decision: Decision, one: EndedExperiment, within: str) -> Alert:
         suspect_days = (*suspect_days, decision.day)
     severity: Severity = "ticket" if one.state == "aborted" or suspect_days else "info"
     if suspect_days:
-        again = f"MLOPS_WORKSPACE={within} make submit VERSION={one.challenger}, while the platform runs, tries it again"
+        again = (
+            f"MLOPS_WORKSPACE={within} make submit VERSION={one.challenger}, while the platform runs, tries it again"
+        )
         reason += f"; but data or labels were in alarm on {', '.join(suspect_days)}: {again}"
     return Alert(ended_key(one.experiment), decision.day, severity, f"experiment {one.state}", reason)
 
