@@ -94,31 +94,29 @@ def open_log(url: str) -> sa.Engine:
         engine = sa.create_engine(address)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
-        METADATA.create_all(engine)
-        missing = _missing(engine)
+        prepare_tables(engine, METADATA)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise LogError(
             f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
         ) from error
-    if missing:
-        engine.dispose()
-        raise LogError(
-            f"the prediction log at {address.render_as_string()} was begun by an earlier version of this project: "
-            f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
-        )
     return engine
 
 
-def _missing(engine: sa.Engine) -> list[str]:
-    """What a log lacks that was begun before it was thought of: table.column."""
+def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Create the tables that are not there yet; raises LogError where one lacks a column.
+
+    Such a table was created by an earlier version of this project.
+    """
+    metadata.create_all(engine)
     there = sa.inspect(engine).get_multi_columns()
     known = {(table, column["name"]) for (_, table), columns in there.items() for column in columns}
-    return [
-        f"{table.name}.{column.name}"
-        for table in METADATA.sorted_tables
-        for column in table.columns
-        if (table.name, column.name) not in known
-    ]
+    columns = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
+    if missing := [f"{table}.{column}" for table, column in columns if (table, column) not in known]:
+        engine.dispose()
+        raise LogError(
+            f"the prediction log at {engine.url.render_as_string()} was begun by an earlier version of this project: "
+            f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
+        )
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -140,21 +138,24 @@ def first_predictions(
     known_by: float | None = None,
     shadow: bool = False,
 ) -> pd.DataFrame:
-    """The first prediction of each flight with its label: `columns`, `late` and `known_at`, ordered by asked_at.
+    """Each flight's first prediction joined to its label: `columns`, late and known_at, in order of asked_at.
 
-    late and known_at are None for a flight without a label, with contradictory labels, or whose label was not known by
-    `known_by` (seconds since 1970). shadow: with `other_probability`, the other model's score. columns: flight_id too.
+    columns: flight_id among them. known_by: seconds since 1970; labels known later are left out. late and known_at are
+    missing where no label is known, or where two contradict each other. shadow: add other_probability, the score that
+    was not returned.
     """
-    label = [LABELS.c.flight_id == PREDICTIONS.c.flight_id]
-    label.append(LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id)))
+    usable = [
+        LABELS.c.flight_id == PREDICTIONS.c.flight_id,
+        LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id)),
+    ]
     if known_by is not None:
-        label.append(LABELS.c.known_at <= known_by)
-    wanted = [*columns, LABELS.c.late, LABELS.c.known_at]
-    source = PREDICTIONS.outerjoin(LABELS, sa.and_(*label))
+        usable.append(LABELS.c.known_at <= known_by)
+    wanted: list[sa.ColumnElement[Any]] = [*columns, LABELS.c.late, LABELS.c.known_at]
+    joined = PREDICTIONS.outerjoin(LABELS, sa.and_(*usable))
     if shadow:
         wanted.append(SHADOW_PREDICTIONS.c.probability.label("other_probability"))
-        source = source.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
-    query = sa.select(*wanted).select_from(source).where(*where).order_by(PREDICTIONS.c.asked_at)
+        joined = joined.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
+    query = sa.select(*wanted).select_from(joined).where(*where).order_by(PREDICTIONS.c.asked_at)
     with log.connect() as connection:
-        rows = connection.execute(query).all()
-    return pd.DataFrame(rows, columns=[column.name for column in wanted]).drop_duplicates("flight_id")
+        found = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in wanted])
+    return found.drop_duplicates("flight_id", ignore_index=True)

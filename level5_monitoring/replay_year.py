@@ -18,9 +18,9 @@ from level4_deployment.experiment import experiment_store, labels
 from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving import reloader
 from level5_monitoring import config
+from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.flow import catch_up, has_midnight, open_loop
 from level5_monitoring.loop.policy import Decision
-from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.monitor_result import in_words
 from shared.console import console
 from shared.data.flights import load_flights
@@ -96,7 +96,7 @@ class ConsoleView:
             console.print(f"  {now}")
 
     def _loss(self) -> str:
-        days = performance.last_days(self.log, 7)
+        days = loop_store.last_performance(self.log, 7)
         if days.empty:
             return ""
         loss = np.average(days["loss"], weights=days["flights"])

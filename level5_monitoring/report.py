@@ -8,7 +8,7 @@ from typing import Any
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.dashboard import page
-from level5_monitoring.loop import loop_store, policy
+from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.monitors.monitor_result import in_words
 from level5_monitoring.policy_comparison import Effort
@@ -35,7 +35,7 @@ class YearSummary:
 def show_decisions(settings: Settings) -> YearSummary:
     """Print each decision that changed something, with the version that came of it; returns the counts."""
     log = config.open_log(settings)
-    decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), loop_store.alerts(log)
+    decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), outbox.alerts(log)
     acted = [one for one in decisions if one["kind"] not in ("no_action", "notify", "defer")]
     rows = [
         [
@@ -64,7 +64,7 @@ def show_decisions(settings: Settings) -> YearSummary:
         alarms=_counts(in_words(one.monitor) for one in alarms),
         kinds=_counts(in_words(one["kind"]) for one in decisions),
         alerts=f"{_counts(one.severity for one in alerts)}; "
-        f"{len(alerts) - loop_store.undelivered(log)} of {len(alerts)} delivered",
+        f"{len(alerts) - outbox.undelivered(log)} of {len(alerts)} delivered",
         drift=_counts((one.target for one in alarms if one.monitor == "drift"), most=3),
     )
 

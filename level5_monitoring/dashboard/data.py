@@ -17,7 +17,7 @@ from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, fir
 from level4_deployment.serving import reloader
 from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.policy_comparison import CALENDAR, LOOP, PREDICTIONS_FILE
 from shared.errors import UserError
@@ -190,7 +190,7 @@ def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
     with log.connect() as connection:
         newest = connection.execute(sa.select(sa.func.max(PREDICTIONS.c.departs_at))).scalar()
         rows, failed = (int(value or 0) for value in connection.execute(scored).one())
-    watermark, undelivered = labels.read_watermark(log), loop_store.undelivered(log)
+    watermark, undelivered = labels.read_watermark(log), outbox.undelivered(log)
     unfinished = [one["day"] for one in decisions if one["state"] == loop_store.OPEN]
     cut_off = f", not finished: {', '.join(unfinished)}" if unfinished else ""
     return [

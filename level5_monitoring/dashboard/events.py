@@ -10,9 +10,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from level4_deployment.experiment import experiment_store
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
-from level5_monitoring.monitors.monitor_result import in_words
+from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
+from level5_monitoring.tables import ALERTS
 from shared.files import write_json
 
 KINDS = {
@@ -35,7 +36,7 @@ FAULTS_FILE = "faults.json"
 class Event:
     """Something that began on `day` and lasted until `until`, or one day if that is "".
 
-    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: MonitorResults, as dicts.
+    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: what led to it.
     """
 
     kind: str
@@ -45,7 +46,7 @@ class Event:
     state: str = ""
     until: str = ""
     facts: dict[str, str] = field(default_factory=dict)
-    evidence: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[MonitorResult] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
             one["reason"],
             state="bad" if one["result"].keys() & {REFUSED, FAILED} else "",
             facts={str(name): str(value) for name, value in one["result"].items()},
-            evidence=one["evidence"],
+            evidence=_results(one["evidence"]),
         )
         for one in decisions
         if one["kind"] == "retrain"
@@ -151,7 +152,7 @@ def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
 
 def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
     decided, evidence = {one["day"]: one for one in decisions}, _evidence_of_alerts(decisions)
-    query = sa.select(loop_store.ALERTS).order_by(loop_store.ALERTS.c.day, loop_store.ALERTS.c.number)
+    query = sa.select(ALERTS).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
         rows = connection.execute(query).mappings().all()
     found = []
@@ -168,18 +169,22 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
     return found
 
 
-def _evidence_of_alerts(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
+def _evidence_of_alerts(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[MonitorResult]]:
     """By day and title of an alert: the monitor's alarms that began on that day, or the evidence of the decision."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    before: set[tuple[str, str]] = set()
+    found: dict[tuple[str, str], list[MonitorResult]] = {}
+    before: set[tuple[str, str, int]] = set()
     for one in decisions:
-        found[one["day"], one["kind"]] = one["evidence"]
-        found[one["day"], f"held for {one['cause']}"] = one["evidence"]
-        for alarm in one["alarms"]:
-            if (alarm["monitor"], alarm["target"]) not in before:
-                found.setdefault((one["day"], f"{alarm['monitor']} alarm begins"), []).append(alarm)
-        before = {(alarm["monitor"], alarm["target"]) for alarm in one["alarms"]}
+        alarms, evidence = _results(one["alarms"]), _results(one["evidence"])
+        found |= {(one["day"], title): evidence for title in (in_words(one["kind"]), deferred_title(one["cause"]))}
+        for alarm in alarms:
+            if alarm.alarm_key not in before:
+                found.setdefault((one["day"], alarm_title(alarm.monitor)), []).append(alarm)
+        before = {alarm.alarm_key for alarm in alarms}
     return found
+
+
+def _results(rows: list[dict[str, Any]]) -> list[MonitorResult]:
+    return [MonitorResult(**row) for row in rows]
 
 
 def _faults(home: Path, today: str) -> list[Event]:

@@ -10,8 +10,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from level4_deployment.experiment.labels import read_watermark
 from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS
-from level5_monitoring.loop.loop_store import ALERTS, DECISIONS, newest_monitor_results
-from level5_monitoring.monitors import performance
+from level5_monitoring.loop.loop_store import last_performance, newest_monitor_results
+from level5_monitoring.tables import ALERTS, DECISIONS
 
 DAYS = 7  # closed days over which a version's performance is averaged
 ALARM_VALUES = {"alarm": 1.0, "ok": 0.0, "insufficient data": float("nan")}
@@ -62,7 +62,7 @@ class _Tables:
         return scored, failed
 
     def _performance(self) -> Iterable[Metric]:
-        days = performance.last_days(self.log, DAYS)
+        days = last_performance(self.log, DAYS)
         over = f"mean over the last {DAYS} closed days"
         loss = GaugeMetricFamily("model_log_loss", f"Nats per flight, {over}", labels=["version"])
         auc = GaugeMetricFamily("model_auc", f"AUC of a day, {over}", labels=["version"])

@@ -15,8 +15,8 @@ from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Health, Week, Year, platform_health, read_year
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
-from level5_monitoring.loop.loop_store import DECISIONS
 from level5_monitoring.policy_comparison import PREDICTIONS_FILE
+from level5_monitoring.tables import DECISIONS
 from shared.errors import UserError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
