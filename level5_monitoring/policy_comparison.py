@@ -157,8 +157,8 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
     show_table("Cost", ["Policy", "trainings", "alerts", "false alarms", "manual steps"], cost)
     months = scores_by_month(table)
     for figure, title in FIGURES.items():
-        figures = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
-        table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | figures)
+        cells = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
+        table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
         rows = [[str(month), *row] for month, *row in table_of.itertuples()]
         show_table(f"{title} by month of departure", ["Month", "flights", *months], rows)
 

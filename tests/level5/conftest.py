@@ -1,12 +1,14 @@
 """The reference of the real history, learnt once."""
 
 import warnings
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from level5_monitoring.monitors.reference import Reference, build_reference
 from shared.data.replay import Tick, replay
+from shared.settings import Settings, read_settings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -14,7 +16,7 @@ def evidently() -> None:
     """Import it once; what it, and what it brings along, warn of is theirs."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import evidently.legacy.calculations.stattests  # noqa: F401
+        import evidently.metrics  # noqa: F401
 
 
 @pytest.fixture(scope="session")
@@ -28,3 +30,12 @@ def hours(flights: pd.DataFrame) -> list[Tick]:
     """Three days of the real stream, from 2 April on."""
     begin = pd.Timestamp("2013-04-02", tz="America/New_York").tz_convert("UTC")
     return list(replay(flights, begin, begin + pd.Timedelta(days=3)))
+
+
+@pytest.fixture
+def level5_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of this level, from an environment with a state folder of the test's own; tables are printed wide."""
+    values = {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": "", "COLUMNS": "200"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()
