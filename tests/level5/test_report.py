@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from filelock import FileLock
+from level5_monitoring.console_view import ConsoleView
 
 from level4_deployment import prediction_log
 from level4_deployment.control import client
@@ -16,7 +17,6 @@ from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.replay_client import ReplayStats
 from level5_monitoring import config, policy_comparison, report
-from level5_monitoring.console_view import ConsoleView
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision, Kind
