@@ -92,7 +92,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
 
 
 def work(shown: Any) -> None:
-    """Step until the year has begun, inject °C, and step on until the contract alarm; then check the rest of the page."""
+    """Step until the year has begun, inject °C, step on until the contract alarm, and check the rest of the page."""
     shown.set_default_timeout(240_000)  # of a machine that does other things as well
     shown.locator("#status", has_text="running").wait_for()
     step(shown)
@@ -124,10 +124,9 @@ def step(shown: Any) -> None:
     """Step a day, and wait until the page shows that it is over."""
     before = shown.inner_text("#status").split()[0]
     shown.click("#step")
-    over = (
-        "before => { const words = document.getElementById('status').innerText.split(' '); return words[0] > before && "
-    )
-    shown.wait_for_function(f"{over} words.at(-1) === 'paused'; }}", arg=before)
+    words = "const words = document.getElementById('status').innerText.split(' ')"
+    over = f"before => {{ {words}; return words[0] > before && words.at(-1) === 'paused'; }}"
+    shown.wait_for_function(over, arg=before)
 
 
 def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import uvicorn
 
 from level4_deployment.control.server import api_server
+from level5_monitoring.dashboard.data import Year
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.server import LivePage, create_app
@@ -186,8 +187,8 @@ def test_the_calendar_policies_are_drawn_once_they_are_there(live: LivePage) -> 
 
 
 def test_the_year_is_drawn_again_only_when_its_stamp_changes(live: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
-    drawn: list[str] = []
-    monkeypatch.setattr("level5_monitoring.dashboard.page.render_year", lambda year: drawn.append(year.made) or "html")
+    drawn: list[Year] = []
+    monkeypatch.setattr("level5_monitoring.dashboard.page.render_year", drawn.append)
     for _ in range(2):
         live.year()
     assert len(drawn) == 1
