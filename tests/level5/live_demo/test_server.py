@@ -15,6 +15,7 @@ from level5_monitoring.dashboard.data import Year
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.server import LivePage, create_app
+from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.loop_store import record_decision
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import open_log
@@ -93,9 +94,10 @@ def test_metrics_are_served_in_prometheus_format(live: LivePage, http: httpx.Cli
 
 
 def drift(live: LivePage, day: str) -> None:
-    """Record the end of a week in which a column drifts."""
+    """Record the end of a week in which a column drifts, with an alert."""
     result = monitor_result("drift", day=day)
-    record_decision(live.log, Decision(day, "notify", "drift", (result,), "drift"), [result], [])
+    alert = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
+    record_decision(live.log, Decision(day, "notify", "drift", (result,), "drift"), [result], [alert])
 
 
 @pytest.mark.slow
