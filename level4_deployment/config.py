@@ -11,7 +11,7 @@ def configure(level: str = "level4") -> Settings:
 
     level: whose state all earlier levels' code works in; a process that a later level has started stays in that one's.
     """
-    os.environ.setdefault("MLOPS_WITHIN", level)
+    os.environ.setdefault("MLOPS_WORKSPACE", level)
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # of onnxruntime, for this process and those that it starts
     settings = read_settings()
     library_setup.set_up_libraries(settings)

@@ -1,4 +1,4 @@
-"""The problem that every level solves: the data, the split, the score, the live stream.
+"""The problem that every level solves: the data, the score, and what all levels use to talk to people.
 
-Nothing here is a solution: features and models are born in the levels.
+Nothing here is a solution: features and models are born in the levels. Read `data/flights.py` first.
 """

@@ -1,6 +1,6 @@
-"""What people see: steps that move, tables, and the closing words of a level.
+"""What people see in the terminal: steps with their seconds, tables, and the summary that ends a level.
 
-`python -m shared.console "Check the types" mypy` runs another command that says nothing while it works, as a step.
+`python -m shared.console "Check the types" mypy` runs a command that prints nothing while it works, as a step.
 """
 
 import subprocess
@@ -10,19 +10,26 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
+import numpy as np
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from shared.errors import UserError, command
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from shared.score import Score
+
 console = Console(highlight=False, soft_wrap=True)
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
-    """Show `name` while the block works, then how many seconds it took; a dot a second where there is no terminal."""
+    """Show `name` while the block works, then its seconds. Without a terminal, print a dot each second."""
     begun = time.perf_counter()
     moving = console.status(name) if console.is_terminal else _dots(name)
     try:
@@ -36,7 +43,7 @@ def step(name: str) -> Iterator[None]:
 
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a bar of `total` parts; the block calls what it is given after each part."""
+    """Show a progress bar of `total` parts; the block calls the yielded function after each part."""
     columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     if not console.is_terminal:
         with step(name):
@@ -70,13 +77,13 @@ def _dots(name: str) -> Iterator[None]:
 
 
 def headline(text: str) -> None:
-    """Print the heading of a part of the story."""
+    """Print the heading of a part of the output."""
     console.print(f"\n[bold]{text}[/bold]")
 
 
-def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: texts to the left, figures to the right."""
-    table = Table(title=title, title_justify="left", title_style="bold")
+def show_table(title: str, columns: list[str], rows: list[list[str]], *, header: bool = True) -> None:
+    """Print a table: texts are aligned left, figures right."""
+    table = Table(title=title, title_justify="left", title_style="bold", show_header=header)
     for i, column in enumerate(columns):
         figures = i > 0 and all(row[i][:1] in "+-−0123456789" for row in rows)
         table.add_column(column, justify="right" if figures else "left")
@@ -85,39 +92,62 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
     console.print(table)
 
 
-def show_acts(acts: list[tuple[str, str, str]]) -> str:
-    """Print who acts, does what, and what waits; returns how often, and how often one hands over to another."""
-    show_table("Who acts, by hand", ["Who", "Does", "What waits"], [list(act) for act in acts])
-    hand_overs = sum(before[0] != after[0] for before, after in pairwise(acts))
-    return f"{len(acts)} steps by hand and {hand_overs} hand-overs for one model"
+MONTHLY = {  # column of the table by month: its title and format
+    "rows": ("flights", ",.0f"),
+    "late": ("late", ".1%"),
+    "log_loss": ("log loss", ".4f"),
+    "base_rate": ("base rate's", ".4f"),
+    "auc": ("AUC", ".4f"),
+}
+
+
+def show_by_month(title: str, months: "pd.DataFrame", overall: "Score") -> None:
+    """Print the scores of `shared.score.by_month` and, in a last row, of all months together.
+
+    `months` may have one more column, base_rate: the log loss of predicting the base rate of history.
+    """
+    columns = {key: shown for key, shown in MONTHLY.items() if key in months}
+    total = {key: float(np.average(months[key], weights=months["rows"])) for key in columns} | overall.as_dict()
+    rows = [
+        [str(name), *(format(figure, shown) for figure, (_, shown) in zip(row, columns.values(), strict=True))]
+        for name, *row in [*months[list(columns)].itertuples(), ("all", *(total[key] for key in columns))]
+    ]
+    show_table(title, ["month", *(heading for heading, _ in columns.values())], rows)
+
+
+def show_manual_steps(steps: list[tuple[str, str, str]]) -> str:
+    """Print (role, manual step, what it blocks) and return how many steps and hand-overs between people there are."""
+    show_table("Manual steps", ["role", "manual step", "what it blocks"], [list(one) for one in steps])
+    hand_overs = sum(before[0] != after[0] for before, after in pairwise(steps))
+    return f"{len(steps)} manual steps and {hand_overs} hand-overs for one model"
+
+
+show_acts = show_manual_steps  # its old name
 
 
 def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]) -> None:
-    """End a level: its score, what it adds with the evidence of this run, and what still hurts with its evidence."""
+    """End a level: its score, what it adds and what still hurts, each line with evidence from this run."""
     headline(f"{level}: {result}")
     for title, lines in (("What this level adds", adds), ("What still hurts", hurts)):
-        table = Table(title=title, title_justify="left", title_style="bold", show_header=False)
-        for what, evidence in lines.items():
-            table.add_row(what, evidence)
-        console.print(table)
+        show_table(title, ["", ""], [[what, evidence] for what, evidence in lines.items()], header=False)
 
 
 def main() -> None:
-    """Run a silent command as a step; then show what it said, and end as it ended."""
+    """Run a command as a step, then print its output and end with its status."""
     name, *words = sys.argv[1:]
-    said = b""
+    output = b""
     try:
         with step(name):
             try:
                 done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
             except OSError as error:
                 raise UserError(f"{words[0]} cannot be run: {error}. Remedy: make env.") from error
-            said = done.stdout
+            output = done.stdout
             if done.returncode:
                 sys.exit(done.returncode)
     finally:
         sys.stdout.flush()
-        sys.stdout.buffer.write(said)
+        sys.stdout.buffer.write(output)
 
 
 if __name__ == "__main__":

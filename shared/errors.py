@@ -1,4 +1,4 @@
-"""Errors that a user can mend, and how a command tells them."""
+"""Errors that the user can fix, and how a command shows them."""
 
 import io
 import sys
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 
 class UserError(ValueError):
-    """Something the user can mend: the message says what, where, the value and the remedy."""
+    """An error the user can fix: the message says what, where, the value and the remedy."""
 
 
 def command(main: Callable[[], None]) -> None:
-    """Run a command's `main`; a UserError becomes its message on stderr, status 2, Ctrl-C status 130: no traceback."""
+    """Run a command's `main`. A UserError becomes one line on stderr and status 2, Ctrl-C status 130: no traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # a pipe on Windows has an encoding that knows no ✓
+            stream.reconfigure(encoding="utf-8")  # the default encoding of a pipe on Windows cannot write ✓
     try:
         main()
     except UserError as error:

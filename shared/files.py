@@ -1,22 +1,53 @@
-"""Files that others read while they are written, and the commit that all files stand at."""
+"""Write files so that a reader sees all of them or nothing; identify source files by digest and commit."""
 
+import hashlib
 import json
-import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
-    """Write JSON beside `file`, then rename: a reader sees all of it or what was there before."""
-    beside = file.with_name(f"{file.name}.{os.getpid()}.part")
-    beside.write_text(json.dumps(content, indent=2) + "\n")
-    beside.replace(file)
+    """Write `content` as JSON; a reader sees all of it or what was there before."""
+    with _replacement(file) as beside:
+        beside.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def write_parquet(table: "pd.DataFrame", file: Path) -> None:
+    """Write a table as Parquet, into a folder that is made if need be; a reader sees all of it or what was there."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with _replacement(file) as beside:
+        table.to_parquet(beside)
+
+
+@contextmanager
+def _replacement(file: Path) -> Iterator[Path]:
+    """A new file beside `file`, for the block to write; it takes the name of `file` once the block has succeeded."""
+    beside = file.with_name(f"{file.name}.{uuid4().hex}.part")
+    try:
+        yield beside
+        beside.replace(file)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def source_digest(project: Path, files: list[str]) -> str:
+    """SHA-256 of these source files, given by their paths inside the project; it changes with every edit."""
+    total = hashlib.sha256()
+    for name in sorted(files):
+        total.update(name.encode() + (project / name).read_bytes())
+    return total.hexdigest()
 
 
 def commit_of(source: Path, *paths: str) -> str | None:
-    """The commit `source` stands at, with `-dirty` if `paths` in it were edited since; None where there is no git."""
+    """The commit of `source`, with `-dirty` if `paths` in it were edited since then; None where there is no git."""
     git = shutil.which("git")
     if not git or not (source / ".git").exists():
         return None
@@ -27,5 +58,5 @@ def commit_of(source: Path, *paths: str) -> str | None:
     try:
         edited = ask("status", "--porcelain", "--", *paths)
         return ask("rev-parse", "HEAD").strip() + ("-dirty" if edited else "")
-    except subprocess.CalledProcessError:  # a repository of another user, or without a commit
+    except subprocess.CalledProcessError:  # the repository belongs to another user, or has no commit
         return None

@@ -1,4 +1,4 @@
-"""The progression: what each level's last run was worth, as a table, also kept in README.md.
+"""The progression: a table of what each level's last run measured, printed and kept in README.md.
 
 `python -m shared.progress` prints it, `--write` puts it into README.md, `--check` compares README.md with it.
 """
@@ -7,7 +7,6 @@ import json
 import re
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from shared.console import console
 from shared.errors import UserError, command
@@ -18,19 +17,19 @@ from shared.settings import PROJECT, Settings, read_settings
 README = PROJECT / "README.md"
 BEGIN, END = "<!-- progression: make progress writes it -->\n", "<!-- end of progression -->"
 LEVELS = {
-    "level1": ("1 · notebook", "a model, a claim, a pickle over the wall"),
+    "level1": ("1 · notebook", "a model, a claim, a pickle handed over"),
     "level2": ("2 · DevOps", "tests, a service, gated releases and rollback, operational metrics"),
     "level3": ("3 · training pipeline", "a pipeline, tracking, a registry; any version built again bit for bit"),
     "level4": ("4 · deployment", "a platform, gates, shadow, live split, a verdict; rollback by one command"),
     "level5": ("5 · monitoring", "monitors, a policy, and a loop that retrains, tests and promotes by itself"),
 }
-TOLERANCE = {"level1": 0.03, "level5": 0.001}  # the notebook sets no seed; who answers in a split, a salt decides
-SMALL = 0.0005  # what another platform's arithmetic may change, beyond rounding
+TOLERANCE = {"level1": 0.03, "level5": 0.001}  # the notebook sets no seed; a random salt assigns flights to the arms
+SMALL = 0.0005  # what the arithmetic of another platform may change, beyond rounding
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One run of a level. score: of its model on the flights that came after; steps: what people did by hand."""
+    """One run of a level: its model's score on the flights after today, and how many manual steps a model took."""
 
     today: str
     score: Score
@@ -38,13 +37,13 @@ class Summary:
 
 
 def keep_summary(settings: Settings, level: str, score: Score, steps: int) -> None:
-    """Keep what a run of `level` came to, in its state folder."""
+    """Save the result of a run of `level` in its state folder."""
     summary = Summary(str(settings.today), score, steps)
     write_json(settings.level(level) / "summary.json", asdict(summary))
 
 
 def read_summaries(settings: Settings) -> dict[str, Summary]:
-    """The last summary of each level; raises UserError for a level that has not been run, or as of another day."""
+    """The last summary of each level; raises UserError where one is missing, or was measured on other flights."""
     found = {}
     for level in LEVELS:
         file = settings.level(level) / "summary.json"
@@ -55,13 +54,13 @@ def read_summaries(settings: Settings) -> dict[str, Summary]:
     measured = {level: f"TODAY={one.today}, {one.score.rows:,} flights" for level, one in found.items()}
     if len(set(measured.values())) > 1:
         each = "; ".join(f"{level}: {on}" for level, on in measured.items())
-        raise UserError(f"the levels were not measured alike ({each}). Remedy: run them all with one TODAY.")
+        raise UserError(f"the levels were measured on different flights ({each}). Remedy: run all with one TODAY.")
     return found
 
 
 def as_markdown(summaries: dict[str, Summary]) -> str:
     """The table, one row a level."""
-    rows = ["| level | adds | log loss | AUC | steps by hand to a new model |", "|---|---|---|---|---|"]
+    rows = ["| level | adds | log loss | AUC | manual steps to a new model |", "|---|---|---|---|---|"]
     for level, summary in summaries.items():
         title, adds = LEVELS[level]
         score = summary.score
@@ -70,13 +69,13 @@ def as_markdown(summaries: dict[str, Summary]) -> str:
     measured = (
         f"Log loss (nats per flight) and AUC of each level's model, trained on what was known on {last.today} and "
         f"measured on the {last.score.rows:,} labelled flights predicted from then to the end of the year; "
-        "level 5's of what was answered to them, while it retrained by itself."
+        "level 5: for the predictions it served while retraining automatically."
     )
     return "\n".join(rows) + f"\n\n{measured}\n"
 
 
 def differences(text: str, summaries: dict[str, Summary]) -> list[str]:
-    """The rows of README.md's table whose figures are not those of the last runs."""
+    """One line for each row of README.md's table whose figures differ from the last runs."""
     rows = dict(re.findall(r"^\| (\d) · [^|]*\|[^|]*(\|.*)$", text, re.MULTILINE))
     wrong = []
     for level, summary in summaries.items():
@@ -84,9 +83,7 @@ def differences(text: str, summaries: dict[str, Summary]) -> list[str]:
         measured = [summary.score.log_loss, summary.score.auc, summary.steps]
         near = TOLERANCE.get(level, SMALL) + SMALL
         if len(found) != 3 or any(abs(a - b) > near for a, b in zip(found, measured, strict=True)):
-            wrong.append(
-                f"{level}: README.md says {found}, this run measured {[round(value, 4) for value in measured]}"
-            )
+            wrong.append(f"{level}: README.md has {found}, this run measured {[round(one, 4) for one in measured]}")
     return wrong
 
 
@@ -103,11 +100,11 @@ def _between(text: str) -> tuple[str, str, str]:
 def main() -> None:
     """Print, write or check the table."""
     summaries = read_summaries(read_settings())
-    before, table, after = _between(Path(README).read_text(encoding="utf-8"))
+    before, table, after = _between(README.read_text(encoding="utf-8"))
     if sys.argv[1:] == ["--check"]:
         if wrong := differences(table, summaries):
             raise UserError("\n".join([*wrong, "Remedy: make progress, and commit README.md."]))
-        console.print("README.md's table is what the levels measured.")
+        console.print("README.md's table agrees with what the levels measured.")
     elif sys.argv[1:] == ["--write"]:
         README.write_text(before + BEGIN + as_markdown(summaries) + END + after, encoding="utf-8")
     console.print(as_markdown(summaries))

@@ -1,4 +1,4 @@
-"""One score for every level: log loss, with AUC, Brier score, calibration and slices beside it."""
+"""One score for every level: log loss, with AUC, Brier score and calibration, also by slice and by month."""
 
 from dataclasses import asdict, dataclass
 
@@ -15,9 +15,9 @@ from shared.settings import NEW_YORK
 class Score:
     """How good probabilities were on `rows` labelled flights.
 
-    log_loss: nats per flight, proper and additive. auc: area under the ROC curve, NaN where all flights ended
-    alike. brier: mean squared error. calibration_error: mean distance, over ten equally filled bins, of the mean
-    probability from the share late (expected calibration error; Naeini et al., AAAI 2015). late: share late.
+    log_loss: nats per flight. auc: area under the ROC curve, NaN when all labels are equal. brier: mean squared
+    error. calibration_error: mean distance between probability and share late over ten equally filled bins
+    (expected calibration error; Naeini et al., AAAI 2015). late: share of late flights.
     """
 
     log_loss: float
@@ -28,7 +28,7 @@ class Score:
     rows: int
 
     def __str__(self) -> str:
-        """As words of a sentence."""
+        """As part of a sentence."""
         return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f} on {self.rows:,} flights"
 
     def as_dict(self) -> dict[str, float]:
@@ -60,7 +60,7 @@ def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
 
 
 def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.DataFrame:
-    """Mean probability, share late and rows of equally filled bins of the probability; equal ones share a bin."""
+    """Mean probability, share late and rows of equally filled bins; equal probabilities share a bin."""
     table = pd.DataFrame({"observed": np.asarray(late), "predicted": np.asarray(probability)})
     below = (table["predicted"].rank() - 0.5) / len(table)  # the share of flights with a lower probability
     bins_of = table.groupby((below * min(bins, len(table))).astype(int))
@@ -68,7 +68,7 @@ def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.D
 
 
 def by_slice(flights: pd.DataFrame, probability: ArrayLike, column: str) -> pd.DataFrame:
-    """The score of each value of `column`: one row a value, indexed by it."""
+    """The score of the flights with each value of `column`: one row per value, which is the index."""
     chance = pd.Series(np.asarray(probability, dtype=float), index=flights.index)
     groups = flights.groupby(column, observed=True)
     scores = {key: score(rows["late"], chance[rows.index]).as_dict() for key, rows in groups}

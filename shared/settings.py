@@ -1,8 +1,8 @@
-"""What a user may set from outside, and where the levels keep their state."""
+"""The settings that a user can make in the environment, and the folders where the levels keep their state."""
 
 import getpass
 import os
-from dataclasses import dataclass
+from dataclasses import InitVar, dataclass
 from datetime import date
 from pathlib import Path
 
@@ -16,57 +16,70 @@ FIRST_TODAY, LAST_TODAY = date(2013, 3, 1), date(2014, 1, 1)
 
 
 class SettingError(UserError):
-    """A setting that cannot be used; the message says what it was and what it should be."""
+    """A setting with an impossible value; the message says the value and what is allowed."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the environment says.
+    """The settings, each from a variable of the environment.
 
-    today: labels known before this day's midnight in New York may be used (`TODAY`).
-    data: the folder of the raw tables (`FLIGHTS_DATA`), or None for the installed package's.
-    state: the folder that holds everything the levels make (`MLOPS_STATE`).
-    within: the level that has earlier levels' state to itself (`MLOPS_WITHIN`, which that level sets), or nothing.
+    today: models may use labels known before this day begins in New York (`TODAY`).
+    data: the folder of the raw tables (`FLIGHTS_DATA`), or None for those of the installed package.
+    state: the folder of everything that the levels make (`MLOPS_STATE`).
+    workspace: the folder inside `state` in which the levels work (`MLOPS_WORKSPACE`), or nothing for `state` itself.
+        Level 5 sets it to `level5`, so that its level 3 and level 4 have a registry and a platform of their own.
     """
 
     today: date
     data: Path | None
     state: Path
-    within: str = ""
+    workspace: str = ""
+    within: InitVar[str] = ""  # the old name of `workspace`
+
+    def __post_init__(self, within: str) -> None:
+        """Take the old name for the new one."""
+        if within:
+            object.__setattr__(self, "workspace", within)
 
     @property
     def now(self) -> pd.Timestamp:
-        """The instant `today` begins in New York, in UTC."""
+        """The instant at which `today` begins in New York, in UTC."""
         return pd.Timestamp(self.today, tz=NEW_YORK).tz_convert("UTC")
 
     def level(self, name: str) -> Path:
-        """The state folder of one level, made if it is not there."""
-        folder = self.state / name if name in (self.within, "shared") else self.state / self.within / name
+        """The state folder of one level, made if it does not exist; all workspaces have one `shared`."""
+        outside = name in (self.workspace, "shared")
+        folder = self.state / name if outside else self.state / self.workspace / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
+
+
+Settings.within = property(lambda settings: settings.workspace)  # type: ignore[attr-defined]
 
 
 def read_settings() -> Settings:
     """Read the settings from the environment; raises SettingError."""
     data = os.environ.get("FLIGHTS_DATA") or None
+    if old := os.environ.get("MLOPS_WITHIN"):
+        raise SettingError(f"MLOPS_WITHIN={old} is the old name of a setting. Remedy: MLOPS_WORKSPACE={old}")
     return Settings(
         today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
         data=Path(data).resolve() if data else None,
         state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
-        within=os.environ.get("MLOPS_WITHIN") or "",
+        workspace=os.environ.get("MLOPS_WORKSPACE") or "",
     )
 
 
 def user() -> str:
-    """The user's name, for the records; in a container, where a user may have none, the number."""
+    """The user's name for the records, or the user's number where there is no name, as in some containers."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError, ImportError):  # by version of Python and platform
+    except (KeyError, OSError, ImportError):  # which one depends on the Python version and the platform
         return f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown"
 
 
 def parse_today(text: str) -> date:
-    """The day of 2013 that `text` names, as YYYY-MM-DD."""
+    """The day of 2013 in `text`, written as YYYY-MM-DD; raises SettingError."""
     try:
         today = date.fromisoformat(text)
     except ValueError as error:
@@ -76,6 +89,6 @@ def parse_today(text: str) -> date:
     if not FIRST_TODAY <= today <= LAST_TODAY:
         raise SettingError(
             f"TODAY={today} is outside {FIRST_TODAY} … {LAST_TODAY}: "
-            "the data are of 2013, and two months are needed to learn from"
+            "the data are of 2013, and a model needs two months to learn from"
         )
     return today

@@ -122,7 +122,7 @@ class LoopController:
         """Decide by policy, and record results, decision and alerts in one transaction."""
         state = load_policy_state(self.log, day)
         decision = policy.decide(day, results, state)
-        alerts = alerts_of(decision, state, self.settings.within)
+        alerts = alerts_of(decision, state, self.settings.workspace)
         return loop_store.record_decision(self.log, decision, results, alerts)
 
     def act(self, decision: Decision) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checks that tie the columns of a raw table to one another: they see a changed unit, a shifted hour, another zone."""
+"""Checks between the columns of a raw table: they detect a changed unit, a shifted hour or a wrong time zone."""
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ def _minutes(clock: pd.Series) -> pd.Series:
 
 
 def delay_fits_clock(scheduled: str, actual: str, delay: str) -> pa.Check:
-    """The delay is the minutes between the two times on the clock."""
+    """Check that the delay is the number of minutes between the two local times."""
 
     def fits(table: pd.DataFrame) -> pd.Series:
         off = (_minutes(table[actual]) - _minutes(table[scheduled]) - table[delay]) % 1440
@@ -23,7 +23,7 @@ def delay_fits_clock(scheduled: str, actual: str, delay: str) -> pa.Check:
 
 
 def _time_hour_fits(table: pd.DataFrame) -> pd.Series:
-    """An instant an hour too early would let the weather of the future in; 31 February is no hour at all."""
+    """With an instant an hour too early, features would contain future weather; 31 February fits no instant."""
     day = pd.to_datetime(table[["year", "month", "day"]], errors="coerce")
     shown = table["time_hour"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
     fits: pd.Series[bool] = shown == day + pd.to_timedelta(table["hour"], unit="h")
@@ -36,7 +36,7 @@ def _scheduled_hour_fits(table: pd.DataFrame) -> pd.Series:
 
 
 def humidity_off(table: pd.DataFrame) -> pd.Series:
-    """Where humid is not what temp and dewp make it (Magnus formula, Alduchov and Eskridge 1996)."""
+    """True where humid does not follow from temp and dewp (Magnus formula, Alduchov and Eskridge 1996)."""
     celsius = [(table[name] - 32) / 1.8 for name in ("dewp", "temp")]
     dew, air = (np.exp(17.625 * c / (243.04 + c)) for c in celsius)
     off: pd.Series[bool] = (100 * dew / air - table["humid"]).abs() > 8
@@ -45,7 +45,7 @@ def humidity_off(table: pd.DataFrame) -> pd.Series:
 
 def _humidity_fits(table: pd.DataFrame) -> pd.Series:
     off = humidity_off(table)
-    return ~off | (off.mean() < 0.01)  # 0.2% of the published hours misfit; of a month in another unit most do
+    return ~off | (off.mean() < 0.01)  # 0.2% of the published hours; most hours of a month with another unit
 
 
 def _speed_is_an_airliners(table: pd.DataFrame) -> pd.Series:
@@ -54,10 +54,10 @@ def _speed_is_an_airliners(table: pd.DataFrame) -> pd.Series:
 
 
 TIME_HOUR = pa.Check(
-    _time_hour_fits, name="time_hour", error="are not the row's year, month, day and hour in New York, told in UTC"
+    _time_hour_fits, name="time_hour", error="are not the row's year, month, day and hour in New York, given in UTC"
 )
 SCHEDULED_HOUR = pa.Check(_scheduled_hour_fits, name="sched_dep_time", error="are not the row's hour and minute")
 HUMIDITY = pa.Check(_humidity_fits, name="temp", error="do not fit dewp and humid (all in °F?)")
 SPEED = pa.Check(
-    _speed_is_an_airliners, name="air_time", error="that make, with distance, not an airliner's speed, 60 to 750 mph"
+    _speed_is_an_airliners, name="air_time", error="that give, with distance, a speed outside [60, 750] mph"
 )

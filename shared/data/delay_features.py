@@ -1,4 +1,4 @@
-"""What the departure boards tell one hour before a flight: delays that have already happened."""
+"""Features from the departure boards: delays that have already happened one hour before a flight."""
 
 import numpy as np
 import pandas as pd
@@ -10,10 +10,10 @@ OVERDUE_AFTER, OVERDUE_WITHIN = 15, 180  # minutes since the scheduled departure
 
 
 def recent_delays(flights: pd.DataFrame, asked_at: pd.Series) -> pd.DataFrame:
-    """For each flight, the delays known at `asked_at`, in minutes; NaN where there was none.
+    """For each flight, the delays known at `asked_at`: mean minutes, NaN where nothing happened, and counts.
 
     flights: scheduled_departure, scheduled_arrival (UTC), dep_delay, arr_delay (minutes), origin, dest, carrier.
-    A departure counts from the instant the aircraft left, an arrival from the instant it landed.
+    A departure is known from the instant the aircraft left, an arrival from the instant it landed.
     """
     at = _minutes(asked_at)
     departed = _minutes(flights["scheduled_departure"]) + flights["dep_delay"].to_numpy(float)
@@ -37,7 +37,7 @@ def recent_delays(flights: pd.DataFrame, asked_at: pd.Series) -> pd.DataFrame:
 
 
 def _minutes(instants: pd.Series) -> Minutes:
-    """Minutes since 1970, NaN for a missing instant."""
+    """Minutes since 1970; NaN for a missing instant."""
     return np.asarray((instants - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(minutes=1), dtype=np.float64)
 
 
@@ -62,7 +62,7 @@ def _mean_since(window: int, when: Minutes, value: Minutes, at: Minutes, group: 
 
 
 def _overdue(scheduled: Minutes, departed: Minutes, at: Minutes, group: pd.Series) -> Minutes:
-    """How many flights of the group should have left by `at`, and have not (the cancelled among them)."""
+    """How many flights of the group should have left by `at` and have not, cancelled flights included."""
     overdue = np.zeros(len(at))
     for rows in _rows(group):
         order = rows[np.argsort(scheduled[rows], kind="stable")]

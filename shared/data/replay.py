@@ -1,23 +1,25 @@
-"""The live stream: the flights of a stretch of the year as they would have come, hour by hour."""
+"""The live stream: flights and labels of a part of the year, in the order in which they became known."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pandas as pd
 
 from shared.data.schema import KNOWN_BEFORE
 
 HOUR = pd.Timedelta(hours=1)
-ASKED = ["flight_id", "predicted_at", *KNOWN_BEFORE]
-TOLD = ["flight_id", "arrival_delay", "late", "label_known_at"]
+REQUEST_COLUMNS = ["flight_id", "predicted_at", *KNOWN_BEFORE]
+LABEL_COLUMNS = ["flight_id", "arrival_delay", "late", "label_known_at"]
+ASKED, TOLD = REQUEST_COLUMNS, LABEL_COLUMNS  # their old names
 
 
 @dataclass(frozen=True)
 class Tick:
-    """A piece of the stream, an hour unless asked otherwise, from `start` (UTC) until before `end`.
+    """One step of the stream, from `start` (UTC) until before `end`.
 
-    flights: those to be predicted in it, with what is known of each an hour before its departure, and no more.
-    outcomes: the labels that became known in it, mostly of flights of earlier ticks.
+    flights: to be predicted in this step, with the columns that are known an hour before departure, and no others.
+    labels: became known in this step, mostly for flights of earlier ticks.
     """
 
     start: pd.Timestamp
@@ -27,14 +29,18 @@ class Tick:
 
 
 def replay(flights: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, every: pd.Timedelta = HOUR) -> Iterator[Tick]:
-    """Yield every tick of [start, end), the quiet ones too; a cancelled or diverted flight never gets an outcome."""
-    asked, told = (
+    """Yield every tick of [start, end), empty ones included; cancelled and diverted flights never get a label."""
+    requests, labels = (
         flights.loc[flights[when].between(start, end, inclusive="left"), columns].sort_values([when, "flight_id"])
-        for when, columns in (("predicted_at", ASKED), ("label_known_at", TOLD))
+        for when, columns in (("predicted_at", REQUEST_COLUMNS), ("label_known_at", LABEL_COLUMNS))
     )
-    starts = pd.date_range(start, end, freq=every, inclusive="left")
-    ends = [*starts[1:], end]
-    ask = asked["predicted_at"].searchsorted([*starts, end])
-    tell = told["label_known_at"].searchsorted([*starts, end])
-    for i, (begin, until) in enumerate(zip(starts, ends, strict=True)):
-        yield Tick(begin, until, asked.iloc[ask[i] : ask[i + 1]], told.iloc[tell[i] : tell[i + 1]])
+    edges = [*pd.date_range(start, end, freq=every, inclusive="left"), end]
+    request_rows = requests["predicted_at"].searchsorted(edges)
+    label_rows = labels["label_known_at"].searchsorted(edges)
+    for i, (begin, until) in enumerate(pairwise(edges)):
+        yield Tick(
+            begin,
+            until,
+            requests.iloc[request_rows[i] : request_rows[i + 1]],
+            labels.iloc[label_rows[i] : label_rows[i + 1]],
+        )

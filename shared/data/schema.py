@@ -1,9 +1,8 @@
 """The data contract: types, units, ranges, allowed values and source of every column.
 
-The raw tables are checked as they come in (`FLIGHTS_CSV`, `WEATHER_CSV`, `AIRPORTS_CSV`), the joined
-table before anyone gets it (`FLIGHT`). Ranges alone do not see a changed unit (a temperature in °C lies
-within any range for °F), so each raw table also has checks that tie its columns to one another
-(`shared.data.consistency_checks`).
+The raw tables are checked when they are read (`FLIGHTS_CSV`, `WEATHER_CSV`, `AIRPORTS_CSV`), the joined
+table before it is used (`FLIGHT`). A range cannot detect a changed unit, because a temperature in °C lies within
+every range for °F. So each raw table also has checks between its columns (`shared.data.consistency_checks`).
 """
 
 from typing import Any
@@ -21,7 +20,7 @@ ON_A_CLOCK = pa.Check(lambda values: values % 100 < 60, error="not a time on the
 
 
 class DataError(UserError):
-    """A table that breaks its contract; the message says where, what, how often and what to do."""
+    """A table that breaks its contract; the message says where, what, how often, and the remedy."""
 
 
 def number(  # noqa: PLR0913 - a column's contract in one line
@@ -45,7 +44,7 @@ def code(pattern: str, source: str) -> pa.Column:
 
 
 def one_of(allowed: list[str], source: str) -> pa.Column:
-    """A column of values out of a closed list."""
+    """A column of values from a closed list."""
     return pa.Column(
         str,
         pa.Check.isin(allowed, error=f"not one of {', '.join(allowed)}"),
@@ -59,7 +58,7 @@ def instant(source: str, *, missing: bool = False) -> pa.Column:
 
 
 def hour_of(source: str) -> dict[str, pa.Column]:
-    """The columns that say an hour of 2013 twice: on New York's clocks, and as an instant."""
+    """The columns that hold an hour of 2013 twice: in New York's local time, and as an instant."""
     return {
         "year": number("year", 2013, 2013, source, whole=True),
         "month": number("month", 1, 12, source, whole=True),
@@ -160,26 +159,26 @@ FLIGHT = pa.DataFrameSchema(
 
 
 def check(table: pd.DataFrame, schema: pa.DataFrameSchema, where: str) -> pd.DataFrame:
-    """Return `table`, in the schema's types, or raise DataError naming every broken column of `where`."""
+    """Return `table` in the schema's types; raises DataError with every column of `where` that breaks it."""
     missing = [name for name in schema.columns if name not in table]
     if missing:
         raise DataError(
             f"{where}: no column {', '.join(missing)} (it has {', '.join(map(str, table.columns))}). "
-            "Remedy: give the file its original column names, or fetch it anew."
+            "Remedy: restore the original column names, or fetch the file anew."
         )
     if table.empty:
         raise DataError(f"{where}: it has no row. Remedy: fetch the file anew.")
     whole = [name for name, column in schema.columns.items() if column.metadata.get("whole") and not column.nullable]
     try:
         return schema.validate(table, lazy=True).astype(dict.fromkeys(whole, int))
-    except SchemaErrors as errors:  # its own text lists every cell: ours replaces it
+    except SchemaErrors as errors:  # Pandera's own text lists every cell
         lines = dict.fromkeys(_sentence(table, failure, where) for failure in errors.schema_errors)
-        remedy = f"Remedy: correct or re-fetch {where}; nothing of it was used."
+        remedy = f"Remedy: correct {where} or fetch it anew; none of it was used."
         raise DataError("\n".join([*lines, remedy])) from None
 
 
 def _sentence(table: pd.DataFrame, failure: Any, where: str) -> str:
-    """One broken rule as: column, count, example row, file."""
+    """One broken rule in a line: column, count, rule, example row, file."""
     cases = failure.failure_cases
     if not isinstance(cases, pd.DataFrame):
         return f"{where}: {failure}"

@@ -1,4 +1,4 @@
-"""Which flights may be learned from on a day, and which came after it."""
+"""Split the flights in time: those that a model may learn from on a day, and those that come after it."""
 
 import pandas as pd
 
@@ -7,12 +7,12 @@ from shared.settings import NEW_YORK
 
 
 def history(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """The flights whose label was known before `now`: all that may be learned from."""
+    """The flights whose label was known before `now`: a model trained at `now` may learn from these."""
     return flights[flights["label_known_at"] < now]
 
 
 def future(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """The labelled flights predicted from `now` on: all that a model trained at `now` is judged by.
+    """The labelled flights predicted from `now` on: a model trained at `now` is scored on these.
 
     Raises UserError when there is none.
     """

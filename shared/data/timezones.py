@@ -1,4 +1,4 @@
-"""Local times, time zones and daylight saving, turned into instants in UTC."""
+"""Turn local times into instants in UTC, with time zones and daylight saving time."""
 
 from zoneinfo import available_timezones
 
@@ -13,9 +13,9 @@ EARTH_RADIUS_MILES = 3958.8
 def scheduled_instants(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.DataFrame:
     """Add scheduled_departure and scheduled_arrival (UTC) to the raw flights.
 
-    time_hour is the hour of the scheduled departure in UTC. The scheduled arrival is written in the
-    destination's local time without a date: it is the first such time after the departure.
-    Raises DataError for an airport that is not in `airports`, or a distance that does not fit it.
+    time_hour is the hour of the scheduled departure in UTC. The scheduled arrival has no date, only the local time
+    at the destination: it is the first such time after the departure.
+    Raises DataError for an airport that is not in `airports`, or at another distance than `airports` gives.
     """
     place = airports.set_index("faa")
     for end in ("origin", "dest"):
@@ -39,13 +39,13 @@ def scheduled_instants(flights: pd.DataFrame, airports: pd.DataFrame) -> pd.Data
 
 
 def _to_utc(local: pd.Series, zone: str) -> pd.Series:
-    """Local wall-clock times as UTC: of a doubled hour the second, of a skipped hour the first after it."""
+    """Local times as UTC. An hour that occurs twice means the second; a skipped hour means the first after it."""
     instants: pd.Series = local.dt.tz_localize(zone, ambiguous=False, nonexistent="shift_forward").dt.tz_convert("UTC")
     return instants
 
 
 def _check_distances(flights: pd.DataFrame, place: pd.DataFrame) -> None:
-    """The distance flown is the great circle's within 8% and 15 miles; kilometres would be 61% off."""
+    """Check distances against the great circle, within 8% and 15 miles; kilometres would be 61% off."""
     ends = [np.radians(place.loc[flights[end], ["lat", "lon"]].to_numpy()) for end in ("origin", "dest")]
     (lat, lon), (lat2, lon2) = ends[0].T, ends[1].T
     haversine = np.sin((lat2 - lat) / 2) ** 2 + np.cos(lat) * np.cos(lat2) * np.sin((lon2 - lon) / 2) ** 2

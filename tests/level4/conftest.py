@@ -41,7 +41,7 @@ def three_versions(folder: Path) -> Iterator[Registry]:
     """Level 4's own registry, in a state folder of the tests; the environment says so while the block runs."""
     before = dict(os.environ)
     settings = Settings(TODAY, None, folder, within="level4")
-    os.environ.update({"MLOPS_STATE": str(settings.state), "MLOPS_WITHIN": "level4", "TODAY": str(TODAY)})
+    os.environ.update({"MLOPS_STATE": str(settings.state), "MLOPS_WORKSPACE": "level4", "TODAY": str(TODAY)})
     library_setup.set_up_libraries(settings)
     client = mlflow_runs.open_tracking(settings)
     for trees in (5, 10, 20):

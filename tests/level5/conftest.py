@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from level5_monitoring.monitors.reference import Reference, build_reference
 from level5_monitoring.tables import open_log
 from shared.data.replay import Tick, replay
+from shared.settings import Settings, read_settings
 from tests.level4.postgres import new_database
 
 
@@ -49,3 +50,12 @@ def log(url: str) -> Iterator[sa.Engine]:
     log = open_log(url)
     yield log
     log.dispose()
+
+
+@pytest.fixture
+def level5_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Settings of this level, from an environment with a state folder of the test's own; tables are printed wide."""
+    values = {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": "", "COLUMNS": "200"}
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return read_settings()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from shared.score import by_month, by_slice, calibration, score
+from shared.score import by_month, by_slice, calibration, log_losses, score
 
 
 def test_four_flights_by_hand() -> None:
@@ -27,6 +27,13 @@ def test_a_year_of_flights_against_scikit_learn(later: pd.DataFrame) -> None:
     assert result.log_loss == pytest.approx(log_loss(later["late"], chance), abs=1e-12)
     assert result.auc == pytest.approx(roc_auc_score(later["late"], chance), abs=1e-12)
     assert result.brier == pytest.approx(brier_score_loss(later["late"], chance), abs=1e-12)
+
+
+def test_the_losses_of_the_flights_have_the_log_loss_as_their_mean_and_none_is_infinite() -> None:
+    late, chance = [1, 0, 1, 0], [0.9, 0.2, 0.4, 0.5]
+    assert log_losses(late, chance) == pytest.approx([-log(0.9), -log(0.8), -log(0.4), -log(0.5)])
+    assert log_losses(late, chance).mean() == pytest.approx(score(late, chance).log_loss)
+    assert log_losses([1, 0], [0, 1]) == pytest.approx([-log(1e-15)] * 2, rel=1e-2)
 
 
 def test_the_log_loss_of_the_share_late_is_its_entropy(later: pd.DataFrame) -> None:

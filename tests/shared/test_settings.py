@@ -12,7 +12,7 @@ from shared.settings import FIRST_TODAY, LAST_TODAY, PROJECT, SettingError, Sett
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE"):
+    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE", "MLOPS_WORKSPACE", "MLOPS_WITHIN"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -70,6 +70,26 @@ def test_a_level_gets_a_folder_of_its_own(settings: Settings) -> None:
     assert not settings.state.exists()
     assert settings.level("level2") == settings.state / "level2"
     assert settings.level("level2").is_dir()
+
+
+def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLOPS_STATE", str(tmp_path))
+    monkeypatch.setenv("MLOPS_WORKSPACE", "level5")
+    settings = read_settings()
+    folders = {name: settings.level(name) for name in ("level3", "level5", "shared")}
+    assert folders == {
+        "level3": tmp_path / "level5" / "level3",
+        "level5": tmp_path / "level5",
+        "shared": tmp_path / "shared",
+    }
+
+
+def test_the_old_name_of_the_workspace_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_WITHIN", "demo")
+    with pytest.raises(SettingError, match="MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
+        read_settings()
 
 
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:

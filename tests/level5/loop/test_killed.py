@@ -43,7 +43,7 @@ def start(state: Path, *command: str, **more: str) -> "subprocess.Popen[bytes]":
             [sys.executable, "-m", *command],
             cwd=PROJECT,
             env=os.environ
-            | {"MLOPS_STATE": str(state), "MLOPS_WITHIN": "level5", "TODAY": TODAY, "PYTHONUNBUFFERED": "1"}
+            | {"MLOPS_STATE": str(state), "MLOPS_WORKSPACE": "level5", "TODAY": TODAY, "PYTHONUNBUFFERED": "1"}
             | more,
             stdout=output,
             stderr=output,
@@ -129,7 +129,7 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_STATE", str(uninterrupted))
-    monkeypatch.setenv("MLOPS_WITHIN", "level5")
+    monkeypatch.setenv("MLOPS_WORKSPACE", "level5")
     settings = read_settings()
     number = made_by_hand(settings)
     champion = rows(uninterrupted, "SELECT new_value FROM audit WHERE action = 'promote' ORDER BY number DESC")[0][0]

@@ -16,7 +16,7 @@ from tests.level5.served import serve_platform
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     monkeypatch.setenv("MLOPS_STATE", str(tmp_path))
-    monkeypatch.setenv("MLOPS_WITHIN", "level5")
+    monkeypatch.setenv("MLOPS_WORKSPACE", "level5")
     return read_settings()
 
 

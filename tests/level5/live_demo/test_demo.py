@@ -1,10 +1,9 @@
-"""`make up` starts all of the live demo, a fault that is put in from its page is found, and `make down` ends it all."""
+"""`up` starts the whole live demo, the loop finds a fault that is injected on its page, and `down` ends everything."""
 
 import os
 import shutil
 import subprocess
 import sys
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -20,12 +19,13 @@ from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
 from level5_monitoring.live_demo.server import LivePage
 from level5_monitoring.tables import open_log
-from shared.settings import Settings, read_settings
+from shared.settings import PROJECT, Settings, read_settings
 from tests.level5.browser import opened
+from tests.support import eventually
 
 
-def test_what_a_crash_has_left_is_ended_and_nothing_else(settings: Settings) -> None:
-    """A process on record that still runs; and one that has got the number of another since, which is left alone."""
+def test_the_processes_of_a_crashed_demo_are_ended_and_no_others(settings: Settings) -> None:
+    """A process on record that still runs is ended; one that got the pid of an ended one later is not."""
     sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
     left, other = subprocess.Popen(sleep), subprocess.Popen(sleep)
     try:
@@ -44,96 +44,93 @@ def test_what_a_crash_has_left_is_ended_and_nothing_else(settings: Settings) -> 
             process.wait()
 
 
-def command(name: str, state: Path) -> "subprocess.CompletedProcess[str]":
-    words = [sys.executable, "-m", f"level5_monitoring.{name}"]
-    cwd = Path(__file__).parents[2]
-    return subprocess.run(
-        words, cwd=cwd, env=os.environ | {"MLOPS_STATE": str(state)}, capture_output=True, text=True, check=True
-    )
+def run(verb: str, state: Path) -> str:
+    words, environment = [sys.executable, "-m", "level5_monitoring", verb], os.environ | {"MLOPS_STATE": str(state)}
+    return subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
 def family_of(own: Path) -> list[psutil.Process]:
-    """The demo's process and all that it has started, once the last of it is there."""
-    until = time.monotonic() + 120
-    while "platform" not in ProcessRecord(own).processes and time.monotonic() < until:
-        time.sleep(0.2)
-    demo = ProcessRecord(own).alive(DEMO)
-    assert demo
-    return [demo, *demo.children(recursive=True)]
+    """The demo's process and all that it has started, once the platform, the last of it, is there."""
+    eventually(lambda: "platform" in ProcessRecord(own).processes, within=120)
+    process = ProcessRecord(own).alive(DEMO)
+    assert process
+    return [process, *process.children(recursive=True)]
 
 
 @pytest.mark.slow
 def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
-    """Up twice is one demo; a crash is cleared away; up goes on, to a year that is worked; down ends it as it plays."""
+    """A second up starts nothing; up after a crash ends what is left and goes on; down ends the demo while it plays."""
     state = settings.state
     assert len(flights)  # in the project's own cache, which need not be made again
     shutil.copytree(read_settings().level("shared"), state / "shared")
     own = state / "demo" / "level5"
     try:
-        first = command("up", state).stdout
+        first = run("up", state)
         record_of = ProcessRecord(own)
         assert record_of.address in first
-        again = command("up", state).stdout
+        again = run("up", state)
         assert "up already" in again
         assert record_of.address in again
         assert httpx.get(record_of.address, trust_env=False).status_code == 200
         family = family_of(own)
         family[0].kill()  # it ends nothing of what it has started
-        said = command("up", state).stdout
-        assert all(name in said for name in ("left behind", "platform", "MLflow", "Evidently", "Prefect"))
+        output = run("up", state)
+        assert all(name in output for name in ("left behind", "platform", "MLflow", "Evidently", "Prefect"))
         assert [one for one in family if one.is_running()] == []
         with opened(ProcessRecord(own).address) as shown:
             work(shown)
             shown.click("#go")
-            shown.locator("#said", has_text="running").wait_for()
+            shown.locator("#status", has_text="running").wait_for()
             family = family_of(own)
-            said = command("down", state).stdout
-            shown.locator("#said", has_text="has ended").wait_for()
+            output = run("down", state)
+            shown.locator("#status", has_text="has ended").wait_for()
     finally:
-        command("down", state)
-    assert "Ended: demo" in said
+        run("down", state)
+    assert "Ended: demo" in output
     assert [one for one in family if one.is_running()] == []
-    assert "No demo is up" in command("down", state).stdout
+    assert "No demo is up" in run("down", state)
 
 
 def work(shown: Any) -> None:
-    """Step until the year has begun, put °C in, and step on until the contract stops; then look around."""
+    """Step until the year has begun, inject °C, step on until the contract alarm, and check the rest of the page."""
     shown.set_default_timeout(240_000)  # of a machine that does other things as well
-    shown.locator("#said", has_text="running").wait_for()
+    shown.locator("#status", has_text="running").wait_for()
     step(shown)
     step(shown)
     shown.select_option("#fault", label="temperatures in °C")
     shown.select_option("#size", label="everywhere")
     shown.click("#inject")
-    shown.get_by_role("button", name="Lift: temperatures in °C").wait_for()
-    stop = shown.locator(".events details", has_text="Contract alarm begins")
-    for _ in range(3):  # the first day of the fault, and two nights until it is looked at
+    shown.get_by_role("button", name="Remove: temperatures in °C").wait_for()
+    alert = shown.locator(".events details", has_text="Contract alarm begins")
+    for _ in range(3):  # the first day of the fault, and two nights until it is closed
         step(shown)
-    stop.locator("summary").click()
-    assert stop.locator("dd", has_text="stop: ").is_visible()
-    assert stop.locator("tbody th", has_text="contract").first.is_visible()
+    alert.locator("summary").click()
+    assert alert.locator("dd", has_text="halt experiment: ").is_visible()
+    assert alert.locator("tbody th", has_text="contract").first.is_visible()
     health = shown.inner_text(".card dl")
-    assert all(words in " ".join(health.split()) for words in ("platform no trouble", "what is routed 2 of 2"))
+    assert all(
+        words in " ".join(health.split()) for words in ("platform healthy", "workers on the current routes 2 of 2")
+    )
     links = {link.inner_text(): link.get_attribute("href") for link in shown.locator("nav.links a").all()}
     assert {*links} == {"Prefect", "MLflow", "Evidently"}
     with httpx.Client(trust_env=False, follow_redirects=True) as http:
         assert {name: http.get(address).status_code for name, address in links.items()} == dict.fromkeys(links, 200)
-        until = time.monotonic() + 120
-        while not (projects := http.get(f"{links['Evidently']}/api/projects").json()) and time.monotonic() < until:
-            time.sleep(0.5)  # Evidently is being loaded, beside the stream
+        address = f"{links['Evidently']}/api/projects"
+        projects = eventually(lambda: http.get(address).json(), within=120)  # Evidently loads beside the stream
         assert [one["name"] for one in projects] == ["flights"]
 
 
 def step(shown: Any) -> None:
-    """A day more, as the page says when it is over."""
-    before = shown.inner_text("#said").split()[0]
+    """Step a day, and wait until the page shows that it is over."""
+    before = shown.inner_text("#status").split()[0]
     shown.click("#step")
-    over = "before => { const said = document.getElementById('said').innerText.split(' '); return said[0] > before && "
-    shown.wait_for_function(f"{over} said.at(-1) === 'paused'; }}", arg=before)
+    words = "const words = document.getElementById('status').innerText.split(' ')"
+    over = f"before => {{ {words}; return words[0] > before && words.at(-1) === 'paused'; }}"
+    shown.wait_for_function(over, arg=before)
 
 
 def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that is closed while the reports of another are made: by the next that are made, or at the year's end."""
+    """A week that closes while another is being reported is in the next reports, or in those at the year's end."""
     made, go = tmp_path / "made", tmp_path / "go"
     slow = (
         "import os, time\n"

@@ -15,13 +15,14 @@ from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
 from shared.score import score
 from shared.settings import Settings
+from tests.factories import prediction
 
-A_DAY = 60  # flights asked for
+A_DAY = 60  # flights predicted
 
 
 @pytest.fixture
 def week(flights: pd.DataFrame) -> pd.DataFrame:
-    """Monday to Sunday, no outcome on the last day; not one value of one column, and one of another out of range."""
+    """Monday to Sunday, no label on the last day; not one value of one column, and one of another out of range."""
     days = pd.date_range("2013-04-08", "2013-04-14").strftime("%Y-%m-%d")
     found = pd.concat([flights[flights["flight_id"].str.startswith(day)].head(A_DAY) for day in days])
     hot = found["flight_id"] == found["flight_id"].iloc[0]
@@ -30,39 +31,30 @@ def week(flights: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    """A level of which the week was asked for, and is closed."""
+    """A level that has predicted the week, which is closed."""
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     reference.save(config.own(settings))
-    log = prediction_log.open_log(prediction_log.url_of(config.platform(settings)))
+    log = config.open_log(settings)
     with log.begin() as connection:
-        connection.execute(prediction_log.PREDICTIONS.insert(), [_answered(one) for one in as_requests(week)])
-    told = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
-    labels = zip(told["flight_id"], told["late"], told["label_known_at"], strict=True)
+        connection.execute(prediction_log.PREDICTIONS.insert(), [_predicted(one) for one in as_requests(week)])
+    known = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
+    labels = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
     closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()
     ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in labels], closed)
     log.dispose()
     return settings
 
 
-def _answered(sent: dict[str, object]) -> dict[str, object]:
-    departs = pd.Timestamp(str(sent["scheduled_departure"])).timestamp()
-    return {
-        "request_id": sent["flight_id"],
-        "flight_id": sent["flight_id"],
-        "departs_at": departs,
-        "asked_at": departs - 3600,
-        "request_payload": json.dumps(sent),
-        "arm": "champion",
-        "propensity": 1.0,
-        "version": 1,
-        "probability": _chance(str(sent["flight_id"])),
-        "fallback": "",
-        "seconds": 0.001,
-    }
+def _predicted(sent: dict[str, object]) -> dict[str, object]:
+    flight, departs = str(sent["flight_id"]), pd.Timestamp(str(sent["scheduled_departure"])).timestamp()
+    payload, probability = json.dumps(sent), _probability(flight)
+    return prediction(
+        flight, departs_at=departs, asked_at=departs - 3600, request_payload=payload, probability=probability
+    )
 
 
-def _chance(flight: str) -> float:
-    """Something other for each flight."""
+def _probability(flight: str) -> float:
+    """A different one for each flight."""
     return (zlib.crc32(flight.encode()) % 89 + 5) / 100
 
 
@@ -75,15 +67,15 @@ def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) ->
     workspace = Workspace.create(str(config.own(played) / evidently_reports.WORKSPACE))
     (project,) = workspace.search_project(evidently_reports.PROJECT)
     runs = [workspace.get_run(project.id, one) for one in workspace.list_runs(project.id)]
-    told = {run.name: {one.display_name: one.dict() for one in run.metric_results.values()} for run in runs}
+    metrics = {run.name: {one.display_name: one.dict() for one in run.metric_results.values()} for run in runs}
     known = week[week["flight_id"] < "2013-04-14"]["late"].notna().sum()
-    rows = {name: of_it["Row count in dataset"]["value"] for name, of_it in told.items()}
+    rows = {name: of_it["Row count in dataset"]["value"] for name, of_it in metrics.items()}
     assert rows == {"data, week to 2013-04-14": len(week), "model, 2013-04-14": known}
-    data, model = told["data, week to 2013-04-14"], told["model, 2013-04-14"]
+    data, model = metrics["data, week to 2013-04-14"], metrics["model, 2013-04-14"]
     assert "Value drift for temp" in data
     assert "Value drift for wind_gust" not in data, "it has no value"
     judged = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
-    own = score(judged["late"], [_chance(flight) for flight in judged["flight_id"]])
+    own = score(judged["late"], [_probability(flight) for flight in judged["flight_id"]])
     assert (model["LogLoss metric"]["value"], model["RocAuc metric"]["value"]) == pytest.approx((own.log_loss, own.auc))
     tests = [test for run in runs for one in run.metric_results.values() for test in one.dict()["tests"]]
     failed = [test["name"] for test in tests if test["status"] == "FAIL" and "out of" in test["name"]]
