@@ -1,6 +1,5 @@
 """`make explain DECISION=2013-05-06`: the decision of a day, its evidence, and what followed."""
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import figure
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from shared.console import console, show_table, step
-from shared.errors import UserError, command
+from shared.errors import UserError
 
 STATES = ("ok", "alarm", "insufficient data")
 
@@ -121,14 +120,3 @@ def show_decision(day: str) -> None:
     with step("Read the record"):
         explained = explain(config.open_log(settings), day)
     show(explained)
-
-
-def main() -> None:
-    """Read the day from the command line."""
-    if len(sys.argv) != 2:
-        raise UserError("which decision? Give its day: make explain DECISION=2013-05-06")
-    show_decision(sys.argv[1])
-
-
-if __name__ == "__main__":
-    command(main)

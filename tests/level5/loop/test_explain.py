@@ -1,6 +1,5 @@
 """From a decision to its evidence, and to the actions that followed."""
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,21 +23,18 @@ PROMOTION, OTHER = (("2", "3"), "by its verdict"), (("7", "8"), "of another expe
 @pytest.fixture
 def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
     """The log of the level's own platform."""
-    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WITHIN": "level5", "PREDICTION_LOG": ""}.items():
+    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
     return config.open_log(read_settings())
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> str:
+def shown(capsys: pytest.CaptureFixture[str]) -> str:
     """What the command prints, without line breaks."""
-    monkeypatch.setattr(sys, "argv", ["explain", DAY])
-    explain.main()
+    explain.show_decision(DAY)
     return " ".join(capsys.readouterr().out.split())
 
 
-def test_a_retraining_is_followed_to_its_promotion(
-    own_log: sa.Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
     """Reason, figures, version, experiment, verdict, promotion: and no action on another version."""
     results = [monitor_result("performance", day=DAY, version=2, rows=12345, value=0.0071, threshold=0.005)]
     decision = policy.decide(DAY, results, PolicyState())
@@ -48,7 +44,7 @@ def test_a_retraining_is_followed_to_its_promotion(
     loop_store.close_decision(own_log, DAY, {"version": 3, "experiment": experiment.experiment})
     for change, why in (PROMOTION, OTHER):
         experiment_store.end_act(own_log, experiment_store.begin_act(own_log, "loop", "promote", change, why))
-    text = shown(monkeypatch, capsys)
+    text = shown(capsys)
     facts = ("retrain", "champion (version 2)", "0.0071", "0.005", "12,345", "it is better by 0.01 nats")
     for part in (*facts, "performance alarm begins", "2 → 3", "by its verdict", "done"):
         assert part in text
@@ -56,7 +52,7 @@ def test_a_retraining_is_followed_to_its_promotion(
 
 
 def test_a_decision_without_an_alarm_has_its_evidence_as_well(
-    own_log: sa.Engine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    own_log: sa.Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A promotion after an inconclusive experiment: the champion, all monitors, and the experiment it was about."""
     results = [monitor_result("contract", "ok", day=DAY)] * 3
@@ -66,7 +62,7 @@ def test_a_decision_without_an_alarm_has_its_evidence_as_well(
     decision = policy.decide(DAY, results, PolicyState(non_inferior_experiment=experiment.experiment))
     loop_store.record_decision(own_log, decision, results, [])
     loop_store.close_decision(own_log, DAY, {"refused": "it is aborted by now"})
-    text = shown(monkeypatch, capsys)
+    text = shown(capsys)
     for part in ("promote", "0.0031", "12,345", "contract │ 3 │", "not proven: mean gain +0.0012", "aborted by now"):
         assert part in text
     assert "No single monitor result" not in text
