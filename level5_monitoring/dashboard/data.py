@@ -203,17 +203,17 @@ def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
 
 
 def platform_health(home: Path) -> list[Health]:
-    """Whether the platform in this folder answers without trouble, and its workers serve the current routes."""
+    """Whether the platform in this folder is not degraded, and its workers serve the current routes."""
     try:
         address = client.read_addresses(home)["control"]
         status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
     except (UserError, OSError, httpx.HTTPError):
         return [Health("platform", "does not answer", ok=False)]
-    trouble = str(status["trouble"])
+    degraded = str(status["degraded"])
     workers, wanted = reloader.workers(home), (status["routes"] or {}).get("generation")
     current = sum(one["generation"] == wanted and not one["refused"] for one in workers)
     return [
-        Health("platform", trouble or "healthy", not trouble),
+        Health("platform", degraded or "healthy", not degraded),
         Health("workers on the current routes", f"{current} of {len(workers)}", 0 < current == len(workers)),
     ]
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
+from level4_deployment.prediction_log import AUDIT
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.alerts import Alert
@@ -21,7 +23,7 @@ STATES = ("ok", "alarm", "insufficient data")
 class Explanation:
     """A row of DECISIONS with all monitor results and alerts of its day.
 
-    experiment: that it led to, or was about. acts: of the audit trail, about that experiment or the versions.
+    experiment: that it led to, or was about. actions: of the audit trail, about that experiment or the versions.
     """
 
     decision: dict[str, Any]
@@ -29,7 +31,7 @@ class Explanation:
     results: list[MonitorResult]
     alerts: list[Alert]
     experiment: experiment_store.Experiment | None
-    acts: list[dict[str, Any]]
+    actions: list[dict[str, Any]]
 
 
 def explain(log: sa.Engine, day: str) -> Explanation:
@@ -44,16 +46,15 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     result = decision["result"]
     name = result.get("experiment") or decision["experiment"]
     experiment = next((one for one in experiment_store.find(log) if one.experiment == name), None)
-    versions = {result.get("version"), decision["version"], experiment and experiment.challenger}
-    about = {str(one) for one in {name, *versions} if one}
-    fields = ("old_value", "new_value", "experiment", "version")
+    versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
+    about_it = AUDIT.c.version.in_(versions) | (AUDIT.c.experiment == name)
     return Explanation(
         decision=decision,
         evidence=[MonitorResult(**one) for one in decision["evidence"]],
         results=loop_store.monitor_results(log, day, day),
         alerts=outbox.alerts(log, day),
         experiment=experiment,
-        acts=[act for act in experiment_store.acts(log) if about & {str(act.get(field)) for field in fields}],
+        actions=audit.trail(log, about_it),
     )
 
 
@@ -85,8 +86,12 @@ def show(explained: Explanation) -> None:
     if explained.alerts:
         alerts = [[alert.severity, alert.title, alert.text] for alert in explained.alerts]
         show_table("Alerts", ["severity", "alert", "text"], alerts)
-    if explained.acts:
-        show_table("Actions taken", ["action", "change", "actor", "status", "reason"], _acts(explained.acts))
+    if explained.actions:
+        actions = [
+            [in_words(one["action"]), audit.describe_change(one), one["actor"], in_words(one["status"]), one["reason"]]
+            for one in explained.actions
+        ]
+        show_table("Actions taken", ["action", "change", "actor", "status", "reason"], actions)
 
 
 def _by_monitor(results: list[MonitorResult]) -> list[list[str]]:
@@ -98,20 +103,6 @@ def _by_monitor(results: list[MonitorResult]) -> list[list[str]]:
         alarms = ", ".join(result.described_target for result in own if result.state == "alarm")
         rows.append([in_words(monitor), *counts, alarms])
     return rows
-
-
-def _acts(acts: list[dict[str, Any]]) -> list[list[str]]:
-    words = {experiment_store.OPEN: "open", experiment_store.DONE: "done", experiment_store.CUT_OFF: "cut off"}
-    return [
-        [
-            in_words(act["action"]),
-            f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}",
-            act["actor"],
-            words[act["status"]],
-            act["reason"],
-        ]
-        for act in acts
-    ]
 
 
 def show_decision(day: str) -> None:

@@ -18,6 +18,7 @@ from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.platform_process import RunningPlatform, running_platform
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.delivery import gates
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.demo.candidates import TOO_FEW_TREES, register_by_hand
@@ -26,6 +27,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from shared.settings import Settings
 
 TODAY = date(2013, 3, 1)
+MODEL = "flight-delays"
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,12 @@ class Registry:
 
     settings: Settings
     client: MlflowClient
+
+
+def alias(registry_: Registry, name: str) -> int | None:
+    """The number of the version that an alias names."""
+    found = registry_.client.get_registered_model(MODEL).aliases.get(name)
+    return None if found is None else int(found)
 
 
 @contextmanager
@@ -70,9 +78,9 @@ def trained(known: pd.DataFrame) -> Pipeline:
 @pytest.fixture
 def registry_(registered: Registry) -> Registry:
     """The registry without any alias."""
-    model = registered.client.get_registered_model("flight-delays")
+    model = registered.client.get_registered_model(MODEL)
     for alias in dict(model.aliases):
-        registered.client.delete_registered_model_alias("flight-delays", alias)
+        registered.client.delete_registered_model_alias(MODEL, alias)
     return registered
 
 
@@ -86,7 +94,7 @@ def home(tmp_path: Path) -> Path:
 def platform(registry_: Registry, home: Path) -> ControlPlane:
     """Version 1 is the champion."""
     home.mkdir()
-    made = ControlPlane(home, lambda: registry_.client, open_log(url_of(home)))
+    made = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
     made.submit(1, None, "pipeline")
     return made
 
@@ -100,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(registered: Registry, folder: Path) -> Iterator[RunningPlatform]:
     """The platform as people run it; version 1 serves."""
-    registered.client.set_registered_model_alias("flight-delays", "champion", "1")
+    registered.client.set_registered_model_alias(MODEL, "champion", "1")
     with running_platform(folder) as running:
         running.wait_for_control()
         running.wait_until_ready()

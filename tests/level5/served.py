@@ -13,6 +13,7 @@ from level4_deployment.control.api import create_api
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
 from level5_monitoring import config
 from level5_monitoring.loop.controller import LoopController
@@ -24,7 +25,7 @@ def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Control
     """Serve this level's control plane until the stack is closed; client: of the registry."""
     folder = config.platform(settings)
     make_tokens(folder)
-    platform = ControlPlane(folder, lambda: client, config.open_log(settings), approval=True)
+    platform = ControlPlane(folder, ModelRegistry(lambda: client, folder), config.open_log(settings), approval=True)
     listening = stack.enter_context(open_socket())
     stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
     stack.enter_context(FileLock(folder / LOCK))

@@ -13,12 +13,13 @@ import pandas as pd
 import pytest
 
 from level3_training_pipeline.tracking import registry
+from level4_deployment.control import audit
 from level4_deployment.control.api import ReasonIn
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import ingest
-from level4_deployment.prediction_log import PREDICTIONS
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
 from level5_monitoring import config
 from level5_monitoring.fault_injection import inject_fault
 from level5_monitoring.loop import flow, loop_store, outbox
@@ -69,7 +70,7 @@ def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan)
     assert made
     day = {"day": "2013-03-03", "flights": 900, "mean_loss_difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
     with platform.log.begin() as connection:
-        connection.execute(experiment_store.DAYS.insert(), day | {"experiment": made.experiment})
+        connection.execute(EXPERIMENT_DAYS.insert(), day | {"experiment": made.experiment})
     platform.stop("platform", "not proven", experiment_store.INCONCLUSIVE)
     return []
 
@@ -151,7 +152,7 @@ def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, A
     names = ("actor", "action", "old_value", "new_value", "status")
     return {
         "decisions": loop_store.decisions(platform.log),
-        "trail": [tuple(act[name] for name in names) for act in experiment_store.acts(platform.log)],
+        "trail": [tuple(act[name] for name in names) for act in audit.trail(platform.log)],
         "told": [json.loads(line)["title"] for line in told],
         "experiments": [one.state for one in experiment_store.find(platform.log)],
         "champion": platform.routes and platform.routes.champion.version,
@@ -212,7 +213,7 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     ("where", "error", "message"),
     [
         (LoopController, OSError(errno.ENOSPC, "disk full"), "OSError: [Errno 28] disk full"),
-        (ControlPlane, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be had"),
+        (ControlPlane, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be used"),
         (ControlPlane, RuntimeError("a bug"), "/rollback: 500: the platform at http"),  # its answer is no JSON
     ],
 )

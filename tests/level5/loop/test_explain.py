@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level5_monitoring import config
@@ -17,7 +18,7 @@ from shared.settings import read_settings
 from tests.factories import monitor_result
 
 DAY = "2013-05-06"
-PROMOTION, OTHER = (("2", "3"), "by its verdict"), (("7", "8"), "of another experiment")
+PROMOTION, OTHER = (2, 3, "by its verdict"), (7, 8, "of another experiment")
 
 
 @pytest.fixture
@@ -42,13 +43,13 @@ def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: p
     experiment = experiment_store.new_experiment(own_log, 2, 3, Plan(), "loop")
     experiment_store.save(own_log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
     loop_store.close_decision(own_log, DAY, {"version": 3, "experiment": experiment.experiment})
-    for change, why in (PROMOTION, OTHER):
-        experiment_store.end_act(own_log, experiment_store.begin_act(own_log, "loop", "promote", change, why))
+    for move in (PROMOTION, OTHER):
+        audit.record(own_log, audit.move("loop", "promote", *move))
     text = shown(capsys)
     facts = ("retrain", "champion (version 2)", "0.0071", "0.005", "12,345", "it is better by 0.01 nats")
     for part in (*facts, "performance alarm begins", "2 → 3", "by its verdict", "done"):
         assert part in text
-    assert OTHER[1] not in text
+    assert OTHER[2] not in text
 
 
 def test_a_decision_without_an_alarm_has_its_evidence_as_well(

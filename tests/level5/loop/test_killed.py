@@ -94,7 +94,7 @@ SEEN = (  # what users got, and what was done on the platform
     "SELECT count(DISTINCT flight_id) FROM predictions",
     "SELECT count(*), max(watermark) FROM labels, watermarks",
     "SELECT experiment, state FROM experiments",
-    "SELECT actor, action, old_value, new_value FROM audit WHERE status = 1 ORDER BY number",
+    "SELECT actor, action, old_value, new_value FROM audit WHERE status = 'done' ORDER BY number",
 )
 
 
