@@ -1,159 +1,236 @@
-"""What the year was worth: the loop beside policies by the calendar, and what the level is for.
+"""What automatic retraining is worth: the loop compared with retraining by the calendar, on the same flights.
 
-`python -m level5_monitoring.policy_comparison` says whether the last `make level5` came to that.
+The calendar policies never retrain, retrain each month by hand, or retrain each week on a schedule. Each of their
+models learns from what was known on its day, by the recipe of level 3's pipeline, and is in production at once.
+`python -m level5_monitoring.policy_comparison` trains them all, in a process of its own beside the replayed year.
 """
 
 import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
+from level2_devops.features import features
+from level2_devops.model import fit_features, predict_features
+from level3_training_pipeline.pipeline import data, tune
+from level4_deployment import prediction_log
 from level5_monitoring import config
-from level5_monitoring.calendar_policies import POLICIES, first_of_month
-from shared.console import console, show_table
+from shared.console import bar, console, show_table, step
+from shared.data.flights import load_flights
+from shared.data.split import future, history
 from shared.errors import UserError, command
-from shared.files import write_json
-from shared.score import Score, by_slice, score
-from shared.settings import Settings
+from shared.files import write_json, write_parquet
+from shared.score import Score, by_month, score
+from shared.settings import NEW_YORK, Settings
 
-LOOP = "loop"
-NAMES = {
-    "frozen": "never",
-    "monthly": "each month, by hand",
-    "weekly": "each week, by the clock",
-    LOOP: "when needed, by the loop",
+LOOP, CALENDAR = "loop", ["frozen", "monthly", "weekly"]
+POLICIES = {
+    "frozen": "never retrained",
+    "monthly": "monthly, by hand",
+    "weekly": "weekly, on schedule",
+    LOOP: "by the loop",
 }
 FIGURES = {"log_loss": "Log loss", "auc": "AUC", "calibration_error": "Calibration error"}
-WORSE_BY, OF_TRAININGS = 0.01, 0.2  # what the loop may at most lose to weekly retraining, and train of it
-FILE = "compared.json"
+MAX_EXTRA_LOSS, MAX_TRAININGS = 0.01, 0.2  # the loop's aims: shares of weekly retraining's log loss and trainings
+PREDICTIONS_FILE, RESULTS_FILE, LOG_FILE = (
+    "calendar_policies.parquet",
+    "policy_comparison.json",
+    "calendar_policies.log",
+)
+TRAIN = [sys.executable, "-m", "level5_monitoring.policy_comparison"]
 
 
 @dataclass(frozen=True)
-class LoopCounts:
-    """What is on record of the loop's year. trainings: the first included; steps: what people did, on the platform."""
+class Effort:
+    """What a policy cost. trainings: with the first one; steps: manual ones; alerts: None without monitors."""
 
-    trainings: int
-    steps: int
-    alerts: int
-    false_alarms: int
-
-
-@dataclass(frozen=True)
-class PolicyResult:
-    """A policy on every labelled flight. trainings: the first included; steps: what people did for them.
-
-    alerts, false_alarms: of the year; None where nobody watches.
-    """
-
-    score: Score
     trainings: int
     steps: int
     alerts: int | None = None
     false_alarms: int | None = None
 
 
-def compare_policies(table: pd.DataFrame, counted: LoopCounts) -> dict[str, PolicyResult]:
-    """Score each policy on the flights that all of them have answered; counted: of the loop."""
-    both = table.dropna(subset=[*POLICIES, LOOP])
+@dataclass(frozen=True)
+class PolicyResult:
+    """How good a policy's predictions were on all labelled flights, and what they cost."""
+
+    score: Score
+    effort: Effort
+
+
+def mondays(start: pd.Timestamp, end: pd.Timestamp) -> pd.DatetimeIndex:
+    """The days on which the weekly policy trains: `start`, then every Monday; midnights in New York."""
+    days = pd.date_range(start.tz_convert(NEW_YORK), end.tz_convert(NEW_YORK), freq="D")
+    return days[(days == start) | (days.weekday == 0)]
+
+
+def first_of_month(days: pd.DatetimeIndex) -> list[bool]:
+    """Whether the monthly policy trains on each of these days: on the first one of each month."""
+    months = days.tz_localize(None).to_period("M")
+    return [i == 0 or months[i] != months[i - 1] for i in range(len(days))]
+
+
+def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
+    """Each calendar policy's probability for every labelled flight from `start` on.
+
+    Columns: flight_id, scheduled_departure, late, week (the Monday before its prediction), and CALENDAR.
+    """
+    inputs = features(flights)
+    table = inputs.join(flights[data.KEPT])
+    later = future(table, start)
+    days = mondays(start, later["predicted_at"].max())
+    week = days.searchsorted(later["predicted_at"].dt.tz_convert(NEW_YORK), side="right") - 1  # (n,): weekly model's
+    newest_monthly = np.maximum.accumulate(np.where(first_of_month(days), np.arange(len(days)), 0))
+    model_of = {"frozen": np.zeros_like(week), "monthly": newest_monthly[week], "weekly": week}  # number of a Monday
+    found = pd.DataFrame(dict.fromkeys(CALENDAR, 0.0), index=later.index)
+    with bar(f"Train by the calendar: {len(days)} Mondays", len(days)) as advance:
+        for i, day in enumerate(days):
+            known = data.sample(history(table, day), day)
+            model = fit_features(known[inputs.columns], known["late"], **tune.START)
+            for policy, number in model_of.items():
+                rows = number == i
+                if rows.any():
+                    found.loc[rows, policy] = predict_features(model, later.loc[rows, inputs.columns])
+            advance()
+    names = pd.Series(days.strftime("%Y-%m-%d"))[week].to_numpy()
+    about = flights.loc[later.index, ["flight_id", "scheduled_departure", "late"]]
+    return pd.concat([about.assign(week=names), found], axis=1)
+
+
+@contextmanager
+def training_by_calendar(settings: Settings) -> Iterator["subprocess.Popen[bytes]"]:
+    """Train the calendar policies in a process beside this one while the block runs."""
+    with (config.own(settings) / LOG_FILE).open("ab") as output:
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        process = subprocess.Popen(TRAIN, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env=environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+
+
+def collect_predictions(settings: Settings, process: "subprocess.Popen[bytes]") -> pd.DataFrame:
+    """One row per labelled flight: each calendar policy's probability, and the loop's first answer to the user."""
+    own = config.own(settings)
+    with step("Wait for the calendar policies' models"):
+        if process.wait():
+            raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
+    columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
+    loop = prediction_log.first_predictions(config.open_log(settings), columns)[["flight_id", "probability"]]
+    calendar = pd.read_parquet(own / PREDICTIONS_FILE)
+    return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
+
+
+def compare_policies(table: pd.DataFrame, loop: Effort) -> dict[str, PolicyResult]:
+    """Score all policies on the flights that every one of them has answered; loop: what the loop cost."""
+    answered = table.dropna(subset=[*POLICIES])
     weeks = pd.DatetimeIndex(sorted(table["week"].unique()))
     months = sum(first_of_month(weeks))
-    scores = {name: score(both["late"], both[name]) for name in NAMES}
-    return {
-        "frozen": PolicyResult(scores["frozen"], 1, 0),
-        "monthly": PolicyResult(scores["monthly"], months, months),
-        "weekly": PolicyResult(scores["weekly"], len(weeks), 0),
-        LOOP: PolicyResult(scores[LOOP], **asdict(counted)),
+    efforts = {
+        "frozen": Effort(trainings=1, steps=0),
+        "monthly": Effort(trainings=months, steps=months),
+        "weekly": Effort(trainings=len(weeks), steps=0),
+        LOOP: loop,
     }
+    return {name: PolicyResult(score(answered["late"], answered[name]), efforts[name]) for name in POLICIES}
 
 
-def show_comparison(table: pd.DataFrame, found: dict[str, PolicyResult]) -> None:
-    """Print what each policy was worth, over all and by month."""
-    weekly = found["weekly"].score.log_loss
-    rows = [
-        [
-            NAMES[policy],
-            f"{one.score.log_loss:.4f}",
-            f"{one.score.log_loss / weekly - 1:+.1%}",
-            f"{one.score.auc:.4f}",
-            f"{one.score.calibration_error:.4f}",
-        ]
-        for policy, one in found.items()
-    ]
-    flights = next(iter(found.values())).score.rows
-    columns = ["Retrained", "log loss", "to weekly", "AUC", "calibration error"]
-    show_table(f"What it was worth, on {flights:,} labelled flights", columns, rows)
-    took = [
-        [NAMES[policy], *map(_count, (one.trainings, one.alerts, one.false_alarms, one.steps))]
-        for policy, one in found.items()
-    ]
-    show_table("What it took", ["Retrained", "trainings", "alerts", "false alarms", "steps by hand"], took)
+def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> None:
+    """Print how good each policy was and what it cost, then its scores by month."""
+    weekly = results["weekly"].score.log_loss
+    quality, cost = [], []
+    for policy, result in results.items():
+        own = result.score
+        figures = f"{own.log_loss:.4f}", f"{own.log_loss / weekly - 1:+.1%}", f"{own.auc:.4f}"
+        quality.append([POLICIES[policy], *figures, f"{own.calibration_error:.4f}"])
+        effort = result.effort.trainings, result.effort.alerts, result.effort.false_alarms, result.effort.steps
+        cost.append([POLICIES[policy], *("" if count is None else str(count) for count in effort)])
+    columns = ["Policy", "log loss", "Δ to weekly", "AUC", "calibration error"]
+    show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
+    show_table("Cost", ["Policy", "trainings", "alerts", "false alarms", "manual steps"], cost)
+    months = scores_by_month(table)
     for figure, title in FIGURES.items():
-        months = by_month(table, figure)
-        lines = [
-            [str(month), f"{row['rows']:,.0f}", *(f"{row[policy]:.4f}" for policy in found)]
-            for month, row in months.iterrows()
-        ]
-        show_table(f"{title} by month of departure", ["", "flights", *found], lines)
+        cells = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
+        table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
+        rows = [[str(month), *row] for month, *row in table_of.itertuples()]
+        show_table(f"{title} by month of departure", ["Month", "flights", *months], rows)
 
 
-def by_month(table: pd.DataFrame, figure: str) -> pd.DataFrame:
-    """A figure of each policy by month of departure, beside the rows behind it."""
-    months = table.assign(month=table["flight_id"].str[:7]).dropna(subset=[*POLICIES, LOOP])
-    slices = {policy: by_slice(months, months[policy], "month") for policy in NAMES}
-    return pd.DataFrame({policy: one[figure] for policy, one in slices.items()}).assign(rows=slices[LOOP]["rows"])
+def scores_by_month(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Each policy's scores on the flights that all have answered: one row per month of departure."""
+    answered = table.dropna(subset=[*POLICIES])
+    return {policy: by_month(answered, answered[policy]) for policy in POLICIES}
 
 
-def compare(loop: PolicyResult, weekly: PolicyResult) -> str:
-    """The loop beside retraining each week."""
-    more = loop.score.log_loss / weekly.score.log_loss - 1
-    return f"log loss {more:+.1%} of weekly retraining's, with {loop.trainings} trainings instead of {weekly.trainings}"
+def summarise(results: dict[str, PolicyResult]) -> str:
+    """The loop compared with weekly retraining, in one sentence."""
+    loop, weekly = results[LOOP], results["weekly"]
+    trainings = f"{loop.effort.trainings} trainings instead of {weekly.effort.trainings}"
+    return f"log loss {_extra_loss(results):+.1%} compared with weekly retraining, with {trainings}"
 
 
-def when_not(found: dict[str, PolicyResult]) -> str:
-    """What stands between doing nothing and doing it by hand, in this run's figures."""
-    frozen, monthly, loop = (found[name].score.log_loss for name in ("frozen", "monthly", LOOP))
+def when_not(results: dict[str, PolicyResult]) -> str:
+    """When this level is not worth its machinery, in this run's figures."""
+    frozen, monthly, loop = (results[name].score.log_loss for name in ("frozen", "monthly", LOOP))
     return (
-        f"never retrained {frozen:.4f}, by hand each month {monthly:.4f}, the loop {loop:.4f}: "
-        "where a month's work a year is cheaper than this machinery, stop at level 3 or 4"
+        f"log loss never retrained {frozen:.4f}, monthly by hand {monthly:.4f}, by the loop {loop:.4f}: "
+        "if nine trainings by hand cost you less than this machinery, stop at level 3 or 4"
     )
 
 
-def keep(settings: Settings, found: dict[str, PolicyResult], failed: int) -> None:
-    """Keep what a year came to; failed: requests without an answer."""
-    kept = {name: asdict(one) for name, one in found.items()}
-    write_json(config.own(settings) / FILE, {"policies": kept, "failed": failed})
+def keep_results(settings: Settings, results: dict[str, PolicyResult], failed: int) -> None:
+    """Keep the comparison for `missed_aims`; failed: requests without an answer."""
+    kept = {name: asdict(result) for name, result in results.items()}
+    write_json(config.own(settings) / RESULTS_FILE, {"policies": kept, "failed": failed})
 
 
-def short_of(file: Path) -> list[str]:
-    """What the kept year has not reached of what the level is for, in words."""
+def missed_aims(settings: Settings) -> list[str]:
+    """The level's aims that the last year missed, each with its figure; raises UserError before the first year."""
+    file = config.own(settings) / RESULTS_FILE
+    if not file.exists():
+        raise UserError(f"level 5 has not run yet: {file} does not exist. Remedy: make level5.")
     kept = json.loads(file.read_text())
-    found = {name: PolicyResult(**one | {"score": Score(**one["score"])}) for name, one in kept["policies"].items()}
-    loop, weekly = found[LOOP], found["weekly"]
-    more = loop.score.log_loss / weekly.score.log_loss - 1
-    reached = {
-        f"log loss {more:+.2%} of weekly retraining's; {WORSE_BY:+.0%} is the aim": more <= WORSE_BY,
-        f"{loop.trainings} trainings; {OF_TRAININGS:.0%} of {weekly.trainings} is the aim": (
-            loop.trainings <= OF_TRAININGS * weekly.trainings
-        ),
-        f"{loop.steps} steps by hand; none is the aim": loop.steps == 0,
-        f"{kept['failed']} requests failed; none is the aim": kept["failed"] == 0,
+    results = {
+        name: PolicyResult(Score(**one["score"]), Effort(**one["effort"])) for name, one in kept["policies"].items()
     }
-    return [said for said, done in reached.items() if not done]
+    loop, weekly, extra = results[LOOP].effort, results["weekly"].effort, _extra_loss(results)
+    aims = {
+        f"log loss {extra:+.2%} compared with weekly retraining, at most {MAX_EXTRA_LOSS:+.0%}": extra
+        <= MAX_EXTRA_LOSS,
+        f"{loop.trainings} trainings, at most {MAX_TRAININGS:.0%} of {weekly.trainings}": (
+            loop.trainings <= MAX_TRAININGS * weekly.trainings
+        ),
+        f"{loop.steps} manual steps, none allowed": loop.steps == 0,
+        f"{kept['failed']} failed requests, none allowed": kept["failed"] == 0,
+    }
+    return [aim for aim, reached in aims.items() if not reached]
 
 
-def _count(figure: int | None) -> str:
-    return "" if figure is None else str(figure)
+def check_aims(settings: Settings) -> None:
+    """Compare the last year with the level's aims; raises UserError with each aim that it missed."""
+    if missed := missed_aims(settings):
+        raise UserError(f"level 5 missed its aims: {'; '.join(missed)}. Remedy: see loop/policy.py.")
+    console.print("Level 5's last year reached all its aims.")
+
+
+def _extra_loss(results: dict[str, PolicyResult]) -> float:
+    """The loop's log loss above weekly retraining's, as a share of it."""
+    return results[LOOP].score.log_loss / results["weekly"].score.log_loss - 1
 
 
 def main() -> None:
-    """Say whether the last year came to what the level is for."""
-    file = config.own(config.configure()) / FILE
-    if not file.exists():
-        raise UserError(f"no year has been played here: there is no {file}. Remedy: make level5.")
-    if short := short_of(file):
-        raise UserError(f"level 5 did not reach its aims: {'; '.join(short)}. Remedy: see policy.py.")
-    console.print("Level 5's loop came to what it is for.")
+    """Train by the calendar and write each policy's predictions."""
+    if hasattr(os, "nice"):  # Windows has none
+        os.nice(10)  # the service that answers users has priority on this machine
+    settings = config.configure()
+    write_parquet(predict_by_calendar(load_flights(settings), settings.now), config.own(settings) / PREDICTIONS_FILE)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,9 @@
 """Rows and objects that many tests need: whole and valid by default, each field open to change."""
 
+import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
     from level4_deployment.experiment.experiment_store import Experiment
+    from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 
 
 def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[str, Any]:
@@ -63,3 +66,29 @@ def experiment(**changes: Any) -> "Experiment":
 
     name = "1-against-2-no1"
     return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
+
+
+def predictions_of(flights: pd.DataFrame, **changes: Any) -> list[dict[str, Any]]:
+    """Rows of `predictions` for flights of the year's table, each with its real request."""
+    from level4_deployment.replay_client import as_requests
+
+    return [
+        prediction(
+            sent["flight_id"],
+            request_id=uuid4().hex,
+            departs_at=pd.Timestamp(sent["scheduled_departure"]).timestamp(),
+            request_payload=json.dumps(sent),
+            **changes,
+        )
+        for sent in as_requests(flights)
+    ]
+
+
+def monitor_result(monitor: "Monitor" = "contract", state: "State" = "alarm", **changes: Any) -> "MonitorResult":
+    """A result with figures: of column temp, or of champion 3 for monitors of its performance."""
+    from level5_monitoring.monitors.monitor_result import CHAMPION, MonitorResult
+
+    champion = monitor in ("performance", "regression_vs_previous", "severe_regression")
+    about: dict[str, Any] = {"target": CHAMPION, "version": 3} if champion else {"target": "temp"}
+    figures: dict[str, Any] = {"day": "2013-05-06", "message": "it is off", "rows": 900, "value": 0.5, "threshold": 0.1}
+    return MonitorResult(monitor=monitor, state=state, **figures | about | changes)

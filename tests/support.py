@@ -4,10 +4,10 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.settings import read_settings
 from shared.waiting import wait_until
@@ -49,3 +49,8 @@ def interrupt(process: "subprocess.Popen[str]", within: float = 60.0) -> None:
         process.communicate(timeout=within)
     finally:
         process.kill()
+
+
+def alarms(results: Iterable[Any]) -> set[str]:
+    """The targets of the monitor results that are alarms."""
+    return {one.target for one in results if one.state == "alarm"}

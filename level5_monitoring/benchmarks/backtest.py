@@ -44,7 +44,7 @@ class BacktestPeriod:
     champion: Pipeline
     reference: Reference
     rivals: BaselineDetectors
-    measured: list[dict[str, Any]] = field(default_factory=list)
+    measured: list[performance.DayPerformance] = field(default_factory=list)
     asked: dict[str, list[AlarmRatio]] = field(default_factory=dict)
 
 
@@ -62,9 +62,9 @@ def run_period(stretch: BacktestPeriod, fault: str = "", size: int = 0, seed: in
     return near[near["ratio"] >= min(SCALES)]
 
 
-def measure(window: pd.DataFrame) -> list[dict[str, Any]]:
+def measure(window: pd.DataFrame) -> list[performance.DayPerformance]:
     """The performance of each day of a window, as the loop keeps it."""
-    lines = [performance.measure(rows, VERSION, None) for _, rows in window.groupby("day")]
+    lines = [performance.measure(rows, VERSION) for _, rows in window.groupby("day")]
     return [line for line in lines if line]
 
 
@@ -88,9 +88,7 @@ def _of_asked(stretch: BacktestPeriod, window: pd.DataFrame) -> dict[str, list[A
 def _of_outcomes(stretch: BacktestPeriod, window: pd.DataFrame) -> dict[str, list[AlarmRatio]]:
     """What they say of how the flights ended, and of the champion's answers to them."""
     lines = stretch.measured + measure(window[window["day"] >= stretch.first])
-    measured = pd.DataFrame(lines, columns=performance.DAILY_PERFORMANCE.columns.keys()).assign(
-        excluded_reason=performance.NO_DOUBT
-    )
+    measured = pd.DataFrame(lines, columns=performance.COLUMNS)
     found = {}
     for day, rows, week in _days(stretch, window):
         findings = check_labels(rows, day)

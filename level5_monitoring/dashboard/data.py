@@ -1,44 +1,49 @@
-"""All that the page shows, read from the tables: plain values, so that the page itself only draws."""
+"""Everything that the page shows, read from the tables as plain values: the page itself only draws."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
+import httpx
 import pandas as pd
 import sqlalchemy as sa
 
+from level4_deployment.control import client
 from level4_deployment.experiment import labels
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS
-from level5_monitoring.calendar_policies import FILE, POLICIES
+from level4_deployment.experiment.guardrails import FAILED
+from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, first_predictions
+from level4_deployment.serving import reloader
 from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
-from level5_monitoring.dashboard.health import Health, of_the_loop
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.monitors.monitor_result import MonitorResult
-from level5_monitoring.policy_comparison import LOOP
+from level5_monitoring.policy_comparison import CALENDAR, LOOP, PREDICTIONS_FILE
+from shared.errors import UserError
+from shared.score import log_losses
 from shared.settings import NEW_YORK
 
-SHOWN = ["frozen", "weekly"]  # of the policies by the calendar, those that the page draws
-MONITORS = [
-    "contract",
-    "volume",
-    "labels",
-    "performance",
-    "regression_vs_previous",
-    "severe_regression",
-]  # those that look each day
-SETTLED = 5 * 86_400.0  # seconds after a week's end: by then also outcomes that come days late are there
+DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
+DAILY_MONITORS = ["contract", "volume", "labels", "performance", "regression_vs_previous", "severe_regression"]
+SETTLED_AFTER = 5 * 86_400.0  # seconds from a week's end until no late label of it is missing
+ANSWERS_WITHIN = 2.0  # seconds for the platform to answer
+
+
+class Health(NamedTuple):
+    """One thing that must work, its state, and whether that is good."""
+
+    what: str
+    state: str
+    ok: bool
 
 
 @dataclass(frozen=True)
 class Week:
-    """Flights that were to depart in the seven days from `monday` on.
+    """Flights that departed in the seven days from `monday` on.
 
-    rows: those with an outcome, on which all of `loss` (nats per flight, by policy) is the mean. asked: the machine's
-    clock when the first flight of each day was asked for (seconds since 1970).
+    rows: those with a label; `loss` is their mean log loss by policy (nats per flight), all on the same flights.
+    asked: by day, the machine's clock at its first prediction (seconds since 1970).
     """
 
     monday: str
@@ -49,12 +54,12 @@ class Week:
 
 @dataclass(frozen=True)
 class Year:
-    """What the page shows. Days are those of departure in New York.
+    """What the page shows. Days are days of departure in New York.
 
-    first, last: the days that the time line spans. now: the day that is being predicted, or "". weeks: oldest first.
-    drift: the weekly findings, by column, then Sunday. states: by monitor, then day, the worst state of its findings.
-    champion: `version`, `since` (day) and `before` of the model in production; empty before the first.
-    alarms: findings whose alarm is on. links: by name, an address or a command.
+    first, last: the days that the time line spans. now: the newest predicted day, or "". weeks: oldest first.
+    drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
+    champion: see `events.champion`. alarms: the active ones. links: by name, an address or a command.
+    compared: whether the calendar policies have been trained.
     """
 
     made: str
@@ -65,30 +70,28 @@ class Year:
     drift: dict[str, dict[str, MonitorResult]]
     states: dict[str, dict[str, MonitorResult]]
     events: list[Event]
-    champion: dict[str, Any]
+    champion: dict[str, str]
     alarms: list[MonitorResult]
     health: list[Health]
     links: dict[str, str]
-    compared: bool  # whether the policies by the calendar are there to compare with
+    compared: bool
 
 
-def gather(
+def read_year(
     log: sa.Engine,
     home: Path,
     links: dict[str, str],
-    done: dict[str, Week] | None = None,
+    settled: dict[str, Week] | None = None,
     platform: Iterable[Health] = (),
 ) -> Year:
-    """Read it all. home: this level's folder; done: weeks read before that cannot change, kept by the caller.
+    """Read everything. home: this level's folder; platform: the health of a platform that runs, if one does.
 
-    platform: how the platform stands, if one runs.
+    settled: weeks that are complete, by Monday: they are not read again. The caller keeps it from one call to the next.
     """
-    others = read_others(home)
-    weeks = read_weeks(log, others, {} if done is None else done)
+    calendar = read_calendar(home)
+    weeks = read_weeks(log, calendar, {} if settled is None else settled)
     asked = {day: at for week in weeks for day, at in week.asked.items()}
-    found = loop_store.monitor_results(log)
-    decisions = loop_store.decisions(log)
-    happened = events.read_events(log, decisions, asked, home)
+    results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
     first = min(asked, default="2013-04-01")
     return Year(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
@@ -96,119 +99,124 @@ def gather(
         last=max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())]),
         now=max(asked, default=""),
         weeks=weeks,
-        drift=_drift(found),
-        states=_states(found),
-        events=happened,
+        drift=_drift(results),
+        states=_states(results),
+        events=events.read_events(log, decisions, asked, home),
         champion=events.champion(log, asked),
         alarms=[MonitorResult(**one) for one in decisions[-1]["alarms"]] if decisions else [],
-        health=[*of_the_loop(log, decisions), *platform],
+        health=[*loop_health(log, decisions), *platform],
         links=links,
-        compared=others is not None,
+        compared=calendar is not None,
     )
 
 
-def read_others(home: Path) -> pd.DataFrame | None:
-    """What the policies by the calendar would have answered, by flight; None while nobody has computed it."""
-    if not (home / FILE).exists():
+def read_calendar(home: Path) -> pd.DataFrame | None:
+    """The calendar policies' probabilities, by flight_id; None until they have been trained."""
+    if not (home / PREDICTIONS_FILE).exists():
         return None
-    return pd.read_parquet(home / FILE, columns=["flight_id", *POLICIES]).set_index("flight_id")
+    return pd.read_parquet(home / PREDICTIONS_FILE, columns=["flight_id", *CALENDAR]).set_index("flight_id")
 
 
-def read_weeks(log: sa.Engine, others: pd.DataFrame | None, done: dict[str, Week]) -> list[Week]:
-    """Each week's losses; weeks in `done` are not read again, and settled ones are added to it."""
-    if others is not None and any(week.loss and not week.loss.keys() >= {*SHOWN} for week in done.values()):
-        done.clear()  # read while there was nothing to compare with
-    begin = _monday_after(max(done)) if done else 0.0
-    rows = _with_days(_answers(log, begin))
-    loss = _losses(rows, others)
-    monday = rows["monday"].loc[loss.index]
-    counts = loss.groupby(monday, observed=True).size()
-    means: dict[Any, Any] = loss.groupby(monday, observed=True).mean().to_dict("index")
-    asked = rows.groupby(["monday", "day"], observed=True)["asked_at"].min()
-    new = [
-        Week(
-            monday=str(name),
-            rows=int(counts.get(name, 0)),
-            loss=means.get(str(name), {}),
-            asked=dict(zip(days.index.get_level_values("day").astype(str), days.tolist(), strict=True)),
-        )
-        for name, days in asked.groupby("monday", observed=True)
-    ]
-    weeks = [*(done[monday] for monday in sorted(done)), *new]
-    settled = (labels.read_watermark(log) or 0.0) - SETTLED
-    done |= {week.monday: week for week in new if _monday_after(week.monday) <= settled}
+def read_weeks(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str, Week]) -> list[Week]:
+    """Each week's losses, oldest first; adds the weeks that are complete now to `settled`."""
+    if calendar is not None and any(week.loss and not week.loss.keys() >= {*DRAWN} for week in settled.values()):
+        settled.clear()  # they were read before the calendar policies had been trained
+    begin = _next_monday(max(settled)) if settled else 0.0
+    columns = [PREDICTIONS.c[name] for name in ("flight_id", "departs_at", "asked_at", "probability")]
+    rows = first_predictions(log, columns, where=[PREDICTIONS.c.departs_at >= begin])
+    departs = pd.to_datetime(rows["departs_at"].astype(float), unit="s", utc=True)
+    day = departs.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
+    monday = day - pd.to_timedelta(day.dt.weekday, unit="D")
+    names = {at: str(at.date()) for at in {*day, *monday}}  # strftime takes six seconds for a year
+    rows = rows.assign(day=day.map(names), monday=monday.map(names))
+    losses = _losses(rows, calendar)
+    loss_of = dict(iter(losses.groupby(rows["monday"].loc[losses.index])))
+    new = []
+    for name, flights in rows.groupby("monday"):
+        own = loss_of.get(name, losses.iloc[:0])
+        loss = {str(policy): float(mean) for policy, mean in own.mean().items()} if len(own) else {}
+        asked = {str(day): float(at) for day, at in flights.groupby("day")["asked_at"].min().items()}
+        new.append(Week(str(name), len(own), loss, asked))
+    weeks = [*(settled[monday] for monday in sorted(settled)), *new]
+    until = (labels.read_watermark(log) or 0.0) - SETTLED_AFTER
+    settled |= {week.monday: week for week in new if _next_monday(week.monday) <= until}
     return weeks
 
 
-def _monday_after(monday: str) -> float:
+def _next_monday(monday: str) -> float:
     return (pd.Timestamp(monday, tz=NEW_YORK) + pd.DateOffset(days=7)).timestamp()
 
 
-def _with_days(rows: pd.DataFrame) -> pd.DataFrame:
-    """Rows in order of departure, with `day` and the `monday` before it."""
-    ends = rows["departs_at"].iloc[[0, -1]] if len(rows) else pd.Series([0.0, 0.0])
-    first, last = (pd.Timestamp(at, unit="s", tz=NEW_YORK).normalize() for at in ends)
-    days = pd.date_range(first, last, freq="D")
-    mondays = days.tz_localize(None) - pd.to_timedelta(days.weekday, unit="D")
-    of = np.searchsorted(days.as_unit("s").asi8, rows["departs_at"].to_numpy(float), side="right") - 1
-    names = {"day": days, "monday": mondays}
-    return rows.assign(
-        **{
-            name: pd.Categorical.from_codes(*pd.factorize(values.strftime("%Y-%m-%d"))).take(of)
-            for name, values in names.items()
-        }
-    )
+def _losses(rows: pd.DataFrame, calendar: pd.DataFrame | None) -> pd.DataFrame:
+    """Log loss of each labelled flight, by policy, on the flights that every policy has answered."""
+    labelled = rows[rows["late"].notna()]
+    chances = labelled[["probability"]].set_axis([LOOP], axis="columns").astype(float)
+    if calendar is not None:
+        others = calendar[DRAWN].reindex(labelled["flight_id"]).set_index(labelled.index)
+        chances = pd.concat([chances, others], axis="columns").dropna()
+    late = labelled["late"].loc[chances.index]
+    return pd.DataFrame({policy: log_losses(late, chances[policy]) for policy in chances}, index=chances.index)
 
 
-def _answers(log: sa.Engine, begin: float) -> pd.DataFrame:
-    """The first answer to each flight that departs from `begin` on, in order of departure; late: None if unknown."""
-    undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINED_LABELS.c.flight_id))
-    names = ("flight_id", "departs_at", "asked_at", "probability")
-    query = (
-        sa.select(*(PREDICTIONS.c[name] for name in names), LABELS.c.late)
-        .select_from(PREDICTIONS)
-        .outerjoin(LABELS, sa.and_(LABELS.c.flight_id == PREDICTIONS.c.flight_id, undisputed))
-        .where(PREDICTIONS.c.departs_at >= begin)
-    )
-    with log.connect() as connection:
-        cursor = connection.execute(query).cursor  # a year's rows without an object for each
-        found = pd.DataFrame(cursor.fetchall() if cursor else [], columns=[*names, "late"])
-    return found.sort_values(["departs_at", "asked_at"], kind="stable").drop_duplicates("flight_id")
-
-
-def _losses(rows: pd.DataFrame, others: pd.DataFrame | None) -> pd.DataFrame:
-    """Log loss of each flight that has an outcome, by policy, on the flights that all of them have answered."""
-    told = rows[rows["late"].notna()]
-    chances = told[["probability"]].set_axis([LOOP], axis="columns").astype(float)
-    if others is not None:
-        by_calendar = others[SHOWN].reindex(told["flight_id"]).set_index(told.index)
-        chances = pd.concat([chances, by_calendar], axis="columns").dropna()
-    late = told["late"].loc[chances.index].to_numpy(float)[:, None]
-    inside = chances.to_numpy(float).clip(1e-15, 1 - 1e-15)
-    return pd.DataFrame(-np.log(np.where(late == 1, inside, 1 - inside)), chances.index, chances.columns)
-
-
-def _drift(found: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
-    """The columns that have drifted farthest, for their limits, come first."""
+def _drift(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
+    """The drift of each column by Sunday; columns with the most drift, relative to their threshold, come first."""
     table: dict[str, dict[str, MonitorResult]] = {}
-    for one in found:
+    for one in results:
         if one.monitor == "drift":
             table.setdefault(one.target, {})[one.day] = one
     return dict(sorted(table.items(), key=lambda item: -max(ratio(one) for one in item[1].values())))
 
 
-def ratio(found: MonitorResult) -> float:
-    """A finding's value in parts of its limit; 0 where one of them is not there."""
-    return found.value / found.threshold if found.value is not None and found.threshold else 0.0
+def ratio(result: MonitorResult) -> float:
+    """A result's value divided by its threshold; 0 if it has none."""
+    return result.value / result.threshold if result.value is not None and result.threshold else 0.0
 
 
-def _states(found: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
-    """Of each monitor and day one finding: an alarm if there is one, and "insufficient data" only where all say so."""
+def _states(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
+    """One result for each daily monitor and day: an alarm if there is one, else ok, else insufficient data."""
     order = {"insufficient data": 0, "ok": 1, "alarm": 2}
-    table: dict[str, dict[str, MonitorResult]] = {name: {} for name in MONITORS}
-    for one in found:
-        if one.monitor in table:
-            days = table[one.monitor]
-            if one.day not in days or order[one.state] > order[days[one.day].state]:
-                days[one.day] = one
+    table: dict[str, dict[str, MonitorResult]] = {name: {} for name in DAILY_MONITORS}
+    for one in results:
+        if (days := table.get(one.monitor)) is not None and (
+            one.day not in days or order[one.state] > order[days[one.day].state]
+        ):
+            days[one.day] = one
     return {name: days for name, days in table.items() if days}
+
+
+def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:
+    """Whether flights and labels arrive and the loop keeps up, from the tables; decisions: all on record."""
+    scored = sa.select(sa.func.sum(INFERENCE_BATCHES.c.rows), sa.func.sum(INFERENCE_BATCHES.c.failed))
+    with log.connect() as connection:
+        newest = connection.execute(sa.select(sa.func.max(PREDICTIONS.c.departs_at))).scalar()
+        rows, failed = (int(value or 0) for value in connection.execute(scored).one())
+    watermark, undelivered = labels.read_watermark(log), outbox.undelivered(log)
+    unfinished = [one["day"] for one in decisions if one["state"] == loop_store.OPEN]
+    cut_off = f", not finished: {', '.join(unfinished)}" if unfinished else ""
+    return [
+        Health("newest departure", _clock(newest), newest is not None),
+        Health("labels received up to", _clock(watermark), watermark is not None),
+        Health("days decided", f"{len(decisions)}{cut_off}", not unfinished),
+        Health("challenger predictions missing or late", f"{failed:,} of {rows:,}", failed <= FAILED[0] * rows),
+        Health("alerts not delivered", str(undelivered), undelivered == 0),
+    ]
+
+
+def platform_health(home: Path) -> list[Health]:
+    """Whether the platform in this folder is not degraded, and its workers serve the current routes."""
+    try:
+        address = client.read_addresses(home)["control"]
+        status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
+    except (UserError, OSError, httpx.HTTPError):
+        return [Health("platform", "does not answer", ok=False)]
+    degraded = str(status["degraded"])
+    workers, wanted = reloader.workers(home), (status["routes"] or {}).get("generation")
+    current = sum(one["generation"] == wanted and not one["refused"] for one in workers)
+    return [
+        Health("platform", degraded or "healthy", not degraded),
+        Health("workers on the current routes", f"{current} of {len(workers)}", 0 < current == len(workers)),
+    ]
+
+
+def _clock(at: float | None) -> str:
+    return f"{pd.Timestamp(at, unit='s', tz=NEW_YORK):%d %b %H:%M}" if at else "none yet"

@@ -1,8 +1,9 @@
-"""What happened in the year: trainings, experiments, promotions, what people were told, faults that were injected."""
+"""What happened in the year: trainings, experiments, promotions, alerts and injected faults, as the page lists them."""
 
 import json
 from bisect import bisect_right
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.prediction_log import EXPERIMENT_DAYS
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
+from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
+from level5_monitoring.tables import ALERTS
+from shared.files import write_json
 
 KINDS = {
     "training": "Trainings",
@@ -22,14 +26,19 @@ KINDS = {
     "note": "Notes",
     "fault": "Faults",
 }
-FAULTS_FILE = "faults.json"  # what was injected into the live demo, when, and until when
+STATE_OF = {
+    experiment_store.PROMOTED: "good",
+    experiment_store.REJECTED: "bad",
+    experiment_store.ABORTED: "bad",
+}
+FAULTS_FILE = "faults.json"
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that began on `day` (and went on to `until`). state: "good", "bad" or "", as a person would call it.
+    """Something that began on `day` and lasted until `until`, or one day if that is "".
 
-    facts: what to know of it; findings: the evidence, as dicts of Finding.
+    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: what led to it.
     """
 
     kind: str
@@ -39,125 +48,151 @@ class Event:
     state: str = ""
     until: str = ""
     facts: dict[str, str] = field(default_factory=dict)
-    findings: list[dict[str, Any]] = field(default_factory=list)
+    evidence: list[MonitorResult] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class InjectedFault:
+    """A fault of `fault_injection.FAULTS` in the live demo, active from `day` to `until`, or still if that is "".
+
+    number: its size, 1 to 3. what, size: the same in words.
+    """
+
+    fault: str
+    number: int
+    what: str
+    size: str
+    day: str
+    until: str = ""
+
+
+def read_faults(home: Path) -> list[InjectedFault]:
+    """The faults that were injected, oldest first. home: this level's folder."""
+    file = home / FAULTS_FILE
+    return [InjectedFault(**one) for one in json.loads(file.read_text())["faults"]] if file.exists() else []
+
+
+def write_faults(home: Path, faults: Iterable[InjectedFault]) -> None:
+    """Keep the faults that were injected."""
+    write_json(home / FAULTS_FILE, {"faults": [asdict(one) for one in faults]})
 
 
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:
-    """All events, oldest first. asked: the machine's clock at the first flight of each day, which dates acts."""
+    """All events, oldest first. asked: the machine's clock at the first prediction of each day, to date actions."""
     found = [
         *_trainings(decisions),
         *_experiments(log),
-        *_moves(log, asked),
+        *_promotions(log, asked),
         *_alerts(log, decisions),
-        *_faults(home, max(asked, default="")),
+        *_faults(home, today=max(asked, default="")),
     ]
     return sorted(found, key=lambda event: event.day)
 
 
 def day_of(at: float, asked: dict[str, float]) -> str:
-    """The day that was being predicted when the machine's clock was `at`; the first one before that."""
+    """The day whose flights were being predicted when the machine's clock was `at`; before the first day, that day."""
     days = sorted(asked)
     return days[max(bisect_right(days, at, key=asked.__getitem__) - 1, 0)] if days else ""
 
 
-def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, Any]:
-    """The model in production: `version`, `since`, `before` and `why`; empty before the first."""
+def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, str]:
+    """The model in production: its `version`, `since` (day) and `previous` version; empty before the first."""
     moves = [act for act in audit.moves(log) if act["new_value"]]
     if not moves:
         return {}
     last = moves[-1]
-    since = day_of(last["at"], asked)
-    return {"version": last["new_value"], "since": since, "previous": last["old_value"] or "", "why": last["reason"]}
+    return {"version": last["new_value"], "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
 
 
 def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
-    found = []
-    for one in decisions:
-        if one["kind"] == "retrain":
-            result = {str(name): str(value) for name, value in one["result"].items()}
-            title = f"Training decided upon: {one['cause']}"
-            state = "bad" if result.keys() & {REFUSED, FAILED} else ""
-            found.append(Event("training", one["day"], title, one["reason"], state, "", result, one["evidence"]))
-    return found
+    return [
+        Event(
+            "training",
+            one["day"],
+            f"Retraining: {in_words(one['cause'])}",
+            one["reason"],
+            state="bad" if one["result"].keys() & {REFUSED, FAILED} else "",
+            facts={str(name): str(value) for name, value in one["result"].items()},
+            evidence=_results(one["evidence"]),
+        )
+        for one in decisions
+        if one["kind"] == "retrain"
+    ]
 
 
 def _experiments(log: sa.Engine) -> list[Event]:
+    """The experiments with a closed day; the others have no place on the time line yet."""
     days = EXPERIMENT_DAYS
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
     found = []
     for one in experiment_store.find(log):
-        if one.experiment not in spans:
-            continue  # no day of it is closed: there is nothing to place it by
-        first, last, flights = spans[one.experiment]
-        facts = {
-            "state": one.state,
-            "flights with both scores and an outcome": f"{flights or 0:,}",
-            "share of the challenger": f"{one.plan.share:.0%} of flights from {one.live_from} on"
-            if one.live_from
-            else "none, only in shadow",
-            "submitted by": one.submitted_by,
-        }
-        state = {experiment_store.PROMOTED: "good", experiment_store.REJECTED: "bad", experiment_store.ABORTED: "bad"}
-        title = f"Version {one.challenger} against {one.champion}: {one.state}"
-        found.append(Event("experiment", first, title, one.reason, state.get(one.state, ""), last, facts))
+        if one.experiment in spans:
+            first, last, flights = spans[one.experiment]
+            split = f"{one.plan.share:.0%} of flights from {one.live_from}" if one.live_from else "none, shadow only"
+            facts = {
+                "state": one.state,
+                "labelled flights with both predictions": f"{flights or 0:,}",
+                "challenger's share of traffic": split,
+                "submitted by": one.submitted_by,
+            }
+            title = f"Version {one.challenger} against {one.champion}: {one.state}"
+            found.append(Event("experiment", first, title, one.reason, STATE_OF.get(one.state, ""), last, facts))
     return found
 
 
-def _moves(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
+def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
     found = []
     for act in audit.moves(log):
-        verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("brought back", "bad")
-        facts = {"by": act["actor"], "before": act["old_value"] or "none"}
+        verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("restored", "bad")
+        facts = {"by": act["actor"], "previous": act["old_value"] or "none"}
         title = f"Version {act['new_value'] or 'before'} {verb}"
-        found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, "", facts))
+        found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, facts=facts))
     return found
 
 
 def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
-    decided, proof = {one["day"]: one for one in decisions}, _evidence(decisions)
-    query = sa.select(loop_store.ALERTS).order_by(loop_store.ALERTS.c.day, loop_store.ALERTS.c.number)
+    decided, evidence = {one["day"]: one for one in decisions}, _evidence_of_alerts(decisions)
+    query = sa.select(ALERTS).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
         rows = connection.execute(query).mappings().all()
     found = []
     for row in rows:
-        facts = {
-            "severity": row["severity"],
-            "delivered": "yes" if row["delivered"] else f"not yet {row['error'] or ''}",
-        }
-        if row["severity"] == "page" and row["day"] in decided:
-            facts["decision of the day"] = f"{decided[row['day']]['kind']}: {decided[row['day']]['reason']}"
+        delivered = "yes" if row["delivered"] else f"not yet {row['error'] or ''}"
+        facts = {"severity": row["severity"], "delivered": delivered}
+        if row["severity"] == "page" and (decision := decided.get(row["day"])):
+            facts["decision of the day"] = f"{in_words(decision['kind'])}: {decision['reason']}"
         kind = "note" if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]
         state = "bad" if row["severity"] == "page" else ""
-        findings = proof.get((row["day"], row["title"]), [])
-        found.append(Event(kind, row["day"], title, row["text"], state, "", facts, findings))
+        proof = evidence.get((row["day"], row["title"]), [])
+        found.append(Event(kind, row["day"], title, row["text"], state, facts=facts, evidence=proof))
     return found
 
 
-def _evidence(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[dict[str, Any]]]:
-    """By day and title of an alert: the alarms of that monitor which were new that day, or what led to the act."""
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    before: set[tuple[str, str]] = set()
+def _evidence_of_alerts(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[MonitorResult]]:
+    """By day and title of an alert: the monitor's alarms that began on that day, or the evidence of the decision."""
+    found: dict[tuple[str, str], list[MonitorResult]] = {}
+    before: set[tuple[str, str, int]] = set()
     for one in decisions:
-        found[one["day"], one["kind"]] = one["evidence"]
-        found[one["day"], f"held for {one['cause']}"] = one["evidence"]
-        for alarm in one["alarms"]:
-            if (alarm["monitor"], alarm["target"]) not in before:
-                found.setdefault((one["day"], f"{alarm['monitor']} alarm begins"), []).append(alarm)
-        before = {(alarm["monitor"], alarm["target"]) for alarm in one["alarms"]}
+        alarms, evidence = _results(one["alarms"]), _results(one["evidence"])
+        found |= {(one["day"], title): evidence for title in (in_words(one["kind"]), deferred_title(one["cause"]))}
+        for alarm in alarms:
+            if alarm.alarm_key not in before:
+                found.setdefault((one["day"], alarm_title(alarm.monitor)), []).append(alarm)
+        before = {alarm.alarm_key for alarm in alarms}
     return found
+
+
+def _results(rows: list[dict[str, Any]]) -> list[MonitorResult]:
+    return [MonitorResult(**row) for row in rows]
 
 
 def _faults(home: Path, today: str) -> list[Event]:
-    file = home / FAULTS_FILE
-    kept = json.loads(file.read_text())["faults"] if file.exists() else []
     found = []
-    for one in kept:
-        lifted = f"lifted on {one['until']}" if one["until"] else "still on"
-        until = max(one["until"] or today, one["day"])
-        found.append(
-            Event("fault", one["day"], f"Fault injected: {one['what']}", f"{one['size']}; {lifted}", "bad", until)
-        )
+    for one in read_faults(home):
+        text = f"{one.size}; {f'removed on {one.until}' if one.until else 'still active'}"
+        until = max(one.until or today, one.day)
+        found.append(Event("fault", one.day, f"Fault injected: {one.what}", text, "bad", until))
     return found

@@ -1,6 +1,5 @@
-"""`make reports`: Evidently's own reports, a week each, in its workspace; then its pages, until Ctrl-C."""
+"""Evidently's own reports of the year, one a week, in an Evidently workspace; `make reports` serves its pages."""
 
-import argparse
 import subprocess
 import sys
 import warnings
@@ -11,46 +10,45 @@ import pandas as pd
 
 from level3_training_pipeline.orchestration import prefect_server
 from level5_monitoring import config
-from level5_monitoring.monitors.daily import is_end_of_week, read_week
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
-from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days
+from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_week
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
-from shared.errors import UserError, command
 from shared.settings import Settings
 
 WORKSPACE, PROJECT = "evidently", "flights"
 
 
 def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
-    """Quality, drift by our limits, and performance where outcomes are known, of a week: Evidently's snapshots."""
+    """Evidently's snapshots of a week: quality and drift, by the monitors' thresholds; performance on its labels."""
     from evidently import BinaryClassification, DataDefinition, Dataset, Report
     from evidently.metrics import LogLoss, RocAuc, RowCount, ValueDrift
 
-    there = [name for name in NUMBERS if window[name].notna().any()]  # a column without a value has no distance
-    kinds = DataDefinition(numerical_columns=there, categorical_columns=CODES)
-    judged = DataDefinition(
-        classification=[BinaryClassification(target="late", prediction_probas="probability", pos_label=1)]
-    )
-    wanted: list[Any] = [RowCount(), *_quality(there, reference)]
-    wanted += [ValueDrift(column=name, method="wasserstein", threshold=reference.drift[name]) for name in there]
-    wanted += [ValueDrift(column=name, method="jensenshannon", threshold=reference.drift[name]) for name in CODES]
-    columns = [*there, *CODES]
-    known = window.dropna(subset=["late"]).astype({"late": int})[["late", "probability"]]
-    with warnings.catch_warnings():  # of divisions by the number of values there are not
-        warnings.simplefilter("ignore")
-        tables = [Dataset.from_pandas(table[columns], data_definition=kinds) for table in (window, reference.sample)]
-        data = Report(wanted).run(*tables, name=f"data, week to {window['day'].max()}")
-        model = None
-        if known["late"].nunique() == 2:
-            table = Dataset.from_pandas(known, data_definition=judged)
-            model = Report([RowCount(), LogLoss(), RocAuc()]).run(table, None, name=f"model, {window['day'].max()}")
-    return [one for one in (data, model) if one]
+    numbers = [name for name in NUMBERS if window[name].notna().any()]  # a column without a value has no distance
+    columns = DataDefinition(numerical_columns=numbers, categorical_columns=CODES)
+    model = BinaryClassification(target="late", prediction_probas="probability", pos_label=1)
+    methods = dict.fromkeys(numbers, "wasserstein") | dict.fromkeys(CODES, "jensenshannon")
+    drift = [
+        ValueDrift(column=name, method=method, threshold=reference.drift[name]) for name, method in methods.items()
+    ]
+    labelled = window.dropna(subset=["late"]).astype({"late": int})[["late", "probability"]]
+    sunday, snapshots = window["day"].max(), []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Evidently divides by the number of values, which may be 0
+        tables = [
+            Dataset.from_pandas(table[[*methods]], data_definition=columns) for table in (window, reference.sample)
+        ]
+        quality = Report([RowCount(), *_quality(numbers, reference), *drift])
+        snapshots.append(quality.run(*tables, name=f"data, week to {sunday}"))
+        if labelled["late"].nunique() == 2:
+            table = Dataset.from_pandas(labelled, data_definition=DataDefinition(classification=[model]))
+            snapshots.append(Report([RowCount(), LogLoss(), RocAuc()]).run(table, None, name=f"model, {sunday}"))
+    return snapshots
 
 
 def _quality(numbers: list[str], reference: Reference) -> list[Any]:
-    """What is missing, out of the contract's range, or a code that the history has not, each beside its limit."""
+    """Missing values, values outside the contract's range, and unknown codes, each with its threshold."""
     from evidently.metrics import MissingValueCount, OutListValueCount, OutRangeValueCount
     from evidently.tests import eq, lte
 
@@ -63,20 +61,19 @@ def _quality(numbers: list[str], reference: Reference) -> list[Any]:
     return found + [OutListValueCount(column=name, values=reference.codes[name], share_tests=few) for name in CODES]
 
 
-def add_weeks(settings: Settings, most: int | None = None) -> int:
-    """Add the closed weeks that are not in the workspace yet; returns how many there were."""
+def add_weeks(settings: Settings, at_most: int | None = None) -> int:
+    """Add each closed week that the workspace lacks, at most so many; returns how many were added."""
     with step("Load Evidently"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently.ui.workspace import Workspace
-    own = config.own(settings)
-    log = config.open_log(settings)
-    done = own / WORKSPACE / "weeks.txt"
-    told = set(done.read_text().split()) if done.exists() else set()
-    weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in told][:most]
+    own, log = config.own(settings), config.open_log(settings)
+    reference = load_reference(own)
     workspace = Workspace.create(str(own / WORKSPACE))
     found = workspace.search_project(PROJECT)
     project = found[0] if found else workspace.create_project(PROJECT)
-    reference = load_reference(own)
+    done = own / WORKSPACE / "weeks.txt"
+    reported = set(done.read_text().split()) if done.exists() else set()
+    weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
     with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
         for sunday in weeks:
             window = read_week(log, sunday)
@@ -93,20 +90,8 @@ def pages(workspace: Path, port: int) -> list[str]:
     return [str(evidently), "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
 
 
-def main() -> None:
-    """Report, then serve the pages."""
-    parser = argparse.ArgumentParser(
-        prog="python -m level5_monitoring.dashboard.evidently_reports", description=main.__doc__
-    )
-    parser.add_argument("--no-pages", action="store_true", help="report only")
-    parser.add_argument("--weeks", type=int, help="at most so many")
-    options = parser.parse_args()
-    settings = config.configure()
-    if not (config.own(settings) / "reference.json").exists():
-        raise UserError("no year has been played here. Remedy: make level5.")
-    add_weeks(settings, options.weeks)
-    if options.no_pages:
-        return
+def serve_pages(settings: Settings) -> None:
+    """Serve Evidently's pages until Ctrl-C."""
     port = prefect_server.free_port()
     console.print(f"Evidently: http://127.0.0.1:{port} · end: Ctrl-C")
     process = subprocess.Popen(pages(config.own(settings) / WORKSPACE, port), stdin=subprocess.DEVNULL)
@@ -115,7 +100,3 @@ def main() -> None:
     except KeyboardInterrupt:
         process.terminate()
         process.wait(timeout=30)
-
-
-if __name__ == "__main__":
-    command(main)

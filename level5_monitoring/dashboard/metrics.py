@@ -1,91 +1,96 @@
-"""What the loop sees, as Prometheus figures: read from the tables when they are asked for."""
+"""The loop's tables as Prometheus metrics: read from the log at each scrape."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 
 from level4_deployment.experiment.labels import read_watermark
 from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS
-from level5_monitoring.loop import loop_store
-from level5_monitoring.monitors import performance
+from level5_monitoring.loop.loop_store import last_performance, newest_monitor_results
+from level5_monitoring.tables import ALERTS, DECISIONS
 
-DAYS = 7  # closed days that a version's figures are the means of
+DAYS = 7  # closed days over which a version's performance is averaged
+ALARM_VALUES = {"alarm": 1.0, "ok": 0.0, "insufficient data": float("nan")}
+
+
+def exposition(log: sa.Engine) -> bytes:
+    """All metrics in Prometheus' text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Tables(log))
+    return generate_latest(registry)
 
 
 class _Tables:
-    """Read from the log at each collection."""
+    """A collector that reads the log."""
 
     def __init__(self, log: sa.Engine) -> None:
         self.log = log
 
     def collect(self) -> Iterable[Metric]:
-        """All families."""
-        yield from self._answers()
+        """All metric families."""
+        yield from self._predictions()
+        yield from self._challengers()
         yield from self._performance()
         yield from self._monitors()
-        yield self._feeds()
-        yield self._count("loop_decisions", "Decisions on record", loop_store.DECISIONS.c.kind)
-        yield self._count("loop_alerts", "Alerts on record", loop_store.ALERTS.c.severity)
+        yield self._watermarks()
+        yield self._count("loop_decisions", "Decisions on record", DECISIONS.c.kind)
+        yield self._count("loop_alerts", "Alerts on record", ALERTS.c.severity)
+
+    def _predictions(self) -> Iterable[Metric]:
+        answered = CounterMetricFamily("model_predictions", "Predictions returned", labels=["version"])
+        fallbacks = CounterMetricFamily("model_fallbacks", "Of these, with a code unknown to it", labels=["version"])
+        latency = SummaryMetricFamily("model_latency_seconds", "From request to log row", labels=["version"])
+        unknown = sa.func.sum(sa.case((PREDICTIONS.c.fallback != "", 1), else_=0))
+        seconds = sa.func.sum(PREDICTIONS.c.seconds)
+        for version, rows, fell_back, total in self._by(PREDICTIONS.c.version, sa.func.count(), unknown, seconds):
+            answered.add_metric([str(version)], rows)
+            fallbacks.add_metric([str(version)], fell_back)
+            latency.add_metric([str(version)], rows, total)
+        return answered, fallbacks, latency
+
+    def _challengers(self) -> Iterable[Metric]:
+        scored = CounterMetricFamily("challenger_predictions", "Requested of a challenger", labels=["version"])
+        failed = CounterMetricFamily("challenger_failures", "Of these, missing or late", labels=["version"])
+        sums = (sa.func.sum(INFERENCE_BATCHES.c[name]) for name in ("rows", "failed"))
+        for version, rows, failures in self._by(INFERENCE_BATCHES.c.version, *sums):
+            scored.add_metric([str(version)], rows)
+            failed.add_metric([str(version)], failures)
+        return scored, failed
 
     def _performance(self) -> Iterable[Metric]:
-        days = performance.last_days(self.log, DAYS)
-        over = f"Mean over the last {DAYS} closed days"
-        loss = GaugeMetricFamily("model_log_loss", f"{over}, nats", labels=["version"])
-        auc = GaugeMetricFamily("model_auc", f"{over}, each day's own", labels=["version"])
-        rows = GaugeMetricFamily("model_labelled_flights", "Flights behind both", labels=["version"])
+        days = last_performance(self.log, DAYS)
+        over = f"mean over the last {DAYS} closed days"
+        loss = GaugeMetricFamily("model_log_loss", f"Nats per flight, {over}", labels=["version"])
+        auc = GaugeMetricFamily("model_auc", f"AUC of a day, {over}", labels=["version"])
+        flights = GaugeMetricFamily("model_labelled_flights", "Flights behind both", labels=["version"])
         for version, own in days.groupby("version") if len(days) else []:
             loss.add_metric([str(version)], float(np.average(own["loss"], weights=own["flights"])))
             auc.add_metric([str(version)], float(own["auc"].mean()))
-            rows.add_metric([str(version)], float(own["flights"].sum()))
-        return loss, auc, rows
-
-    def _answers(self) -> Iterable[Metric]:
-        """What each version has done so far, live or on trial."""
-        told = {
-            "model_predictions": (PREDICTIONS, sa.func.count(), "Flights answered"),
-            "model_fallbacks": (PREDICTIONS, sa.func.sum(_is(PREDICTIONS.c.fallback != "")), "Answered by a base rate"),
-            "model_seconds": (PREDICTIONS, sa.func.sum(PREDICTIONS.c.seconds), "From request to row, of all flights"),
-            "model_scored": (
-                INFERENCE_BATCHES,
-                sa.func.sum(INFERENCE_BATCHES.c.rows),
-                "Flights scored as a challenger",
-            ),
-            "model_failures": (
-                INFERENCE_BATCHES,
-                sa.func.sum(INFERENCE_BATCHES.c.failed),
-                "Of these, without a score in time",
-            ),
-        }
-        for name, (table, figure, what) in told.items():
-            family = CounterMetricFamily(name, what, labels=["version"])
-            with self.log.connect() as connection:
-                for version, value in connection.execute(sa.select(table.c.version, figure).group_by(table.c.version)):
-                    family.add_metric([str(version)], float(value))
-            yield family
+            flights.add_metric([str(version)], float(own["flights"].sum()))
+        return loss, auc, flights
 
     def _monitors(self) -> Iterable[Metric]:
-        """What each monitor said when it last looked: some do so each day, drift each week."""
+        """The newest result of each monitor: of the last day, or of the last week for drift."""
         labels = ["monitor", "target"]
-        value = GaugeMetricFamily("monitor_value", "What was found, in the unit that the finding names", labels=labels)
-        threshold = GaugeMetricFamily("monitor_threshold", "What it is held against", labels=labels)
-        alarm = GaugeMetricFamily("monitor_alarm", "1 in alarm, 0 not, NaN where data were insufficient", labels=labels)
-        states = {"alarm": 1.0, "ok": 0.0}
-        for found in loop_store.newest_monitor_results(self.log):
-            name = [found.monitor, found.target]
-            alarm.add_metric(name, states.get(found.state, float("nan")))
-            for family, figure in ((value, found.value), (threshold, found.threshold)):
+        value = GaugeMetricFamily("monitor_value", "In the unit of the monitor's message", labels=labels)
+        threshold = GaugeMetricFamily("monitor_threshold", "What the value is compared with", labels=labels)
+        alarm = GaugeMetricFamily("monitor_alarm", "1 alarm, 0 ok, NaN insufficient data", labels=labels)
+        for result in newest_monitor_results(self.log):
+            name = [result.monitor, result.target]
+            alarm.add_metric(name, ALARM_VALUES[result.state])
+            for family, figure in ((value, result.value), (threshold, result.threshold)):
                 if figure is not None:
                     family.add_metric(name, figure)
         return value, threshold, alarm
 
-    def _feeds(self) -> Metric:
-        """Replayed instants, seconds since 1970: what stands still is seen by whoever compares two scrapes."""
-        family = GaugeMetricFamily(
-            "feed_last_seconds", "Newest departure asked for; outcomes told until", labels=["feed"]
-        )
+    def _watermarks(self) -> Metric:
+        """In replayed time: a feed has stopped if two scrapes return the same instant."""
+        about = "Newest departure predicted; instant up to which labels are known"
+        family = GaugeMetricFamily("feed_last_event_timestamp_seconds", about, labels=["feed"])
         with self.log.connect() as connection:
             newest = connection.execute(sa.select(sa.func.max(PREDICTIONS.c.departs_at))).scalar()
         for feed, at in (("flights", newest), ("labels", read_watermark(self.log))):
@@ -93,20 +98,13 @@ class _Tables:
                 family.add_metric([feed], at)
         return family
 
-    def _count(self, name: str, what: str, column: sa.Column[str]) -> Metric:
-        family = CounterMetricFamily(name, what, labels=[column.name])
-        with self.log.connect() as connection:
-            for value, count in connection.execute(sa.select(column, sa.func.count()).group_by(column)):
-                family.add_metric([value], count)
+    def _count(self, name: str, about: str, column: sa.Column[str]) -> Metric:
+        family = CounterMetricFamily(name, about, labels=[column.name])
+        for value, rows in self._by(column, sa.func.count()):
+            family.add_metric([value], rows)
         return family
 
-
-def _is(condition: sa.ColumnElement[bool]) -> sa.ColumnElement[int]:
-    return sa.case((condition, 1), else_=0)
-
-
-def exposition(log: sa.Engine) -> bytes:
-    """The figures in Prometheus' text format."""
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Tables(log))
-    return generate_latest(registry)
+    def _by(self, column: sa.Column[Any], *figures: sa.ColumnElement[Any]) -> Sequence[sa.Row[Any]]:
+        """The figures of each value of the column."""
+        with self.log.connect() as connection:
+            return connection.execute(sa.select(column, *figures).group_by(column)).all()

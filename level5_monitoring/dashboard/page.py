@@ -1,6 +1,13 @@
-"""The year on one page: a file that needs nothing else. `python -m level5_monitoring.dashboard.page` writes it."""
+"""The year on one page, drawn from `data.Year` by the templates: as one file, or served by the live demo.
+
+Everything on the time line is placed in percent of its width and height, so that the page fits any screen.
+"""
 
 from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import count, groupby
+from math import ceil, floor
 from pathlib import Path
 from typing import Any
 
@@ -8,19 +15,73 @@ import jinja2
 import pandas as pd
 
 from level5_monitoring import config
-from level5_monitoring.dashboard.chart import Axis, Scale, line
-from level5_monitoring.dashboard.data import LOOP, SHOWN, Year, gather, ratio
+from level5_monitoring.dashboard.data import DRAWN, Week, Year, ratio, read_year
 from level5_monitoring.dashboard.events import KINDS, Event
-from level5_monitoring.monitors.monitor_result import MonitorResult
-from shared.console import console, step
-from shared.errors import command
+from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
+from level5_monitoring.policy_comparison import LOOP, POLICIES
 from shared.settings import Settings
 
 FILE = "year.html"
-POLICIES = {LOOP: "by the loop", "weekly": "weekly, by the clock", "frozen": "never retrained"}
 COLUMNS_SHOWN = 25
-STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 3.0)  # of a limit: where one shade of the heat map ends and the next begins
-MARK, FINE_MARK = 0.05, 0.002  # nats per flight: the least between two marks
+STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 3.0)  # parts of a threshold: where each shade of the heat map ends
+TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The days from `first` to `last`, both included."""
+
+    first: pd.Timestamp
+    days: int
+
+    @classmethod
+    def of(cls, first: str, last: str) -> "Axis":
+        """The axis of these days (YYYY-MM-DD)."""
+        return cls(pd.Timestamp(first), (pd.Timestamp(last) - pd.Timestamp(first)).days + 1)
+
+    def at(self, day: str, *, plus: float = 0.0) -> float:
+        """Where a day begins, `plus` days later, in percent from the left."""
+        return round(100 * min(max(((pd.Timestamp(day) - self.first).days + plus) / self.days, 0), 1), 3)
+
+    @property
+    def day(self) -> float:
+        """The width of a day, in percent."""
+        return 100 / self.days
+
+    def months(self) -> list[tuple[float, str]]:
+        """Where each month begins, and its name."""
+        starts = pd.date_range(self.first, periods=self.days, freq="D")
+        return [(self.at(str(day.date())), f"{day:%B}") for day in starts if day.day == 1 or day == self.first]
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Values from `low` (the bottom) to `high` (the top), with round numbers as ticks."""
+
+    low: float
+    high: float
+    ticks: list[float]
+
+    @classmethod
+    def of(cls, values: Iterable[float], step: float) -> "Scale":
+        """A scale that holds all values; ticks are 1, 2, 5, 10, 20, 50 … times `step` apart, at most about five."""
+        known = list(values) or [0.0, step]
+        factors = (digit * 10**power for power in count() for digit in (1, 2, 5))
+        step *= next(factor for factor in factors if (max(known) - min(known)) / (step * factor) <= 4)
+        low, high = floor(min(known) / step), ceil(max(known) / step)
+        high += high == low
+        return cls(low * step, high * step, [round(i * step, 6) for i in range(low, high + 1)])
+
+    def at(self, value: float) -> float:
+        """Where a value is, in percent from the top."""
+        return round(100 * (self.high - value) / (self.high - self.low), 3)
+
+
+def write_page(settings: Settings) -> Path:
+    """Read this level's year and write its page; returns the file."""
+    workspace = f"MLOPS_WORKSPACE={settings.workspace}"  # a file has no server beside it: it names commands
+    links = {"MLflow and Prefect": f"{workspace} make ui", "Evidently": f"{workspace} make reports"}
+    return write(read_year(config.open_log(settings), config.own(settings), links), config.own(settings))
 
 
 def write(year: Year, folder: Path) -> Path:
@@ -31,104 +92,105 @@ def write(year: Year, folder: Path) -> Path:
 
 
 def render(year: Year, live: dict[str, Any] | None = None) -> str:
-    """The page as HTML. live: the clock and the faults that can be injected, for the controls; None for a file."""
+    """The page as HTML; live: the speeds and faults that the controls offer, or None for a page without controls."""
     return _templates().get_template("page.html").render(**draw(year), live=live)
 
 
 def render_year(year: Year) -> str:
-    """Only the part that changes as the year goes by."""
+    """The part of the page that changes during the year."""
     return _templates().get_template("year.html").render(**draw(year))
-
-
-def commands(settings: Settings) -> dict[str, str]:
-    """How the other tools' pages are opened, for a file, beside which nothing serves them."""
-    within = f"MLOPS_WORKSPACE={settings.workspace}"
-    return {"MLflow and Prefect": f"{within} make ui", "Evidently": f"{within} make reports"}
 
 
 def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    made.filters |= {"day": _day, "shade": shade, "figure": _figure}
+    made.filters |= {"day": _day, "shade": shade, "figure": _figure, "words": in_words}
     return made
 
 
 def draw(year: Year) -> dict[str, Any]:
-    """What the templates need: the year, and where everything is on its axis."""
-    axis = Axis.of(year.first, year.last)
+    """What the templates need: the year, and the place of everything on its axis."""
+    axis, names = Axis.of(year.first, year.last), event_names(year.events)
+    weeks = [week for week in year.weeks if week.loss]
+    drawn = [name for name in [LOOP, *DRAWN] if weeks and name in weeks[0].loss]
     return {
         "year": year,
         "axis": axis,
-        "policies": {name: POLICIES[name] for name in [LOOP, *SHOWN] if any(name in week.loss for week in year.weeks)},
+        "policies": {name: POLICIES[name] for name in drawn},
         "overall": overall(year),
-        "charts": _charts(year, axis),
-        "heat": [_heat(column, days, axis) for column, days in list(year.drift.items())[:COLUMNS_SHOWN]],
-        "events": list(zip(year.events, names(year.events), strict=True)),
-        "lanes": _lanes(year.events, axis),
+        "charts": _charts(weeks, drawn, axis),
+        "heat": [_heat_row(column, days, axis) for column, days in list(year.drift.items())[:COLUMNS_SHOWN]],
+        "events": list(zip(year.events, names, strict=True)),
+        "lanes": _lanes(year.events, names, axis),
         "states": {name: _runs(days, axis) for name, days in year.states.items()},
-        "kinds": {kind: (KINDS[kind], sum(one.kind == kind for one in year.events)) for kind in KINDS},
-        "trainings": sum(one.kind == "training" for one in year.events),
+        "counts": Counter(event.kind for event in year.events),
+        "kinds": KINDS,
     }
 
 
 def overall(year: Year) -> dict[str, float]:
-    """Mean log loss of each policy over all weeks, by flight."""
+    """Mean log loss of each policy over all weeks, per flight."""
     rows = sum(week.rows for week in year.weeks)
     names = {name for week in year.weeks for name in week.loss}
     return {name: sum(week.rows * week.loss.get(name, 0.0) for week in year.weeks) / rows for name in names}
 
 
-def shade(found: MonitorResult) -> str:
-    """The class of a cell of the heat map: cold (below its limit) or hot, in steps; "none" where nothing was seen."""
-    if found.state == "insufficient data":
+def shade(result: MonitorResult) -> str:
+    """The CSS class of a heat map cell: h0 to h3 below the threshold, h4 to h6 above it; "none" without data."""
+    if result.state == "insufficient data":
         return "none"
-    reached = ratio(found)
-    step_of = next((i for i, end in enumerate(STEPS) if reached <= end), len(STEPS))
-    return f"h{step_of}"
+    return f"h{sum(ratio(result) > end for end in STEPS)}"
 
 
-def _charts(year: Year, axis: Axis) -> list[dict[str, Any]]:
-    """The loss by week, and by how much it differs from the weekly policy's: most of a loss is the weather's."""
-    weeks = [week for week in year.weeks if week.loss]
-    drawn = [name for name in ("frozen", LOOP, "weekly") if weeks and name in weeks[0].loss]  # the last one on top
+def _charts(weeks: list[Week], drawn: list[str], axis: Axis) -> list[dict[str, Any]]:
+    """The loss by week, and its difference to the weekly policy's: the weather explains most of a week's loss."""
+    order = [name for name in ("frozen", LOOP, "weekly") if name in drawn]  # the last one is drawn on top
     middle = [axis.at(week.monday, plus=3.5) for week in weeks]
-    losses = {name: [week.loss[name] for week in weeks] for name in drawn}
-    charts = [_chart("Log loss by week", "nats per flight", middle, losses, MARK)]
-    if year.compared and weeks:
-        less = {name: [week.loss[name] - week.loss["weekly"] for week in weeks] for name in drawn}
-        charts.append(_chart("Difference to weekly", "below 0 is better", middle, less, FINE_MARK))
+    losses = {name: [week.loss[name] for week in weeks] for name in order}
+    charts = [_chart("Log loss by week", "nats per flight", middle, losses, TICK)]
+    if "weekly" in losses:
+        gaps = {
+            name: [one - other for one, other in zip(loss, losses["weekly"], strict=True)]
+            for name, loss in losses.items()
+        }
+        charts.append(_chart("Difference to weekly", "below 0 is better", middle, gaps, FINE_TICK))
     return charts
 
 
-def _chart(title: str, unit: str, at: list[float], rows: dict[str, list[float]], mark: float) -> dict[str, Any]:
-    """A line for each row of values, which stand `at` (percent from the left)."""
-    scale = Scale.of([value for row in rows.values() for value in row], mark)
+def _chart(title: str, unit: str, at: list[float], rows: dict[str, list[float]], tick: float) -> dict[str, Any]:
+    """A line for each row of values, which stand `at` (percent from the left); a dot ends the loop's."""
+    scale = Scale.of([value for row in rows.values() for value in row], tick)
     lines = {name: line([(x, scale.at(y)) for x, y in zip(at, row, strict=True)]) for name, row in rows.items()}
-    ends = {name: (at[-1], scale.at(row[-1])) for name, row in rows.items()}
-    return {"title": title, "unit": unit, "scale": scale, "lines": lines, "rows": rows, "ends": ends}
+    end = (at[-1], scale.at(rows[LOOP][-1])) if at else None
+    return {"title": title, "unit": unit, "scale": scale, "lines": lines, "rows": rows, "end": end}
 
 
-def _heat(column: str, days: dict[str, MonitorResult], axis: Axis) -> dict[str, Any]:
+def line(points: Iterable[tuple[float, float]]) -> str:
+    """An SVG path through the points."""
+    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
+
+
+def _heat_row(column: str, days: dict[str, MonitorResult], axis: Axis) -> dict[str, Any]:
     """A row of the heat map: a cell for each week."""
-    cells = [(axis.at(day, plus=-6), 7 * axis.day, found) for day, found in days.items()]
-    return {"column": column, "cells": cells, "alarms": sum(found.state == "alarm" for found in days.values())}
+    cells = [(axis.at(day, plus=-6), 7 * axis.day, result) for day, result in days.items()]
+    return {"column": column, "cells": cells, "alarms": sum(result.state == "alarm" for result in days.values())}
 
 
-def names(events: list[Event]) -> list[str]:
-    """What each event is called on the page: the same when others have joined it, on other days or of other kinds."""
-    seen: Counter[str] = Counter()
-    found = []
+def event_names(events: list[Event]) -> list[str]:
+    """The name of each event's HTML element: later events of other days or kinds do not change it."""
+    earlier: Counter[str] = Counter()
+    names = []
     for event in events:
         name = f"{event.kind}-{event.day}"
-        found.append(f"{name}-{seen[name]}")
-        seen[name] += 1
-    return found
+        names.append(f"{name}-{earlier[name]}")
+        earlier[name] += 1
+    return names
 
 
-def _lanes(events: list[Event], axis: Axis) -> dict[str, list[dict[str, Any]]]:
-    """By kind: where each event is, and how wide; 0 for those of a moment."""
+def _lanes(events: list[Event], names: list[str], axis: Axis) -> dict[str, list[dict[str, Any]]]:
+    """By kind: the place of each event, and its width; 0 for an event of one day."""
     lanes: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    for event, name in zip(events, names(events), strict=True):
+    for event, name in zip(events, names, strict=True):
         left = axis.at(event.day, plus=0 if event.until else 0.5)
         width = round(axis.at(event.until, plus=1) - left, 3) if event.until else 0.0
         lanes[event.kind].append({"event": event, "name": name, "left": left, "width": width})
@@ -136,18 +198,15 @@ def _lanes(events: list[Event], axis: Axis) -> dict[str, list[dict[str, Any]]]:
 
 
 def _runs(days: dict[str, MonitorResult], axis: Axis) -> list[tuple[float, float, str, str, str]]:
-    """Days in a row in one state: left, width, state, first and last day."""
-    runs: list[list[str]] = []
-    for day in sorted(days):
-        follows = runs and pd.Timestamp(day) - pd.Timestamp(runs[-1][2]) == pd.Timedelta(days=1)
-        if follows and runs[-1][0] == days[day].state:
-            runs[-1][2] = day
-        else:
-            runs.append([days[day].state, day, day])
-    return [
-        (axis.at(first), round(axis.at(last, plus=1) - axis.at(first), 3), state, first, last)
-        for state, first, last in runs
-    ]
+    """Consecutive days in one state: left, width, state, first and last day."""
+    order = sorted(days)
+    starts = [pd.Timestamp(day) - pd.Timedelta(days=i) for i, day in enumerate(order)]  # equal for consecutive days
+    runs: list[tuple[float, float, str, str, str]] = []
+    for (state, _), run in groupby(zip(order, starts, strict=True), key=lambda one: (days[one[0]].state, one[1])):
+        group = [day for day, _ in run]
+        width = round(axis.at(group[-1], plus=1) - axis.at(group[0]), 3)
+        runs.append((axis.at(group[0]), width, state, group[0], group[-1]))
+    return runs
 
 
 def _day(text: str) -> str:
@@ -156,15 +215,3 @@ def _day(text: str) -> str:
 
 def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4g}"
-
-
-def main() -> None:
-    """Write the page of this level's state."""
-    settings = config.configure()
-    with step("Read the year"):
-        year = gather(config.open_log(settings), config.own(settings), commands(settings))
-    console.print(f"The year on one page: {write(year, config.own(settings)).as_uri()}", markup=False)
-
-
-if __name__ == "__main__":
-    command(main)

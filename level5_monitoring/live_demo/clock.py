@@ -1,51 +1,38 @@
-"""The live demo's clock: lets the hours of the stream by when it is time, spoilt by the faults that are on."""
+"""The live demo's clock: it lets each hour of the stream through when its time has come, with the active faults."""
 
-import json
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
-from level5_monitoring.dashboard.events import FAULTS_FILE
+from level5_monitoring.dashboard.events import InjectedFault, read_faults, write_faults
 from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
-from shared.data.flights import write_whole
 from shared.data.replay import Tick
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import write_parquet
 from shared.settings import NEW_YORK
 
-HELD = "held.parquet"  # outcomes that a fault has put off
-SPEEDS = {"6 hours a second": 6.0, "a day a second": 24.0, "as fast as it goes": float("inf")}
-
-
-@dataclass(frozen=True)
-class Injected:
-    """A fault (of FAULTS) that is on from `day` until it is lifted on the day `until`; "" while it is on."""
-
-    fault: str
-    number: int  # its size
-    what: str
-    size: str
-    day: str
-    until: str = ""
+DELAYED = "delayed_labels.parquet"  # labels that a fault delays
+SPEEDS = {"6 hours a second": 6.0, "a day a second": 24.0, "as fast as it goes": float("inf")}  # hours a second
 
 
 class Clock:
-    """Can be paused, stepped, sped up and stopped from any thread; faults are kept in a file and outlive it."""
+    """Can be paused, stepped, sped up and stopped from any thread. Faults and delayed labels survive in files.
+
+    next: the hour that waits, or was let through last; None before the first.
+    """
 
     def __init__(self, home: Path, speed: str = "a day a second", *, paused: bool = False) -> None:
-        self.file, self.speed, self.paused = home / FAULTS_FILE, speed, paused
-        self.next: pd.Timestamp | None = None  # the hour that waits, or was let by last
-        self.faults = (
-            [Injected(**one) for one in json.loads(self.file.read_text())["faults"]] if self.file.exists() else []
-        )
+        self.home, self.speed, self.paused = home, speed, paused
+        self.next: pd.Timestamp | None = None
+        self.faults = read_faults(home)
+        self.stopped = False
         self._step_to: pd.Timestamp | None = None
-        self._stopped = False
-        self._last = 0.0
-        self._held = pd.read_parquet(home / HELD) if (home / HELD).exists() else None
+        self._last = 0.0  # time.monotonic() when the last hour was let through
+        self._delayed = pd.read_parquet(home / DELAYED) if (home / DELAYED).exists() else None
         self._changed = threading.Condition()
 
     def paced(self, hours: Iterable[Tick]) -> Iterator[Tick]:
@@ -53,32 +40,28 @@ class Clock:
         for hour in hours:
             if not self._wait(hour.start):
                 return
-            spoilt, held = self._spoilt(hour)
-            self._hold(held)
-            yield spoilt
-            self._held = held
+            faulty, delayed = self._apply_faults(hour)
+            self._keep_delayed(delayed)
+            yield faulty
+            self._delayed = delayed
 
     def pause(self) -> None:
-        """Let no hour by until `resume` or `step`."""
-        with self._changed:
-            self.paused, self._step_to = True, None
-            self._changed.notify_all()
+        """Let no hour through until `resume` or `step`."""
+        self._set(paused=True)
 
     def resume(self) -> None:
         """Go on."""
-        with self._changed:
-            self.paused, self._step_to = False, None
-            self._changed.notify_all()
+        self._set(paused=False)
 
     def step(self) -> None:
-        """Go on to the next midnight in New York as fast as it goes, and pause there."""
+        """Go on to the next midnight in New York as fast as possible, and pause there."""
         with self._changed:
             today = self._begun().tz_convert(NEW_YORK).normalize()
             self.paused, self._step_to = True, (today + pd.DateOffset(days=1)).tz_convert("UTC")
             self._changed.notify_all()
 
     def set_speed(self, speed: str) -> None:
-        """One of SPEEDS."""
+        """One of SPEEDS; raises UserError for another."""
         if speed not in SPEEDS:
             raise UserError(f"no speed {speed!r}. Remedy: one of {', '.join(SPEEDS)}.")
         with self._changed:
@@ -86,67 +69,65 @@ class Clock:
             self._changed.notify_all()
 
     def stop(self) -> None:
-        """Let no hour by any more."""
+        """Let no more hours through."""
         with self._changed:
-            self._stopped = True
+            self.stopped = True
             self._changed.notify_all()
 
     def wait_for_stop(self) -> None:
         """Return when the clock is stopped."""
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped)
+            self._changed.wait_for(lambda: self.stopped)
 
     def inject(self, fault: str, size: int) -> None:
-        """Spoil what comes from now on; a fault that is on already takes the new size."""
+        """Apply a fault from now on; an active one takes the new size. Raises UserError for an unknown one."""
         if fault not in FAULTS or size not in (1, 2, 3):
             raise UserError(f"no fault {fault!r} of size {size}. Remedy: one of {', '.join(FAULTS)}; size 1, 2 or 3.")
         with self._changed:
             self._begun()
             known = FAULTS[fault]
-            self._lift(fault)
-            self._keep([*self.faults, Injected(fault, size, known.what, known.sizes[size - 1], self.day)])
+            new = InjectedFault(fault, size, known.what, known.sizes[size - 1], self.day)
+            self._keep_faults([*self._without(fault), new])
 
-    def lift(self, fault: str) -> None:
-        """The fault is over."""
+    def remove(self, fault: str) -> None:
+        """End an active fault."""
         with self._changed:
             self._begun()
-            self._lift(fault)
+            self._keep_faults(self._without(fault))
 
     @property
-    def active(self) -> list[Injected]:
-        """The faults that are on."""
+    def active(self) -> list[InjectedFault]:
+        """The active faults."""
         return [one for one in self.faults if not one.until]
 
     @property
     def day(self) -> str:
-        """The day in New York that the stream has come to."""
+        """The day in New York that the stream has reached, or "" before the first hour."""
         return str(self.next.tz_convert(NEW_YORK).date()) if self.next is not None else ""
 
-    @property
-    def stopped(self) -> bool:
-        """Whether it is: then no hour goes by any more."""
-        return self._stopped
+    def _set(self, *, paused: bool) -> None:
+        with self._changed:
+            self.paused, self._step_to = paused, None
+            self._changed.notify_all()
 
     def _begun(self) -> pd.Timestamp:
-        """The hour that waits, or was let by last; raises UserError before the first, for nothing has a day then."""
+        """The hour that waits, or was let through last; raises UserError before the first: there is no day yet."""
         if self.next is None:
             raise UserError("the year has not begun yet. Remedy: wait until the first model serves.")
         return self.next
 
-    def _lift(self, fault: str) -> None:
-        self._keep(
-            [replace(one, until=self.day) if one.fault == fault and not one.until else one for one in self.faults]
-        )
+    def _without(self, fault: str) -> list[InjectedFault]:
+        return [replace(one, until=self.day) if one.fault == fault and not one.until else one for one in self.faults]
 
-    def _keep(self, faults: list[Injected]) -> None:
+    def _keep_faults(self, faults: list[InjectedFault]) -> None:
         self.faults = faults
-        write_json(self.file, {"faults": [asdict(one) for one in faults]})
+        write_faults(self.home, faults)
 
     def _wait(self, start: pd.Timestamp) -> bool:
-        """Return when this hour may go by: True; or when there is none any more: False."""
+        """Wait for this hour's time; returns False if the clock is stopped."""
         with self._changed:
             self.next = start
-            while not self._stopped:
+            while not self.stopped:
                 stepping = self._step_to is not None and start < self._step_to
                 left = 0.0 if stepping else self._last + 1 / SPEEDS[self.speed] - time.monotonic()
                 if (stepping or not self.paused) and left <= 0:
@@ -155,27 +136,25 @@ class Clock:
                 self._changed.wait(None if self.paused else left)
             return False
 
-    def _spoilt(self, hour: Tick) -> tuple[Tick, pd.DataFrame | None]:
-        """The hour with the faults that are on, and the outcomes that they have put off."""
-        flights, told = hour.flights, hour.labels
+    def _apply_faults(self, hour: Tick) -> tuple[Tick, pd.DataFrame | None]:
+        """The hour with the active faults, and the labels that are delayed beyond it."""
+        flights, labels = hour.flights, hour.labels
         for one in self.active:
             flights = inject_fault(flights, one.fault, one.number)
-            told = inject_label_fault(told, one.fault, one.number)
-        if self._held is not None:  # after a sudden end, the hour's own may be among them
-            told = pd.concat([self._held, told]).drop_duplicates("flight_id")
-        early = told["label_known_at"] >= hour.end  # a fault has put them off: they come in their hour
-        held = told[early] if early.any() else None
-        return replace(hour, flights=flights, labels=told[~early]), held
+            labels = inject_label_fault(labels, one.fault, one.number)
+        if self._delayed is not None:  # after a sudden end, the hour's own labels may be among them
+            labels = pd.concat([self._delayed, labels]).drop_duplicates("flight_id")
+        later = labels["label_known_at"] >= hour.end
+        delayed = labels[later] if later.any() else None
+        return replace(hour, flights=flights, labels=labels[~later]), delayed
 
-    def _hold(self, held: pd.DataFrame | None) -> None:
-        """Keep the outcomes that are put off, for another clock as well that goes on from here.
+    def _keep_delayed(self, delayed: pd.DataFrame | None) -> None:
+        """Write the delayed labels before the hour is played, together with those that it sends.
 
-        Before the hour is played, and with those that it tells: whenever a sudden end comes, none is lost. Some may be
-        told twice then, which changes nothing.
+        After a sudden end, the next clock then loses none; it may send some twice, which changes nothing.
         """
-        parts = [part for part in (self._held, held) if part is not None]
-        file = self.file.parent / HELD
+        parts = [part for part in (self._delayed, delayed) if part is not None]
         if parts:
-            write_whole(pd.concat(parts).drop_duplicates("flight_id"), file)
+            write_parquet(pd.concat(parts).drop_duplicates("flight_id"), self.home / DELAYED)
         else:
-            file.unlink(missing_ok=True)
+            (self.home / DELAYED).unlink(missing_ok=True)

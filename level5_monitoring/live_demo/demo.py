@@ -1,6 +1,6 @@
-"""The live demo's process: the page first, then all that it links to, then the year by its clock; until SIGTERM.
+"""The live demo's process: it serves the page, starts what the page links to, then replays the year by its clock.
 
-`make up` starts it in the background, `make down` ends it; all that it has started ends with it.
+`make up` starts it in the background and `make down` ends it with SIGTERM; all that it has started ends with it.
 """
 
 import os
@@ -19,16 +19,15 @@ from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment import replay_client
 from level4_deployment.control import audit, client, platform_process
-from level4_deployment.control import server as serve
+from level4_deployment.control.server import api_server
 from level4_deployment.experiment import labels
-from level5_monitoring import config
-from level5_monitoring.calendar_policies import FILE as WORTH
-from level5_monitoring.dashboard.evidently_reports import WORKSPACE, pages
+from level5_monitoring import config, policy_comparison
+from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, configure, started
 from level5_monitoring.live_demo.server import LivePage, create_app
-from level5_monitoring.monitors.daily import is_end_of_week
 from level5_monitoring.monitors.reference import FILE, build_reference
+from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
@@ -36,67 +35,70 @@ from shared.data.split import history
 from shared.errors import command
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
 
+MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+REPORTS = [sys.executable, "-m", "level5_monitoring", "reports", "--no-pages"]
+
 
 class Demo:
-    """What runs, and what is played on it."""
+    """The processes of the demo, and the replay of the year."""
 
     def __init__(self, settings: Settings, live: LivePage, opened: ExitStack) -> None:
         self.settings, self.live, self.opened = settings, live, opened
-        self.home, self.own = config.platform(settings), config.own(settings)
+        self.platform_home, self.own = config.platform(settings), config.own(settings)
         self.record = ProcessRecord(self.own)
         self.reports: subprocess.Popen[bytes] | None = None
-        self.unreported = True  # whether weeks may be closed that no report was made of
+        self.report_due = True  # a week may have been closed that has no report yet
         self.playing = False
 
-    def stop(self, _sign: int, _frame: FrameType | None) -> None:
-        """SIGTERM: an hour that is being played is played to its end, and a turn as well."""
+    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+        """On SIGTERM: end at once, or once the hour and the turn that are being played are over."""
         self.live.clock.stop()
         if not self.playing:
             sys.exit(0)
 
     def serve_page(self) -> None:
-        """The page answers from now on; its address goes on record, for `make up` waits for it."""
+        """Serve the page, and record its address, for which `make up` waits."""
         listening = self.opened.enter_context(open_socket())
-        app = create_app(self.live)
-        self.opened.enter_context(serve.api_server(uvicorn.Config(app, log_config=None, access_log=False), listening))
+        server = uvicorn.Config(create_app(self.live), log_config=None, access_log=False)
+        self.opened.enter_context(api_server(server, listening))
         self.record.address = address_of(listening)
         self.record.add(DEMO, os.getpid())
 
-    def bring_up(self) -> prefect_server.PrefectServer:
-        """Prefect's server, the platform, MLflow's and Evidently's pages; and a first champion, if there is none."""
+    def start_everything(self) -> prefect_server.PrefectServer:
+        """Start Prefect, MLflow, Evidently and the platform; train the first champion if there is none."""
         self.live.stage = "starting the Prefect server, MLflow, Evidently and the platform"
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
         mlflow_runs.open_tracking(self.settings)
         store = mlflow_runs.tracking_uri(self.settings)
-        self._pages("MLflow", lambda port: [*MLFLOW, "--port", str(port), "--backend-store-uri", store])
-        (self.own / WORKSPACE).mkdir(exist_ok=True)
-        self._pages("Evidently", lambda port: pages(self.own / WORKSPACE, port))
-        platform = self.opened.enter_context(platform_process.running_platform(self.home, "--approval"))
+        self._start_pages("MLflow", lambda port: [*MLFLOW, "--port", str(port), "--backend-store-uri", store])
+        workspace = self.own / evidently_reports.WORKSPACE
+        workspace.mkdir(exist_ok=True)
+        self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
+        platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
         self.record.add("platform", platform.process.pid)
         server.wait()
         self.live.links = {**self.live.links, "Prefect": server.address}
         platform.wait_for_control()
         if not audit.moves(self.live.log):
-            self._train(server)
+            self._train_first(server)
         platform.wait_until_ready()
         return server
 
-    def _pages(self, name: str, words_at: Callable[[int], list[str]]) -> None:
-        """Another tool's pages, on a free port."""
-        port = prefect_server.free_port()
-        log = self.own / f"{name.lower()}-pages.log"
-        self.opened.enter_context(started(self.record, name, words_at(port), log))
+    def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> None:
+        """Start another tool's pages on a free port, and link to them."""
+        port, log = prefect_server.free_port(), self.own / f"{name.lower()}-pages.log"
+        self.opened.enter_context(started(self.record, name, command_at(port), log))
         self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
 
-    def _train(self, server: prefect_server.PrefectServer) -> None:
+    def _train_first(self, server: prefect_server.PrefectServer) -> None:
         self.live.stage = "training the first model"
         from level4_deployment.delivery.flow import delivery
         from level5_monitoring.loop.controller import TRIALS
 
-        run_flow.run_flow(server, delivery, str(self.settings.today), self.home, TRIALS)
+        run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
 
     def play(self, server: prefect_server.PrefectServer) -> None:
-        """The year from where the log ends, and a turn of the loop each night."""
+        """Replay the year from the end of the log, with a turn of the loop each night."""
         self.live.stage = "loading the year"
         from prefect import flow
 
@@ -105,82 +107,70 @@ class Demo:
         flights = load_flights(self.settings)
         if not (self.own / FILE).exists():
             build_reference(history(flights, self.settings.now)).save(self.own)
-        self.report()  # what the last demo left undone; Evidently's pages have their project from the start
-        self._compare()
-        begun = labels.read_watermark(self.live.log)
-        start = pd.Timestamp(begun, unit="s", tz="UTC") if begun else self.settings.now
+        self.report()  # weeks that the last demo did not report; and it creates Evidently's project
+        if not (self.own / policy_comparison.PREDICTIONS_FILE).exists():
+            log = self.own / policy_comparison.LOG_FILE
+            self.opened.enter_context(started(self.record, "calendar policies", policy_comparison.TRAIN, log))
+        watermark = labels.read_watermark(self.live.log)
+        start = pd.Timestamp(watermark, unit="s", tz="UTC") if watermark else self.settings.now
         end = pd.Timestamp(LAST_TODAY, tz=NEW_YORK).tz_convert("UTC")
 
         @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
         def live_year() -> int:
             loop = open_loop()
 
-            def after(tick: Tick, _played: replay_client.ReplayStats) -> None:
-                if has_midnight(tick):
-                    take_turns()
-
             def take_turns() -> None:
                 for decision in catch_up(loop):
                     self.report(decision.day)
 
+            def after(tick: Tick, _played: replay_client.ReplayStats) -> None:
+                if has_midnight(tick):
+                    take_turns()
+
             take_turns()
             hours = self.live.clock.paced(replay(flights, start, end))
-            with client.PlatformClient.at(self.home, "feed") as feed:
-                return replay_client.replay_over_http(
-                    hours, client.read_addresses(self.home)["service"], feed, after
-                ).flights
+            service = client.read_addresses(self.platform_home)["service"]
+            with client.PlatformClient.at(self.platform_home, "feed") as feed:
+                return replay_client.replay_over_http(hours, service, feed, after).flights
 
         self.playing, self.live.stage = True, "live"
         run_flow.run_flow(server, live_year)
         self.playing = False
         if not self.live.clock.stopped:
-            self.live.stage = (
-                "the year is over; make down, then `python -m level5_monitoring.live_demo.up --fresh`, begins it anew"
-            )
+            again = "`python -m level5_monitoring up --fresh`"
+            self.live.stage = f"the year is over; make down, then {again} begins it again"
             self.report_rest()
 
     def report(self, day: str | None = None) -> None:
-        """Evidently's reports of the weeks that are closed, made beside the stream, one process at a time.
+        """Make Evidently's reports of the closed weeks in a process beside the stream, one process at a time.
 
-        day: one that was closed; a week's end while others are reported waits for the next day.
+        day: a day that was closed. A week that closes while reports are being made is reported after the next day.
         """
-        self.unreported |= day is not None and is_end_of_week(day)
-        if self.unreported and (self.reports is None or self.reports.poll() is not None):
-            self.unreported = False
+        self.report_due |= day is not None and is_end_of_week(day)
+        if self.report_due and (self.reports is None or self.reports.poll() is not None):
+            self.report_due = False
             self.reports = self.opened.enter_context(started(self.record, "reports", REPORTS, self.own / "reports.log"))
 
     def report_rest(self) -> None:
-        """The year is over, and no day comes any more that would do it."""
+        """Report the last weeks at the end of the year, since no further day follows."""
         if self.reports:
             self.reports.wait()
         self.report()
 
-    def _compare(self) -> None:
-        """What the policies by the calendar would have answered, computed beside the stream, which goes first."""
-        if not (self.own / WORTH).exists():
-            self.opened.enter_context(
-                started(self.record, "policies by the calendar", CALENDAR, self.own / "worth.log")
-            )
-
-
-CALENDAR = [sys.executable, "-m", "level5_monitoring.calendar_policies"]
-REPORTS = [sys.executable, "-m", "level5_monitoring.dashboard.evidently_reports", "--no-pages"]
-MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-
 
 def main() -> None:
-    """Serve until SIGTERM; an error is told on the page, which goes on."""
+    """Serve until SIGTERM; after an error the page goes on and shows it."""
     settings = configure()
-    log = config.open_log(settings)
-    live = LivePage(log, config.own(settings), Clock(config.own(settings)), platform=config.platform(settings))
+    own, log = config.own(settings), config.open_log(settings)
+    live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
     with ExitStack() as opened:
         demo = Demo(settings, live, opened)
-        for sign in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(sign, demo.stop)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, demo.stop)
         demo.serve_page()
         try:
-            demo.play(demo.bring_up())
-        except Exception as error:  # noqa: BLE001 - whatever it was, the page says so, and the log has it in full
+            demo.play(demo.start_everything())
+        except Exception as error:  # noqa: BLE001 - the page shows any error, and the log has its traceback
             live.stage = f"stopped by an error: {error}"
             console.print_exception()
         live.clock.wait_for_stop()

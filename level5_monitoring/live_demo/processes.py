@@ -1,51 +1,60 @@
-"""What the live demo has started, on record in its folder: it is found, ended, and cleared away after a crash."""
+"""Start and end the live demo. Its processes are on record in its folder, so that a crashed demo can be ended too."""
 
 import json
 import os
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from level3_training_pipeline.orchestration import prefect_server
 from level5_monitoring import config
+from shared.console import console, step
+from shared.errors import UserError
 from shared.files import write_json
 from shared.settings import Settings
+from shared.waiting import wait_until
 
-WITHIN = "demo"  # whose state all levels' code works in: what `make level5` has found stays as it is
+WORKSPACE = "demo"  # the demo has its own state: what `make level5` has made stays as it is
+DEMO = "demo"  # the name of the demo's own process
 FILE, LOG = "demo.json", "demo.log"
-ENDED_WITHIN = 90.0  # seconds; a training that is under way is waited for
+COMMAND = [sys.executable, "-m", "level5_monitoring.live_demo.demo"]
+UP_WITHIN = 120.0  # seconds until the page answers
+DOWN_WITHIN = 90.0  # seconds; the demo finishes a training first
 
 
 def configure() -> Settings:
     """The demo's settings."""
-    os.environ.setdefault("MLOPS_WORKSPACE", WITHIN)
+    os.environ.setdefault("MLOPS_WORKSPACE", WORKSPACE)
     return config.configure()
 
 
 class ProcessRecord:
-    """The demo's own process and those it has started, as `demo.json` says: name -> (pid, when it was created)."""
+    """The demo's process and those that it has started, in `demo.json`: name -> (pid, when it was created)."""
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / FILE
-        said = json.loads(self.file.read_text()) if self.file.exists() else {}
-        self.address: str = said.get("address", "")
-        self.processes: dict[str, list[Any]] = said.get("processes", {})
+        record = json.loads(self.file.read_text()) if self.file.exists() else {}
+        self.address: str = record.get("address", "")
+        self.processes: dict[str, list[Any]] = record.get("processes", {})
 
     def add(self, name: str, pid: int) -> None:
-        """A process that runs now."""
+        """Record a process that runs now."""
         self.processes[name] = [pid, psutil.Process(pid).create_time()]
         self.save()
 
     def save(self) -> None:
-        """Write it down."""
+        """Write the record."""
         write_json(self.file, {"address": self.address, "processes": self.processes})
 
     def alive(self, name: str) -> psutil.Process | None:
-        """The process of this name, if it still runs; another one that got its number is not it."""
+        """The process of this name if it still runs; another process that got its pid later does not count."""
         pid, created = self.processes.get(name, (0, 0.0))
         try:
             process = psutil.Process(pid)
@@ -55,35 +64,9 @@ class ProcessRecord:
         return process if same else None
 
 
-DEMO = "demo"  # the name of the demo's own process
-
-
-def end(settings: Settings, record: ProcessRecord) -> list[str]:
-    """End the demo, and whatever a sudden end has left of it; returns the names of what was ended."""
-    ended = []
-    for name in sorted(record.processes, key=lambda name: name != DEMO):  # the demo first: it ends its own
-        if process := record.alive(name):
-            ended.append(name)
-            _end(process)
-    if prefect_server.running_server(settings):
-        with prefect_server.prefect_server(settings):
-            ended.append("Prefect")  # the last to leave stops it
-    record.file.unlink(missing_ok=True)
-    return ended
-
-
-def _end(process: psutil.Process) -> None:
-    """Ask it to end, and wait; what does not is killed, with all that it has started."""
-    family = [process, *process.children(recursive=True)]
-    process.terminate()
-    _, left = psutil.wait_procs(family, timeout=ENDED_WITHIN)
-    for one in left:
-        one.kill()
-
-
 @contextmanager
 def started(record: ProcessRecord, name: str, words: list[str], output: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a command while the block runs; what it says goes to `output`."""
+    """Run a command on record while the block runs; it prints to `output`."""
     with output.open("ab") as log:
         process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
     record.add(name, process.pid)
@@ -96,3 +79,83 @@ def started(record: ProcessRecord, name: str, words: list[str], output: Path) ->
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def up(settings: Settings, *, fresh: bool = False) -> str:
+    """Start the demo unless it runs, and return the address at which its page answers; it goes on where it stopped.
+
+    fresh: forget the year that was played, and begin anew.
+    """
+    own = config.own(settings)
+    record = ProcessRecord(own)
+    if record.alive(DEMO):
+        console.print("The demo is up already.")
+        return _wait_for_page(record.address)
+    if ended := end(settings, record):
+        console.print(f"Ended what the last demo had left behind: {', '.join(ended)}.")
+    if fresh:
+        if not settings.workspace:
+            raise UserError("MLOPS_WORKSPACE is empty: the state of all levels would go. Remedy: leave it out.")
+        shutil.rmtree(settings.state / settings.workspace)
+        own = config.own(settings)
+    with step("Start the demo"), (own / LOG).open("ab") as log:
+        # In a session of its own, so that it outlives this terminal.
+        process = subprocess.Popen(COMMAND, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
+
+        def address() -> str:
+            if process.poll() is not None:
+                raise UserError(f"the demo has ended with status {process.returncode}. Remedy: see {own / LOG}")
+            return ProcessRecord(own).address
+
+        try:
+            return _wait_for_page(wait_until(address, UP_WITHIN))
+        except TimeoutError as error:
+            raise UserError(f"the demo has no page after {UP_WITHIN:g} s. Remedy: see {own / LOG}") from error
+
+
+def _wait_for_page(address: str) -> str:
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{address}/state", timeout=5, trust_env=False).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    try:
+        wait_until(answers, UP_WITHIN, pause=0.2)
+    except TimeoutError as error:
+        raise UserError(f"the page does not answer at {address}. Remedy: make down, then make up.") from error
+    return address
+
+
+def down(settings: Settings) -> None:
+    """End the demo and everything that it has started, and nothing else; `up` goes on where it stopped."""
+    record = ProcessRecord(config.own(settings))
+    if not record.processes:
+        console.print("No demo is up.")
+        return
+    with step("End the demo; it finishes the turn that it has begun"):
+        ended = end(settings, record)
+    console.print(f"Ended: {', '.join(ended)}." if ended else "It had ended by itself; its record is removed.")
+
+
+def end(settings: Settings, record: ProcessRecord) -> list[str]:
+    """End the processes on record and remove it; returns the names of those that still ran."""
+    ended = []
+    for name in sorted(record.processes, key=lambda name: name != DEMO):  # the demo first: it ends its own
+        if process := record.alive(name):
+            ended.append(name)
+            _end(process)
+    if prefect_server.running_server(settings):
+        with prefect_server.prefect_server(settings):
+            ended.append("Prefect")  # its server ends when its last user leaves
+    record.file.unlink(missing_ok=True)
+    return ended
+
+
+def _end(process: psutil.Process) -> None:
+    """Ask a process to end, and wait; then kill it and all that it has started, where they still run."""
+    family = [process, *process.children(recursive=True)]
+    process.terminate()
+    _, left = psutil.wait_procs(family, timeout=DOWN_WITHIN)
+    for one in left:
+        one.kill()

@@ -1,4 +1,4 @@
-"""The page, served: it follows the year by itself, and clock and faults can be worked from it. Loopback only."""
+"""The live page's service: it follows the year, and has controls for clock and faults. Loopback only."""
 
 import threading
 from collections.abc import Awaitable, Callable
@@ -11,14 +11,12 @@ from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
 from level4_deployment.prediction_log import AUDIT
-from level5_monitoring.calendar_policies import FILE
-from level5_monitoring.dashboard import metrics as gauges
-from level5_monitoring.dashboard import page
-from level5_monitoring.dashboard.data import Week, Year, gather
-from level5_monitoring.dashboard.health import Health, of_the_platform
+from level5_monitoring.dashboard import metrics, page
+from level5_monitoring.dashboard.data import Health, Week, Year, platform_health, read_year
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
-from level5_monitoring.loop.loop_store import DECISIONS
+from level5_monitoring.policy_comparison import PREDICTIONS_FILE
+from level5_monitoring.tables import DECISIONS
 from shared.errors import UserError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"
@@ -27,14 +25,14 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
-NAMES = ("127.0.0.1", "localhost")
+HOSTS = ("127.0.0.1", "localhost")
 
 
 @dataclass
 class LivePage:
-    """What the page is made of. stage: what goes on, in words; links: to the other pages, as they come up.
+    """What the page shows. stage: what the demo is doing, in words; links: to other pages, once they run.
 
-    platform: the folder of the one that is watched.
+    home: this level's folder; platform_home: the platform's.
     """
 
     log: sa.Engine
@@ -42,26 +40,26 @@ class LivePage:
     clock: Clock
     stage: str = "starting"
     links: dict[str, str] = field(default_factory=dict)
-    platform: Path | None = None
+    platform_home: Path | None = None
 
     def __post_init__(self) -> None:
-        """Nothing is read yet."""
-        self._done: dict[str, Week] = {}
+        """Nothing has been read yet."""
+        self._settled: dict[str, Week] = {}
         self._reading = threading.Lock()
-        self._shown = ("", "")
+        self._drawn = ("", "")  # the stamp and the HTML of the last year that was drawn
 
     def stamp(self, health: list[Health] | None = None) -> str:
-        """Changes when the page would: with each day, decision and act, and with how the platform stands."""
+        """A text that changes whenever the page would: with a day, a decision, an action, the platform's health."""
         counts = (sa.select(sa.func.count()).select_from(table) for table in (DECISIONS, AUDIT))
         with self.log.connect() as connection:
-            seen = [connection.execute(count).scalar_one() for count in counts]
+            rows = [connection.execute(count).scalar_one() for count in counts]
         faults = f"{len(self.clock.faults)} {len(self.clock.active)}"
-        compared = (self.home / FILE).exists()
-        return f"{self.clock.day} {seen} {faults} {compared} {sorted(self.links)} {health or self.health()}"
+        compared = (self.home / PREDICTIONS_FILE).exists()
+        return f"{self.clock.day} {rows} {faults} {compared} {sorted(self.links)} {health or self.health()}"
 
     def health(self) -> list[Health]:
-        """How the platform stands; nothing is expected of it before the year has begun."""
-        return of_the_platform(self.platform) if self.platform and self.clock.day else []
+        """The platform's health; empty before the year has begun, when it may still be starting."""
+        return platform_health(self.platform_home) if self.platform_home and self.clock.day else []
 
     def state(self) -> dict[str, Any]:
         """What the controls show."""
@@ -70,22 +68,22 @@ class LivePage:
         return {"stamp": self.stamp(), "stage": self.stage, "clock": clock, "faults": faults}
 
     def year(self) -> str:
-        """The changing part of the page, drawn anew only when its stamp is."""
+        """The part of the page that changes, drawn again only when its stamp has changed."""
         with self._reading:
             health = self.health()
             stamp = self.stamp(health)
-            if self._shown[0] != stamp:
-                self._shown = stamp, page.render_year(self._gather(health))
-            return self._shown[1]
+            if self._drawn[0] != stamp:
+                self._drawn = stamp, page.render_year(self._read(health))
+            return self._drawn[1]
 
     def whole(self) -> str:
         """The page with its controls."""
         with self._reading:
-            year = self._gather(self.health())
+            year = self._read(self.health())
         return page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed})
 
-    def _gather(self, health: list[Health]) -> Year:
-        return gather(self.log, self.home, self.links, self._done, health)
+    def _read(self, health: list[Health]) -> Year:
+        return read_year(self.log, self.home, self.links, self._settled, health)
 
 
 def create_app(live: LivePage) -> FastAPI:
@@ -94,18 +92,18 @@ def create_app(live: LivePage) -> FastAPI:
     app.middleware("http")(_same_origin)
     app.exception_handler(UserError)(_refuse)
     clock = live.clock
-    acts = {"pause": clock.pause, "resume": clock.resume, "step": clock.step}
+    actions = {"pause": clock.pause, "resume": clock.resume, "step": clock.step}
     app.get("/", response_class=HTMLResponse)(live.whole)
     app.get("/year", response_class=HTMLResponse)(live.year)
     app.get("/state")(live.state)
 
     @app.get("/metrics")
-    def metrics() -> Response:
-        return Response(gauges.exposition(live.log), media_type="text/plain; version=0.0.4; charset=utf-8")
+    def exposition() -> Response:
+        return Response(metrics.exposition(live.log), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.post("/clock")
-    def turn_clock(act: Annotated[Literal["pause", "resume", "step"], Body(embed=True)]) -> dict[str, Any]:
-        acts[act]()
+    def set_clock(action: Annotated[Literal["pause", "resume", "step"], Body(embed=True)]) -> dict[str, Any]:
+        actions[action]()
         return live.state()
 
     @app.post("/speed")
@@ -118,22 +116,22 @@ def create_app(live: LivePage) -> FastAPI:
         clock.inject(fault, size)
         return live.state()
 
-    @app.post("/faults/lift")
-    def lift(fault: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
-        clock.lift(fault)
+    @app.post("/faults/remove")
+    def remove(fault: Annotated[str, Body(embed=True)]) -> dict[str, Any]:
+        clock.remove(fault)
         return live.state()
 
     return app
 
 
 async def _same_origin(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Only what asks for loopback by name, and of pages only our own, may read or change anything.
+    """Refuse requests from other pages.
 
-    Host: a foreign name that was made to point here is refused. Origin: browsers send it with every POST; what sends
-    none is no page. JSON bodies: a foreign page cannot send one without asking first, and is never allowed to.
+    Host: refuse another name that resolves to this machine (DNS rebinding). Origin: browsers send it with every POST;
+    without one, the client is no page. JSON bodies: another page may not send one without a preflight, which fails.
     """
     host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    known = host.rpartition(":")[0] in NAMES
+    known = host.rpartition(":")[0] in HOSTS
     own = origin is None or origin == f"http://{host}"
     plain = request.method == "GET" or request.headers.get("content-type", "").startswith("application/json")
     if not (known and own and plain):

@@ -7,10 +7,10 @@ function showWeek() {
   const row = document.querySelectorAll("#figures tbody tr")[slider.value];
   const heads = [...document.querySelectorAll("#figures thead th")].slice(2).map((cell) => cell.textContent);
   const [flights, ...losses] = [...row.querySelectorAll("td")].map((cell) => cell.textContent);
-  const says = `Week of ${row.cells[0].textContent} · ${flights} flights · ` +
+  const text = `Week of ${row.cells[0].textContent} · ${flights} flights · ` +
     heads.map((name, i) => `${name} ${losses[i]}`).join(" · ");
-  document.getElementById("week-says").textContent = says;
-  slider.setAttribute("aria-valuetext", says);
+  document.getElementById("week-text").textContent = text;
+  slider.setAttribute("aria-valuetext", text);
   for (const cursor of document.querySelectorAll(".cursor")) {
     cursor.hidden = false;
     cursor.style.left = row.dataset.left + "%";
@@ -59,47 +59,51 @@ filter();
 if (location.hash.startsWith("#event-")) open(location.hash.slice(1));
 showWeek();
 
-// Served live, the page has controls and follows the year by itself.
+// The live demo's page has controls, and follows the year by itself.
 const by = (id) => document.getElementById(id);
-let stamp = "", told = "", acts = 0;
+let stamp = "", shown = "", posts = 0;
 
 async function post(path, body) {
-  acts += 1; // what was asked for before, and is answered after, is old
+  posts += 1; // a state that was requested before this post is out of date
   try {
     const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
-    const said = await answer.json();
-    by("refused").textContent = answer.ok ? "" : `Refused: ${said.detail}`;
-    if (answer.ok) show(said);
+    const state = await answer.json();
+    by("refused").textContent = answer.ok ? "" : `Refused: ${state.detail}`;
+    if (answer.ok) show(state);
   } catch (error) {
-    by("refused").textContent = "Not done: the demo has ended, or does not answer.";
+    by("refused").textContent = "Not done: the demo has ended or does not answer.";
   }
-  acts += 1;
+  posts += 1;
 }
 
 function show(state) {
   const { clock, faults, stage } = state;
-  const goes = clock.day ? `${clock.day} · ${clock.paused ? "paused" : "running"}` : "the year begins";
-  const words = stage === "live" ? goes : stage;
-  if (words !== told) by("said").textContent = told = words;
+  const running = clock.day ? `${clock.day} · ${clock.paused ? "paused" : "running"}` : "the year begins";
+  const status = stage === "live" ? running : stage;
+  if (status !== shown) by("status").textContent = shown = status;
   by("go").textContent = clock.paused ? "Resume" : "Pause";
-  by("go").dataset.act = clock.paused ? "resume" : "pause";
+  by("go").dataset.action = clock.paused ? "resume" : "pause";
   by("speed").value = clock.speed;
-  const on = faults.map((one) => `${one.what}, ${one.size}, since ${one.day}`).join("\n");
-  if (by("faulted").dataset.on !== on) {
-    by("faulted").dataset.on = on;
-    by("faulted").replaceChildren(...faults.map(fault));
+  const active = faults.map(words).join("\n");
+  if (by("active").dataset.shown !== active) {
+    by("active").dataset.shown = active;
+    by("active").replaceChildren(...faults.map(item));
   }
 }
 
-function fault(one) {
-  const item = document.createElement("li"), lift = document.createElement("button");
-  item.textContent = `${one.what}, ${one.size}, since ${one.day}`;
-  lift.type = "button";
-  lift.textContent = "Lift";
-  lift.setAttribute("aria-label", `Lift: ${one.what}`);
-  lift.addEventListener("click", () => { by("fault").focus(); post("/faults/lift", { fault: one.fault }); });
-  item.append(lift);
-  return item;
+function words(fault) {
+  return `${fault.what}, ${fault.size}, since ${fault.day}`;
+}
+
+function item(fault) {
+  const made = document.createElement("li"), remove = document.createElement("button");
+  made.textContent = words(fault);
+  remove.type = "button";
+  remove.textContent = "Remove";
+  remove.setAttribute("aria-label", `Remove: ${fault.what}`);
+  remove.addEventListener("click", () => { by("fault").focus(); post("/faults/remove", { fault: fault.fault }); });
+  made.append(remove);
+  return made;
 }
 
 function sizes() {
@@ -107,7 +111,7 @@ function sizes() {
   by("size").replaceChildren(...names.map((name, i) => new Option(name, i + 1)));
 }
 
-// What is open, filtered, chosen, scrolled to and focused stays so while the year is drawn anew: by its id.
+// Replace the year; what is open, filtered, chosen, scrolled to and focused stays so, found again by its id.
 function redraw(html) {
   const held = hold();
   year.innerHTML = html;
@@ -145,21 +149,21 @@ function find(id, summary) {
 
 async function follow() {
   try {
-    const begun = acts, state = await (await fetch("/state")).json();
-    if (begun === acts) show(state);
+    const before = posts, state = await (await fetch("/state")).json();
+    if (before === posts) show(state);
     if (state.stamp !== stamp) {
       redraw(await (await fetch("/year")).text());
       stamp = state.stamp;
     }
   } catch (error) {
-    by("said").textContent = told = "The demo has ended, or does not answer. make up starts it again.";
+    by("status").textContent = shown = "The demo has ended or does not answer. make up starts it again.";
   }
   setTimeout(follow, 1000);
 }
 
 if (by("controls")) {
-  by("go").addEventListener("click", (event) => post("/clock", { act: event.target.dataset.act }));
-  by("step").addEventListener("click", () => post("/clock", { act: "step" }));
+  by("go").addEventListener("click", (event) => post("/clock", { action: event.target.dataset.action }));
+  by("step").addEventListener("click", () => post("/clock", { action: "step" }));
   by("speed").addEventListener("change", (event) => post("/speed", { speed: event.target.value }));
   by("fault").addEventListener("change", sizes);
   by("inject").addEventListener("click", () => post("/faults", { fault: by("fault").value, size: Number(by("size").value) }));

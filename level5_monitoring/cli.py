@@ -1,0 +1,115 @@
+"""Level 5's command line: without a verb, `python -m level5_monitoring` runs the level."""
+
+import argparse
+from collections.abc import Callable
+
+from level3_training_pipeline.orchestration.schedule import seconds
+from level5_monitoring import config
+from shared.console import console, step
+from shared.errors import UserError
+
+# Each verb imports what it needs: the libraries take seconds to load.
+
+
+def run_level(_options: argparse.Namespace) -> None:
+    """Run the level: nine months in production, unattended."""
+    config.configure()  # before the libraries are imported
+    with step("Load the libraries"):
+        from level5_monitoring import run
+    run.main()
+
+
+def up(options: argparse.Namespace) -> None:
+    """Start the live demo in the background; it goes on where it stopped."""
+    from level5_monitoring.live_demo import processes
+
+    address = processes.up(processes.configure(), fresh=options.fresh)
+    console.print(f"The year, live: {address}", markup=False)
+    console.print("It links to Prefect, MLflow and Evidently once they run. End: make down")
+
+
+def down(_options: argparse.Namespace) -> None:
+    """End the live demo."""
+    from level5_monitoring.live_demo import processes
+
+    processes.down(processes.configure())
+
+
+def monitor(options: argparse.Namespace) -> None:
+    """Run level 5's platform, and the loop by the clock and whenever a day is closed."""
+    from level5_monitoring.loop import schedule
+
+    schedule.monitor(options.every)
+
+
+def explain(options: argparse.Namespace) -> None:
+    """Print the decision of a day, its evidence and what followed."""
+    from level5_monitoring.loop.explain import show_decision
+
+    show_decision(options.day)
+
+
+def reports(options: argparse.Namespace) -> None:
+    """Make Evidently's reports of the closed weeks, then serve its pages until Ctrl-C."""
+    from level5_monitoring.dashboard import evidently_reports
+    from level5_monitoring.monitors.reference import FILE
+
+    settings = config.configure()
+    if not (config.own(settings) / FILE).exists():
+        raise UserError("level 5 has not run yet: there is no year to report. Remedy: make level5.")
+    evidently_reports.add_weeks(settings, options.weeks)
+    if not options.no_pages:
+        evidently_reports.serve_pages(settings)
+
+
+def page(_options: argparse.Namespace) -> None:
+    """Write the year as one page."""
+    settings = config.configure()
+    with step("Read the year"):
+        from level5_monitoring.dashboard.page import write_page
+
+        file = write_page(settings)
+    console.print(f"The year on one page: {file.as_uri()}", markup=False)
+
+
+def check(_options: argparse.Namespace) -> None:
+    """Compare the last year with the level's aims."""
+    from level5_monitoring.policy_comparison import check_aims
+
+    check_aims(config.configure())
+
+
+def benchmark_monitors(_options: argparse.Namespace) -> None:
+    """Measure how soon the monitors detect faults, and how often they raise false alarms."""
+    from level5_monitoring.benchmarks import monitors
+
+    monitors.main()
+
+
+VERBS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "up": up,
+    "down": down,
+    "monitor": monitor,
+    "explain": explain,
+    "reports": reports,
+    "page": page,
+    "check": check,
+    "benchmark-monitors": benchmark_monitors,
+}
+
+
+def main() -> None:
+    """Read the verb and its arguments, and run it."""
+    parser = argparse.ArgumentParser(prog="python -m level5_monitoring", description=__doc__)
+    parser.set_defaults(run=run_level)
+    verbs = parser.add_subparsers(metavar="verb")
+    of = {name: verbs.add_parser(name, help=run.__doc__, description=run.__doc__) for name, run in VERBS.items()}
+    for name, run in VERBS.items():
+        of[name].set_defaults(run=run)
+    of["up"].add_argument("--fresh", action="store_true", help="forget the year that was played, and begin anew")
+    of["monitor"].add_argument("--every", type=seconds, metavar="SECONDS", help="instead of half past midnight")
+    of["explain"].add_argument("day", help="the day of the decision, such as 2013-05-06")
+    of["reports"].add_argument("--no-pages", action="store_true", help="do not serve the pages")
+    of["reports"].add_argument("--weeks", type=int, metavar="COUNT", help="report at most so many weeks")
+    options = parser.parse_args()
+    options.run(options)

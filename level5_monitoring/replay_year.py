@@ -1,0 +1,121 @@
+"""Replay the year: flights go through the platform hour by hour, and each night the loop takes one turn."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+from prefect import flow
+from rich.status import Status
+
+from level4_deployment import prediction_log
+from level4_deployment.control import audit, client
+from level4_deployment.experiment import labels
+from level4_deployment.replay_client import ReplayStats, replay_over_http
+from level4_deployment.serving import reloader
+from level5_monitoring import config
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.flow import catch_up, has_midnight, open_loop
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.monitors.monitor_result import in_words
+from shared.console import console
+from shared.data.flights import load_flights
+from shared.data.replay import Tick, replay
+from shared.errors import UserError
+from shared.settings import NEW_YORK, Settings, parse_today, read_settings
+
+EVERY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year takes half as long again
+QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
+
+
+@flow(name="year", description="Live flights, twelve hours at a time, and a turn of the loop each night.")
+def year(until: str) -> ReplayStats:
+    """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
+    settings = read_settings()
+    loop = open_loop()
+    start = labels.read_watermark(loop.log)
+    begin = pd.Timestamp(start, unit="s", tz="UTC") if start else settings.now
+    end = pd.Timestamp(parse_today(until), tz=NEW_YORK).tz_convert("UTC")
+    ticks = replay(load_flights(settings), begin, end, EVERY)
+    with client.PlatformClient.at(loop.home, "feed") as feed, ConsoleView(loop.log).shown() as view:
+
+        def take_turns() -> None:
+            for decision in catch_up(loop):
+                view.print_decision(decision)
+
+        def after(tick: Tick, played: ReplayStats) -> None:
+            if has_midnight(tick):
+                take_turns()
+                view.update(tick, played)
+            reloader.wait_for_workers(loop.home)  # the loop may have changed which version answers the next flights
+
+        take_turns()  # first those that a sudden end has cut off
+        reloader.wait_for_workers(loop.home)
+        return replay_over_http(ticks, client.read_addresses(loop.home)["service"], feed, after)
+
+
+class ConsoleView:
+    """What the terminal shows during the replay: each decision and each action, and the current figures."""
+
+    def __init__(self, log: sa.Engine) -> None:
+        self.log = log
+        self.actions_shown = len(audit.trail(log))
+        self.status: Status | None = None
+
+    @contextmanager
+    def shown(self) -> Iterator["ConsoleView"]:
+        """Show the current figures while the block runs."""
+        with console.status("the first flights are being predicted") as self.status:
+            yield self
+
+    def print_decision(self, decision: Decision) -> None:
+        """Print a decision that changes something."""
+        if decision.kind not in QUIET:
+            kind = in_words(decision.kind)
+            console.print(f"  {pd.Timestamp(decision.day):%b %d} [bold]{kind}[/bold]: {decision.reason}")
+
+    def update(self, tick: Tick, played: ReplayStats) -> None:
+        """Print the new actions, and show the current figures; without a terminal, print these each Monday."""
+        local = tick.end.tz_convert(NEW_YORK)
+        actions = audit.trail(self.log)
+        for act in actions[self.actions_shown :]:
+            action, change = (
+                in_words(act["action"]),
+                f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}",
+            )
+            console.print(f"  {local:%b %d} [dim]{action} {change}, by {act['actor']}[/dim]")
+        self.actions_shown = len(actions)
+        now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
+        if self.status:
+            self.status.update(now)
+        if local.weekday() == 0 and not console.is_terminal:
+            console.print(f"  {now}")
+
+    def _loss(self) -> str:
+        days = loop_store.last_performance(self.log, 7)
+        if days.empty:
+            return ""
+        loss = np.average(days["loss"], weights=days["flights"])
+        return f"; log loss of the last {len(days)} closed days {loss:.3f} (version {days['version'].iloc[-1]})"
+
+
+def clear_last_year(settings: Settings) -> Path:
+    """Empty folders for a new run; the last run's stay in `level5-before`. Returns the platform's folder.
+
+    Raises UserError if a platform runs here, or if PREDICTION_LOG names a log with predictions in it.
+    """
+    own, before = config.own(settings), settings.state / "level5-before"
+    if client.is_running(config.platform(settings)):
+        raise UserError(f"a platform is running in {own}. Remedy: make down, or end it with Ctrl-C first.")
+    if elsewhere := os.environ.get("PREDICTION_LOG"):
+        with prediction_log.open_log(elsewhere).connect() as connection:
+            if connection.execute(sa.select(prediction_log.PREDICTIONS.c.request_id).limit(1)).first():
+                raise UserError("PREDICTION_LOG: this log has predictions already. Remedy: name an empty one, or none.")
+    shutil.rmtree(before, ignore_errors=True)
+    own.rename(before)
+    config.own(settings)
+    return config.platform(settings)

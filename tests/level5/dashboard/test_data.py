@@ -1,0 +1,106 @@
+"""What the page shows is what the tables hold: losses by week, health, drift and the monitors' states."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, QUARANTINED_LABELS
+from level5_monitoring.dashboard.data import Week, platform_health, read_year
+from level5_monitoring.tables import open_log
+from tests.factories import label
+from tests.level5.three_weeks import LATE, PROBABILITIES, day_of_predictions, write_calendar
+
+
+def total_loss(probabilities: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
+    """Log loss of a day's labelled flights, in nats."""
+    return float(-np.log(np.where(np.asarray(LATE) == 1, probabilities, 1 - probabilities)).sum())
+
+
+def test_the_loss_of_a_week_is_the_mean_over_its_labelled_flights(log: sa.Engine, tmp_path: Path) -> None:
+    weeks = read_year(log, tmp_path, {}).weeks
+    assert [(week.monday, week.rows) for week in weeks] == [
+        ("2013-04-01", 49),
+        ("2013-04-08", 49),
+        ("2013-04-15", 49),
+    ]
+    assert weeks[0].loss == {"loop": pytest.approx(total_loss(PROBABILITIES[:7]) / 7)}
+
+
+def test_only_the_first_prediction_counts_and_no_contradicted_label(log: sa.Engine, tmp_path: Path) -> None:
+    with log.begin() as connection:
+        again = day_of_predictions("2013-04-02")[0] | {"request_id": "later", "asked_at": 9e9, "probability": 0.999}
+        connection.execute(PREDICTIONS.insert(), [again])
+        connection.execute(QUARANTINED_LABELS.insert(), label("2013-04-03-6", late=0))
+    week = read_year(log, tmp_path, {}).weeks[0]
+    assert week.rows == 48
+    assert week.loss["loop"] == pytest.approx((7 * total_loss(PROBABILITIES[:7]) + np.log(PROBABILITIES[6])) / 48)
+
+
+def test_all_policies_are_compared_on_the_same_flights(log: sa.Engine, tmp_path: Path) -> None:
+    write_calendar(tmp_path)
+    with log.begin() as connection:  # a flight that no calendar policy has predicted
+        extra = day_of_predictions("2013-04-02")[0] | {"request_id": "extra", "flight_id": "2013-04-02-extra"}
+        connection.execute(PREDICTIONS.insert(), [extra])
+    year = read_year(log, tmp_path, {})
+    assert year.compared
+    constant = pytest.approx(total_loss(np.full(7, 0.4)) / 7)
+    loop = pytest.approx(total_loss(PROBABILITIES[:7]) / 7)
+    assert [week.loss for week in year.weeks] == [{"loop": loop, "weekly": constant, "frozen": constant}] * 3
+
+
+def test_settled_weeks_are_not_read_again(log: sa.Engine, tmp_path: Path) -> None:
+    settled: dict[str, Week] = {}
+    whole = read_year(log, tmp_path, {}, settled)
+    assert sorted(settled) == ["2013-04-01", "2013-04-08"]  # five days after a week's end, no label of it is missing
+    with log.begin() as connection:
+        connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.flight_id < "2013-04-15"))
+    assert read_year(log, tmp_path, {}, settled).weeks == whole.weeks
+
+
+def test_settled_weeks_are_read_again_once_there_is_something_to_compare_with(log: sa.Engine, tmp_path: Path) -> None:
+    settled: dict[str, Week] = {}
+    read_year(log, tmp_path, {}, settled)
+    write_calendar(tmp_path)
+    assert all({*week.loss} == {"loop", "weekly", "frozen"} for week in read_year(log, tmp_path, {}, settled).weeks)
+
+
+def test_challengers_that_are_late_within_the_guardrail_are_healthy(log: sa.Engine, tmp_path: Path) -> None:
+    def health(failed: int) -> tuple[str, bool]:
+        row = {"version": 2, "experiment": "e", "rows": 5000, "failed": failed, "seconds": 1.0, "slow": 0}
+        with log.begin() as connection:
+            connection.execute(INFERENCE_BATCHES.insert(), [row])
+        found = {one.what: one for one in read_year(log, tmp_path, {}).health}
+        return found["challenger predictions missing or late"][1:]
+
+    assert health(45) == ("45 of 5,000", True)
+    assert health(60) == ("105 of 10,000", False)
+
+
+def test_health_reports_how_far_flights_labels_and_decisions_are(log: sa.Engine, tmp_path: Path) -> None:
+    health = {one.what: (one.state, one.ok) for one in read_year(log, tmp_path, {}).health}
+    assert health["newest departure"] == ("21 Apr 13:00", True)
+    assert health["labels received up to"] == ("22 Apr 00:00", True)
+    assert health["days decided"] == ("18", True)
+    assert health["alerts not delivered"] == ("1", False)
+
+
+def test_an_empty_log_is_not_healthy_and_has_no_weeks(tmp_path: Path) -> None:
+    year = read_year(open_log(f"sqlite:///{tmp_path / 'log.db'}"), tmp_path, {})
+    assert (year.weeks, year.champion, year.alarms) == ([], {}, [])
+    assert [one.state for one in year.health if not one.ok] == ["none yet", "none yet"]
+
+
+def test_a_platform_that_has_ended_does_not_answer(tmp_path: Path) -> None:
+    assert platform_health(tmp_path) == [("platform", "does not answer", False)]
+
+
+def test_columns_that_drift_most_come_first(log: sa.Engine, tmp_path: Path) -> None:
+    assert list(read_year(log, tmp_path, {}).drift) == ["temp", "dewp"]
+
+
+def test_of_a_day_and_monitor_an_alarm_counts_before_ok(log: sa.Engine, tmp_path: Path) -> None:
+    states = read_year(log, tmp_path, {}).states["contract"]
+    assert len(states) == 18
+    assert {day for day, result in states.items() if result.state == "alarm"} == {"2013-04-10"}

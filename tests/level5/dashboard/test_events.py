@@ -1,0 +1,109 @@
+"""Trainings, promotions, alerts and faults become events of the day that was being predicted, with their evidence."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment.control import audit
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
+from level5_monitoring.dashboard.data import read_year
+from level5_monitoring.dashboard.events import Event, InjectedFault, write_faults
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.policy import Decision
+from tests.factories import monitor_result
+from tests.level5.three_weeks import CLOCK, DAYS
+
+
+def events(log: sa.Engine, home: Path, kind: str) -> list[Event]:
+    return [one for one in read_year(log, home, {}).events if one.kind == kind]
+
+
+def move(log: sa.Engine, action: str, before: int | None, after: int, at: float) -> None:
+    """An action on the champion that was done when the machine's clock was `at`."""
+    number = audit.begin(log, audit.move("loop", action, before, after, "better"))
+    audit.close(log, number)
+    with log.begin() as connection:
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=at))
+
+
+def test_a_promotion_belongs_to_the_day_that_was_being_predicted(log: sa.Engine, tmp_path: Path) -> None:
+    move(log, "promote", None, 1, CLOCK - 50)
+    move(log, "promote", 1, 2, CLOCK + 100 * 13 + 50)
+    move(log, "roll_back", 2, 1, CLOCK + 100 * 14)
+    assert [(one.day, one.title, one.state) for one in events(log, tmp_path, "promotion")] == [
+        ("2013-04-01", "Version 1 promoted", "good"),
+        ("2013-04-14", "Version 2 promoted", "good"),
+        ("2013-04-15", "Version 1 restored", "bad"),
+    ]
+    assert read_year(log, tmp_path, {}).champion == {"version": "1", "since": "2013-04-15", "previous": "2"}
+
+
+def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_path: Path) -> None:
+    [training] = events(log, tmp_path, "training")
+    assert (training.day, training.title, training.text) == ("2013-04-12", "Retraining: age", "it is old")
+    assert (training.facts, training.state) == ({"version": "2"}, "")
+
+
+def test_a_retraining_that_failed_is_bad(log: sa.Engine, tmp_path: Path) -> None:
+    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "it is old", (), "age"), [], [])
+    loop_store.close_decision(log, DAYS[18], {"failed": "the disk is full"})
+    assert [one.state for one in events(log, tmp_path, "training")] == ["", "bad"]
+
+
+def test_an_experiment_spans_its_closed_days(log: sa.Engine, tmp_path: Path) -> None:
+    """One without a closed day has no place on the time line."""
+    for challenger, state in ((2, "promoted"), (3, "rejected"), (4, "running")):
+        one = experiment_store.new_experiment(log, 1, challenger, Plan(), "loop")
+        experiment_store.save(log, replace(one, state=state, reason="because"))
+        days = DAYS[:2] if challenger < 4 else []
+        with log.begin() as connection:
+            for day in days:
+                row = {"experiment": one.experiment, "day": day, "flights": 700, "champion_arm": 0, "challenger_arm": 0}
+                connection.execute(EXPERIMENT_DAYS.insert(), row)
+    found = events(log, tmp_path, "experiment")
+    assert [(one.title, one.state, one.day, one.until) for one in found] == [
+        ("Version 2 against 1: promoted", "good", *DAYS[:2]),
+        ("Version 3 against 1: rejected", "bad", *DAYS[:2]),
+    ]
+    assert found[0].facts["labelled flights with both predictions"] == "1,400"
+
+
+def test_an_alert_leads_to_its_evidence(log: sa.Engine, tmp_path: Path) -> None:
+    [alert] = events(log, tmp_path, "alert")
+    assert (alert.day, alert.title, alert.state) == ("2013-04-10", "Contract alarm begins", "bad")
+    assert [(one.target, one.value, one.threshold) for one in alert.evidence] == [("temp", 0.5, 0.1)]
+
+
+def test_an_alarm_that_begins_has_its_own_results_whatever_was_decided(log: sa.Engine, tmp_path: Path) -> None:
+    """Drift begins on a day that a broken contract stops; another column has drifted since the day before."""
+    before, day = DAYS[18:20]
+    old = monitor_result("drift", day=before, target="temp")
+    new = monitor_result("drift", day=day, target="humid")
+    broken = monitor_result("contract", day=day, target="visib")
+    loop_store.record_decision(log, Decision(before, "notify", "it drifts", (old,), "drift", (old,)), [], [])
+    alerts = [Alert(f"{day}-{name}", day, "page", f"{name} alarm begins", "off") for name in ("contract", "drift")]
+    decision = Decision(day, "halt_experiment", "broken", (broken,), "contract", (broken, new, old))
+    loop_store.record_decision(log, decision, [broken, new], alerts)
+    found = [one for one in events(log, tmp_path, "alert") if one.day == day]
+    assert {one.title: [result.target for result in one.evidence] for one in found} == {
+        "Contract alarm begins": ["visib"],
+        "Drift alarm begins": ["humid"],
+    }
+    assert [one.facts["decision of the day"] for one in found] == ["halt experiment: broken"] * 2
+
+
+@pytest.mark.parametrize(
+    ("until", "text", "last"), [("2013-04-05", "removed on 2013-04-05", 4), ("", "still active", 20)]
+)
+def test_an_injected_fault_lasts_until_it_is_removed(
+    log: sa.Engine, tmp_path: Path, until: str, text: str, last: int
+) -> None:
+    write_faults(tmp_path, [InjectedFault("celsius", 3, "temperatures in °C", "everywhere", "2013-04-03", until)])
+    [fault] = events(log, tmp_path, "fault")
+    assert (fault.title, fault.day, fault.until) == ("Fault injected: temperatures in °C", "2013-04-03", DAYS[last])
+    assert fault.text == f"everywhere; {text}"

@@ -1,0 +1,199 @@
+"""The live page follows the year; its controls work clock and faults, and no other page can."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import httpx
+import pandas as pd
+import pytest
+import uvicorn
+
+from level4_deployment.control.server import api_server
+from level5_monitoring.dashboard.data import Year
+from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.live_demo.clock import Clock
+from level5_monitoring.live_demo.server import LivePage, create_app
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.loop_store import record_decision
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.tables import open_log
+from shared.data.replay import Tick
+from tests.factories import monitor_result
+from tests.level5.browser import opened
+from tests.level5.live_demo.playing import FAST, exactly, played
+from tests.level5.three_weeks import fill, write_calendar
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[LivePage]:
+    """A page over an empty log, whose clock is paused."""
+    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
+    yield LivePage(log, tmp_path, Clock(tmp_path, paused=True), "live")
+    log.dispose()
+
+
+@contextmanager
+def served(live: LivePage) -> Iterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        config = uvicorn.Config(create_app(live), log_config=None, access_log=False)
+        with api_server(config, listening):
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture
+def http(live: LivePage) -> Iterator[httpx.Client]:
+    """A client of the page's service."""
+    with served(live) as address, httpx.Client(base_url=address, trust_env=False) as client:
+        yield client
+
+
+OWN = "the page's own address"
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"origin": OWN}, 200),
+        ({"origin": "http://127.0.0.1:9000"}, 403),
+        ({"origin": "http://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "evil.example"}, 403),
+        ({"host": "evil.example:8000", "origin": "http://evil.example:8000"}, 403),
+        ({"content-type": "text/plain"}, 403),
+        ({"content-type": "application/x-www-form-urlencoded"}, 403),
+    ],
+)
+def test_only_the_page_itself_may_work_the_clock(
+    live: LivePage, http: httpx.Client, headers: dict[str, str], status: int
+) -> None:
+    sent = {"content-type": "application/json"} | headers
+    if headers.get("origin") == OWN:
+        sent["origin"] = str(http.base_url).rstrip("/")
+    assert http.post("/clock", content='{"action": "resume"}', headers=sent).status_code == status
+    assert live.clock.paused == (status != 200)
+
+
+def test_a_foreign_name_may_not_even_read(http: httpx.Client) -> None:
+    assert http.get("/state", headers={"host": "evil.example"}).status_code == 403
+    assert "frame-ancestors 'none'" in http.get("/").headers["content-security-policy"]
+
+
+def test_a_refusal_has_its_reason(http: httpx.Client) -> None:
+    answer = http.post("/faults", json={"fault": "rain of frogs", "size": 1})
+    assert (answer.status_code, "celsius" in answer.json()["detail"]) == (409, True)
+
+
+def test_metrics_are_served_in_prometheus_format(live: LivePage, http: httpx.Client) -> None:
+    drift(live, "2013-04-07")
+    answer = http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
+    assert 'monitor_alarm{monitor="drift",target="temp"} 1.0' in answer.text
+
+
+def drift(live: LivePage, day: str) -> None:
+    """Record the end of a week in which a column drifts, with an alert."""
+    result = monitor_result("drift", day=day)
+    alert = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
+    record_decision(live.log, Decision(day, "notify", "drift", (result,), "drift"), [result], [alert])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [360, 1280])
+def test_the_controls_work_by_keyboard(live: LivePage, hours: list[Tick], width: int) -> None:
+    """Step a day, inject a fault and remove it with Tab and Enter alone; a screen reader reads the status."""
+    live.clock.set_speed(FAST)
+    with played(live.clock, hours) as seen, served(live) as address, opened(address, width) as shown:
+        shown.locator("#status", has_text="paused").wait_for()
+        assert shown.evaluate("document.documentElement.scrollWidth") <= width
+        shown.focus("#go")
+        shown.keyboard.press("Tab")
+        shown.keyboard.press("Enter")
+        exactly(seen, 24)
+        shown.locator("#status", has_text="2013-04-03").wait_for()
+        for _ in range(4):
+            shown.keyboard.press("Tab")
+        assert shown.evaluate("document.activeElement.id") == "inject"
+        shown.keyboard.press("Enter")
+        remove = shown.get_by_role("button", name=f"Remove: {next(iter(FAULTS.values())).what}")
+        remove.wait_for()
+        assert [one.fault for one in live.clock.active] == [next(iter(FAULTS))]
+        shown.keyboard.press("Tab")
+        shown.keyboard.press("Enter")
+        remove.wait_for(state="detached")
+        assert live.clock.active == []
+
+
+@pytest.mark.slow
+def test_the_page_follows_the_year_and_keeps_what_one_is_reading(live: LivePage) -> None:
+    """What is open stays open, and what is focused and scrolled to stays so: a table, a link, an event."""
+    sundays = [str(day.date()) for day in pd.date_range("2013-04-07", periods=12, freq="7D")]
+    live.links = {"MLflow": "http://127.0.0.1:9"}
+    for day in sundays[:8]:
+        drift(live, day)
+    with served(live) as address, opened(address, 360) as shown:
+
+        def next_week() -> None:
+            day = sundays[shown.locator("#drift-figures thead th").count() - 1]
+            drift(live, day)
+            heading = f"{pd.Timestamp(day).day} {pd.Timestamp(day):%b}"
+            shown.locator("#drift-figures thead th", has_text=heading).wait_for(state="attached")
+
+        shown.click("#drift-figures summary")
+        next_week()
+        assert shown.evaluate("document.getElementById('drift-figures').open")
+        assert shown.evaluate("document.activeElement.closest('details').id") == "drift-figures"
+        shown.keyboard.press("Tab")
+        shown.evaluate("document.activeElement.scrollLeft = 90")
+        next_week()
+        assert shown.evaluate("[document.activeElement.id, document.activeElement.scrollLeft]") == ["drift-by-week", 90]
+        shown.focus("#to-MLflow")
+        next_week()
+        assert shown.evaluate("document.activeElement.innerText") == "MLflow"
+        reading = shown.locator(".events summary", has_text="7 Apr")
+        reading.click()
+        before = reading.bounding_box()["y"]
+        next_week()
+        assert reading.bounding_box()["y"] == pytest.approx(before, abs=1)
+
+
+@pytest.mark.slow
+def test_the_page_shows_refusals_failures_and_the_current_speed(live: LivePage) -> None:
+    with ExitStack() as server:
+        address = server.enter_context(served(live))
+        with opened(address) as shown:
+            shown.locator("#status", has_text="the year begins").wait_for()
+            shown.click("#inject")
+            shown.locator("#refused", has_text="has not begun").wait_for()
+            live.clock.set_speed(FAST)  # by another window
+            shown.wait_for_function("speed => document.getElementById('speed').value === speed", arg=FAST)
+            assert "has not begun" in shown.inner_text("#refused")
+            shown.click("#go")
+            shown.locator("#go", has_text="Pause").wait_for()
+            assert not shown.inner_text("#refused")
+            server.close()
+            shown.click("#go")
+            shown.locator("#refused", has_text="Not done").wait_for()
+
+
+def test_the_calendar_policies_are_drawn_once_they_are_there(live: LivePage) -> None:
+    """Also for weeks that were read before, because the stamp changes."""
+    fill(live.log)
+    assert 'class="weekly"' not in live.year()
+    before = live.stamp()
+    write_calendar(live.home)
+    assert live.stamp() != before
+    assert all(f'class="{name}" d="M' in live.year() for name in ("loop", "weekly", "frozen"))
+
+
+def test_the_year_is_drawn_again_only_when_its_stamp_changes(live: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Year] = []
+    monkeypatch.setattr("level5_monitoring.dashboard.page.render_year", drawn.append)
+    for _ in range(2):
+        live.year()
+    assert len(drawn) == 1
+    drift(live, "2013-04-07")
+    live.year()
+    assert len(drawn) == 2

@@ -1,0 +1,283 @@
+"""A day whose run is cut off anywhere and continued ends like one that was not: same decision, acts and alerts."""
+
+import contextlib
+import errno
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from level3_training_pipeline.tracking import registry
+from level4_deployment.control import audit
+from level4_deployment.control.api import ReasonIn
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.labels import ingest
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
+from level5_monitoring import config
+from level5_monitoring.fault_injection import inject_fault
+from level5_monitoring.loop import flow, loop_store, outbox
+from level5_monitoring.loop.controller import LoopController, excluded_reason, truncate_reason
+from level5_monitoring.loop.policy import Decision, PolicyState, decide
+from level5_monitoring.monitors.data_quality import check_contract
+from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.reference import Reference
+from level5_monitoring.monitors.window import as_window
+from shared.settings import Settings
+from tests.factories import monitor_result, prediction
+from tests.level4.conftest import Registry, plan, registry_, three_versions  # noqa: F401 - fixtures
+from tests.level5.served import opened, serve_platform
+
+DAY = "2013-03-04"
+NEVER = 10**9
+
+
+@pytest.fixture(scope="module")
+def registered(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry of this file's own: one of level 4's tests would outlive them here, and its environment with it."""
+    with three_versions(tmp_path_factory.mktemp("level4")) as made:
+        yield made
+
+
+class CutOff(BaseException):
+    """The process is gone."""
+
+
+def roll_back(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
+    """Version 3 is far worse than 2, which replaced 1."""
+    for number in (2, 3):
+        platform.promote(number, "operator", "try")
+    return [monitor_result("severe_regression", day=DAY)]
+
+
+def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+    """Version 2 has won, and awaits approval."""
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    experiment_store.save(platform.log, replace(made, state=experiment_store.APPROVAL, reason="better"))
+    return []
+
+
+def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+    """Version 2 had a lower mean loss, but the test did not show it."""
+    made = platform.submit(2, plan, "pipeline")
+    assert made
+    day = {"day": "2013-03-03", "flights": 900, "mean_loss_difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
+    with platform.log.begin() as connection:
+        connection.execute(EXPERIMENT_DAYS.insert(), day | {"experiment": made.experiment})
+    platform.stop("platform", "not proven", experiment_store.INCONCLUSIVE)
+    return []
+
+
+def halt(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+    """Version 2 is compared on data that violate the contract."""
+    platform.submit(2, plan, "pipeline")
+    return [monitor_result("contract", day=DAY)]
+
+
+Scenario = Callable[[ControlPlane, Plan], list[MonitorResult]]
+Play = Callable[[Scenario, str, int], dict[str, Any]]
+
+
+@pytest.fixture
+def play(
+    registry_: Registry,  # noqa: F811
+    plan: Plan,  # noqa: F811
+    reference: Reference,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Play]:
+    """Play a scenario on a platform of its own, cut off after the n-th call of a function; then go on."""
+    stack = ExitStack()
+
+    def play(scenario: Scenario, after: str, calls: int) -> dict[str, Any]:
+        settings = Settings(registry_.settings.today, None, tmp_path / f"{after}-{calls}", "level5")
+        for alias in dict(registry_.client.get_registered_model(registry.MODEL).aliases):
+            registry_.client.delete_registered_model_alias(registry.MODEL, alias)
+        platform = serve_platform(settings, registry_.client, stack)
+        platform.submit(1, None, "pipeline")
+        found = scenario(platform, plan)
+        close_a_day(platform)
+        with monkeypatch.context() as patched:
+            patched.setattr(LoopController, "run_monitors", lambda *_: found)
+            with patched.context() as killed:
+                cut_off(killed, after, calls)
+                with contextlib.suppress(CutOff), opened(settings, reference) as loop:
+                    list(flow.catch_up(loop))
+            with opened(settings, reference) as loop:
+                list(flow.catch_up(loop))
+        return what_became_of_it(platform, settings)
+
+    with stack:
+        yield play
+
+
+def close_a_day(platform: ControlPlane) -> None:
+    at = pd.Timestamp(DAY, tz="America/New_York") + pd.Timedelta(hours=12)
+    with platform.log.begin() as connection:
+        connection.execute(PREDICTIONS.insert(), prediction(departs_at=at.timestamp()))
+    ingest(platform.log, [], (at + pd.Timedelta(hours=36)).timestamp())
+
+
+def cut_off(patched: pytest.MonkeyPatch, after: str, calls: int) -> None:
+    """The process is gone right after so many calls of this function."""
+    where: Any = {
+        "record_decision": loop_store,
+        "close_decision": loop_store,
+        "deliver": outbox,
+        "act": LoopController,
+    }[after]
+    real, made = getattr(where, after), []
+
+    def last(*given: Any, **named: Any) -> Any:
+        result = real(*given, **named)
+        made.append(result)
+        if len(made) == calls:
+            raise CutOff
+        return result
+
+    patched.setattr(where, after, last)
+
+
+def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, Any]:
+    """Everything that a person could see."""
+    file = config.own(settings) / "alerts.jsonl"
+    told = file.read_text().splitlines() if file.exists() else []
+    names = ("actor", "action", "old_value", "new_value", "status")
+    return {
+        "decisions": loop_store.decisions(platform.log),
+        "trail": [tuple(act[name] for name in names) for act in audit.trail(platform.log)],
+        "told": [json.loads(line)["title"] for line in told],
+        "experiments": [one.state for one in experiment_store.find(platform.log)],
+        "champion": platform.routes and platform.routes.champion.version,
+    }
+
+
+ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
+    roll_back: ("roll_back", 2, []),
+    promote_a_winner: ("promote", 2, ["promoted"]),
+    promote_after_an_inconclusive_experiment: ("promote", 2, ["inconclusive"]),
+    halt: ("halt_experiment", 1, ["invalidated"]),
+}
+
+
+@pytest.mark.parametrize("scenario", ENDS, ids=lambda scenario: scenario.__name__)
+def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> None:
+    """After the decision, after the alerts, after the act, after the result is on record."""
+    whole = play(scenario, "record_decision", NEVER)
+    kind, champion, tried = ENDS[scenario]
+    assert [one["kind"] for one in whole["decisions"]] == [kind]
+    assert (whole["champion"], whole["experiments"]) == (champion, tried)
+    assert whole["told"]
+    for after, calls in (("record_decision", 1), ("deliver", 2), ("act", 1), ("close_decision", 1), ("deliver", 3)):
+        assert play(scenario, after, calls) == whole, f"cut off after {after}"
+
+
+def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A training may take minutes."""
+    told_before = []
+
+    def act(loop: LoopController, _decision: Decision) -> dict[str, Any]:
+        told_before.append((config.own(loop.settings) / "alerts.jsonl").read_text())
+        return {}
+
+    monkeypatch.setattr(LoopController, "act", act)
+    play(halt, "record_decision", NEVER)
+    assert "contract alarm begins" in told_before[0]
+
+
+def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The experiment ended while the loop decided about it: the act is refused, with the reason."""
+    real = LoopController.decide
+
+    def and_then_somebody_acts(loop: LoopController, *day: Any) -> Any:
+        decision = real(loop, *day)
+        (tried,) = experiment_store.find(loop.log)
+        experiment_store.save(loop.log, replace(tried, state=experiment_store.INVALIDATED, reason="by hand"))
+        return decision
+
+    monkeypatch.setattr(LoopController, "decide", and_then_somebody_acts)
+    found = play(promote_a_winner, "record_decision", NEVER)
+    assert found["champion"] == 1
+    assert found["decisions"][0]["result"] == {"refused": "1-against-2-no1 is invalidated by now"}
+    assert found["told"][-1] == "promote refused"
+
+
+@pytest.mark.parametrize(
+    ("where", "error", "message"),
+    [
+        (LoopController, OSError(errno.ENOSPC, "disk full"), "OSError: [Errno 28] disk full"),
+        (ControlPlane, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be used"),
+        (ControlPlane, RuntimeError("a bug"), "/rollback: 500: the platform at http"),  # its answer is no JSON
+    ],
+)
+def test_an_act_that_fails_in_any_way_has_an_alert_and_waits_for_the_next_day(
+    play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, message: str
+) -> None:
+    """The second start does not try again."""
+    tried = []
+
+    def fail(*_: object) -> Any:
+        tried.append(1)
+        raise error
+
+    monkeypatch.setattr(where, "roll_back" if where is ControlPlane else "_roll_back", fail)
+    found = play(roll_back, "record_decision", NEVER)
+    assert len(tried) == 1
+    assert message in found["decisions"][0]["result"]["failed"]
+    assert found["told"] == ["severe regression alarm begins", "roll back", "roll back failed"]
+    assert found["champion"] == 3
+
+
+def test_an_interrupted_act_is_done_at_the_next_start(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and a cancelled flow are no failures."""
+    real, tried = LoopController._roll_back, []
+
+    def interrupted(loop: LoopController, decision: Decision) -> dict[str, Any]:
+        tried.append(decision)
+        if len(tried) == 1:
+            raise CutOff
+        return real(loop, decision)
+
+    monkeypatch.setattr(LoopController, "_roll_back", interrupted)
+    found = play(roll_back, "record_decision", NEVER)
+    assert found["decisions"][0]["result"] == {"version": 2}
+    assert "roll back failed" not in found["told"]
+
+
+def test_what_is_on_record_is_what_is_done(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two loops that decide about a day, the second does what the first has recorded."""
+    real = loop_store.record_decision
+
+    def and_another_was_first(log: Any, decision: Decision, *rest: Any) -> Decision:
+        real(log, replace(decision, kind="no_action", reason="another loop's."), [], [])
+        return real(log, decision, *rest)
+
+    monkeypatch.setattr(loop_store, "record_decision", and_another_was_first)
+    found = play(roll_back, "record_decision", NEVER)
+    assert (found["champion"], found["told"]) == (3, [])
+
+
+def test_a_reason_of_many_columns_is_accepted_by_the_platform(flights: pd.DataFrame, reference: Reference) -> None:
+    """Nine columns without values: a longer reason than the audit trail holds."""
+    day = as_window(flights[flights["flight_id"].str[:10] == "2013-05-07"], 0.2)
+    decision = decide("2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference), PolicyState())
+    assert decision.kind == "halt_experiment"
+    assert len(decision.reason) > 500
+    reason = ReasonIn(reason=truncate_reason(decision)).reason
+    assert reason.startswith("decision of 2013-05-07: Data contract violated")
+
+
+@pytest.mark.parametrize(
+    ("monitors", "reason"),
+    [(["drift"], ""), (["labels"], "labels"), (["contract", "labels"], "contract"), (["volume"], "contract")],
+)
+def test_a_day_is_excluded_from_performance_by_what_was_in_alarm(monitors: list[Any], reason: str) -> None:
+    results = [monitor_result(monitor) for monitor in monitors] + [monitor_result("labels", "ok")]
+    assert excluded_reason(results) == reason

@@ -1,0 +1,202 @@
+"""The loop continues where it was killed, decides the same, and rolls a bad champion back by itself."""
+
+import json
+import math
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+
+from level3_training_pipeline.library_setup import set_up_libraries
+from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
+from level3_training_pipeline.tracking import mlflow_runs, registry
+from level4_deployment.control.client import PlatformClient, is_running
+from level4_deployment.delivery.packaging import publish
+from level4_deployment.demo.candidates import START, register_by_hand
+from level4_deployment.experiment.labels import read_watermark
+from level5_monitoring import config
+from level5_monitoring.loop import loop_store
+from level5_monitoring.tables import open_log
+from shared.settings import PROJECT, Settings, read_settings
+from tests.level5 import killed
+from tests.support import environment, eventually
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="process groups")]
+TODAY, UNTIL = "2013-03-01", "2013-03-08"
+LONGEST = 1  # days without a retraining
+DAY = 86_400.0  # seconds
+
+
+def start(state: Path, *command: str, **more: str) -> "subprocess.Popen[bytes]":
+    """Start a process with everything it starts in a process group of its own; more: of the environment."""
+    with (state / "play.log").open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=PROJECT,
+            env=os.environ
+            | {"MLOPS_STATE": str(state), "MLOPS_WORKSPACE": "level5", "TODAY": TODAY, "PYTHONUNBUFFERED": "1"}
+            | more,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+
+
+def play(state: Path, until: str, longest: int) -> None:
+    process = start(state, "tests.level5.play", until, str(longest))
+    assert process.wait(timeout=400) == 0, (state / "play.log").read_text()[-3000:]
+
+
+def wait_for(what: Callable[[], object], state: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Wait while the process runs; fails with its log."""
+
+    def done() -> object:
+        assert process.poll() is None, (state / "play.log").read_text()[-3000:]
+        return what()
+
+    eventually(done, within=300, shows=lambda: (state / "play.log").read_text()[-3000:])
+
+
+def rows(state: Path, query: str) -> list[Any]:
+    """Rows of the log; none before it exists."""
+    try:
+        with sqlite3.connect(f"file:{state / 'level5' / 'level4' / 'log.db'}?mode=ro", uri=True) as log:
+            return log.execute(query).fetchall()
+    except sqlite3.OperationalError:
+        return []
+
+
+def decisions(state: Path) -> list[tuple[Any, ...]]:
+    log = open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}")
+    return [
+        (one["day"], one["kind"], one["cause"], one["evidence"], one["result"].get("version"))
+        for one in loop_store.decisions(log)
+    ]
+
+
+def sent(state: Path) -> list[tuple[str, str]]:
+    """The alerts that the sink has."""
+    lines = (state / "level5" / "alerts.jsonl").read_text().splitlines()
+    return [(alert["day"], alert["title"]) for alert in map(json.loads, lines)]
+
+
+SEEN = (  # what users got, and what was done on the platform
+    "SELECT count(DISTINCT flight_id) FROM predictions",
+    "SELECT count(*), max(watermark) FROM labels, watermarks",
+    "SELECT experiment, state FROM experiments",
+    "SELECT actor, action, old_value, new_value FROM audit WHERE status = 'done' ORDER BY number",
+)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The state after an undisturbed week, while its Prefect server runs."""
+    state = tmp_path_factory.mktemp("whole")
+    settings = Settings(date.fromisoformat(TODAY), None, state, "level5")
+    with environment():
+        set_up_libraries(settings)
+        with prefect_server(settings):
+            play(state, UNTIL, LONGEST)
+            yield state
+
+
+def test_killed_at_one_point_after_another_it_continues_and_ends_the_same(uninterrupted: Path, tmp_path: Path) -> None:
+    """Killed wherever something is half done; and nothing is done or sent twice."""
+    file = tmp_path / "killed.txt"
+    points = {point.name for point in (*killed.PLAYER, *killed.PLATFORM)}
+    for deaths in range(1, len(points) + 1):
+        process = start(tmp_path, "tests.level5.play", UNTIL, str(LONGEST), KILLED=str(file))
+        assert process.wait(timeout=400) == -signal.SIGKILL, (tmp_path / "play.log").read_text()[-3000:]
+        assert len(killed.met(file)) == deaths
+    assert set(killed.met(file)) == points
+    play(tmp_path, UNTIL, LONGEST)
+    assert {"retrain", "promote"} <= {kind for _, kind, *_ in decisions(tmp_path)}
+    assert decisions(tmp_path) == decisions(uninterrupted)
+    assert sent(tmp_path) == sent(uninterrupted)
+    for query in SEEN:
+        assert rows(tmp_path, query) == rows(uninterrupted, query)
+
+
+def test_a_bad_model_that_an_operator_promoted_is_rolled_back(
+    uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_STATE", str(uninterrupted))
+    monkeypatch.setenv("MLOPS_WORKSPACE", "level5")
+    settings = read_settings()
+    number = made_by_hand(settings)
+    champion = rows(uninterrupted, "SELECT new_value FROM audit WHERE action = 'promote' ORDER BY number DESC")[0][0]
+    process = start(
+        uninterrupted, "level4_deployment.control.server", "--home", str(config.platform(settings)), "--approval"
+    )
+    try:
+        wait_for(lambda: is_running(config.platform(settings)), uninterrupted, process)
+        with PlatformClient.at(config.platform(settings), "operator") as operator:
+            operator.post(f"/versions/{number}/promote", reason="it looked fine on my machine")
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+    play(uninterrupted, "2013-03-14", 99)
+    rolled_back = [one for one in decisions(uninterrupted) if one[1] == "roll_back"]
+    assert [one[2] for one in rolled_back] == ["regression_vs_previous"]
+    assert rolled_back[0][3][0]["version"] == number
+    client = mlflow_runs.open_tracking(settings)
+    now = registry.by_alias(client, registry.CHAMPION)
+    assert now is not None
+    assert str(now.number) == champion
+    last = rows(uninterrupted, "SELECT actor, action, old_value FROM audit WHERE action = 'roll_back'")
+    assert last == [("loop", "roll_back", str(number))]
+
+
+def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
+    database = uninterrupted / "level5" / "level4" / "log.db"
+    watermark = read_watermark(open_log(f"sqlite:///{database}"))
+    assert watermark
+    before = decisions(uninterrupted)
+    monitor = start(uninterrupted, "level5_monitoring", "monitor", "--every", "15")
+    try:
+        wait_for(lambda: is_running(database.parent), uninterrupted, monitor)
+        with PlatformClient.at(database.parent, "feed") as feed:
+            days, closed_at = 0, -math.inf
+
+            def both() -> bool:
+                """Whether both have started a run; a day more closes every 20 s, because the clock may come first."""
+                nonlocal days, closed_at
+                if time.monotonic() > closed_at + 20:
+                    days, closed_at = days + 1, time.monotonic()
+                    feed.post("/labels", labels=[], watermark=watermark + days * DAY)
+                return {one["auto_scheduled"] for one in turns(uninterrupted)} == {True, False}
+
+            wait_for(both, uninterrupted, monitor)
+        wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, monitor)
+    finally:
+        monitor.send_signal(signal.SIGINT)
+        monitor.wait(timeout=60)
+    closed = str((pd.Timestamp(before[-1][0]) + pd.Timedelta(days=1)).date())
+    assert decisions(uninterrupted)[len(before)][0] == closed
+    assert not is_running(database.parent), "it ends the platform that it started"
+
+
+def turns(state: Path) -> list[dict[str, Any]]:
+    """The runs that Prefect has completed; auto_scheduled: by the clock."""
+    server = running_server(Settings(date.fromisoformat(TODAY), None, state, "level5"))
+    assert server
+    wanted = {"flows": {"name": {"any_": ["turns"]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
+    return list(httpx.post(f"{server.api}/flow_runs/filter", json=wanted, timeout=20, trust_env=False).json())
+
+
+def made_by_hand(settings: Settings) -> int:
+    """A model trained on inverted labels, packaged past all gates."""
+    client = mlflow_runs.open_tracking(settings)
+    version = register_by_hand(client, settings, lambda table: table.assign(late=1 - table["late"]), START, "poisoned")
+    publish(client, version)
+    return version.number

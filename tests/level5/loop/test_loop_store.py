@@ -1,0 +1,169 @@
+"""The record of a day is complete, stays as it is, and is all that the next decision needs."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment.control import audit
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, LogError
+from level5_monitoring.loop import loop_store, outbox, policy
+from level5_monitoring.loop.alerts import Alert, alerts_of, alerts_of_result
+from level5_monitoring.loop.policy import Decision, PolicyState
+from level5_monitoring.loop.policy_state import load_policy_state
+from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
+from level5_monitoring.monitors.performance import DayPerformance
+from level5_monitoring.tables import open_log
+from tests.factories import monitor_result
+
+
+def found(day: str, monitor: Monitor, state: State = "alarm") -> MonitorResult:
+    return monitor_result(monitor, state, day=day)
+
+
+def decided(log: sa.Engine, day: str, *results: MonitorResult) -> Decision:
+    """Decide on a day as the loop does."""
+    state = load_policy_state(log, day)
+    decision = policy.decide(day, results, state)
+    return loop_store.record_decision(log, decision, results, alerts_of(decision, state, "level5"))
+
+
+def closed(log: sa.Engine, experiment: experiment_store.Experiment, day: str, gain: float | None = None) -> None:
+    """The experiment has counted a day."""
+    row = {"experiment": experiment.experiment, "day": day, "flights": 900, "mean_loss_difference": gain}
+    with log.begin() as connection:
+        connection.execute(EXPERIMENT_DAYS.insert(), row | {"champion_arm": 0, "challenger_arm": 0})
+
+
+def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
+    """A second decision on it, and a second result, change nothing."""
+    first = decided(log, "2013-05-06", found("2013-05-06", "contract"))
+    loop_store.close_decision(log, "2013-05-06", {"first": 1})
+    again = decided(log, "2013-05-06", found("2013-05-06", "performance"))
+    loop_store.close_decision(log, "2013-05-06", {"second": 2})
+    assert again == first == loop_store.find_decision(log, "2013-05-06")
+    [row] = loop_store.decisions(log)
+    assert (row["state"], row["result"]) == (loop_store.DONE, {"first": 1})
+    assert loop_store.monitor_results(log) == [found("2013-05-06", "contract")]
+    assert len(outbox.alerts(log, "2013-05-06")) == 1
+
+
+def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
+    """No decision without its alerts."""
+    broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
+    with pytest.raises(sa.exc.IntegrityError):
+        loop_store.record_decision(
+            log, Decision("2013-05-06", "no_action", "."), [found("2013-05-06", "drift")], [broken]
+        )
+    assert loop_store.decisions(log) == []
+    assert loop_store.monitor_results(log) == []
+
+
+def test_the_policy_state_is_of_earlier_days_only(log: sa.Engine) -> None:
+    """Decisions of the day itself and later do not count: after a crash, the state is the same."""
+    before = load_policy_state(log, "2013-05-06")
+    assert decided(log, "2013-05-06", found("2013-05-06", "performance")).kind == "retrain"
+    assert load_policy_state(log, "2013-05-06") == before == PolicyState()
+    assert load_policy_state(log, "2013-05-07").retrainings == ("2013-05-06",)
+    assert decided(log, "2013-05-07", found("2013-05-07", "performance")).cause == "cool-down"
+
+
+def test_a_failed_act_does_not_count_and_has_an_alert(log: sa.Engine) -> None:
+    """A failed retraining may be decided again the next day; a refused one waits for the cool-down."""
+    for day, word, then in (("2013-05-06", "failed", "retrain"), ("2013-05-07", "refused", "defer")):
+        decision = decided(log, day, found(day, "performance"))
+        assert decision.kind == "retrain"
+        result = {word: "no platform runs here"}
+        for _ in range(2):
+            loop_store.close_decision(log, day, result, alerts_of_result(decision, result))
+        assert [alert.title for alert in outbox.alerts(log, day)][-2:] == ["retrain", f"retrain {word}"]
+        tomorrow = str((pd.Timestamp(day) + pd.Timedelta(days=1)).date())
+        assert policy.decide(tomorrow, [found(tomorrow, "performance")], load_policy_state(log, tomorrow)).kind == then
+
+
+def test_an_experiment_that_ended_has_one_alert_and_its_own_suspect_days(log: sa.Engine) -> None:
+    experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
+    experiment_store.save(log, experiment)
+    closed(log, experiment, "2013-05-06")
+    decided(log, "2013-05-05", found("2013-05-05", "labels"))
+    decided(log, "2013-05-06", found("2013-05-06", "labels"))
+    state = load_policy_state(log, "2013-05-07")
+    assert (state.running_experiment, state.suspect_days) == (experiment.experiment, ("2013-05-06",))
+    experiment_store.save(log, replace(experiment, state=experiment_store.INCONCLUSIVE))
+    decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"))
+    decided(log, "2013-05-08", found("2013-05-08", "labels", "ok"))
+    titles = [[alert.title for alert in outbox.alerts(log, day)] for day in ("2013-05-07", "2013-05-08")]
+    assert titles == [["labels alarm is over", "experiment inconclusive"], []]
+
+
+def test_a_verdict_that_counted_the_day_itself_is_a_ticket(log: sa.Engine) -> None:
+    """The platform reaches its verdict when the day closes, before the loop runs its monitors."""
+    experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
+    experiment_store.save(log, replace(experiment, state=experiment_store.REJECTED, reason="worse"))
+    closed(log, experiment, "2013-05-06")
+    decided(log, "2013-05-06", found("2013-05-06", "labels"))
+    [alert] = [one for one in outbox.alerts(log, "2013-05-06") if one.title == "experiment rejected"]
+    assert alert.severity == "ticket"
+    assert "MLOPS_WORKSPACE=level5 make submit VERSION=3" in alert.text
+
+
+@pytest.mark.parametrize(("gain", "promotes"), [(0.001, True), (-0.001, False)])
+def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_lower(
+    log: sa.Engine, gain: float, promotes: bool
+) -> None:
+    """And not after another version became the champion."""
+    promoted(log, None, 2)
+    experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
+    experiment_store.save(log, replace(experiment, state=experiment_store.INCONCLUSIVE))
+    closed(log, experiment, "2013-05-05", gain)
+    name = experiment.experiment if promotes else ""
+    assert load_policy_state(log, "2013-05-06").non_inferior_experiment == name
+    if promotes:
+        decided(log, "2013-05-06")
+        loop_store.close_decision(log, "2013-05-06", {policy.FAILED: "no platform runs here"})
+        assert load_policy_state(log, "2013-05-07").non_inferior_experiment == name, "a failed act may be tried again"
+        decided(log, "2013-05-07")
+        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is aborted by now"})
+        assert load_policy_state(log, "2013-05-08").non_inferior_experiment == "", "a refused one may not"
+    promoted(log, 2, 7)
+    assert load_policy_state(log, "2013-05-06").non_inferior_experiment == ""
+
+
+def promoted(log: sa.Engine, before: int | None, after: int) -> None:
+    audit.record(log, audit.move("operator", audit.PROMOTE, before, after, "try"))
+
+
+def test_a_roll_back_is_on_record_by_its_version(log: sa.Engine) -> None:
+    """Nothing reads a version out of text; the next day knows that it was taken back."""
+    decision = decided(log, "2013-05-06", found("2013-05-06", "severe_regression"))
+    assert (decision.kind, decision.version) == ("roll_back", 3)
+    loop_store.close_decision(log, "2013-05-06", {"version": 2})
+    assert load_policy_state(log, "2013-05-07").rolled_back == (3,)
+    [row] = loop_store.decisions(log)
+    assert (row["version"], row["evidence"][0]["version"], row["evidence"][0]["target"]) == (3, 3, "champion")
+    assert decided(log, "2013-05-07", found("2013-05-07", "severe_regression")).kind == "defer"
+
+
+def test_a_measured_day_is_written_once_and_read_by_version(log: sa.Engine) -> None:
+    days = [DayPerformance(f"2013-05-0{i}", 3 + i // 3, 900, 0.5, 0.4, None) for i in range(1, 5)]
+    for day in days:
+        loop_store.save_performance(log, day)
+    loop_store.save_performance(log, replace(days[0], loss=9.0))
+    own = loop_store.performance_of(log, 3, until="2013-05-02")
+    assert (own["day"].tolist(), own["loss"].tolist()) == (["2013-05-01", "2013-05-02"], [0.5, 0.5])
+    assert loop_store.performance_of(log, 3, until="2013-05-01")["day"].tolist() == ["2013-05-01"]
+    assert loop_store.performance_of(log, 9, until="2013-05-09").empty
+    assert loop_store.last_performance(log, 3)["day"].tolist() == ["2013-05-02", "2013-05-03", "2013-05-04"]
+
+
+def test_tables_of_an_earlier_version_are_refused_with_the_remedy(tmp_path: Path) -> None:
+    """They are made whatever was imported before; a table without a column is never misread."""
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    with open_log(url).begin() as connection:
+        connection.execute(sa.text("ALTER TABLE decisions DROP COLUMN experiment"))
+    with pytest.raises(LogError, match=r"decisions\.experiment\. Remedy: make clean"):
+        open_log(url)

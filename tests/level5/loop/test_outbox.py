@@ -1,0 +1,273 @@
+"""Each alert arrives once, wherever a process is killed, and whatever the sink does."""
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.outbox import (
+    ATTEMPTS,
+    ConsoleSink,
+    FileSink,
+    Sink,
+    WebhookSink,
+    deliver,
+    sink_of,
+)
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.tables import ALERTS, open_log
+from shared.errors import UserError
+from shared.settings import Settings
+
+KEYS = [f"2013-05-06-{i}" for i in range(6)]
+
+
+def fill(log: sa.Engine) -> sa.Engine:
+    """Put six alerts into the outbox."""
+    alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
+    loop_store.record_decision(log, Decision("2013-05-06", "halt_experiment", "."), [], alerts)
+    return log
+
+
+@pytest.fixture
+def waiting(log: sa.Engine) -> sa.Engine:
+    """A log of either database with six alerts that wait."""
+    return fill(log)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> sa.Engine:
+    """A log on SQLite with six alerts that wait."""
+    return fill(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
+
+
+@dataclass
+class Hook:
+    """A server that knows alerts by their key; `answers` come first, in turn, and take nothing."""
+
+    answers: list[int] = field(default_factory=list)
+    requests: int = 0
+    alerts: dict[str, dict[str, str]] = field(default_factory=dict)
+    url: str = ""
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """The server, on loopback."""
+    here, lock = Hook(), threading.Lock()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+            with lock:
+                here.requests += 1
+                status = here.answers.pop(0) if here.answers else 204
+                if status == 204:
+                    here.alerts.setdefault(self.headers["Idempotency-Key"], body)
+            self.send_response(status)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the screen."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        here.url = f"http://127.0.0.1:{server.server_address[1]}/alerts"
+        yield here
+        server.shutdown()
+
+
+@dataclass
+class Killed:
+    """A sink whose process is killed at its n-th alert, before or after it is taken."""
+
+    inner: Sink
+    at: int
+    after: bool
+
+    def send(self, alert: Alert) -> None:
+        """Send, or die."""
+        if short([alert.key]) == [KEYS[self.at]] and not self.after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.inner.send(alert)
+        if short([alert.key]) == [KEYS[self.at]]:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def send_and_die(url: str, target: str, at: int, after: bool) -> None:
+    """Deliver until the kill."""
+    deliver(open_log(url), Killed(sink_at(target), at, after))
+
+
+def send(url: str, target: str) -> None:
+    """Deliver, in a process that is not killed."""
+    deliver(open_log(url), sink_at(target))
+
+
+def sink_at(target: str) -> Sink:
+    """The console, a webhook or a file."""
+    if target == "console":
+        return ConsoleSink()
+    return WebhookSink(target) if "://" in target else FileSink(Path(target))
+
+
+def in_process(work: Callable[..., None], *with_: object) -> multiprocessing.process.BaseProcess:
+    """Start it in a process of its own, with nothing of this one."""
+    process = multiprocessing.get_context("spawn").Process(target=work, args=with_)
+    process.start()
+    return process
+
+
+def keys_in(path: Path) -> list[str]:
+    """The keys of a file's alerts."""
+    return short(json.loads(line)["key"] for line in path.read_text().splitlines())
+
+
+def short(keys: Iterable[str]) -> list[str]:
+    """The keys without the name of their log."""
+    return [key.partition("-")[2] for key in keys]
+
+
+BEFORE_IT_IS_TAKEN, BEFORE_IT_IS_MARKED = False, True
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("url", "kind", "after"),
+    [
+        ("sqlite", "file", BEFORE_IT_IS_TAKEN),
+        ("sqlite", "file", BEFORE_IT_IS_MARKED),
+        ("postgresql", "webhook", BEFORE_IT_IS_TAKEN),
+        ("postgresql", "webhook", BEFORE_IT_IS_MARKED),
+    ],
+    indirect=["url"],
+)
+def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
+    waiting: sa.Engine, kind: str, after: bool, tmp_path: Path, hook: Hook
+) -> None:
+    """Killed at two alerts, one after the other; the third process delivers the rest."""
+    target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
+    for at in (1, 3):
+        process = in_process(send_and_die, str(waiting.url), target, at, after)
+        process.join(60)
+        assert process.exitcode == -signal.SIGKILL
+    last = deliver(waiting, sink_at(target))
+    assert (last.sent, last.waiting) == (3, 0)
+    assert (short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
+    if kind == "webhook":
+        assert hook.requests == 6 + 2 * after
+    assert deliver(waiting, sink_at(target)).sent == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("url", "kind"), [("sqlite", "file"), ("postgresql", "webhook")], indirect=["url"])
+def test_two_loops_at_once_do_not_double(waiting: sa.Engine, kind: str, tmp_path: Path, hook: Hook) -> None:
+    """Two processes, one outbox."""
+    target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
+    processes = [in_process(send, str(waiting.url), target) for _ in range(2)]
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    assert sorted(short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
+
+
+def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path: Path) -> None:
+    """The alert is written again, whole."""
+    path = tmp_path / "alerts.jsonl"
+    path.write_text('{"key": "2013-05-06-0", "da')
+    assert deliver(sqlite, FileSink(path)).sent == 6
+    assert keys_in(path) == KEYS
+
+
+def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path: Path) -> None:
+    """Even if its last line is incomplete."""
+    path = tmp_path / "notes.txt"
+    for notes in ("milk, bread", "milk\nbread\n", "[1]\n", "42\n", '{"key": ["a"]}\n', "\n"):
+        path.write_text(notes)
+        assert deliver(sqlite, FileSink(path)).waiting == 6
+        assert path.read_text() == notes
+
+
+def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hook) -> None:
+    """The year is replayed twice, and each time the alerts are sent."""
+    for number in (1, 2):
+        log = fill(open_log(f"sqlite:///{tmp_path / f'{number}.db'}"))
+        assert deliver(log, WebhookSink(hook.url)).sent == 6
+    assert short(hook.alerts) == KEYS * 2
+
+
+def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
+    """Two answers of 503 delay an alert; each is sent under its key, with all its words."""
+    hook.answers = [503, 503]
+    assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
+    assert short(hook.alerts) == KEYS
+    assert {alert["severity"] for alert in hook.alerts.values()} == {"page"}
+    assert hook.requests == 8
+
+
+def test_a_sink_in_trouble_loses_nothing_and_says_why(sqlite: sa.Engine, hook: Hook) -> None:
+    """It gets ATTEMPTS attempts; the alerts wait for the next delivery."""
+    hook.answers = [503] * ATTEMPTS
+    failed = deliver(sqlite, WebhookSink(hook.url))
+    assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
+    assert "503" in failed.trouble
+    assert deliver(sqlite, WebhookSink("http://127.0.0.1:9/")).waiting == 6
+    assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
+    assert short(hook.alerts) == KEYS
+
+
+def test_one_alert_refused_for_good_does_not_keep_the_others(sqlite: sa.Engine, hook: Hook) -> None:
+    """It waits, with the reason on record."""
+    hook.answers = [422]
+    first = deliver(sqlite, WebhookSink(hook.url))
+    assert (first.sent, first.waiting) == (5, 1)
+    with sqlite.connect() as connection:
+        query = sa.select(ALERTS.c.error).where(ALERTS.c.delivered == 0)
+        assert "422" in str(connection.execute(query).scalar_one())
+
+
+def test_a_file_that_cannot_be_written_stops_nothing(sqlite: sa.Engine, tmp_path: Path) -> None:
+    """A folder in its place; the error names it."""
+    failed = deliver(sqlite, FileSink(tmp_path))
+    assert (failed.sent, failed.waiting) == (0, 6)
+    assert str(tmp_path) in failed.trouble
+
+
+def test_the_console_shows_each_alert_once(waiting: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """A second delivery shows nothing."""
+    assert [deliver(waiting, ConsoleSink()).sent for _ in range(2)] == [6, 0]
+    assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
+
+
+def test_after_a_kill_the_terminal_may_repeat_an_alert_but_loses_none(
+    sqlite: sa.Engine, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A terminal cannot report what it has shown."""
+    process = in_process(send_and_die, str(sqlite.url), "console", 1, BEFORE_IT_IS_MARKED)
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert deliver(sqlite, ConsoleSink()).sent == 5
+    assert capfd.readouterr().out.count("contract alarm begins: temp") == 2 + 5
+
+
+def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A setting that names no sink is refused with the remedy."""
+    assert isinstance(sink_of(settings), FileSink)
+    for wish, kind in (("console", ConsoleSink), ("alerts.jsonl", FileSink), ("http://127.0.0.1:1/x", WebhookSink)):
+        monkeypatch.setenv("ALERTS", wish)
+        assert isinstance(sink_of(settings), kind)
+    for wish in ("ftp://127.0.0.1/x", "http://"):
+        monkeypatch.setenv("ALERTS", wish)
+        with pytest.raises(UserError, match="Remedy"):
+            sink_of(settings)

@@ -1,0 +1,172 @@
+"""Every combination of results and states gives one decision, and never one that bad data or a limit forbid."""
+
+from dataclasses import replace
+from datetime import date
+from typing import Any, get_args
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from level5_monitoring.loop.alerts import alerts_of
+from level5_monitoring.loop.policy import (
+    BUDGET,
+    COOL_DOWN,
+    LONGEST,
+    PERFORMANCE,
+    PERIOD,
+    PolicyState,
+    active_alarms,
+    by_monitor,
+    decide,
+)
+from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
+from tests.factories import monitor_result
+
+DAY = "2013-07-14"
+
+
+def result(monitor: Monitor, state: State = "alarm", **changes: Any) -> MonitorResult:
+    return monitor_result(monitor, state, **{"day": DAY} | changes)
+
+
+monitors, states = st.sampled_from(get_args(Monitor)), st.sampled_from(get_args(State))
+targets = st.sampled_from([{}, {"target": "wind_speed"}, {"version": 4}])
+some_results = st.lists(st.builds(lambda *two, more: result(*two, **more), monitors, states, more=targets), max_size=8)
+days_before = st.dates(date(2012, 7, 1), date(2013, 7, 13)).map(str)
+policy_states = st.builds(
+    PolicyState,
+    alarms=st.lists(st.builds(result, monitors), max_size=4).map(lambda some: active_alarms((), some)),
+    first_day=days_before,
+    retrainings=st.lists(days_before, max_size=BUDGET + 3, unique=True).map(lambda days: tuple(sorted(days))),
+    running_experiment=st.sampled_from(["", "2-against-3"]),
+    awaits_approval=st.booleans(),
+    non_inferior_experiment=st.sampled_from(["", "1-against-2"]),
+    suspect_days=st.sampled_from([(), ("2013-07-01",)]),
+    rolled_back=st.sampled_from([(), (3,)]),
+).map(
+    lambda one: replace(
+        one,
+        awaits_approval=one.awaits_approval and bool(one.running_experiment),
+        non_inferior_experiment="" if one.running_experiment else one.non_inferior_experiment,
+    )
+)
+
+
+def days_since(day: str) -> int:
+    return (date.fromisoformat(DAY) - date.fromisoformat(day)).days
+
+
+@settings(max_examples=400, deadline=None)
+@given(some_results, policy_states)
+def test_no_combination_gives_an_act_that_is_forbidden(results: list[MonitorResult], state: PolicyState) -> None:
+    """Nor two different decisions."""
+    decision = decide(DAY, results, state)
+    assert decision == decide(DAY, list(results), state)
+    assert decision.reason.endswith(".")
+    if decision.cause in ("age", "non_inferior", "verdict") or "not used" in decision.reason:  # no alarm has led to it
+        assert decision.evidence == by_monitor(results, "labels", *PERFORMANCE)
+    else:
+        for one in decision.evidence:
+            assert one.described_target in decision.reason
+            assert "value 0.5, threshold 0.1, 900 rows" in decision.reason
+    on = {one.monitor for one in decision.alarms}
+    if on & {"contract", "volume"}:
+        assert decision.kind == "halt_experiment"
+    elif "labels" in on and decision.cause != "regression_vs_previous":  # a severe regression comes first
+        assert decision.kind == ("halt_experiment" if state.running_experiment else "defer")
+    if decision.kind == "retrain":
+        assert sum(days_since(day) < PERIOD for day in state.retrainings) < BUDGET
+        assert not state.running_experiment
+        assert all(days_since(day) >= COOL_DOWN for day in state.retrainings)
+        if decision.cause == "age":
+            assert all(days_since(day) >= LONGEST for day in state.retrainings or [state.first_day])
+    if decision.kind == "promote":
+        assert not state.suspect_days
+        wanted = state.running_experiment if state.awaits_approval else state.non_inferior_experiment
+        assert decision.experiment == wanted != ""
+    if decision.kind == "halt_experiment":
+        assert decision.experiment == state.running_experiment
+    assert (decision.version is not None) == (decision.kind == "roll_back")
+    if decision.kind == "roll_back":
+        assert decision.version not in state.rolled_back
+    keys = [alert.key for alert in alerts_of(decision, state, "level5")]
+    assert len(keys) == len(set(keys))
+
+
+def test_the_first_monitor_of_the_precedence_decides() -> None:
+    order: list[Monitor] = ["contract", "severe_regression", "labels", "regression_vs_previous", "performance", "drift"]
+    kinds = [decide(DAY, [result(monitor) for monitor in order[i:]], PolicyState()).kind for i in range(6)]
+    assert kinds == ["halt_experiment", "roll_back", "defer", "roll_back", "retrain", "notify"]
+
+
+def test_each_limit_defers_a_retraining_with_its_own_reason() -> None:
+    """On the day after the cool-down, the model is retrained."""
+    broken = [result("performance")]
+    held = {
+        "experiment": PolicyState(running_experiment="2-against-3"),
+        "budget": PolicyState(retrainings=("2013-04-01",) * BUDGET),
+        "cool-down": PolicyState(retrainings=("2013-06-24",)),
+    }
+    for cause, state in held.items():
+        decision = decide(DAY, broken, state)
+        assert (decision.kind, decision.cause) == ("defer", cause)
+    assert "20 days ago" in decide(DAY, broken, held["cool-down"]).reason
+    assert decide(DAY, broken, PolicyState(retrainings=("2013-06-23",))).kind == "retrain"
+
+
+def test_an_old_champion_gets_a_challenger_on_the_day_of_the_limit() -> None:
+    """42 days after the last retraining, or after the first day on record; not on the 41st."""
+    for name in ("retrainings", "first_day"):
+        states = [
+            PolicyState(**{name: (day,) if name == "retrainings" else day})  # type: ignore[arg-type]
+            for day in ("2013-06-03", "2013-06-02")
+        ]
+        assert [decide(DAY, [], state).kind for state in states] == ["no_action", "retrain"], name
+
+
+def test_a_winner_on_suspect_days_is_not_promoted() -> None:
+    """The experiment ends; on clean labels, the winner is promoted."""
+    waits = PolicyState(running_experiment="2-against-3", awaits_approval=True)
+    assert decide(DAY, [], waits).kind == "promote"
+    suspect_days = decide(DAY, [], replace(waits, suspect_days=("2013-07-01",)))
+    assert suspect_days.kind == "halt_experiment"
+    assert "2013-07-01" in suspect_days.reason
+
+
+def test_labels_in_alarm_end_an_experiment_without_a_verdict() -> None:
+    """And nothing is trained, whatever else is in alarm."""
+    seen = [result("labels"), result("performance")]
+    assert decide(DAY, seen, PolicyState(running_experiment="2-against-3")).kind == "halt_experiment"
+    assert decide(DAY, seen, PolicyState(retrainings=("2012-07-14",))).kind == "defer"
+
+
+def test_a_decision_without_an_alarm_has_labels_and_champion_as_evidence() -> None:
+    seen = [
+        result("contract", "ok"),
+        result("labels", "ok"),
+        result("performance", "ok"),
+        result("regression_vs_previous", "ok"),
+    ]
+    waits = PolicyState(running_experiment="2-against-3", awaits_approval=True)
+    states_by_cause = {
+        "age": PolicyState(retrainings=("2013-01-01",)),
+        "non_inferior": PolicyState(non_inferior_experiment="1-against-2"),
+        "verdict": waits,
+        "labels": replace(waits, suspect_days=("2013-07-01",)),
+    }
+    for cause, state in states_by_cause.items():
+        decision = decide(DAY, seen, state)
+        assert (decision.cause, decision.evidence) == (cause, tuple(seen[1:]))
+
+
+def test_a_weekly_alarm_is_active_until_its_monitor_runs_again() -> None:
+    """The six days on which drift is not measured do not end it."""
+    week = active_alarms([result("drift")], [result("contract", "ok")])
+    assert [one.target for one in week] == ["temp"]
+    assert active_alarms(week, [result("drift", "ok")]) == ()
+
+
+def test_the_alarm_of_a_version_that_was_replaced_is_over() -> None:
+    """Although the next champion has too few days for a result."""
+    next_one = result("performance", "insufficient data", version=4)
+    assert active_alarms([result("performance"), result("regression_vs_previous")], [next_one]) == ()
