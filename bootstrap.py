@@ -1,8 +1,8 @@
-"""Make `.venv` with the exact packages of requirements.txt. It happens once; then it takes a twentieth of a second.
+"""Make `.venv` with the exact packages of requirements.txt. Later runs take a twentieth of a second.
 
 Run it with `python3 bootstrap.py`, on Linux, macOS or Windows; it needs nothing but Python. uv, itself taken
-from the lock, installs everything; where uv cannot, pip does. `.venv/ready` is written last, so a half-made
-environment is never taken for a whole one.
+from the lock, installs everything; where uv cannot, pip does. `.venv/ready` is written last, so that a half-made
+environment does not count as ready.
 """
 
 import sys
@@ -29,7 +29,7 @@ READY = VENV / "ready"
 PYTHON = VENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 DISK = 2.5e9  # bytes: the environment, and the downloads while it is made
 
-# Started once at the end, on two cores: it proves that they start, and Python keeps them compiled, three times faster.
+# Imported once at the end, on two cores: that proves that they work, and compiles them, so that they load faster.
 LIBRARIES = [
     ["pandas", "pandera.pandas", "matplotlib.pyplot", "nbclient", "ipykernel.kernelapp", "jupyterlab", "optuna",
      "sklearn.ensemble", "skops.io", "mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store"],
@@ -38,21 +38,21 @@ LIBRARIES = [
 
 
 class SetupError(Exception):
-    """The environment cannot be made; the text says why and what to do."""
+    """The environment cannot be made; the text says why, and the remedy."""
 
 
 def main() -> None:
     """Make the environment unless it is there."""
     if is_ready():
-        READY.touch()  # newer than the lock again, so that make asks no more
+        READY.touch()  # newer than the lock again, so that make does not run this again
         return
     with alone():
-        if not is_ready():  # whoever was here before has not made it
+        if not is_ready():  # the command that was waited for may have failed
             make()
 
 
 def make() -> None:
-    """Make the environment in place of whatever is there."""
+    """Make the environment, in place of an earlier one."""
     begun = time.monotonic()
     print(f"The environment is made once: {count()} packages, from {LOCK.name} into {VENV.name}", flush=True)
     if shutil.disk_usage(PROJECT).free < DISK:
@@ -61,14 +61,14 @@ def make() -> None:
     make_venv()
     install()
     if not run("Start every library once", *([PYTHON, "-c", f"import {', '.join(names)}"] for names in LIBRARIES)):
-        raise SetupError("an installed library does not start. Remedy: tell us, with the lines above.")
+        raise SetupError("an installed library does not start. Remedy: report it, with the lines above.")
     READY.write_text(wanted())
     print(f"The environment is ready: {size() / 1e9:.1f} GB, {time.monotonic() - begun:.0f} s", flush=True)
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Let one make the environment at a time; the next waits, a dot a second. A killed one lets go by itself."""
+    """Let one process at a time make the environment; others wait. A killed process loses the lock."""
     with VENV.with_name(".venv.lock").open("a+") as file:
         waited = False
         while not locked(file):
@@ -81,7 +81,7 @@ def alone() -> Iterator[None]:
 
 
 def locked(file: TextIO) -> bool:
-    """Take the lock, which ends with the file, if nobody has it."""
+    """Take the lock if it is free; closing the file frees it."""
     try:
         if os.name == "nt":
             import msvcrt
@@ -97,30 +97,30 @@ def locked(file: TextIO) -> bool:
 
 
 def wanted() -> str:
-    """What the environment must have been made from: this lock, and this Python."""
+    """The digest of the lock and the version of Python that the environment must be made from."""
     return f"{hashlib.sha256(LOCK.read_bytes()).hexdigest()} Python {sys.version_info[0]}.{sys.version_info[1]}\n"
 
 
 def is_ready() -> bool:
-    """Whether the environment was made whole, from this lock and for this Python."""
+    """Whether the environment is complete, and made from this lock for this Python."""
     return PYTHON.exists() and READY.exists() and READY.read_text() == wanted()
 
 
 def count() -> int:
-    """How many packages the lock names, those of other platforms among them."""
+    """How many packages the lock names, those for other platforms included."""
     return sum("==" in line and not line.startswith(" ") for line in LOCK.read_text().splitlines())
 
 
 def size() -> int:
-    """The bytes of all installed files, as each package's own record has them (walking them all takes seconds)."""
+    """The bytes of all installed files, from the packages' records, because walking all files takes seconds."""
     records = [*VENV.glob("lib/*/site-packages/*/RECORD"), *VENV.glob("Lib/site-packages/*/RECORD")]
     lines = [line for record in set(records) for line in record.read_text(encoding="utf-8").splitlines()]
     return sum(int(line.rsplit(",", 1)[-1] or 0) for line in lines)
 
 
 def make_venv() -> None:
-    """An empty environment in place of whatever is there; only pip is in it."""
-    base = getattr(sys, "_base_executable", sys.executable)  # not .venv's own Python, which is about to go
+    """Make an environment with pip only, in place of an earlier one."""
+    base = getattr(sys, "_base_executable", sys.executable)  # not .venv's own Python, which is removed here
     if not run("Make an empty environment", [base, "-m", "venv", "--clear", VENV]):
         raise SetupError(
             "Python could not make an environment. Remedy: on Debian and Ubuntu, `apt install python3-venv`."
@@ -134,7 +134,7 @@ def install() -> None:
     first = next(i for i, line in enumerate(lines) if line.startswith("uv=="))
     last = next(i for i in range(first, len(lines)) if not lines[i].endswith("\\"))
     uv.write_text("\n".join(lines[first : last + 1]) + "\n")
-    exact = ["install", "--no-deps", "--require-hashes", "-r"]  # the lock is whole: nothing is left to resolve
+    exact = ["install", "--no-deps", "--require-hashes", "-r"]  # the lock names every package
     pip = [PYTHON, "-m", "pip", "--disable-pip-version-check", *exact]
     fast = [PYTHON, "-m", "uv", "pip", *exact, LOCK, "--python", PYTHON]
     if run("Install the installer, uv", [*pip, uv]) and (
@@ -142,7 +142,7 @@ def install() -> None:
         or run("Once more, with the certificates of this machine", [*fast, "--system-certs"])
     ):
         return
-    print("uv could not: pip, which is slower but has settings of its own, takes over", flush=True)
+    print("uv failed. Trying pip, which is slower but has settings of its own", flush=True)
     if not run("Download and install the packages with pip", [*pip, LOCK]):
         raise SetupError(
             "the packages could not be installed (the last lines above say why). Remedy: check the network, "
@@ -151,7 +151,7 @@ def install() -> None:
 
 
 def run(name: str, *commands: list[object]) -> bool:
-    """Run commands side by side with a dot a second; whether all succeeded. A failed one's last lines are shown."""
+    """Run commands side by side with a dot a second, and show the last lines of a failure; whether all succeeded."""
     print(f"  {name} ", end="", flush=True)
     begun = time.monotonic()
     with tempfile.TemporaryFile() as output:
@@ -186,7 +186,7 @@ def environment() -> dict[str, str]:
     kept["MPLCONFIGDIR"] = str(VENV / "matplotlib")  # so does matplotlib's
     kept |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
     if not kept.get("UV_CACHE_DIR"):
-        kept.pop("UV_CACHE_DIR", None)  # uv takes an empty one for an error
+        kept.pop("UV_CACHE_DIR", None)  # uv reports an empty one as an error
         if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 - Path raises where there is no home
             kept["UV_NO_CACHE"] = "1"
     return kept

@@ -1,1 +1,4 @@
-"""Level 1, the lone notebook: a model is trained by hand and thrown over the wall to whoever must run it."""
+"""Level 1, the lone notebook: a data scientist trains a model by hand and sends it to an engineer as a file.
+
+Read `flight_delays.ipynb` first, then `run.py`.
+"""

@@ -1,15 +1,7 @@
-"""`python -m level1_notebook`: run the level."""
+"""`python -m level1_notebook` runs the level; `python -m level1_notebook open` opens the notebook."""
 
-from shared.console import step
+from level1_notebook.cli import main
 from shared.errors import command
-
-
-def main() -> None:
-    """Load the libraries, which takes a moment, then tell the story."""
-    with step("Load the libraries"):
-        from level1_notebook import run
-    run.main()
-
 
 if __name__ == "__main__":
     command(main)

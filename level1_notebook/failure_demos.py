@@ -1,4 +1,4 @@
-"""What the receiver tries on the notebook and its pickle: a table in other units, a foreign version, a strange file."""
+"""Three failures that this level cannot prevent: a table in other units, another library version, a malicious file."""
 
 import pickle
 import warnings
@@ -11,8 +11,7 @@ import pandas as pd
 from level1_notebook.receiver import open_pickle
 from shared.artefacts import NOTEBOOK_MODEL
 
-# Somebody exports the table by hand for a colleague, and "tidies it up" on the way.
-METRIC = {
+METRIC = {  # a colleague exports the table by hand, and converts these columns on the way
     "temp": lambda fahrenheit: (fahrenheit - 32) / 1.8,  # °C
     "dewp": lambda fahrenheit: (fahrenheit - 32) / 1.8,
     "wind_speed": lambda mph: mph * 1.609344,  # km/h
@@ -29,33 +28,33 @@ def export_by_hand(flights: pd.DataFrame, file: Path) -> str:
     return f'df = pd.read_parquet("{file.as_posix()}")'
 
 
-def load_as_of_another_version(file: Path) -> list[str]:
-    """Load the pickle with another scikit-learn's number written into it; returns the warnings, if it loads at all."""
+def load_as_other_version(file: Path) -> list[str]:
+    """Load the pickle as if another version of scikit-learn had written it; returns the warnings."""
     ours = open_pickle(file).__getstate__()["_sklearn_version"].encode()
-    foreign = file.with_name("foreign.pkl")
-    foreign.write_bytes(file.read_bytes().replace(ours, b"0" + ours[1:]))
+    other = file.with_name("other-version.pkl")
+    other.write_bytes(file.read_bytes().replace(ours, b"0" + ours[1:]))
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        open_pickle(foreign)
+        open_pickle(other)
     return [str(warning.message) for warning in caught]
 
 
 @dataclass
-class Stranger:
-    """Not a model at all: unpickling it makes the file `trace`. It could as well delete one."""
+class Malicious:
+    """Not a model: unpickling it makes the file `trace`. It could delete a file just as well."""
 
     trace: Path
 
     def __reduce__(self) -> tuple[Callable[[Path], None], tuple[Path]]:
-        """What pickle stores in place of the object: a call to make when it is loaded."""
+        """What pickle stores instead of the object: a call that is made when the file is loaded."""
         return Path.touch, (self.trace,)
 
 
-def load_a_stranger(folder: Path) -> str:
-    """Load another pickle of the model's name, made in `folder`, and tell whether its code ran."""
+def load_malicious(folder: Path) -> str:
+    """Load a malicious pickle, made in `folder` under the model's name; returns whether its code ran."""
     folder.mkdir(parents=True, exist_ok=True)
-    file, trace = folder / NOTEBOOK_MODEL, folder / "the-stranger-was-here"
+    file, trace = folder / NOTEBOOK_MODEL, folder / "malicious-code-was-here"
     trace.unlink(missing_ok=True)
-    file.write_bytes(pickle.dumps(Stranger(trace)))
+    file.write_bytes(pickle.dumps(Malicious(trace)))
     open_pickle(file)
-    return f"a stranger's {file.name} {'ran its own code' if trace.exists() else 'did nothing'}"
+    return f"a malicious {file.name} {'ran its own code' if trace.exists() else 'did nothing'}"

@@ -1,14 +1,17 @@
-"""The environment of our Jupyter processes: all that they keep lies under the state folder, none of it in HOME."""
+"""The notebook, and the environment of our Jupyter processes: they write below the state folder, never to HOME."""
 
 import os
+from pathlib import Path
 
 from shared.settings import PROJECT, Settings
+
+NOTEBOOK = Path(__file__).with_name("flight_delays.ipynb")
 
 
 def jupyter_environment(settings: Settings) -> dict[str, str]:
     """This process's environment with `settings`, the project on the path and Jupyter's folders below the state."""
     home = settings.level("level1") / "jupyter"
-    home.mkdir(exist_ok=True)  # IPython turns to a temporary folder when it has to make two levels at once
+    home.mkdir(exist_ok=True)  # IPython uses a temporary folder when it would have to make two folders at once
     path = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     ours = {
         "TODAY": settings.today.isoformat(),
@@ -23,6 +26,6 @@ def jupyter_environment(settings: Settings) -> dict[str, str]:
         "IPYTHONDIR": str(home / "ipython"),
         "MPLCONFIGDIR": str(home / "matplotlib"),
         "OMP_NUM_THREADS": "1",  # on shared cores, trees on many threads wait for each other
-        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the kernel's debugger warns of Python's frozen modules
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or the kernel's debugger warns about Python's frozen modules
     }
     return {**os.environ, **ours}

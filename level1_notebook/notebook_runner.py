@@ -1,4 +1,4 @@
-"""Run the notebook without a screen, from a clean kernel, in a folder of its own."""
+"""Run the notebook without JupyterLab, from a clean kernel, in a folder of its own."""
 
 import asyncio
 import re
@@ -15,22 +15,21 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 
-from level1_notebook.jupyter_environment import jupyter_environment
+from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
 from shared.artefacts import NOTEBOOK_MODEL
 from shared.errors import UserError
 from shared.settings import Settings
 
-NOTEBOOK = Path(__file__).with_name("flight_delays.ipynb")
 SECONDS_PER_CELL = 300
 
 
 class NotebookError(UserError):
-    """The notebook did not run to its end; the message says where it stopped and what to do."""
+    """The notebook did not run to its end; the message says where it stopped, and the remedy."""
 
 
 @dataclass(frozen=True)
 class RunSpec:
-    """One run to be made: in `folder`, emptied first, with the cells of the tags in `replace` exchanged."""
+    """How to run the notebook: in `folder`, which is emptied first; `replace` has new code for tagged cells."""
 
     folder: Path
     replace: dict[str, str] = field(default_factory=dict)
@@ -45,21 +44,26 @@ class Claim:
     auc: float
 
     def __str__(self) -> str:
-        """As words of a sentence."""
+        """As part of a sentence."""
         return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f}"
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind: the notebook with its outputs, and the pickle."""
+    """The results of a run: the notebook with its outputs, and the pickle."""
 
     notebook: NotebookNode
     model: Path
 
     @property
+    def outputs(self) -> list[NotebookNode]:
+        """The outputs of all cells."""
+        return [output for cell in self.notebook.cells for output in cell.get("outputs", [])]
+
+    @property
     def claim(self) -> Claim:
-        """The scores that the notebook printed: they exist nowhere else, so they are read from its text."""
-        text = "".join(o.get("text", "") for c in self.notebook.cells for o in c.get("outputs", []))
+        """The scores that the notebook printed, read from its output because they exist nowhere else."""
+        text = "".join(output.get("text", "") for output in self.outputs)
         found = [re.search(rf"^{name} (\d\.\d+)$", text, re.MULTILINE) for name in ("log loss", "AUC")]
         if not all(found):
             raise NotebookError(f"{NOTEBOOK.name} prints no score. Remedy: print `log loss 0.5` and `AUC 0.7`.")
@@ -68,13 +72,12 @@ class Run:
     @property
     def plots(self) -> int:
         """How many pictures it drew."""
-        return sum("image/png" in o.get("data", {}) for c in self.notebook.cells for o in c.get("outputs", []))
+        return sum("image/png" in output.get("data", {}) for output in self.outputs)
 
     @property
-    def complaints(self) -> list[str]:
-        """What the run wrote to stderr: warnings, had there been any."""
-        outputs = [o for c in self.notebook.cells for o in c.get("outputs", [])]
-        return [o["text"] for o in outputs if o.get("name") == "stderr"]
+    def warnings(self) -> list[str]:
+        """What the run wrote to stderr."""
+        return [output["text"] for output in self.outputs if output.get("name") == "stderr"]
 
 
 def read_notebook() -> NotebookNode:
@@ -83,55 +86,55 @@ def read_notebook() -> NotebookNode:
 
 
 def code_cells() -> int:
-    """How many cells of code a run goes through."""
+    """How many cells of code the notebook has."""
     return sum(cell.cell_type == "code" for cell in read_notebook().cells)
 
 
-def run_notebooks(settings: Settings, orders: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
-    """Run the notebook once per order, side by side; `progress` is called after each cell. Raises NotebookError."""
+def run_notebooks(settings: Settings, specs: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
+    """Run the notebook once per spec, all at once; calls `progress` after each cell. Raises NotebookError."""
 
-    async def side_by_side() -> list[Run]:
-        return await asyncio.gather(*(_run(settings, order, progress) for order in orders))
+    async def all_at_once() -> list[Run]:
+        return await asyncio.gather(*(_run(settings, spec, progress) for spec in specs))
 
-    return asyncio.run(side_by_side())
+    return asyncio.run(all_at_once())
 
 
-async def _run(settings: Settings, order: RunSpec, progress: Callable[[], None]) -> Run:
-    shutil.rmtree(order.folder, ignore_errors=True)
-    order.folder.mkdir(parents=True)
+async def _run(settings: Settings, spec: RunSpec, progress: Callable[[], None]) -> Run:
+    shutil.rmtree(spec.folder, ignore_errors=True)
+    spec.folder.mkdir(parents=True)
     notebook = read_notebook()
     for cell in notebook.cells:
         for tag in cell.metadata.get("tags", []):
-            cell.source = order.replace.get(tag, cell.source)
+            cell.source = spec.replace.get(tag, cell.source)
     client = NotebookClient(
         notebook,
-        km=_kernel(order),
+        km=_kernel(spec),
         timeout=SECONDS_PER_CELL,
         record_timing=False,
-        shutdown_kernel="immediate",  # it has nothing left to tidy up; a polite farewell takes three seconds
-        resources={"metadata": {"path": str(order.folder)}},
+        shutdown_kernel="immediate",  # a normal shutdown takes three seconds
+        resources={"metadata": {"path": str(spec.folder)}},
         on_cell_executed=lambda **_: progress(),
     )
     try:
         await client.async_execute(env=jupyter_environment(settings), cleanup_kc=True)
     except NoSuchKernel as error:
         raise NotebookError(
-            f"{NOTEBOOK.name}: the kernel {order.kernel!r} is not installed. "
+            f"{NOTEBOOK.name}: the kernel {spec.kernel!r} is not installed. "
             "Remedy: `python -m pip install ipykernel` in this environment."
         ) from error
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(_where_it_stopped(notebook, error)) from error
     finally:
-        nbformat.write(notebook, order.folder / NOTEBOOK.name)
-    return Run(notebook, order.folder / NOTEBOOK_MODEL)
+        nbformat.write(notebook, spec.folder / NOTEBOOK.name)
+    return Run(notebook, spec.folder / NOTEBOOK_MODEL)
 
 
-def _kernel(order: RunSpec) -> AsyncKernelManager:
-    """A kernel on loopback, spoken to in cipher: the other users of this machine cannot listen."""
+def _kernel(spec: RunSpec) -> AsyncKernelManager:
+    """A kernel on loopback with encrypted messages, so that other users of this machine cannot read them."""
     return AsyncKernelManager(
-        kernel_name=order.kernel,
+        kernel_name=spec.kernel,
         kernel_spec_manager=KernelSpecManager(kernel_dirs=jupyter_path("kernels")),  # its default makes ~/.ipython
-        connection_file=str(order.folder / "kernel.json"),
+        connection_file=str(spec.folder / "kernel.json"),
         transport_encryption="auto",
     )
 

@@ -1,4 +1,4 @@
-"""Ask the pickle where it comes from: what the file really holds, read without running it."""
+"""What a pickle says about its origin, read without running it."""
 
 import hashlib
 import pickletools
@@ -15,15 +15,19 @@ FILE_OR_DATE = re.compile(r"[\w-]+\.(parquet|csv|zip|ipynb|py)\b|\d{4}-\d\d-\d\d
 
 @dataclass(frozen=True)
 class Contents:
-    """What stands in a pickle: its texts, and the callables that loading it fetches, to call them."""
+    """The texts in a pickle, and the callables that loading it imports in order to call them."""
 
     texts: list[str]
     callables: list[str]
 
+    def like(self, pattern: re.Pattern[str]) -> int:
+        """How many texts match the pattern."""
+        return sum(bool(pattern.search(text)) for text in self.texts)
+
 
 def read_contents(file: Path) -> Contents:
-    """Walk through the pickle's instructions without executing one."""
-    pushed: list[str] = []  # the texts in the order in which they come to lie on the stack
+    """Read the instructions of the pickle without executing them."""
+    pushed: list[str] = []  # texts, in the order in which they are put on the stack
     memo: list[object] = []
     last: object = None
     callables = set()
@@ -33,7 +37,7 @@ def read_contents(file: Path) -> Contents:
         last = memo[int(argument or 0)] if instruction.name in ("BINGET", "LONG_BINGET") else argument
         if isinstance(last, str):
             pushed.append(last)
-        if instruction.name == "STACK_GLOBAL":  # takes the module and the name that were pushed last
+        if instruction.name == "STACK_GLOBAL":  # takes the module and the name, which were pushed last
             callables.add(".".join(pushed[-2:]))
     return Contents(sorted(set(pushed)), sorted(callables))
 
@@ -44,27 +48,23 @@ def sha256(file: Path) -> str:
 
 
 def questions(file: Path, model: HistGradientBoostingClassifier) -> list[list[str]]:
-    """What a receiver must know: rows of the question, what the file answers, and what stays open."""
+    """The receiver's questions: rows of question, what the file answers, and what it leaves open."""
     contents = read_contents(file)
-    dates, digests = (_texts_like(pattern, contents) for pattern in (FILE_OR_DATE, COMMIT_OR_DIGEST))
     libraries = " and ".join(sorted({name.split(".")[0] for name in contents.callables}))
-    rows = int(model._predictors[0][0].nodes[0]["count"])  # noqa: SLF001  what a first tree's root was given
+    rows = int(model._predictors[0][0].nodes[0]["count"])  # noqa: SLF001 - the root of its first tree counts them
     copied = datetime.fromtimestamp(file.stat().st_mtime).astimezone()
-    settings = f"max_iter {model.max_iter}, random_state {model.random_state}"
+    data = f"{contents.like(FILE_OR_DATE)} files or dates; its first tree saw {rows:,} rows"
+    code = f"{contents.like(COMMIT_OR_DIGEST)} commits or digests; classes of {libraries}"
     return [
-        ["Which data?", f"{dates} files or dates; its first tree saw {rows:,} rows", "which rows, known when"],
-        ["Which code?", f"{digests} commits or digests; classes of {libraries}", "how the columns are made"],
+        ["Which data?", data, "which rows, known when"],
+        ["Which code?", code, "how the columns are made"],
+        ["Which columns?", f"{model.n_features_in_} names: {model.feature_names_in_[-3]}, …", "units, codes, gaps"],
         [
-            "Which columns?",
-            f"{model.n_features_in_} names: {model.feature_names_in_[-3]}, …",
-            "units, codes, gaps",
+            "Which parameters?",
+            f"max_iter {model.max_iter}, random_state {model.random_state}",
+            "the split, its seed, and the reasons",
         ],
-        ["Which parameters?", settings, "the split, its seed, and why these"],
         ["Which versions?", f"scikit-learn {model.__getstate__()['_sklearn_version']}", "Python, numpy, pandas"],
         ["How good?", f"{len(model.validation_score_)} scores", "every figure"],
-        ["Who, when?", f"0 names; file of {copied:%Y-%m-%d %H:%M}, the copying", "who trained it, on what day"],
+        ["Who, when?", f"0 names; a file date, {copied:%Y-%m-%d %H:%M}, of the copy", "who trained it, on what day"],
     ]
-
-
-def _texts_like(pattern: re.Pattern[str], contents: Contents) -> int:
-    return sum(bool(pattern.search(text)) for text in contents.texts)

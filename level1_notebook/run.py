@@ -1,12 +1,12 @@
-"""Level 1 from end to end: a notebook, a pickle over the wall, and the flights that came after."""
+"""Level 1 from top to bottom: a notebook, a pickle that is handed over, and the flights that came after."""
 
-from level1_notebook.failure_demos import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
-from level1_notebook.manual_steps import acts_of_a_release
-from level1_notebook.months import MONTH_TITLES, draw_months, month_by_month, month_rows
-from level1_notebook.notebook_runner import NOTEBOOK, RunSpec, code_cells, run_notebooks
+from level1_notebook.demo import draw_months, manual_steps, score_months
+from level1_notebook.failure_demos import METRIC, export_by_hand, load_as_other_version, load_malicious
+from level1_notebook.jupyter_environment import NOTEBOOK
+from level1_notebook.notebook_runner import RunSpec, code_cells, run_notebooks
 from level1_notebook.pickle_audit import questions, read_contents, sha256
-from level1_notebook.receiver import chances, columns, difference, open_pickle, throw_over_the_wall
-from shared.console import bar, closing, console, show_acts, show_table, step
+from level1_notebook.receiver import columns, difference, hand_over, open_pickle, predict
+from shared.console import bar, closing, console, show_by_month, show_manual_steps, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.progress import keep_summary
@@ -26,31 +26,31 @@ def main() -> None:
         load_export = export_by_hand(past, place / "export" / "flights.parquet")
 
     # 2. Train
-    orders = [RunSpec(place / "notebook"), RunSpec(place / "again"), RunSpec(place / "metric", {"load": load_export})]
-    with bar("Run the notebook: as it is, once more, and on the export", total=len(orders) * code_cells()) as advance:
-        first, again, metric = run_notebooks(settings, orders, advance)
+    specs = [RunSpec(place / "notebook"), RunSpec(place / "again"), RunSpec(place / "metric", {"load": load_export})]
+    with bar("Run the notebook: as it is, once more, and on the export", total=len(specs) * code_cells()) as advance:
+        first, again, metric = run_notebooks(settings, specs, advance)
 
     # 3. Evaluate
     console.print(f"  The notebook claims {first.claim}, on a random fifth of its own flights")
 
     # 4. Release
-    file = throw_over_the_wall(first.model, place / "receiver")
+    file = hand_over(first.model, place / "receiver")
     asked = questions(file, open_pickle(file))
     show_table(f"\nThe receiver asks {file.name}", ["Question", "What the file says", "Still open"], asked)
-    warned, stranger = load_as_of_another_version(file), load_a_stranger(place / "stranger")
+    warnings, malicious = load_as_other_version(file), load_malicious(place / "malicious")
 
     # 5. Operate
     with step(f"Score the three models on the {len(later):,} flights that came after"):
         x = columns(later, past)
-        chance, chance_again, chance_metric = (chances(open_pickle(run.model), x) for run in (first, again, metric))
+        chance, chance_again, chance_metric = (predict(open_pickle(run.model), x) for run in (first, again, metric))
         then, then_metric = score(later["late"], chance), score(later["late"], chance_metric)
-        months = month_by_month(later, chance, past["late"].mean())
+        months = score_months(later, chance, past["late"].mean())
         picture = draw_months(months, first.claim.log_loss, settings)
-    show_table(f"\nLog loss: claimed {first.claim.log_loss:.3f}, and then", MONTH_TITLES, month_rows(months))
+    show_by_month(f"\nLog loss: claimed {first.claim.log_loss:.3f}, and then", months, then)
 
-    # 6. Tell
-    acts = acts_of_a_release(code_cells(), first.plots, len(asked), x.shape[1], len(months))
-    people = show_acts(acts)
+    # 6. Report
+    steps = manual_steps(code_cells(), first.plots, len(asked), x.shape[1], len(months))
+    waiting = show_manual_steps(steps)
     misled = f"log loss {metric.claim.log_loss:.3f} claimed, then {then_metric.log_loss:.3f}"
     adds = {
         "A model, from end to end": f"{code_cells()} cells from a clean kernel, {file.stat().st_size:,} bytes out",
@@ -59,11 +59,11 @@ def main() -> None:
     hurts = {
         "The claim does not hold": f"claimed {first.claim}; then log loss {then.log_loss:.3f}, AUC {then.auc:.3f}",
         "Two runs, two sha256": f"{sha256(first.model)}, {sha256(again.model)}: {difference(chance, chance_again)}",
-        "Bad data is accepted": f"{len(METRIC)} columns in other units: {len(metric.complaints)} complaints, {misled}",
-        "The file is opaque": f"{len(asked)} questions, each of them still open in part or whole",
-        "To load it is to run it": f"it names {len(read_contents(file).callables)} things to call; {stranger}",
-        "Another version only warns": f"stamped as another scikit-learn's, it loads: {len(warned)} warnings, no error",
-        "People wait": people,
+        "Bad data is accepted": f"{len(METRIC)} columns in other units: {len(metric.warnings)} warnings, {misled}",
+        "The file is opaque": f"{len(asked)} questions, each of them open in part or whole",
+        "Loading it runs its code": f"it names {len(read_contents(file).callables)} things to call; {malicious}",
+        "Another version only warns": f"as if of another scikit-learn, it loads: {len(warnings)} warnings, no error",
+        "People wait": waiting,
     }
-    keep_summary(settings, "level1", then, steps=len(acts))
+    keep_summary(settings, "level1", then, steps=len(steps))
     closing("Level 1, notebook", f"{then} of {months.index[0]} to {months.index[-1]}", adds, hurts)

@@ -1,4 +1,4 @@
-"""Where Prefect, MLflow and matplotlib keep their state, and what they must not say: set before their import."""
+"""Settings of Prefect, MLflow and matplotlib, made in the environment before they are imported."""
 
 import os
 
@@ -6,7 +6,7 @@ from shared.settings import Settings
 
 
 def set_up_libraries(settings: Settings) -> None:
-    """Point Prefect and MLflow at level 3's state folder, their telemetry off, their chatter to their own pages."""
+    """Keep the libraries' files in level 3's state folder, their telemetry off, and their logs out of the terminal."""
     home = settings.level("level3") / "prefect"
     os.environ.update(
         {
@@ -14,7 +14,7 @@ def set_up_libraries(settings: Settings) -> None:
             "MLFLOW_LOGGING_LEVEL": "WARNING",
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "DO_NOT_TRACK": "1",
-            "OMP_NUM_THREADS": "1",  # threads of scikit-learn that wait for a busy core cost more than they bring
+            "OMP_NUM_THREADS": "1",  # on shared cores, threads of scikit-learn that wait for each other cost more
             "PREFECT_HOME": str(home),
             "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",

@@ -1,25 +1,22 @@
-"""`make ui`: MLflow's and Prefect's pages on free ports, until Ctrl-C."""
+"""`make ui`: the pages of MLflow and Prefect on free ports, until Ctrl-C."""
 
 import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
+from contextlib import suppress
+from math import inf
 
-from level3_training_pipeline.library_setup import set_up_libraries
-from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, free_port, prefect_server
+from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, prefect_server
 from shared.console import console, step
-from shared.errors import command
-from shared.settings import read_settings
+from shared.loopback import answers, free_port
+from shared.settings import Settings
+from shared.waiting import wait_until
 
 
-def main() -> None:
-    """Start both, print their addresses, end both."""
-    settings = read_settings()
-    set_up_libraries(settings)
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: sys.exit(0))  # at any moment; what was started is ended on the way out
+def serve_pages(settings: Settings) -> None:
+    """Start both servers, print their addresses, and end both with this process."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: sys.exit(0))  # at any moment; the `finally` below ends what was started
     with prefect_server(settings) as server:
         with step("Load MLflow"):
             from level3_training_pipeline.tracking.mlflow_runs import open_tracking, tracking_uri
@@ -35,33 +32,19 @@ def main() -> None:
                 stderr=output,
                 stdin=subprocess.DEVNULL,
             )
+        address = f"http://127.0.0.1:{port}"
         try:
             with step("Start the pages"):
                 server.wait()
-                until = time.monotonic() + START_LIMIT
-                while not _answers(f"http://127.0.0.1:{port}/health"):
-                    if mlflow.poll() is not None:
-                        raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}. Remedy: see {log}.")
-                    if time.monotonic() > until:
-                        raise ServerError(f"MLflow's pages do not answer after {START_LIMIT} s. Remedy: see {log}.")
-                    time.sleep(0.2)
-            console.print(f"MLflow   http://127.0.0.1:{port}\nPrefect  {server.address}\nEnd with Ctrl-C.")
-            while mlflow.poll() is None:
-                time.sleep(0.5)
-            raise ServerError(f"MLflow's pages ended with status {mlflow.returncode}. Remedy: see {log}.")
+                health = f"{address}/health"
+                with suppress(TimeoutError):
+                    wait_until(lambda: answers(health) or mlflow.poll() is not None, START_LIMIT, pause=0.2)
+            if answers(health):
+                console.print(f"MLflow   {address}\nPrefect  {server.address}\nEnd with Ctrl-C.")
+                wait_until(lambda: mlflow.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C
+            ended = "do not answer" if mlflow.returncode is None else f"ended with status {mlflow.returncode}"
+            raise ServerError(f"MLflow's pages {ended} at {address}. Remedy: see {log}.")
         finally:
             with step("End the pages"):
                 mlflow.terminate()
-                mlflow.wait(timeout=60)  # on a busy machine 15 were too few
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(address, timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
-
-
-if __name__ == "__main__":
-    command(main)
+                mlflow.wait(timeout=60)  # on a busy machine 15 seconds were too few

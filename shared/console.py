@@ -82,10 +82,10 @@ def headline(text: str) -> None:
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]], *, header: bool = True) -> None:
-    """Print a table: texts are aligned left, figures right."""
+    """Print a table: texts are aligned left, figures right; without a header, all cells are texts."""
     table = Table(title=title, title_justify="left", title_style="bold", show_header=header)
     for i, column in enumerate(columns):
-        figures = i > 0 and all(row[i][:1] in "+-−0123456789" for row in rows)
+        figures = header and i > 0 and all(row[i][:1] in "+-−0123456789" for row in rows)
         table.add_column(column, justify="right" if figures else "left")
     for row in rows:
         table.add_row(*row)
@@ -96,7 +96,7 @@ MONTHLY = {  # column of the table by month: its title and format
     "rows": ("flights", ",.0f"),
     "late": ("late", ".1%"),
     "log_loss": ("log loss", ".4f"),
-    "base_rate": ("base rate's", ".4f"),
+    "base_rate": ("base rate's log loss", ".4f"),
     "auc": ("AUC", ".4f"),
 }
 

@@ -1,4 +1,4 @@
-"""What tests share: the real year, loaded once, and settings with a state folder of their own."""
+"""What all tests share: the real year, loaded once, and settings with a state folder of their own."""
 
 import os
 import signal
@@ -19,12 +19,12 @@ os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Nothing is silent for more than two seconds: a middle dot every 1.5 s, while tests are gathered and run."""
-    # A run in the background has Ctrl-C ignored; the servers that tests end by it would inherit that.
+    """Print a middle dot every 1.5 s, so that a run is never silent for more than two seconds."""
+    # A run in the background ignores Ctrl-C, and the servers that tests end with Ctrl-C would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
-        screen = os.dup(1)  # pytest itself takes what is written to 1 while a test runs
+        screen = os.dup(1)  # while a test runs, pytest captures what is written to 1
     ended = threading.Event()
 
     def tick() -> None:
@@ -36,24 +36,25 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     threading.Thread(target=tick, daemon=True).start()
 
 
-LONGEST = ("tests/level3/", "tests/level5/test_loop.py", "tests/level2/test_run.py", "tests/level4/")
+LONGEST = ("tests/level3/", "tests/level5/loop/", "tests/level2/test_run.py", "tests/level4/")  # the longest first
+TOGETHER = ("level3", "level4")  # a server and a training are shared by all tests of these levels
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first: where tests run side by side, none of it is left to run alone at the end."""
+    """Run the longest tests first, so that with several processes none of them runs alone at the end."""
     items.sort(key=lambda item: next((i for i, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST)))
 
 
-@pytest.hookimpl(optionalhook=True)  # of xdist, which is not there where a release's gate runs the tests
+@pytest.hookimpl(optionalhook=True)  # of xdist, which a release's gate does not load
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
-    """What tests of a file, or of a level, share is made once: where tests run side by side, they stay together."""
+    """Keep the tests of a file, or of a level, in one process, so that what they share is made once."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Together(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
             level = file.split("/")[1]
-            return level if level in ("level3", "level4") else file
+            return level if level in TOGETHER else file
 
     return Together(config, log)
 
@@ -72,8 +73,8 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
-    """The URL of a PostgreSQL server of the tests' own; each test makes a database of its own there."""
-    from tests.level4.postgres import postgres  # a release's gate, which knows no database, reads this file too
+    """The URL of a PostgreSQL server for the tests; each test makes a database of its own there."""
+    from tests.level4.postgres import postgres  # not at the top: a release's gate has no level 4
 
     with postgres() as server:
         yield server

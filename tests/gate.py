@@ -1,4 +1,4 @@
-"""Where a test has not got what it needs."""
+"""Skip a test whose tool is missing, or fail it where nothing may be skipped."""
 
 import os
 from typing import NoReturn
@@ -7,7 +7,7 @@ import pytest
 
 
 def without(what: str) -> NoReturn:
-    """Skip the test, unless NOTHING_SKIPPED=1 says that what is missing is an error."""
+    """Skip the test, because `what` is missing; with NOTHING_SKIPPED=1 fail it."""
     if os.environ.get("NOTHING_SKIPPED") == "1":
         pytest.fail(f"{what}, and NOTHING_SKIPPED=1")
     pytest.skip(what)

@@ -1,10 +1,15 @@
-"""What tests of all levels use: waiting for something to happen, and a changed environment that is put back."""
+"""What tests of all levels use: waiting, a changed environment that is put back, and the flights' cache."""
 
 import os
+import shutil
+import signal
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
+from shared.settings import read_settings
 from shared.waiting import wait_until
 
 Result = TypeVar("Result")
@@ -28,6 +33,20 @@ def environment(**changes: str) -> Iterator[Mapping[str, str]]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def lend_flights(state: Path) -> None:
+    """Copy the project's cache of the flights into a test's own state folder, so that it is not built again."""
+    shutil.copytree(read_settings().level("shared"), state / "shared")
+
+
+def interrupt(process: "subprocess.Popen[str]", within: float = 60.0) -> None:
+    """End a process as Ctrl-C does, and kill it if that takes longer than `within` seconds."""
+    process.send_signal(signal.SIGINT)
+    try:
+        process.communicate(timeout=within)
+    finally:
+        process.kill()
 
 
 def alarms(results: Iterable[Any]) -> set[str]:

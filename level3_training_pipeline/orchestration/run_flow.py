@@ -18,11 +18,11 @@ def run_training(server: PrefectServer, today: str, trials: int = TRIALS, cause:
 def run_flow(server: PrefectServer, flow: "Flow[..., Any]", *arguments: Any) -> Any:
     """Call a flow on the server, and return what it returns.
 
-    The flow's heartbeat is off: a command that people wait for would end only at its next whole second.
+    The flow's heartbeat is off, because with it every flow takes until the next whole second.
     """
     server.wait()
     with temporary_settings({PREFECT_API_URL: server.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         try:
             return flow(*arguments)
         finally:
-            APILogHandler().flush()  # the last lines reach the server while it is up
+            APILogHandler().flush()  # send the last lines while the server is up

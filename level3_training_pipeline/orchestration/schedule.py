@@ -1,45 +1,35 @@
-"""`make schedule`: training that starts by the clock, and when a month of data has arrived."""
+"""`make schedule`: trainings that start by the clock, and when a month of data has arrived."""
 
 import argparse
 import os
 
-from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from shared.console import console, step
-from shared.errors import command
-from shared.settings import NEW_YORK, read_settings
+from shared.settings import NEW_YORK, Settings
 
 MONTH_ARRIVED = "flights.month-arrived"
 DEPLOYMENT = "training/monthly"
 
 
 def count(text: str) -> int:
-    """A whole number of at least 1."""
+    """A whole number of at least 1, from the command line."""
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of at least 1")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
 
 
 def seconds(text: str) -> float:
-    """A time of at least a second."""
+    """A time of at least 1 second, from the command line."""
     try:
         if 1 <= float(text) < float("inf"):
             return float(text)
     except ValueError:
         pass
-    raise argparse.ArgumentTypeError(f"{text!r} is no time of at least 1 second")
+    raise argparse.ArgumentTypeError(f"{text!r} is not a time of at least 1 second")
 
 
-def main() -> None:
-    """Serve the flow until Ctrl-C."""
-    arguments = argparse.ArgumentParser(description=main.__doc__)
-    arguments.add_argument(
-        "--every", type=seconds, metavar="SECONDS", help="a schedule to watch, instead of 6 a.m. on the 1st"
-    )
-    arguments.add_argument("--trials", type=count, help="tuning trials a training")
-    options = arguments.parse_args()
-    settings = read_settings()
-    set_up_libraries(settings)
+def serve(settings: Settings, every: float | None = None, trials: int | None = None) -> None:
+    """Serve the training flow until Ctrl-C; every: seconds between trainings, instead of 6 a.m. on the 1st."""
     with prefect_server(settings) as server:
         os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
         with step("Load the libraries"):
@@ -49,16 +39,10 @@ def main() -> None:
             from level3_training_pipeline.pipeline.flow import TRIALS, training
         with step("Start the Prefect server"):
             server.wait()
-        trials = options.trials or TRIALS
-        clock = Interval(options.every) if options.every else Cron("0 6 1 * *", timezone=NEW_YORK)
+        trials = trials or TRIALS
+        from_event = {name: f"{{{{ event.payload.{name} }}}}" for name in ("today", "cause")}
         new_month = DeploymentEventTrigger(
-            name="a month of data has arrived",
-            expect={MONTH_ARRIVED},
-            parameters={
-                "today": "{{ event.payload.today }}",
-                "cause": "{{ event.payload.cause }}",
-                "trials": trials,
-            },
+            name="a month of data has arrived", expect={MONTH_ARRIVED}, parameters={**from_event, "trials": trials}
         )
         console.print(
             f"Prefect: {server.address} · by the clock: as of {settings.today} · "
@@ -66,13 +50,9 @@ def main() -> None:
         )
         training.serve(
             name=DEPLOYMENT.partition("/")[2],
-            schedule=clock,
+            schedule=Interval(every) if every else Cron("0 6 1 * *", timezone=NEW_YORK),
             triggers=[new_month],
             parameters={"cause": "schedule", "trials": trials},
             limit=1,  # one training at a time; the next one waits
             print_starting_message=False,
         )
-
-
-if __name__ == "__main__":
-    command(main)

@@ -1,4 +1,4 @@
-"""Gather, validate, build features: the steps before training, each of which hands on files and their digests."""
+"""Gather, validate, build features: the steps before training. They pass files and their digests on."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,24 +8,25 @@ import pandas as pd
 from level2_devops.features import features
 from level2_devops.model import SEED
 from level3_training_pipeline.tracking import lineage
-from shared.data.flights import digest, load_flights, write_whole
+from shared.data.flights import digest, load_flights
 from shared.data.raw import data_folder, raw_digests
 from shared.data.schema import FLIGHT, DataError, check
 from shared.data.split import history
+from shared.files import write_parquet
 from shared.settings import NEW_YORK, Settings
 
-MOST_ROWS = 80_000  # three months; trained on more the model is no better, and takes three times as long by December
+MOST_ROWS = 80_000  # three months; with more rows the model is no better, and by December takes three times as long
 TEST_DAYS, VALIDATION_DAYS = 14, 28  # the last days before today: tune.windows
 TEST = pd.Timedelta(days=TEST_DAYS)
-WHOLE = pd.Timedelta(days=VALIDATION_DAYS) + TEST  # no flight of these is left out: they validate and test
+WHOLE = pd.Timedelta(days=VALIDATION_DAYS) + TEST  # every flight of these days is kept, to validate and test
 FEWEST_ROWS = 1_000
 STALE_AFTER = pd.Timedelta(days=2)
-KEPT = ["flight_id", "predicted_at", "label_known_at", "late"]  # kept beside the features: to split and to score
+KEPT = ["flight_id", "predicted_at", "label_known_at", "late"]  # kept beside the features, to split and to score
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The flights that a training may learn from: a file, and what identifies its content."""
+    """The flights that a training may learn from: a file, and the digests that identify its content."""
 
     file: Path
     digest: str  # SHA-256 of the table
@@ -40,16 +41,16 @@ class Snapshot:
 
 
 def gather(settings: Settings) -> Snapshot:
-    """Take the history as of today out of the raw tables and keep it as a file named by its digest."""
+    """Write the history as of today to a file that is named by its digest."""
     known = sample(history(load_flights(settings), settings.now), settings.now)
     name = digest(known)
     file = settings.level("level3") / "data" / f"history-{name[:16]}.parquet"
-    write_whole(known, file)
+    write_parquet(known, file)
     return Snapshot(file, name, len(known), settings.now, raw_digests(data_folder(settings.data)))
 
 
 def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """At most MOST_ROWS of the known flights: every recent one, and as many of the older as there is room for."""
+    """At most MOST_ROWS of the known flights: all recent ones, and a random sample of the older ones."""
     recent = known["predicted_at"] >= now - WHOLE
     older = known[~recent]
     room = max(0, MOST_ROWS - int(recent.sum()))
@@ -58,7 +59,10 @@ def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
 
 
 def validate(snapshot: Snapshot) -> None:
-    """Raise DataError unless the snapshot is sound, large enough, fresh, without a gap, and has both outcomes."""
+    """The data gate: raises DataError unless the snapshot keeps the contract, is large enough, fresh and without gaps.
+
+    Both labels must occur in it.
+    """
     flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
     if len(flights) < FEWEST_ROWS:
         raise DataError(
@@ -86,17 +90,17 @@ def validate(snapshot: Snapshot) -> None:
         )
     if flights["late"].nunique() < 2:
         raise DataError(
-            f"{snapshot.file}: every flight ended alike (late = {flights['late'].iloc[0]}). "
+            f"{snapshot.file}: every flight has the same label (late = {flights['late'].iloc[0]}). "
             "Remedy: look at arr_delay in flights.csv."
         )
 
 
 def build_features(snapshot: Snapshot) -> Path:
-    """Write the features of the snapshot, with label and instants beside them; returns the file, which the code names.
+    """Write the features of the snapshot, with label and instants beside them; returns the file.
 
-    Two versions of the code can be at work at once, on the same history: neither takes the other's features.
+    The digest of the code is in its name, because two versions of the code can work on one history at once.
     """
     flights = pd.read_parquet(snapshot.file)
     file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}-{lineage.code_digest()[:16]}.parquet")
-    write_whole(pd.concat([flights[KEPT], features(flights)], axis=1), file)
+    write_parquet(pd.concat([flights[KEPT], features(flights)], axis=1), file)
     return file

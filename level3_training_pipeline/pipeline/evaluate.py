@@ -1,4 +1,4 @@
-"""Evaluation: the candidate beside two baselines and the champion, on the same flights, by slice and by calibration."""
+"""Evaluate the candidate beside two baselines and the champion, on the same flights, also by slice."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +20,7 @@ from shared.score import Score, by_slice, calibration, score
 
 @dataclass(frozen=True)
 class Champion:
-    """The model in production, and the instant its history ended."""
+    """The model in production, and the instant at which its history ended."""
 
     version: str
     model: Pipeline
@@ -30,10 +29,10 @@ class Champion:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Scores on the flights of the last 14 days, which nothing was fitted to or tuned on.
+    """Scores on the flights of the last 14 days, which were used neither to fit nor to tune.
 
-    scores: by model name; `champion` is there when it has not seen these flights.
-    slices, days (of departure, in New York) and calibration: the candidate's.
+    scores: by the name of the model; with `champion` only if the champion was not trained on these flights.
+    slices, days (of departure, in New York) and calibration: of the candidate.
     """
 
     scores: dict[str, Score]
@@ -54,7 +53,8 @@ def evaluate(
         line = side_by_side.submit(logistic_regression().fit, known, late)
     candidate = predict_features(trees.result(), test[inputs])
     logistic = line.result().predict_proba(test[inputs])[:, 1]
-    predictions = {"candidate": candidate, "logistic regression": logistic, "climatology": climatology(fit_on, test)}
+    base_rate = np.full(len(test), late.mean())
+    predictions = {"candidate": candidate, "logistic regression": logistic, "base rate": base_rate}
     if champion and champion.now <= test["predicted_at"].min():
         predictions["champion"] = predict_features(champion.model, test[inputs])
     return Evaluation(
@@ -65,13 +65,8 @@ def evaluate(
     )
 
 
-def climatology(fit_on: pd.DataFrame, test: pd.DataFrame) -> NDArray[np.float64]:
-    """The share late of history, for every flight alike."""
-    return np.full(len(test), fit_on["late"].mean())
-
-
 def logistic_regression() -> Pipeline:
-    """The simpler model that trees must beat to be worth their trouble."""
+    """The simpler model that the trees must beat."""
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
     codes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=50)
     columns = ColumnTransformer([("numbers", numbers, NUMBERS), ("codes", codes, CATEGORIES)])

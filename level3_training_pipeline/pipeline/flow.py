@@ -17,7 +17,7 @@ from prefect.states import State
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import ModelCard, fit_features
-from level3_training_pipeline.pipeline import data, evaluate, tune
+from level3_training_pipeline.pipeline import data, evaluate, record, tune
 from level3_training_pipeline.pipeline.data import Snapshot
 from level3_training_pipeline.pipeline.evaluate import Champion, Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
@@ -39,26 +39,29 @@ class Tuned:
 
 
 async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
-    """A passing fault is; what a user must mend is not."""
+    """Whether a step is tried again: not after an error that the user must fix."""
     return not isinstance(await state.aresult(raise_on_failure=False), UserError)
 
 
-def tell_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
-    """Say which step failed, why, and what to do."""
+def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
+    """Print which step failed, why, and what to do."""
     console.print(
         f"[red]step '{this.name}' failed[/red]: {state.message}\n"
-        "What was tuned is kept: mend the cause and give the same command again. All runs: make ui",
+        "The tuning is kept: fix the cause and give the same command again. All runs: make ui",
         markup=True,
     )
 
 
-def tell_unchanged(version: Version) -> None:
-    """Say that there is nothing to do (a function: Prefect sends a flow by value, and a console cannot be sent)."""
-    console.print(f"Nothing has changed since version {version.number} was trained: it stands.")
+tell_failure = report_failure  # its old name
+
+
+def report_unchanged(version: Version) -> None:
+    """Print that there is nothing to do; a function of its own, because Prefect cannot pickle a flow with a console."""
+    console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
 
 
 def same_training(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """The cache key of a step: its name, and all that its result depends on."""
+    """The cache key of a step: its name and the training key, on which its result depends."""
     return f"{context.task.name}-{parameters['key']}"
 
 
@@ -66,7 +69,7 @@ RETRIED: Any = {
     "retries": 2,
     "retry_delay_seconds": [1, 5],
     "retry_condition_fn": worth_retrying,
-    "on_failure": [tell_failure],
+    "on_failure": [report_failure],
 }
 
 
@@ -86,23 +89,23 @@ def validate_step(snapshot: Snapshot) -> None:
 
 @task(name="features", **RETRIED)
 def features_step(snapshot: Snapshot) -> Path:
-    """The table that all later steps read; made each time, for it takes less than to make sure of a kept one."""
+    """The table that all later steps read; made each time, because that is faster than checking a kept one."""
     with step("Build the features"):
         return data.build_features(snapshot)
 
 
-# The one step whose result is kept: the others take seconds, and what they write belongs to the MLflow run at work.
-# Not tried again by itself: each of its trials is on record as soon as it is done, and would be so twice.
-@task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[tell_failure])
+# Only the result of this step is cached: the others take seconds, and write to their own MLflow run.
+# It is not retried, because each trial is recorded when it is done, and would be recorded twice.
+@task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[report_failure])
 def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - for the cache
-    """The best of some trials, each of them on record."""
+    """The best of some trials, each of which is recorded."""
     with bar(f"Tune: {trials} trials", trials) as advance:
 
-        def tell(trial: Trial) -> None:
-            mlflow_runs.record_trial(run_id, trial)
+        def report(trial: Trial) -> None:
+            record.record_trial(run_id, trial)
             advance()
 
-        return Tuned(tune.tune(pd.read_parquet(features), snapshot.now, trials, tell), run_id)
+        return Tuned(tune.tune(pd.read_parquet(features), snapshot.now, trials, report), run_id)
 
 
 @task(name="train", **RETRIED)
@@ -120,36 +123,36 @@ def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -
 def evaluate_step(
     snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None
 ) -> Evaluation:
-    """The candidate beside baselines and champion, on record."""
+    """The candidate beside baselines and champion, recorded."""
     with step("Evaluate: baselines, slices, calibration, champion"):
-        rival = None
+        in_production = None
         if champion:
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
-            rival = Champion(str(champion.number), registry.load_version(MlflowClient(), champion), now)
-        evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, rival)
-        mlflow_runs.record_evaluation(evaluation)
+            in_production = Champion(str(champion.number), registry.load_version(MlflowClient(), champion), now)
+        evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, in_production)
+        record.record_evaluation(evaluation)
         return evaluation
 
 
 @task(name="register", **RETRIED)
 def register_step(settings: Settings, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
-    """A version with its lineage; of two trainings with one key the second finds the first one's."""
+    """A version with its lineage; of two trainings with one key, the second finds the first one's version."""
     with step("Register"), FileLock(settings.level("level3") / "register.lock"):
         client = MlflowClient()
         return registry.find(client, tags["training_key"]) or registry.register(client, model_uri, run_id, tags)
 
 
 def training_key(snapshot: Snapshot, trials: int) -> str:
-    """What a version depends on, in one digest: data, date, trials, code, locked environment."""
+    """One digest of all that a version depends on: data, date, trials, code, locked environment."""
     parts = [snapshot.digest, snapshot.today, str(trials), lineage.code_digest(), *lineage.environment().values()]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
 @flow(name="training", description="Train, evaluate and register flight-delays as of a day.")
 def training(today: str | None = None, trials: int = TRIALS, cause: str = "by hand") -> int:
-    """Train as of `today` (YYYY-MM-DD; TODAY when not given) and return the version's number.
+    """Train as of `today` (YYYY-MM-DD; by default TODAY) and return the version's number.
 
-    Given again with nothing changed, it finds the version it made and makes no other.
+    When nothing has changed since an earlier training, it returns the number of that version.
     """
     settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
     client = mlflow_runs.open_tracking(settings)
@@ -157,7 +160,7 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
     validate_step(snapshot)
     key = training_key(snapshot, trials)
     if made := registry.find(client, key):
-        tell_unchanged(made)
+        report_unchanged(made)
         return made.number
     tags = {
         "training_key": key,
@@ -171,10 +174,10 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
         **lineage.environment(),
     }
     with mlflow_runs.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
-        mlflow_runs.record_data(snapshot)
+        record.record_data(snapshot)
         features = features_step(snapshot)
         tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
-        mlflow_runs.record_choice(tuned.best, tuned.run_id)
+        record.record_choice(tuned.best, tuned.run_id)
         parameters = tuned.best.parameters
         model_uri = train_step(snapshot, features, parameters)
         evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))

@@ -1,13 +1,12 @@
-"""The pictures that are kept with a version."""
+"""The pictures that MLflow keeps of an evaluation."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
 from level3_training_pipeline.pipeline.evaluate import Evaluation
-from shared.score import Score
 
 
-def calibration_plot(evaluation: Evaluation) -> Figure:
+def calibration(evaluation: Evaluation) -> Figure:
     """Share late against probability, ten equally filled bins."""
     table = evaluation.calibration
     figure = Figure(figsize=(5, 5), layout="constrained")
@@ -18,7 +17,7 @@ def calibration_plot(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def slices_plot(evaluation: Evaluation) -> Figure:
+def slices(evaluation: Evaluation) -> Figure:
     """Log loss by origin and by carrier, beside the candidate's on all flights."""
     table = pd.concat(evaluation.slices)
     whole = evaluation.scores["candidate"].log_loss
@@ -34,12 +33,13 @@ def slices_plot(evaluation: Evaluation) -> Figure:
     return figure
 
 
-def scores_plot(scores: dict[str, Score]) -> Figure:
+def scores(evaluation: Evaluation) -> Figure:
     """Log loss of each model on the same flights."""
     figure = Figure(figsize=(6, 2.5), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh(list(scores), [result.log_loss for result in scores.values()])
+    losses = {name: result.log_loss for name, result in evaluation.scores.items()}
+    bars = axes.barh(list(losses), list(losses.values()))
     axes.bar_label(bars, fmt="%.4f")
     axes.invert_yaxis()
-    axes.set(xlabel="log loss, nats per flight", xlim=(0, 1.15 * max(result.log_loss for result in scores.values())))
+    axes.set(xlabel="log loss, nats per flight", xlim=(0, 1.15 * max(losses.values())))
     return figure

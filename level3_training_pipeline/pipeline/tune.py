@@ -1,4 +1,4 @@
-"""Tuning: Optuna proposes parameters, flights that came later judge them, several trials at a time."""
+"""Tuning: Optuna proposes parameters, and later flights validate them; several trials run at once."""
 
 import os
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from level3_training_pipeline.pipeline.data import TEST_DAYS, VALIDATION_DAYS
 from shared.data.split import future, history
 from shared.score import Score, score
 
-BATCH = 4  # trials proposed together: fixed, so that the number of cores changes the speed and never the result
+BATCH = 4  # trials proposed together: a constant, so that the number of cores cannot change the result
 START = {  # the first trial: slow, regular trees, from the middle of the search space
     "learning_rate": 0.08,
     "max_iter": 160,
@@ -28,7 +28,7 @@ START = {  # the first trial: slow, regular trees, from the middle of the search
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of parameters and its score on the validation flights; without one where it was the only trial."""
+    """One set of parameters and its score on the validation flights; None if it was the only trial."""
 
     number: int
     parameters: dict[str, Any]
@@ -38,7 +38,7 @@ class Trial:
 def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Split in time: to tune on, to validate on (28 days), both together, and to test on (the last 14 days).
 
-    Each part to fit on holds only labels known when the part that judges begins.
+    The parts to fit on hold only labels that were known when the part to validate or test on begins.
     """
     test_from = now - pd.Timedelta(days=TEST_DAYS)
     validate_from = test_from - pd.Timedelta(days=VALIDATION_DAYS)
@@ -47,7 +47,7 @@ def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.Da
 
 
 def propose(trial: optuna.Trial) -> dict[str, Any]:
-    """The search space: slow, regular trees, which age better than the library's defaults when a season changes."""
+    """The search space: slow, regular trees, which stay good for longer than the library's defaults."""
     return {
         "learning_rate": trial.suggest_float("learning_rate", 0.06, 0.12, log=True),
         "max_iter": trial.suggest_int("max_iter", 100, 160, step=20),
@@ -58,22 +58,22 @@ def propose(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, tell: Callable[[Trial], None]) -> Trial:
-    """Run `trials` trials, telling each as it is done, and return the best; the same inputs, the same best.
+def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, report: Callable[[Trial], None]) -> Trial:
+    """Run `trials` trials, call `report` after each, and return the best; the same inputs give the same best.
 
-    A single trial is START, fitted to nothing here: with no other to choose from, its evaluation is its only judge.
+    A single trial is START, without a fit: there is nothing to choose from, and the evaluation scores it later.
     """
     if trials == 1:
         only = Trial(0, START, None)
-        tell(only)
+        report(only)
         return only
-    fit_on, judge_on, _, _ = windows(table, now)
+    fit_on, validate_on, _, _ = windows(table, now)
 
     def run(proposed: tuple[optuna.Trial, dict[str, Any]]) -> tuple[float, Trial]:
         model = fit_features(fit_on[CATEGORIES + NUMBERS], fit_on["late"], **proposed[1])
-        probability = predict_features(model, judge_on[CATEGORIES + NUMBERS])
-        judged = score(judge_on["late"], probability)
-        return judged.log_loss, Trial(proposed[0].number, proposed[1], judged)
+        probability = predict_features(model, validate_on[CATEGORIES + NUMBERS])
+        scored = score(validate_on["late"], probability)
+        return scored.log_loss, Trial(proposed[0].number, proposed[1], scored)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
@@ -86,6 +86,6 @@ def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, tell: Callable[[Tr
             asked = [study.ask() for _ in range(min(BATCH, trials - len(done)))]
             for trial, result in zip(asked, pool.map(run, [(trial, propose(trial)) for trial in asked]), strict=True):
                 study.tell(trial, result[0])
-                tell(result[1])
+                report(result[1])
                 done.append(result)
     return min(done, key=lambda result: result[0])[1]

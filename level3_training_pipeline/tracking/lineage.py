@@ -1,23 +1,32 @@
-"""Which code and which environment: what a version's record says of its making."""
+"""Which code and which environment made a version."""
 
 import hashlib
 import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from shared.files import commit_of
+from shared.data import flights
+from shared.files import commit_of, source_digest
 from shared.settings import PROJECT
 
 PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy", "skops"]  # what a fitted pipeline needs to predict
-CODE = ["shared/*.py", "level2_devops/features.py", "level2_devops/model.py", "level3_training_pipeline/*.py"]
+CODE = [  # every module that a model or its evaluation depends on; a test compares the list with the imports
+    *flights.CODE,
+    "shared/data/split.py",
+    "shared/score.py",
+    "level2_devops/features.py",
+    "level2_devops/model.py",
+    "level3_training_pipeline/pipeline/data.py",
+    "level3_training_pipeline/pipeline/evaluate.py",
+    "level3_training_pipeline/pipeline/flow.py",
+    "level3_training_pipeline/pipeline/tune.py",
+    "level3_training_pipeline/tracking/registry.py",  # it saves the model
+]
 
 
 def code_digest() -> str:
-    """SHA-256 of the sources that make a model; it moves with any edit, committed or not."""
-    total = hashlib.sha256()
-    for file in sorted(file for pattern in CODE for file in PROJECT.glob(pattern)):
-        total.update(file.name.encode() + file.read_bytes())
-    return total.hexdigest()
+    """SHA-256 of the code that makes a model; it changes with every edit, committed or not."""
+    return source_digest(PROJECT, CODE)
 
 
 def commit() -> str:
@@ -26,12 +35,12 @@ def commit() -> str:
 
 
 def requirements() -> list[str]:
-    """What a saved model needs, with the versions it was made with."""
+    """The packages that a saved model needs, at the installed versions."""
     return [f"{package}=={version(package)}" for package in PACKAGES]
 
 
 def environment() -> dict[str, str]:
-    """Python, platform and the lock file, as they are here."""
+    """Python, platform and the digest of the lock file."""
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),

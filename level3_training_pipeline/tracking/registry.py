@@ -1,4 +1,4 @@
-"""The registry: versions with their lineage, found by number or alias, registered whole or not at all."""
+"""The registry: versions of the model with their lineage, found by number or alias."""
 
 import json
 import shutil
@@ -25,11 +25,11 @@ from shared.errors import UserError
 
 MODEL = "flight-delays"
 CHAMPION = "champion"
-NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # every other error: nobody knows
+NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # with any other error the version may exist
 
 
 class RegistryError(UserError):
-    """A version that is not there, or is not what its record says."""
+    """A version that does not exist, or differs from its record."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Version:
 def log_model(model: Pipeline, card: ModelCard, example: pd.DataFrame) -> str:
     """Save the pipeline in the running MLflow run, without pickle; returns its URI.
 
-    It loads anywhere from its recorded requirements: it holds stock scikit-learn classes only.
+    It holds stock scikit-learn classes only, so it loads wherever its recorded requirements are installed.
     """
     with tempfile.TemporaryDirectory() as folder:
         card_file = Path(folder) / MODEL_CARD
@@ -64,9 +64,9 @@ def log_model(model: Pipeline, card: ModelCard, example: pd.DataFrame) -> str:
 
 
 def _signature(model: Pipeline, example: pd.DataFrame) -> ModelSignature:
-    """Codes and float32 numbers, each column required: what is not known of a flight is NaN in it, which is a float.
+    """Codes and float32 numbers, each column required, because a missing number is NaN, which is a float.
 
-    MLflow by itself takes a column for optional when it is empty in one of the example's few rows.
+    MLflow's own inference makes a column optional when one of the example's few rows has no value in it.
     """
     kinds = {name: DataType.string if name in CATEGORIES else DataType.float for name in example}
     inputs = Schema([ColSpec(kind, str(name)) for name, kind in kinds.items()])
@@ -74,7 +74,7 @@ def _signature(model: Pipeline, example: pd.DataFrame) -> ModelSignature:
 
 
 def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
-    """Make the next version: files first, then version and tags in one transaction, so a kill leaves no half."""
+    """Make the next version: files first, then version and tags in one transaction, so that a kill leaves no half."""
     try:
         client.create_registered_model(MODEL)
     except MlflowException as error:
@@ -121,9 +121,9 @@ def by_alias(client: MlflowClient, alias: str) -> Version | None:
 
 
 def promote(client: MlflowClient, version: Version, who: str, release: str) -> None:
-    """Make `version` the champion, on record: who, when, in which release.
+    """Make `version` the champion and record who did it, when, and in which release.
 
-    The alias is first: a sudden end between the writes leaves a champion without its record, and never the wrong one.
+    The alias is written first: a crash between the writes leaves the right champion, without its record.
     """
     client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
     record = {"deployed_by": who, "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"), "release": release}
@@ -132,20 +132,20 @@ def promote(client: MlflowClient, version: Version, who: str, release: str) -> N
 
 
 def artefacts(client: MlflowClient, version: Version) -> Path:
-    """The folder that MLflow keeps the version in."""
+    """The folder in which MLflow keeps the version."""
     return Path(mlflow.artifacts.download_artifacts(client.get_model_version(MODEL, str(version.number)).source))
 
 
 def fetch(client: MlflowClient, version: Version, into: Path) -> Path:
-    """Copy model and card into a folder, as level 2 serves them; raises RegistryError for an altered file."""
+    """Copy model and card into a folder, as level 2 serves them; raises RegistryError for a changed file."""
     kept = artefacts(client, version)
     shutil.copy(kept / MODEL_FILE, into)
     shutil.copy(kept / "extra_files" / MODEL_CARD, into)
     found = file_digest(into / MODEL_FILE)
     if found != version.tags["model_sha256"]:
         raise RegistryError(
-            f"version {version.number}: {kept / MODEL_FILE} has SHA-256 {found}, registered was "
-            f"{version.tags['model_sha256']}. Remedy: restore the file, or train anew."
+            f"version {version.number}: {kept / MODEL_FILE} has SHA-256 {found}, but the registered one "
+            f"has {version.tags['model_sha256']}. Remedy: restore the file, or train again."
         )
     return into
 

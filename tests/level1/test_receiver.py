@@ -6,23 +6,22 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level1_notebook.failure_demos import METRIC, export_by_hand, load_a_stranger, load_as_of_another_version
-from level1_notebook.manual_steps import acts_of_a_release
-from level1_notebook.months import MONTH_TITLES, month_by_month, month_rows
+from level1_notebook.demo import manual_steps, score_months
+from level1_notebook.failure_demos import METRIC, export_by_hand, load_as_other_version, load_malicious
 from level1_notebook.pickle_audit import COMMIT_OR_DIGEST, FILE_OR_DATE, questions, read_contents
-from level1_notebook.receiver import open_pickle, throw_over_the_wall
-from shared.console import show_acts
+from level1_notebook.receiver import hand_over, open_pickle
+from shared.console import show_manual_steps
 from shared.score import score
-from tests.level1.conftest import Runs
+from tests.level1.runs import Runs
 
 
-def test_a_strangers_pickle_runs_its_code_when_it_is_loaded(tmp_path: Path) -> None:
-    assert load_a_stranger(tmp_path) == "a stranger's model.pkl ran its own code"
+def test_a_malicious_pickle_runs_its_code_when_it_is_loaded(tmp_path: Path) -> None:
+    assert load_malicious(tmp_path) == "a malicious model.pkl ran its own code"
 
 
 def test_reading_the_contents_of_a_pickle_runs_none_of_them(tmp_path: Path) -> None:
-    load_a_stranger(tmp_path)
-    trace = tmp_path / "the-stranger-was-here"
+    load_malicious(tmp_path)
+    trace = tmp_path / "malicious-code-was-here"
     trace.unlink()
     assert read_contents(tmp_path / "model.pkl").callables != []
     assert not trace.exists()
@@ -52,25 +51,24 @@ def test_the_export_is_in_metric_units_and_otherwise_the_same(known: pd.DataFram
     assert export["temp"].max() < (flights["temp"].max() - 32) / 1.8 + 0.01
 
 
-def test_months_carry_the_log_loss_of_always_saying_the_pasts_share(later: pd.DataFrame) -> None:
+def test_months_carry_the_log_loss_of_always_predicting_the_base_rate(later: pd.DataFrame) -> None:
     flights = later[later["scheduled_departure"] < "2013-06-01 04:00Z"].iloc[::20]
     chance = flights["late"].to_numpy() * 0.2 + 0.3
-    months = month_by_month(flights, chance, past_share=0.24)
+    months = score_months(flights, chance, base_rate=0.24)
     assert list(months.index) == ["2013-04", "2013-05"]
     april = flights[flights["scheduled_departure"] < "2013-05-01 04:00Z"]
     assert months.loc["2013-04", "base_rate"] == pytest.approx(score(april["late"], [0.24] * len(april)).log_loss)
-    assert all(len(row) == len(MONTH_TITLES) for row in month_rows(months))
 
 
-def test_a_release_by_hand_goes_to_and_fro_between_two_people() -> None:
-    acts = acts_of_a_release(cells=12, plots=5, questions=7, columns=21, months=9)
-    assert {who for who, _, _ in acts} == {"data scientist", "engineer"}
-    assert show_acts(acts) == "7 steps by hand and 4 hand-overs for one model"
+def test_the_manual_steps_go_back_and_forth_between_two_people() -> None:
+    steps = manual_steps(cells=12, plots=5, questions=7, columns=21, months=9)
+    assert {role for role, _, _ in steps} == {"data scientist", "engineer"}
+    assert show_manual_steps(steps) == "7 manual steps and 4 hand-overs for one model"
 
 
 @pytest.mark.slow
 def test_the_pickle_cannot_tell_its_data_code_score_or_maker(runs: Runs, known: pd.DataFrame, tmp_path: Path) -> None:
-    file = throw_over_the_wall(runs.first.model, tmp_path / "receiver")
+    file = hand_over(runs.first.model, tmp_path / "receiver")
     asked = {question: says for question, says, _ in questions(file, open_pickle(file))}
     assert asked["Which data?"] == f"0 files or dates; its first tree saw {int(len(known) * 0.8):,} rows"
     assert asked["Which code?"].startswith("0 commits or digests")
@@ -81,6 +79,6 @@ def test_the_pickle_cannot_tell_its_data_code_score_or_maker(runs: Runs, known: 
 
 @pytest.mark.slow
 def test_a_pickle_of_another_scikit_learn_loads_with_no_more_than_warnings(runs: Runs) -> None:
-    warned = load_as_of_another_version(runs.again.model)
+    warned = load_as_other_version(runs.again.model)
     assert warned
     assert all("might lead to breaking code or invalid results" in text for text in warned)

@@ -1,51 +1,30 @@
 """One state folder, one Prefect server and one training for all tests of level 3."""
 
-import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from level3_training_pipeline.library_setup import set_up_libraries
-from level3_training_pipeline.orchestration.prefect_server import PrefectServer, prefect_server
+from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from shared.settings import Settings
-
-TODAY = "2013-03-01"
-
-
-@dataclass(frozen=True)
-class World:
-    """A level 3 of the tests' own."""
-
-    settings: Settings
-    server: PrefectServer
-    client: MlflowClient
-
-    def train(self, today: str = TODAY, trials: int = 2, cause: str = "test") -> int:
-        """Run the real flow; returns the version."""
-        from level3_training_pipeline.orchestration.run_flow import run_training
-
-        return run_training(self.server, today, trials, cause)
+from tests.level3.world import TODAY, World
+from tests.support import environment
 
 
 @pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A state folder with nothing in it yet, and a server."""
-    before = dict(os.environ)
     settings = Settings(today=date.fromisoformat(TODAY), data=None, state=Path(tmp_path_factory.mktemp("level3")))
-    os.environ.update({"MLOPS_STATE": str(settings.state), "TODAY": TODAY})
-    set_up_libraries(settings)
-    with prefect_server(settings) as server:
-        from level3_training_pipeline.tracking.mlflow_runs import open_tracking
+    with environment(MLOPS_STATE=str(settings.state), TODAY=TODAY):
+        set_up_libraries(settings)
+        with prefect_server(settings) as server:
+            from level3_training_pipeline.tracking.mlflow_runs import open_tracking
 
-        client = open_tracking(settings)
-        server.wait()
-        yield World(settings, server, client)
-    os.environ.clear()
-    os.environ.update(before)
+            client = open_tracking(settings)
+            server.wait()
+            yield World(settings, server, client)
 
 
 @pytest.fixture(scope="session")

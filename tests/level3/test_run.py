@@ -1,4 +1,4 @@
-"""The level as a command: what it tells is what it did."""
+"""The level as a command: what it prints is what it did."""
 
 import json
 import re
@@ -21,6 +21,7 @@ from shared.data.split import future
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.silence import ALLOWED, Said, listen
+from tests.support import lend_flights
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
 
@@ -36,18 +37,18 @@ class Level:
     summary: dict[str, object]
 
     @property
-    def told(self) -> str:
+    def printed(self) -> str:
         """What it said, as one line without the tables' frames."""
         return " ".join(self.said.out.replace("│", " ").split())
 
 
 def run_level(state: Path, today: date) -> Level:
     """Run the command in a state folder of its own, which borrows the data's cache."""
-    (state / "shared").symlink_to(read_settings().level("shared"), target_is_directory=True)
+    lend_flights(state)
     command = [sys.executable, "-m", "level3_training_pipeline"]
     said = listen(command, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
     assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
-    settings = replace(read_settings(), today=today, state=state, within="")
+    settings = replace(read_settings(), today=today, state=state, workspace="")
     champion = registry.by_alias(MlflowClient(mlflow_runs.tracking_uri(settings)), registry.CHAMPION)
     assert champion
     store = Store(settings.level("level2"))
@@ -66,16 +67,16 @@ def test_it_is_never_silent_for_long(april: Level) -> None:
     assert april.said.longest < ALLOWED, april.said.silences[:3]
 
 
-def test_the_scores_it_tells_are_those_of_the_model_it_deploys(april: Level, later: pd.DataFrame) -> None:
+def test_the_scores_it_prints_are_those_of_the_model_it_deploys(april: Level, later: pd.DataFrame) -> None:
     model, card = load(april.app / "model")
     probability = predict(model, later)
     overall, months = score(later["late"], probability), by_month(later, probability)
     assert april.summary["score"] == overall.as_dict()
     assert overall.log_loss <= 0.48
     assert overall.auc >= 0.75
-    assert f"{overall} of 2013-04 to 2013-12" in april.told
+    assert f"{overall} of 2013-04 to 2013-12" in april.printed
     for month, row in months.iterrows():
-        assert f"{month} {row.rows:,.0f} {row.late:.1%} {row.log_loss:.4f} {row.auc:.4f}" in april.told
+        assert f"{month} {row.rows:,.0f} {row.late:.1%} {row.log_loss:.4f} {row.auc:.4f}" in april.printed
     assert card.trained_as_of == "2013-04-01"
 
 
@@ -84,18 +85,19 @@ def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) ->
     assert file_digest(april.app / "model" / MODEL_FILE) == tags["model_sha256"]
     manifest = json.loads((april.app / "manifest.json").read_text())
     assert (manifest["built_by"], manifest["version"]) == (tags["deployed_by"], tags["release"])
-    assert f"release {tags['release']} by {tags['deployed_by']} at {tags['deployed_at']}" in april.told
+    assert f"release {tags['release']} by {tags['deployed_by']} at {tags['deployed_at']}" in april.printed
     assert pd.Timestamp(tags["deployed_at"]).tzinfo is not None
     assert (
-        f"run {april.champion.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}" in april.told
+        f"run {april.champion.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
+        in april.printed
     )
 
 
-def test_it_trains_once_builds_the_same_again_and_stops_on_labels_that_stopped(april: Level) -> None:
-    assert "7 steps, one command: version 1; given again: version 1" in april.told
-    assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.told)
-    assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.told)
-    assert "2 steps by hand and 0 hand-overs" in april.told
+def test_it_trains_once_builds_the_same_again_and_refuses_stale_labels(april: Level) -> None:
+    assert "7 steps, one command: version 1; given again: version 1" in april.printed
+    assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.printed)
+    assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.printed)
+    assert "2 manual steps and 0 hand-overs" in april.printed
 
 
 def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> None:
@@ -110,4 +112,4 @@ def test_another_today_trains_as_of_that_day(flights: pd.DataFrame, tmp_path: Pa
     assert load(july.app / "model")[1].trained_as_of == "2013-07-01"
     measured = Score(**july.summary["score"])  # type: ignore[arg-type]
     assert measured.rows == len(future(flights, july.settings.now))
-    assert f"{measured} of 2013-07 to 2013-12" in july.told
+    assert f"{measured} of 2013-07 to 2013-12" in july.printed

@@ -1,8 +1,8 @@
 """Measure how long the year takes to load, first and from the cache, how much memory that needs, and the replay.
 
-Run `python -m tests.project.measure_load` (not on Windows, which does not tell a process's peak memory). Each figure
-is that of a fresh process; it ends with status 1 when one is over its budget. A busy machine makes it slower, so it is
-no test.
+Run `python -m tests.project.measure_load` (not on Windows, which does not report a process's peak memory). Each
+figure is measured in a fresh process; the exit status is 1 when one is over its budget. It is not a test, because on a
+busy machine everything is slower.
 """
 
 import os
@@ -26,11 +26,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as state:
         environment = {**os.environ, "MLOPS_STATE": state}
         command = [sys.executable, "-m", "tests.project.measure_load"]
-        told = [
+        printed = [
             subprocess.run([*command, what], env=environment, check=True, capture_output=True, text=True).stdout.split()
             for what in ("load", "load", "replay")
         ]
-    (first, memory, rows), (cached, _, _), (stream, _, _) = ((float(word) for word in words) for words in told)
+    (first, memory, rows), (cached, _, _), (stream, _, _) = ((float(word) for word in words) for words in printed)
     figures = dict(zip(BUDGETS, (first, cached, memory, stream), strict=True))
     rows_of = [[name, f"{figures[name]:.1f} {unit}", f"{budget} {unit}"] for name, (unit, budget) in BUDGETS.items()]
     show_table(f"{rows:,.0f} flights; replay of April to December", ["", "measured", "budget"], rows_of)
@@ -54,7 +54,7 @@ def peak_memory() -> float:
     import resource  # Windows has none
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (1e6 if sys.platform == "darwin" else 1e3)  # macOS tells bytes, Linux kilobytes
+    return most / (1e6 if sys.platform == "darwin" else 1e3)  # macOS gives bytes, Linux kilobytes
 
 
 if __name__ == "__main__":

@@ -39,3 +39,20 @@ def imports(file: Path) -> Iterator[tuple[str, list[str]]]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{file}: a relative import"
             yield str(node.module), [alias.name for alias in node.names]
+
+
+def import_closure(start: str) -> set[str]:
+    """The files of ours that are imported by a file, directly or by others, wherever the import stands; with itself.
+
+    A package's `__init__.py` is left out: it holds a docstring only (`test_imports.py`).
+    """
+    found, todo = set(), [start]
+    while todo:
+        if (name := todo.pop()) in found:
+            continue
+        found.add(name)
+        for module, names in imports(PROJECT / name):
+            wanted = [module, *(f"{module}.{one}" for one in names)]
+            files = [f"{one.replace('.', '/')}.py" for one in wanted if one.split(".")[0] in PACKAGES]
+            todo += [file for file in files if (PROJECT / file).is_file()]
+    return found

@@ -1,8 +1,10 @@
 """What the documents name exists, and every command has a line of help."""
 
+import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,16 +14,25 @@ from tests.project.sources import LEVELS, is_module, tracked
 
 DOCUMENTS = [file for file in tracked() if file.suffix == ".md"]
 HEADINGS = [
-    "What this level adds",
+    "The problem",
+    "The picture",
     "Run it",
-    "Read in this order",
+    "What to look at",
+    "Files that hold the idea",
+    "On second reading",
     "Borrowed from earlier levels",
-    "What breaks without it",
-    "What is still missing",
+    "Still missing",
+    "Try it",
 ]
-PARTS = ["1. Data", "2. Train", "3. Evaluate", "4. Release", "5. Operate", "6. Tell"]
+GLOSSARY = PROJECT / "docs" / "glossary.md"
+README_FILES = [PROJECT / "README.md", *(PROJECT / level / "README.md" for level in LEVELS)]
+COLUMNS = 80  # of a terminal
+PARTS = ["1. Data", "2. Train", "3. Evaluate", "4. Release", "5. Operate", "6. Report"]
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.MULTILINE))
+
+
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 
 
 def named(document: Path) -> str:
@@ -37,7 +48,7 @@ def code_of(document: Path) -> list[str]:
     """What stands in a document as code: fenced blocks, line by line, and words in back quotes."""
     text = document.read_text(encoding="utf-8")
     blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    words = re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL))
+    words = re.findall(r"`([^`\n]+)`", re.sub(FENCED, "", text))
     return [*words, *(line for block in blocks for line in block.splitlines())]
 
 
@@ -52,9 +63,6 @@ def test_every_module_named_exists(document: Path) -> None:
         for module in re.findall(r"python[\w.]* -m ([\w.]+)", code):
             ours = module.split(".")[0] in [*LEVELS, "shared", "tests"]
             assert not ours or is_module(module), f"{named(document)}: python -m {module}"
-        short = re.fullmatch(r"(\.[a-z_]+)(?: [\w.-]+)?", code)  # `.deploy 1` after the level's name
-        if short and document.parent.name in LEVELS and short[1] not in {".venv", ".state"}:
-            assert is_module(f"{document.parent.name}{short[1]}"), f"{named(document)}: {code}"
 
 
 def test_every_file_named_exists(document: Path) -> None:
@@ -75,13 +83,44 @@ def test_every_file_named_exists(document: Path) -> None:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_level_explains_itself_under_the_same_six_headings(level: str) -> None:
+def test_every_level_explains_itself_under_the_same_headings(level: str) -> None:
     text = (PROJECT / level / "README.md").read_text(encoding="utf-8")
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == HEADINGS
+    assert re.findall(r"^## (.+)$", re.sub(FENCED, "", text), re.MULTILINE) == HEADINGS
+
+
+@pytest.mark.parametrize("readme", README_FILES, ids=named)
+def test_every_command_in_a_readme_fits_a_terminal(readme: Path) -> None:
+    for block in re.findall(FENCED, readme.read_text(encoding="utf-8")):
+        assert not [line for line in block.splitlines() if len(line) > COLUMNS]
+
+
+def glossary() -> dict[str, tuple[str, list[str]]]:
+    """Each entry of the glossary, written as `**term**: two sentences (`path/to/file.py`)`: its text and its files."""
+    entry = re.compile(r"^(?:- )?\*\*(.+?)\*\*: (.+?)(?=^(?:- )?\*\*|^#|\Z)", re.MULTILINE | re.DOTALL)
+    found = entry.findall(GLOSSARY.read_text(encoding="utf-8"))
+    return {term: (" ".join(text.split()), re.findall(r"`([\w./-]+\.\w+)`", text)) for term, text in found}
+
+
+def test_every_entry_of_the_glossary_has_two_sentences_and_a_file_that_exists() -> None:
+    entries = glossary()
+    assert len(entries) >= 55
+    assert len(entries) == len({term.lower() for term in entries})
+    for term, (text, files) in entries.items():
+        assert files, f"{term}: no file shows it at work"
+        assert text.count(". ") >= 1, f"{term}: {text}"
+        for file in files:
+            assert (PROJECT / file).is_file(), f"{term}: {file}"
+
+
+@pytest.mark.parametrize("readme", README_FILES, ids=named)
+def test_every_readme_links_the_glossary(readme: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]*glossary\.md)", readme.read_text(encoding="utf-8"))
+    assert links
+    assert {(readme.parent / link).resolve() for link in links} == {GLOSSARY}
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_every_run_tells_its_story_in_the_same_six_parts(level: str) -> None:
+def test_every_run_has_the_same_six_parts(level: str) -> None:
     """Then two of them side by side, `make diff-2-3`, read as a lesson."""
     text = (PROJECT / level / "run.py").read_text(encoding="utf-8")
     assert re.findall(r"^ +# (\d\. .+)$", text, re.MULTILINE) == PARTS
@@ -100,6 +139,22 @@ def test_every_module_that_the_makefile_runs_exists() -> None:
         assert is_module(module), module
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_every_verb_in_the_makefile_and_the_documents_is_on_the_levels_command_line(level: str, tmp_path: Path) -> None:
+    code = [MAKEFILE, *(line for document in DOCUMENTS for line in code_of(document))]
+    verbs = {verb for text in code for verb in re.findall(rf"\b{level} ([a-z][a-z-]+)", text)}
+    help_text = subprocess.run(
+        [sys.executable, "-m", level, "--help"],
+        cwd=PROJECT,
+        env={**os.environ, "MLOPS_STATE": str(tmp_path)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    ).stdout
+    assert verbs <= set(re.findall(r"^ +([a-z][a-z-]+)\b", help_text, re.MULTILINE))
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 def test_make_help_lists_every_target() -> None:
     shown = subprocess.run(
@@ -107,6 +162,7 @@ def test_make_help_lists_every_target() -> None:
     ).stdout
     assert set(re.findall(r"^  make ([\w-]+)", shown, re.MULTILINE)) == TARGETS
     assert len(shown.splitlines()) == len(TARGETS)
+    assert max(map(len, shown.splitlines())) <= COLUMNS
 
 
 def test_no_file_names_a_machine_or_a_package_index() -> None:

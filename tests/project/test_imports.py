@@ -1,5 +1,6 @@
-"""Importing is free of consequences, and what is imported is declared."""
+"""An import has no effects, every package explains itself, and what is imported is declared."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 from shared.settings import PROJECT
 from tests.project.sources import PACKAGES, imports, modules
 
-# Each module is imported in turn, the earlier levels' first; what it printed, made or set is laid at its door.
+# Imports each module in turn, those of earlier levels first, and fails with the first that printed or made something.
 PROBE = """
 import contextlib, importlib, io, os, pathlib, sys
 THEIRS = ("KMP_", "_MLFLOW_", "PYARROW_", "SPARK_")  # what scikit-learn, MLflow and Pandera set
@@ -48,6 +49,25 @@ def test_an_import_makes_no_file_and_prints_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert not done.stderr
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_package_has_a_docstring_and_nothing_else(package: str) -> None:
+    """So imports are plain: `from level4_deployment.experiment.design import Plan`, with nothing in between."""
+    for file in (PROJECT / package).rglob("__init__.py"):
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        name = file.relative_to(PROJECT).parent
+        assert len(tree.body) == 1, f"{name}: more than a docstring"
+        assert len(ast.get_docstring(tree) or "") > len("Room. Read this."), f"{name}: no docstring of use"
+
+
+def test_no_module_imports_a_private_name_of_another() -> None:
+    """A name that starts with an underscore belongs to its module."""
+    for package in PACKAGES:
+        for file in (PROJECT / package).rglob("*.py"):
+            for module, names in imports(file):
+                if module.split(".")[0] in PACKAGES:
+                    assert not [name for name in names if name.startswith("_")], f"{file}: {module} {names}"
 
 
 def declared() -> dict[str, set[str]]:

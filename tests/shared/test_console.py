@@ -1,14 +1,16 @@
-"""What people see: on a pipe, where nothing can spin, nothing is silent for more than two seconds either."""
+"""What people see in the terminal; on a pipe, without a spinner, no step is silent for two seconds either."""
 
 import subprocess
 import sys
 import time
 from itertools import pairwise
 
+import pandas as pd
 import pytest
 
-from shared.console import console, show_table, step
+from shared.console import console, show_by_month, show_manual_steps, show_table, step
 from shared.errors import UserError, command
+from shared.score import by_month, score
 from shared.settings import PROJECT
 from tests.silence import listen
 
@@ -33,7 +35,7 @@ def test_a_step_is_never_silent_for_two_seconds(begin: str) -> None:
     assert max(later - before for before, later in pairwise(heard)) < 2
 
 
-def test_a_step_tells_its_name_and_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_step_prints_its_name_and_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
     with step("Count the flights"):
         pass
     assert "Count the flights 0.0 s" in capsys.readouterr().out.splitlines()[-1]
@@ -53,7 +55,35 @@ def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert not console.is_terminal
 
 
-def test_an_error_that_a_user_can_mend_is_told_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+def rows_of(printed: str) -> list[list[str]]:
+    return [line.strip("│ ").split() for line in printed.splitlines() if line.startswith("│")]
+
+
+def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.CaptureFixture[str]) -> None:
+    late, chance = [0, 1, 0, 1], [0.1, 0.9, 0.4, 0.6]
+    days = pd.to_datetime(["2013-04-01", "2013-04-02", "2013-05-01", "2013-05-02"], utc=True) + pd.Timedelta(hours=12)
+    flights = pd.DataFrame({"late": late, "scheduled_departure": days})
+    months, overall = by_month(flights, chance), score(late, chance)
+    show_by_month("Months", months, overall)
+    plain = [[cell for cell in row if cell != "│"] for row in rows_of(capsys.readouterr().out)]
+    assert plain == [
+        ["2013-04", "2", "50.0%", "0.1054", "1.0000"],
+        ["2013-05", "2", "50.0%", "0.5108", "1.0000"],
+        ["all", "4", "50.0%", "0.3081", "1.0000"],
+    ]
+    show_by_month("Months", months.assign(base_rate=[0.6, 0.8]), overall)
+    shown = capsys.readouterr().out
+    assert "base rate's log loss" in shown
+    assert [cell for cell in rows_of(shown)[-1] if cell != "│"] == ["all", "4", "50.0%", "0.3081", "0.7000", "1.0000"]
+
+
+def test_hand_overs_are_counted_between_different_people(capsys: pytest.CaptureFixture[str]) -> None:
+    steps = [("scientist", "trains", "a"), ("scientist", "sends", "b"), ("engineer", "deploys", "c")]
+    assert show_manual_steps(steps) == "3 manual steps and 1 hand-overs for one model"
+    assert "what it blocks" in capsys.readouterr().out
+
+
+def test_an_error_that_the_user_can_fix_is_printed_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise UserError("temp: 3 of 720 values outside [-40, 115] °F")
 
@@ -74,7 +104,7 @@ def test_an_error_of_ours_is_not_hidden() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "mark"), [("print('done')", 0, "✓"), ("import sys; sys.exit('bad')", 1, "✗")]
 )
-def test_a_silent_command_is_a_step_and_then_tells_what_it_said(code: str, status: int, mark: str) -> None:
+def test_a_silent_command_is_a_step_and_its_output_follows(code: str, status: int, mark: str) -> None:
     said = listen([sys.executable, "-m", "shared.console", "Work", sys.executable, "-c", code])
     assert said.status == status
     assert f"{mark} Work" in said.out

@@ -45,7 +45,7 @@ def test_the_log_loss_of_the_share_late_is_its_entropy(later: pd.DataFrame) -> N
 
 
 def test_of_equal_probabilities_the_order_of_the_flights_changes_nothing() -> None:
-    """Of a thousand flights told 0.2 are 0.3 late, of a thousand told 0.6 are 0.8, and the late come first or last."""
+    """30% of 1,000 flights predicted at 0.2 are late, 80% of 1,000 at 0.6; the late ones come first or last."""
     chance = np.repeat([0.2, 0.6], 1000)
     late = np.concatenate([np.arange(1000) < 300, np.arange(1000) < 800]).astype(float)
     for order in (slice(None), slice(None, None, -1)):

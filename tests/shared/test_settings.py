@@ -1,4 +1,4 @@
-"""What a user may set, and what is said when a setting cannot be used."""
+"""The settings, and the message for a setting that cannot be used."""
 
 import os
 from datetime import date
@@ -43,7 +43,7 @@ def test_a_folder_named_from_here_is_the_same_folder_for_a_process_that_starts_e
 
 
 @pytest.mark.parametrize("text", ["July", "2013-07-32", "07/01/2013", "2013-02-29"])
-def test_what_is_no_date_is_told_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_not_a_date_is_refused_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODAY", text)
     with pytest.raises(SettingError, match="YYYY-MM-DD, for example TODAY=2013-07-01") as error:
         read_settings()
@@ -51,7 +51,7 @@ def test_what_is_no_date_is_told_with_an_example(text: str, monkeypatch: pytest.
 
 
 @pytest.mark.parametrize("text", ["2012-12-31", "2013-01-01", "2014-06-01", "2026-01-01"])
-def test_a_day_without_data_is_told_with_the_days_that_have_some(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_day_without_data_is_refused_with_the_days_that_have_data(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODAY", text)
     with pytest.raises(SettingError) as error:
         read_settings()
@@ -88,7 +88,7 @@ def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_d
 
 def test_the_old_name_of_the_workspace_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_WITHIN", "demo")
-    with pytest.raises(SettingError, match="MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
+    with pytest.raises(SettingError, match=r"MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
         read_settings()
 
 

@@ -36,6 +36,6 @@ def test_a_flight_that_took_off_but_has_not_landed_is_not_history(flights: pd.Da
     assert not set(history(flights, evening)["flight_id"]) & set(in_the_air["flight_id"])
 
 
-def test_a_day_with_no_flight_after_it_is_told(flights: pd.DataFrame) -> None:
+def test_a_day_with_no_flight_after_it_is_refused(flights: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="TODAY=2014-01-01: no flight comes after it"):
         future(flights, pd.Timestamp("2014-01-01", tz="America/New_York"))

@@ -6,35 +6,35 @@ from pathlib import Path
 import httpx
 import pytest
 
-from level1_notebook import open_notebook as level1_open
-from level1_notebook.notebook_runner import NOTEBOOK
-from level1_notebook.open_notebook import LabError, copy_to_the_desk, has_a_screen, lab
+from level1_notebook import open_notebook
+from level1_notebook.jupyter_environment import NOTEBOOK
+from level1_notebook.open_notebook import LabError, has_screen, lab, own_copy
 from shared.settings import Settings
 
 
 def test_the_desk_has_a_copy_and_keeps_what_its_user_wrote(settings: Settings) -> None:
-    copy = copy_to_the_desk(settings)
+    copy = own_copy(settings)
     assert copy.read_bytes() == NOTEBOOK.read_bytes()
     assert settings.state in copy.parents
     copy.write_text("mine")
-    assert copy_to_the_desk(settings).read_text() == "mine"
+    assert own_copy(settings).read_text() == "mine"
 
 
 def test_no_browser_is_opened_on_a_linux_without_a_display(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.delenv("DISPLAY", raising=False)
-    assert not has_a_screen()
+    assert not has_screen()
     monkeypatch.setenv("DISPLAY", ":0")
-    assert has_a_screen()
+    assert has_screen()
 
 
 @pytest.mark.slow
 def test_a_lab_that_does_not_start_says_why(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(level1_open, "_options", lambda *_: ["--ServerApp.port=no-number"])
+    monkeypatch.setattr(open_notebook, "_options", lambda *_: ["--ServerApp.port=no-number"])
     with (
         pytest.raises(LabError, match=r"did not answer at http://127\.0\.0\.1:\d+/api .*jupyterlab\.log"),
-        lab(settings, copy_to_the_desk(settings).parent),
+        lab(settings, own_copy(settings).parent),
     ):
         pytest.fail("there is no lab")
 
@@ -44,7 +44,7 @@ def test_the_lab_serves_the_copy_on_loopback_to_the_holder_of_the_token_only(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    with lab(settings, copy_to_the_desk(settings).parent) as (address, process):
+    with lab(settings, own_copy(settings).parent) as (address, process):
         assert address.startswith("http://127.0.0.1:")
         base, token = address.split("/lab/tree/")[0], address.split("token=")[1]
         answer = httpx.get(f"{base}/api/contents", headers={"Authorization": f"token {token}"})

@@ -1,4 +1,4 @@
-"""The live stream gives every flight once, every outcome once, and no outcome before its time."""
+"""The live stream gives every flight once, every label once, and no label before its time."""
 
 import pandas as pd
 import pytest
@@ -20,7 +20,7 @@ def test_every_hour_comes_once_the_quiet_ones_and_the_changed_clocks_too(stream:
     assert any(hour.flights.empty for hour in stream)
 
 
-def test_longer_ticks_hold_the_same_flights_and_outcomes_and_the_last_one_ends_in_time(
+def test_longer_ticks_hold_the_same_flights_and_labels_and_the_last_one_ends_in_time(
     stream: list[Tick], flights: pd.DataFrame
 ) -> None:
     end = APRIL + pd.Timedelta(hours=51)
@@ -33,11 +33,11 @@ def test_longer_ticks_hold_the_same_flights_and_outcomes_and_the_last_one_ends_i
 
 def test_the_whole_stream_is_the_table(stream: list[Tick], flights: pd.DataFrame) -> None:
     asked = pd.concat([hour.flights for hour in stream]).sort_index()
-    told = pd.concat([hour.labels for hour in stream]).sort_index()
+    labels = pd.concat([hour.labels for hour in stream]).sort_index()
     of_april_on = flights[(flights["predicted_at"] >= APRIL) & (flights["predicted_at"] < NEW_YEAR)]
     known = flights[(flights["label_known_at"] >= APRIL) & (flights["label_known_at"] < NEW_YEAR)]
     pd.testing.assert_frame_equal(asked, of_april_on[asked.columns])
-    pd.testing.assert_frame_equal(told, known[told.columns])
+    pd.testing.assert_frame_equal(labels, known[labels.columns])
 
 
 def test_nothing_comes_before_or_after_its_hour(stream: list[Tick]) -> None:
@@ -46,21 +46,21 @@ def test_nothing_comes_before_or_after_its_hour(stream: list[Tick]) -> None:
         assert hour.labels["label_known_at"].between(hour.start, hour.end, inclusive="left").all()
 
 
-def test_a_flight_to_be_predicted_carries_no_outcome(stream: list[Tick]) -> None:
+def test_a_flight_to_be_predicted_has_no_label(stream: list[Tick]) -> None:
     assert set(stream[0].flights.columns) == {"flight_id", "predicted_at", *KNOWN_BEFORE}
     assert not {"late", "arrival_delay", "label_known_at"} & set(stream[0].flights.columns)
 
 
-def test_an_outcome_follows_its_prediction(stream: list[Tick]) -> None:
+def test_a_label_follows_its_prediction(stream: list[Tick]) -> None:
     asked = {flight: hour.start for hour in stream for flight in hour.flights["flight_id"]}
-    told = {flight: hour.start for hour in stream for flight in hour.labels["flight_id"]}
-    both = asked.keys() & told.keys()
+    labels = {flight: hour.start for hour in stream for flight in hour.labels["flight_id"]}
+    both = asked.keys() & labels.keys()
     assert len(both) > 240_000
-    assert all(asked[flight] < told[flight] for flight in both)
+    assert all(asked[flight] < labels[flight] for flight in both)
 
 
-def test_a_cancelled_flight_is_asked_for_and_never_gets_an_outcome(stream: list[Tick], flights: pd.DataFrame) -> None:
-    told = {flight for hour in stream for flight in hour.labels["flight_id"]}
+def test_a_cancelled_flight_is_predicted_and_never_gets_a_label(stream: list[Tick], flights: pd.DataFrame) -> None:
+    labels = {flight for hour in stream for flight in hour.labels["flight_id"]}
     cancelled = flights.loc[flights["late"].isna() & (flights["predicted_at"] >= APRIL), "flight_id"]
     assert len(cancelled) > 1000
-    assert not told & set(cancelled)
+    assert not labels & set(cancelled)

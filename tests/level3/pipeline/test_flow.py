@@ -9,11 +9,11 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from level3_training_pipeline.pipeline import data
+from level3_training_pipeline.pipeline import data, record
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from shared.data.schema import FLIGHT, DataError
-from tests.level3.conftest import TODAY, World
+from tests.level3.world import TODAY, World
 
 
 def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int) -> None:
@@ -56,8 +56,8 @@ def test_every_trial_has_the_data_code_and_environment_of_its_training_on_record
 def test_the_candidate_is_compared_with_baselines_and_by_slice(world: World, trained: int) -> None:
     run_id = registry.get(world.client, str(trained)).run_id
     metrics = world.client.get_run(run_id).data.metrics
-    assert metrics["test_log_loss"] < metrics["logistic_regression_log_loss"] < metrics["climatology_log_loss"]
-    assert metrics["test_rows"] == metrics["climatology_rows"] > 10_000
+    assert metrics["test_log_loss"] < metrics["logistic_regression_log_loss"] < metrics["base_rate_log_loss"]
+    assert metrics["test_rows"] == metrics["base_rate_rows"] > 10_000
     assert {"origin_EWR_log_loss", "origin_JFK_log_loss", "origin_LGA_log_loss", "carrier_UA_log_loss"} <= set(metrics)
     kept = {artefact.path for artefact in world.client.list_artifacts(run_id)}
     assert {"calibration.png", "slices.png", "scores.png", "by_origin.csv", "by_carrier.csv"} <= kept
@@ -100,15 +100,15 @@ DAY_OF_ITS_OWN = "2013-03-02"  # what was trained before is not trained again
 def test_a_tuning_that_failed_leaves_no_trial_twice_on_record(
     world: World, trained: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, calls = mlflow_runs.record_trial, []
+    record_trial, calls = record.record_trial, []
 
     def fails_once(parent: str, trial: Trial) -> None:
         calls.append(1)
         if len(calls) == 2:
             raise OSError("the disk was full for a moment")
-        record(parent, trial)
+        record_trial(parent, trial)
 
-    monkeypatch.setattr(mlflow_runs, "record_trial", fails_once)
+    monkeypatch.setattr(record, "record_trial", fails_once)
     with pytest.raises(OSError, match="full"):
         world.train(DAY_OF_ITS_OWN, trials=3)
     version = registry.get(world.client, str(world.train(DAY_OF_ITS_OWN, trials=3)))
@@ -139,9 +139,9 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
         world.train()
     assert len(calls) == 1
     assert len(world.client.search_model_versions()) == before
-    told = capsys.readouterr().out
-    assert "step 'validate' failed" in told
-    assert "give the same command again" in told
+    printed = capsys.readouterr().out
+    assert "step 'validate' failed" in printed
+    assert "give the same command again" in printed
 
 
 def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:

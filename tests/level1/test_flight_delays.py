@@ -7,7 +7,8 @@ from typing import Any
 
 import nbformat
 
-from level1_notebook.notebook_runner import NOTEBOOK, code_cells, read_notebook
+from level1_notebook.jupyter_environment import NOTEBOOK
+from level1_notebook.notebook_runner import code_cells, read_notebook
 
 
 def test_it_is_valid_and_shows_the_outputs_of_one_clean_run_from_top_to_bottom() -> None:

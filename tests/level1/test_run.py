@@ -7,12 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level1_notebook.months import month_by_month
-from level1_notebook.notebook_runner import NOTEBOOK
-from level1_notebook.receiver import chances, columns, open_pickle
+from level1_notebook.demo import score_months
+from level1_notebook.jupyter_environment import NOTEBOOK
+from level1_notebook.receiver import columns, open_pickle, predict
 from shared.settings import NEW_YORK, PROJECT
-from tests.level1.conftest import Runs, lend_cache
+from tests.level1.runs import Runs
 from tests.silence import ALLOWED, Said, listen
+from tests.support import lend_flights
 
 README = (PROJECT / "level1_notebook" / "README.md").read_text(encoding="utf-8")
 ROWS = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| 2013-")]
@@ -22,8 +23,8 @@ ROWS = [line.strip("| ").split(" | ") for line in README.splitlines() if line.st
 def test_the_readmes_months_are_those_of_the_data_and_its_scores_those_of_such_a_run(
     runs: Runs, known: pd.DataFrame, later: pd.DataFrame
 ) -> None:
-    chance = chances(open_pickle(runs.first.model), columns(later, known))
-    months = month_by_month(later, chance, known["late"].mean())
+    chance = predict(open_pickle(runs.first.model), columns(later, known))
+    months = score_months(later, chance, known["late"].mean())
     assert [row[0] for row in ROWS] == list(months.index)
     for (_, flights, late, log_loss, base_rate, auc), (_, month) in zip(ROWS, months.iterrows(), strict=True):
         assert (flights, late) == (f"{month['rows']:,.0f}", f"{month['late']:.1%}")
@@ -45,26 +46,34 @@ def run_level(**settings: str) -> Said:
 
 
 @pytest.mark.slow
-def test_the_command_tells_the_whole_story_and_writes_only_its_state(flights: pd.DataFrame, tmp_path: Path) -> None:
+def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.DataFrame, tmp_path: Path) -> None:
     before, home = NOTEBOOK.read_bytes(), tmp_path / "home"
-    lend_cache(tmp_path / "state")
+    lend_flights(tmp_path / "state")
     home.mkdir()
     done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(tmp_path / "state"), HOME=str(home))
     assert (done.status, done.err) == (0, "")
     assert done.longest < ALLOWED, done.silences[:3]
-    told = " ".join(done.out.replace("│", " ").split())
+    printed = " ".join(done.out.replace("│", " ").split())
     after = int((flights["late"].notna() & (flights["predicted_at"] >= pd.Timestamp("2013-03-01", tz=NEW_YORK))).sum())
-    assert re.search(rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", told)
-    for words in ("Which data?", "Who acts, by hand", "The claim does not hold", "up to 0.", "0 complaints"):
-        assert words in told
+    assert re.search(
+        rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", printed
+    )
+    for words in (
+        "Which data?",
+        "Manual steps",
+        "The claim does not hold",
+        "up to 0.",
+        "other units: 0 warnings",
+    ):
+        assert words in printed
     assert NOTEBOOK.read_bytes() == before
     assert list(home.iterdir()) == []
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("flights")  # they make the cache that is lent
-def test_a_day_with_no_flight_after_it_is_told_in_one_line(tmp_path: Path) -> None:
-    lend_cache(tmp_path)
+def test_a_day_with_no_flight_after_it_is_refused_in_one_line(tmp_path: Path) -> None:
+    lend_flights(tmp_path)
     done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(tmp_path))
     assert done.status == 2
     assert done.err == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"

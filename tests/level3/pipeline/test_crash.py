@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 # A process of its own that runs the real flow and dies by SIGKILL when it calls the named function.
 DIES = """
 import os, signal, sys
-from level3_training_pipeline import data, evaluate, flow, registry, tune
+from level3_training_pipeline.pipeline import data, evaluate, flow, tune
+from level3_training_pipeline.tracking import registry
 module, name = sys.argv[1].split(".")
 if module != "-":
     of = registry.MlflowClient if module == "client" else globals()[module]
@@ -46,10 +47,10 @@ def start(world: World, today: str, where: str = "-.-") -> "subprocess.Popen[str
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def version_told(process: "subprocess.Popen[str]") -> int:
-    told, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, told
-    return int(told.split("version ")[-1])
+def version_of(process: "subprocess.Popen[str]") -> int:
+    printed, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, printed
+    return int(printed.split("version ")[-1])
 
 
 @pytest.mark.slow
@@ -60,14 +61,14 @@ def test_killed_at_each_step_it_leaves_no_half_version_and_the_next_run_finishes
     def kill(*steps: str) -> set[str]:
         """The versions that there are after trainings were killed at these steps."""
         for step, process in [(step, start(world, "2013-03-03", step)) for step in steps]:
-            told, _ = process.communicate(timeout=240)
-            assert process.returncode == -signal.SIGKILL, (step, told)
+            printed, _ = process.communicate(timeout=240)
+            assert process.returncode == -signal.SIGKILL, (step, printed)
         return {str(version.version) for version in world.client.search_model_versions()}
 
     for steps in KILLED_AT:
         assert kill(*steps) == before, steps
     (whole,) = kill("client.create_model_version") - before
-    made = version_told(start(world, "2013-03-03"))
+    made = version_of(start(world, "2013-03-03"))
     assert str(made) == whole  # it was there, and nothing is made twice
     version = registry.get(world.client, str(made))
     assert registry.load_version(world.client, version)
@@ -82,7 +83,7 @@ def test_killed_at_each_step_it_leaves_no_half_version_and_the_next_run_finishes
 @pytest.mark.slow
 def test_of_three_trainings_at_once_two_of_the_same_make_one_version_and_all_are_whole(world: World) -> None:
     three = [start(world, today) for today in ("2013-03-04", "2013-03-04", "2013-03-05")]
-    first, same, other = (version_told(process) for process in three)
+    first, same, other = (version_of(process) for process in three)
     assert first == same != other
     for number in (first, other):
         version = registry.get(world.client, str(number))
@@ -99,6 +100,6 @@ def test_a_locked_tracking_store_is_waited_for(world: World, trained: int) -> No
     threading.Timer(15, lambda: locked.execute("ROLLBACK")).start()
     begun = time.monotonic()
     process = start(world, "2013-03-06")
-    assert version_told(process) > trained
+    assert version_of(process) > trained
     assert time.monotonic() - begun > 14
     locked.close()

@@ -1,4 +1,4 @@
-"""Columns that contradict one another are told: a changed unit, in all the year or in one month, and a shifted hour."""
+"""Columns that contradict each other are named: a changed unit, in the whole year or one month, a shifted hour."""
 
 import re
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from shared.data.raw import FILES, read_raw
 from shared.data.schema import DataError
-from tests.shared.conftest import Change, To, one
+from tests.shared.data.tables import Change, To, one
 
 
 def scaled(column: str, factor: float, month: int | None = None, *, whole: bool = False) -> To:

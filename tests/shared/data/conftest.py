@@ -1,17 +1,13 @@
-"""What the tests of the problem share: the raw tables, and a small folder of them that may be damaged."""
+"""The raw tables, and a small folder of them that a test may damage."""
 
 import shutil
-import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from shared.data.raw import FILES, Raw, data_folder, read_raw
-
-To = Callable[[pd.DataFrame], pd.DataFrame]
-Change = Callable[[str, Callable[[pd.DataFrame], pd.DataFrame]], Path]
+from tests.shared.data.tables import Change, To, write
 
 
 @pytest.fixture(scope="session")
@@ -47,23 +43,8 @@ def folder(sound: Path, tmp_path: Path) -> Path:
 def change(folder: Path, sample: dict[str, pd.DataFrame]) -> Change:
     """Call it with a table's name and a function from the sound table to another: the folder gets that one."""
 
-    def write_changed(name: str, to: Callable[[pd.DataFrame], pd.DataFrame]) -> Path:
+    def write_changed(name: str, to: To) -> Path:
         write(to(sample[name].copy()), folder / FILES[name])
         return folder
 
     return write_changed
-
-
-def one(column: str, value: object) -> To:
-    """One value of row 7 replaced."""
-    return lambda table: table.assign(**{column: table[column].astype(object).where(table.index != 7, value)})
-
-
-def write(table: pd.DataFrame, file: Path) -> None:
-    """Write a table the way the published one is: a CSV file, in a zip if its name says so."""
-    text = table.to_csv(index=False)
-    if file.suffix != ".zip":
-        file.write_text(text)
-        return
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        archive.writestr(file.stem, text)

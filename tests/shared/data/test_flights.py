@@ -14,7 +14,7 @@ from shared.data.flights import build_flights, digest, load_flights
 from shared.data.raw import raw_digests, read_raw
 from shared.data.schema import FLIGHT
 from shared.settings import PROJECT, Settings
-from tests.shared.conftest import Change
+from tests.shared.data.tables import Change
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_two_processes_that_build_at_once_leave_one_whole_cache(small: Settings,
         subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    told = {process.communicate()[0].strip() for process in started}
-    assert told == {digest(build_flights(read_raw(folder)))}
+    digests = {process.communicate()[0].strip() for process in started}
+    assert digests == {digest(build_flights(read_raw(folder)))}
     assert [file.suffix for file in (small.state / "shared").iterdir()] == [".parquet"]
 
 

@@ -11,7 +11,7 @@ from shared.data.flights import load_flights
 from shared.data.raw import FILES, read_raw
 from shared.data.schema import AIRPORTS_CSV, FLIGHT, FLIGHTS_CSV, WEATHER_CSV, DataError, check
 from shared.settings import read_settings
-from tests.shared.conftest import Change, To, one
+from tests.shared.data.tables import Change, To, one
 
 
 def test_the_sound_tables_are_accepted(folder: Path) -> None:

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 from level1_notebook.notebook_runner import NotebookError, Run, RunSpec, code_cells, read_notebook, run_notebooks
-from level1_notebook.receiver import chances, columns, open_pickle
+from level1_notebook.receiver import columns, open_pickle, predict
 from shared.score import score
 from shared.settings import Settings
-from tests.level1.conftest import Runs
+from tests.level1.runs import Runs
 
 
 def test_a_kernel_that_is_not_installed_is_named_with_the_remedy(settings: Settings, tmp_path: Path) -> None:
@@ -20,15 +20,15 @@ def test_a_kernel_that_is_not_installed_is_named_with_the_remedy(settings: Setti
 
 @pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(settings: Settings, tmp_path: Path) -> None:
-    order = RunSpec(tmp_path / "run", {"load": 'df = pd.read_parquet("not-there.parquet")'})
+    spec = RunSpec(tmp_path / "run", {"load": 'df = pd.read_parquet("not-there.parquet")'})
     with pytest.raises(NotebookError, match=r"code cell 2 of 12 stopped with FileNotFoundError: .*not-there.*Remedy"):
-        run_notebooks(settings, [order], lambda: None)
+        run_notebooks(settings, [spec], lambda: None)
     assert (tmp_path / "run" / "flight_delays.ipynb").exists()
     assert not (tmp_path / "run" / "model.pkl").exists()
 
 
 @pytest.mark.slow
-def test_a_kernel_that_dies_is_told(settings: Settings, tmp_path: Path) -> None:
+def test_a_kernel_that_dies_is_reported(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="Kernel died"):
         run_notebooks(settings, [RunSpec(tmp_path / "run", {"load": "import os; os._exit(3)"})], lambda: None)
 
@@ -56,11 +56,11 @@ def test_a_run_leaves_a_model_and_a_claim(runs: Runs, known: pd.DataFrame) -> No
     assert 0.7 < runs.first.claim.auc < 0.85
     assert runs.first.plots >= 5
     model = open_pickle(runs.first.model)
-    chance = chances(model, columns(known.head(1000), known))
+    chance = predict(model, columns(known.head(1000), known))
     assert ((chance > 0) & (chance < 1)).all()
 
 
-def test_a_notebook_that_prints_no_score_is_told(tmp_path: Path) -> None:
+def test_a_notebook_that_prints_no_score_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="prints no score"):
         _ = Run(nbformat.v4.new_notebook(), tmp_path / "model.pkl").claim
 
@@ -69,7 +69,7 @@ def test_a_notebook_that_prints_no_score_is_told(tmp_path: Path) -> None:
 def test_the_claim_does_not_hold_on_the_flights_that_come_after(
     runs: Runs, known: pd.DataFrame, later: pd.DataFrame
 ) -> None:
-    then = score(later["late"], chances(open_pickle(runs.first.model), columns(later, known)))
+    then = score(later["late"], predict(open_pickle(runs.first.model), columns(later, known)))
     assert then.log_loss > runs.first.claim.log_loss + 0.03
     assert then.auc < runs.first.claim.auc - 0.04
 
@@ -78,7 +78,7 @@ def test_the_claim_does_not_hold_on_the_flights_that_come_after(
 def test_two_runs_give_two_models(runs: Runs, known: pd.DataFrame, later: pd.DataFrame) -> None:
     assert runs.first.model.read_bytes() != runs.again.model.read_bytes()
     x = columns(later, known)
-    one, other = (chances(open_pickle(run.model), x) for run in (runs.first, runs.again))
+    one, other = (predict(open_pickle(run.model), x) for run in (runs.first, runs.again))
     assert abs(one - other).max() > 0.1
     assert ((one > 0.5) != (other > 0.5)).sum() > 1000
 
@@ -87,10 +87,10 @@ def test_two_runs_give_two_models(runs: Runs, known: pd.DataFrame, later: pd.Dat
 def test_a_table_in_other_units_trains_without_a_word_and_claims_as_much(
     runs: Runs, known: pd.DataFrame, later: pd.DataFrame
 ) -> None:
-    assert runs.metric.complaints == []
+    assert runs.metric.warnings == []
     assert runs.metric.claim.log_loss == pytest.approx(runs.first.claim.log_loss, abs=0.03)
     x = columns(later, known)
-    good, bad = (score(later["late"], chances(open_pickle(run.model), x)) for run in (runs.first, runs.metric))
+    good, bad = (score(later["late"], predict(open_pickle(run.model), x)) for run in (runs.first, runs.metric))
     assert bad.log_loss > good.log_loss
 
 
@@ -99,8 +99,8 @@ def test_the_receivers_copy_of_the_columns_is_what_the_notebook_makes(
     runs: Runs, known: pd.DataFrame, tmp_path: Path
 ) -> None:
     cell = next(c for c in read_notebook().cells if "features" in c.metadata.get("tags", []))
-    order = RunSpec(tmp_path / "run", {"features": f'{cell.source}\nX.to_parquet("X.parquet")'})
-    run = run_notebooks(runs.settings, [order], lambda: None)[0]
+    spec = RunSpec(tmp_path / "run", {"features": f'{cell.source}\nX.to_parquet("X.parquet")'})
+    run = run_notebooks(runs.settings, [spec], lambda: None)[0]
     made = pd.read_parquet(run.model.with_name("X.parquet"))
     pd.testing.assert_frame_equal(columns(known, known), made, check_dtype=False)
     assert list(open_pickle(run.model).feature_names_in_) == list(made.columns)

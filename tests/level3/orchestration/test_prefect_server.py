@@ -1,4 +1,4 @@
-"""A server that ends or never comes is told at once; whoever uses it is known by more than a number."""
+"""A server that ends or does not start is reported at once; its users are known by more than a process number."""
 
 import subprocess
 import sys
@@ -10,13 +10,13 @@ import pytest
 
 from level3_training_pipeline.orchestration import prefect_server as servers
 from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
-from level3_training_pipeline.orchestration.process_identity import this_process
+from level3_training_pipeline.tracking.process_identity import this_process
+from tests.support import eventually
 
 
 def test_a_server_that_died_at_once_is_not_waited_for(tmp_path: Path) -> None:
     dead = subprocess.Popen([sys.executable, "-c", "pass"])  # nobody has fetched its status: it is a zombie
-    while psutil.Process(dead.pid).status() != psutil.STATUS_ZOMBIE:
-        time.sleep(0.05)
+    eventually(lambda: psutil.Process(dead.pid).status() == psutil.STATUS_ZOMBIE)
     begun = time.monotonic()
     with pytest.raises(ServerError, match=r"does not answer .*Remedy: see .*server\.log"):
         PrefectServer(dead.pid, "http://127.0.0.1:9", str(tmp_path / "server.log")).wait()

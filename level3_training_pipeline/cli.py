@@ -1,0 +1,89 @@
+"""The command line of level 3. Each verb loads its libraries after its first line of output."""
+
+import argparse
+import sys
+
+from level3_training_pipeline.library_setup import set_up_libraries
+from level3_training_pipeline.orchestration.schedule import count, seconds
+from shared.console import console, step
+from shared.settings import Settings, read_settings, user
+
+
+def main() -> None:
+    """Run the verb on the command line, or the whole level when there is none."""
+    parser = argparse.ArgumentParser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
+    parser.set_defaults(run=run_level)
+    verbs = parser.add_subparsers(title="verbs")
+    for run in (deploy, reproduce):
+        verb = verbs.add_parser(run.__name__, help=run.__doc__)
+        verb.add_argument("version", type=version_number, nargs="?", default="")
+        verb.set_defaults(run=run)
+    verbs.add_parser("ui", help=ui.__doc__).set_defaults(run=ui)
+    verb = verbs.add_parser("schedule", help=schedule.__doc__)
+    verb.add_argument("--every", type=seconds, metavar="SECONDS", help="train this often, not at 6 a.m. on the 1st")
+    verb.add_argument("--trials", type=count, help="tuning trials per training")
+    verb.set_defaults(run=schedule)
+    verb = verbs.add_parser("emit-data-event", help=emit_data_event.__doc__)
+    verb.add_argument("month", nargs="?", default="", help="such as 2013-04")
+    verb.set_defaults(run=emit_data_event)
+    options = parser.parse_args()
+    settings = read_settings()
+    set_up_libraries(settings)
+    options.run(settings, options)
+
+
+def version_number(text: str) -> str:
+    """The number of a registered version."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError("which version? Give its number: VERSION=1 (make ui shows all versions)")
+    return text
+
+
+def run_level(_settings: Settings, _options: argparse.Namespace) -> None:
+    """Run the level."""
+    with step("Load the libraries"):
+        from level3_training_pipeline import run
+    run.main()
+
+
+def deploy(settings: Settings, options: argparse.Namespace) -> None:
+    """Put a registered version into level 2's service."""
+    with step("Load the libraries"):
+        from level3_training_pipeline import deploy
+    release = deploy.deploy(options.version, settings, user()).release
+    console.print(f"Version {options.version} is the champion: release {release.version}, by {user()}.")
+
+
+def reproduce(settings: Settings, options: argparse.Namespace) -> None:
+    """Build a version again and compare its predictions; exit status 1 when one differs."""
+    with step("Load the libraries"):
+        from level3_training_pipeline.pipeline import reproduce
+    with step(f"Build version {options.version} again from its record"):
+        result = reproduce.reproduce(options.version, settings)
+    console.print(f"{result}.")
+    for line in result.changed:
+        console.print(f"  since then: {line}")
+    sys.exit(1 if result.differing else 0)
+
+
+def ui(settings: Settings, _options: argparse.Namespace) -> None:
+    """Open the pages of MLflow and Prefect until Ctrl-C."""
+    from level3_training_pipeline import ui
+
+    ui.serve_pages(settings)
+
+
+def schedule(settings: Settings, options: argparse.Namespace) -> None:
+    """Train by the clock and when a month of data arrives, until Ctrl-C."""
+    from level3_training_pipeline.orchestration import schedule
+
+    schedule.serve(settings, options.every, options.trials)
+
+
+def emit_data_event(settings: Settings, options: argparse.Namespace) -> None:
+    """Send the event that a month of data is complete."""
+    from level3_training_pipeline.orchestration import emit_data_event
+
+    with step("Send the event"):
+        today = emit_data_event.emit(options.month, settings)
+    console.print(f"The pipeline trains as of {today}, with the data of {options.month}; make ui shows the run.")

@@ -1,0 +1,61 @@
+"""Build a version again from its record, and compare every prediction bit for bit."""
+
+import json
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+
+from level2_devops.features import CATEGORIES, NUMBERS
+from level2_devops.model import fit_features, predict_features
+from level3_training_pipeline.pipeline import data
+from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from shared.errors import UserError
+from shared.settings import Settings, parse_today
+
+
+class NotReproducibleError(UserError):
+    """The version cannot be built again with the data or the code that are here."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """How the rebuilt model's predictions compare with the registered one's, on `rows` flights."""
+
+    rows: int
+    differing: int
+    largest: float  # largest difference of a probability
+    changed: list[str]  # what differs here from the record: commit, code, python, …
+
+    def __str__(self) -> str:
+        """As part of a sentence."""
+        return f"{self.differing:,} of {self.rows:,} predictions differ (largest difference {self.largest:g})"
+
+
+def reproduce(number: str, settings: Settings) -> Reproduction:
+    """Gather, build features and fit as the record says; raises NotReproducibleError when the data differ."""
+    client = mlflow_runs.open_tracking(settings)
+    version = registry.get(client, number)
+    registered = registry.load_version(client, version)
+    snapshot = data.gather(replace(settings, today=parse_today(version.tags["today"])))
+    if snapshot.digest != version.tags["data_digest"]:
+        raise NotReproducibleError(
+            f"version {number}: the history as of {snapshot.today} has digest {snapshot.digest[:16]}, its record says "
+            f"{version.tags['data_digest'][:16]}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
+            f"raw_files.json of run {version.run_id}, and the code of commit {version.tags['commit']}."
+        )
+    table = pd.read_parquet(data.build_features(snapshot))
+    inputs = table[CATEGORIES + NUMBERS]
+    rebuilt = fit_features(inputs, table["late"], **json.loads(version.tags["parameters"]))
+    before, after = predict_features(registered, inputs), predict_features(rebuilt, inputs)
+    here = {"commit": lineage.commit(), "code_digest": lineage.code_digest(), **lineage.environment()}
+    return Reproduction(
+        rows=len(table),
+        differing=int((before != after).sum()),
+        largest=float(np.abs(before - after).max()),
+        changed=[
+            f"{name} was {version.tags[name]}, is {value}"
+            for name, value in here.items()
+            if version.tags[name] != value
+        ],
+    )
