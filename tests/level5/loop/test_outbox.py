@@ -1,4 +1,4 @@
-"""Alerts arrive once: whoever is killed, wherever; whatever the sink does."""
+"""Each alert arrives once, wherever a process is killed, and whatever the sink does."""
 
 import json
 import multiprocessing
@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.prediction_log import open_log
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.outbox import (
@@ -26,28 +25,30 @@ from level5_monitoring.loop.outbox import (
     sink_of,
 )
 from level5_monitoring.loop.policy import Decision
+from level5_monitoring.tables import ALERTS, open_log
 from shared.errors import UserError
 from shared.settings import Settings
-from tests.level4.postgres import new_database
 
 KEYS = [f"2013-05-06-{i}" for i in range(6)]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A log with six alerts that wait."""
-    if request.param == "sqlite":
-        return filled(f"sqlite:///{tmp_path / 'log.db'}")
-    return filled(new_database(request.getfixturevalue("postgresql")))
-
-
-def filled(url: str) -> str:
-    """Put the alerts into the outbox."""
-    log = open_log(url)
+def fill(log: sa.Engine) -> sa.Engine:
+    """Put six alerts into the outbox."""
     alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
     loop_store.record_decision(log, Decision("2013-05-06", "halt_experiment", "."), [], alerts)
-    log.dispose()
-    return url
+    return log
+
+
+@pytest.fixture
+def waiting(log: sa.Engine) -> sa.Engine:
+    """A log of either database with six alerts that wait."""
+    return fill(log)
+
+
+@pytest.fixture
+def sqlite(tmp_path: Path) -> sa.Engine:
+    """A log on SQLite with six alerts that wait."""
+    return fill(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
 
 
 @dataclass
@@ -105,12 +106,12 @@ class Killed:
 
 
 def send_and_die(url: str, target: str, at: int, after: bool) -> None:
-    """What the killed process does."""
+    """Deliver until the kill."""
     deliver(open_log(url), Killed(sink_at(target), at, after))
 
 
 def send(url: str, target: str) -> None:
-    """What a process does that lives."""
+    """Deliver, in a process that is not killed."""
     deliver(open_log(url), sink_at(target))
 
 
@@ -153,120 +154,115 @@ BEFORE_IT_IS_TAKEN, BEFORE_IT_IS_MARKED = False, True
     indirect=["url"],
 )
 def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
-    url: str, kind: str, after: bool, tmp_path: Path, hook: Hook
+    waiting: sa.Engine, kind: str, after: bool, tmp_path: Path, hook: Hook
 ) -> None:
     """Killed at two alerts, one after the other; the third process delivers the rest."""
     target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
     for at in (1, 3):
-        process = in_process(send_and_die, url, target, at, after)
+        process = in_process(send_and_die, str(waiting.url), target, at, after)
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
-    log = open_log(url)
-    last = deliver(log, sink_at(target))
+    last = deliver(waiting, sink_at(target))
     assert (last.sent, last.waiting) == (3, 0)
     assert (short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
     if kind == "webhook":
         assert hook.requests == 6 + 2 * after
-    assert deliver(log, sink_at(target)).sent == 0
-    log.dispose()
+    assert deliver(waiting, sink_at(target)).sent == 0
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("url", "kind"), [("sqlite", "file"), ("postgresql", "webhook")], indirect=["url"])
-def test_two_loops_at_once_do_not_double(url: str, kind: str, tmp_path: Path, hook: Hook) -> None:
+def test_two_loops_at_once_do_not_double(waiting: sa.Engine, kind: str, tmp_path: Path, hook: Hook) -> None:
     """Two processes, one outbox."""
     target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
-    processes = [in_process(send, url, target) for _ in range(2)]
+    processes = [in_process(send, str(waiting.url), target) for _ in range(2)]
     for process in processes:
         process.join(60)
         assert process.exitcode == 0
     assert sorted(short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
 
 
-def test_a_line_that_a_killed_writer_left_is_cut_off(tmp_path: Path) -> None:
+def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path: Path) -> None:
     """The alert is written again, whole."""
-    log, path = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), tmp_path / "alerts.jsonl"
+    path = tmp_path / "alerts.jsonl"
     path.write_text('{"key": "2013-05-06-0", "da')
-    assert deliver(log, FileSink(path)).sent == 6
+    assert deliver(sqlite, FileSink(path)).sent == 6
     assert keys_in(path) == KEYS
 
 
-def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path) -> None:
-    """Though it may not end with a line's end."""
-    log, path = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), tmp_path / "notes.txt"
+def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path: Path) -> None:
+    """Even if its last line is incomplete."""
+    path = tmp_path / "notes.txt"
     for notes in ("milk, bread", "milk\nbread\n", "[1]\n", "42\n", '{"key": ["a"]}\n', "\n"):
         path.write_text(notes)
-        assert deliver(log, FileSink(path)).waiting == 6
+        assert deliver(sqlite, FileSink(path)).waiting == 6
         assert path.read_text() == notes
 
 
 def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hook) -> None:
-    """The year is played twice, and each time people are told."""
+    """The year is replayed twice, and each time the alerts are sent."""
     for number in (1, 2):
-        assert deliver(open_log(filled(f"sqlite:///{tmp_path / f'{number}.db'}")), WebhookSink(hook.url)).sent == 6
+        log = fill(open_log(f"sqlite:///{tmp_path / f'{number}.db'}"))
+        assert deliver(log, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS * 2
 
 
-def test_a_webhook_is_tried_again_a_few_times(tmp_path: Path, hook: Hook) -> None:
+def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
     """Two answers of 503 delay an alert; each is sent under its key, with all its words."""
-    log, hook.answers = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), [503, 503]
-    assert deliver(log, WebhookSink(hook.url)).sent == 6
+    hook.answers = [503, 503]
+    assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
     assert {alert["severity"] for alert in hook.alerts.values()} == {"page"}
     assert hook.requests == 8
 
 
-def test_a_sink_in_trouble_loses_nothing_and_says_why(tmp_path: Path, hook: Hook) -> None:
-    """It is tried ATTEMPTS times and then left until the next turn."""
-    log, hook.answers = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), [503] * ATTEMPTS
-    failed = deliver(log, WebhookSink(hook.url))
+def test_a_sink_in_trouble_loses_nothing_and_says_why(sqlite: sa.Engine, hook: Hook) -> None:
+    """It gets ATTEMPTS attempts; the alerts wait for the next delivery."""
+    hook.answers = [503] * ATTEMPTS
+    failed = deliver(sqlite, WebhookSink(hook.url))
     assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
     assert "503" in failed.trouble
-    assert deliver(log, WebhookSink("http://127.0.0.1:9/")).waiting == 6
-    assert deliver(log, WebhookSink(hook.url)).sent == 6
+    assert deliver(sqlite, WebhookSink("http://127.0.0.1:9/")).waiting == 6
+    assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
 
 
-def test_one_alert_refused_for_good_does_not_keep_the_others(tmp_path: Path, hook: Hook) -> None:
+def test_one_alert_refused_for_good_does_not_keep_the_others(sqlite: sa.Engine, hook: Hook) -> None:
     """It waits, with the reason on record."""
-    log, hook.answers = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}")), [422]
-    first = deliver(log, WebhookSink(hook.url))
+    hook.answers = [422]
+    first = deliver(sqlite, WebhookSink(hook.url))
     assert (first.sent, first.waiting) == (5, 1)
-    with log.connect() as connection:
-        query = sa.select(loop_store.ALERTS.c.error).where(loop_store.ALERTS.c.delivered == 0)
+    with sqlite.connect() as connection:
+        query = sa.select(ALERTS.c.error).where(ALERTS.c.delivered == 0)
         assert "422" in str(connection.execute(query).scalar_one())
 
 
-def test_a_file_that_cannot_be_written_stops_nothing(tmp_path: Path) -> None:
-    """The folder in its place is told of."""
-    log = open_log(filled(f"sqlite:///{tmp_path / 'log.db'}"))
-    failed = deliver(log, FileSink(tmp_path))
+def test_a_file_that_cannot_be_written_stops_nothing(sqlite: sa.Engine, tmp_path: Path) -> None:
+    """A folder in its place; the error names it."""
+    failed = deliver(sqlite, FileSink(tmp_path))
     assert (failed.sent, failed.waiting) == (0, 6)
     assert str(tmp_path) in failed.trouble
 
 
-def test_the_console_shows_each_alert_once(url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_console_shows_each_alert_once(waiting: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
     """A second delivery shows nothing."""
-    log = open_log(url)
-    assert [deliver(log, ConsoleSink()).sent for _ in range(2)] == [6, 0]
+    assert [deliver(waiting, ConsoleSink()).sent for _ in range(2)] == [6, 0]
     assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
-    log.dispose()
 
 
-def test_what_a_killed_process_has_shown_is_shown_again_and_nothing_is_lost(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_after_a_kill_the_terminal_may_repeat_an_alert_but_loses_none(
+    sqlite: sa.Engine, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A terminal cannot be asked what it shows."""
-    url = filled(f"sqlite:///{tmp_path / 'log.db'}")
-    process = in_process(send_and_die, url, "console", 1, BEFORE_IT_IS_MARKED)
+    """A terminal cannot report what it has shown."""
+    process = in_process(send_and_die, str(sqlite.url), "console", 1, BEFORE_IT_IS_MARKED)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    assert deliver(open_log(url), ConsoleSink()).sent == 5
+    assert deliver(sqlite, ConsoleSink()).sent == 5
     assert capfd.readouterr().out.count("contract alarm begins: temp") == 2 + 5
 
 
 def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is none is refused with the remedy."""
+    """A setting that names no sink is refused with the remedy."""
     assert isinstance(sink_of(settings), FileSink)
     for wish, kind in (("console", ConsoleSink), ("alerts.jsonl", FileSink), ("http://127.0.0.1:1/x", WebhookSink)):
         monkeypatch.setenv("ALERTS", wish)
