@@ -1,76 +1,119 @@
-"""What a person may do on a running platform: each act needs the operator's token, and goes on record."""
+"""Level 4's command line: `python -m level4_deployment` runs the level; with a verb, it does what the verb says.
+
+Actions on a running platform need the operator's token, and are recorded. Heavy libraries are imported where they are
+used, after the first line is printed.
+"""
 
 import argparse
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
-from level4_deployment.control.client import PlatformClient
-from level4_deployment.experiment.design import Plan
 from shared.console import console, show_table, step
-from shared.errors import UserError, command
-from shared.settings import Settings, user
+from shared.errors import UserError
+from shared.settings import user
+
+if TYPE_CHECKING:
+    from level4_deployment.control.client import PlatformClient
 
 
 def main() -> None:
-    """Read the act from the command line, and do it."""
-    parser = argparse.ArgumentParser(prog="python -m level4_deployment.cli", description=main.__doc__)
-    parser.add_argument("act", choices=["status", "audit", "submit", "promote", "rollback", "approve", "share", "stop"])
-    parser.add_argument("what", nargs="?", help="submit, promote: the version's number; share: of flights, such as 0.2")
-    parser.add_argument("--reason", default=f"by {user()}")
+    """Read a verb from the command line, and do it; without a verb, run the level."""
+    parser = argparse.ArgumentParser(prog="python -m level4_deployment", description=main.__doc__)
+    parser.set_defaults(do=run_level)
+    verbs = parser.add_subparsers(title="verbs", metavar="")
+    for name, do, kind, example in VERBS:
+        verb = verbs.add_parser(name, help=do.__doc__, description=do.__doc__)
+        verb.set_defaults(do=do, name=name, example=example)
+        if kind:
+            verb.add_argument("value", nargs="?", type=kind, metavar=example)
+        if do is act:
+            verb.add_argument("--reason", default=f"by {user()}")
+        if do is run_platform:
+            verb.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
     options = parser.parse_args()
-    if options.act in ("submit", "promote", "share") and not options.what:
-        name = "SHARE=0.3" if options.act == "share" else "VERSION=2"
-        raise UserError(f"{options.act} needs a number. Remedy: make {options.act} {name}, for example.")
+    if getattr(options, "value", "") is None:
+        raise UserError(f"{options.name} needs a value. Remedy: make {options.name} {options.example}, for example.")
+    options.do(options)
+
+
+def run_level(_options: argparse.Namespace) -> None:
+    """Run the level from top to bottom."""
+    configure()
+    with step("Load the libraries"):
+        from level4_deployment import run
+    run.main()
+
+
+def run_platform(options: argparse.Namespace) -> None:
+    """Run the platform: control plane and workers on free ports."""
+    from level4_deployment.control import server
+
+    server.serve(None, server.WORKERS, approval=options.approval)
+
+
+@contextmanager
+def operator() -> Iterator["PlatformClient"]:
+    """The running platform, with the operator's permissions."""
     settings = configure()
+    from level4_deployment.control.client import PlatformClient
+
     with PlatformClient.at(settings.level("level4"), "operator") as platform:
-        do(options, settings, platform)
+        yield platform
 
 
-def do(options: argparse.Namespace, settings: Settings, platform: PlatformClient) -> None:
-    """Do one act, and show how things stand after it."""
+def act(options: argparse.Namespace) -> None:
+    """Change what the running platform does."""
     begun = time.perf_counter()
-    match options.act:
-        case "submit":
-            submit(settings, int(options.what))
-        case "promote":
-            platform.post(f"/versions/{options.what}/promote", reason=options.reason)
-        case "rollback":
-            platform.post("/rollback", reason=options.reason)
-        case "approve":
-            platform.post("/experiment/approve")
-        case "share":
-            platform.post("/experiment/share", share=float(options.what))
-        case "stop":
-            platform.post("/experiment/stop", reason=options.reason)
-        case "audit":
-            show_audit(platform)
-            return
-    if options.act != "status":
+    with operator() as platform:
+        match options.name:
+            case "promote":
+                platform.post(f"/versions/{options.value}/promote", reason=options.reason)
+            case "rollback":
+                platform.post("/rollback", reason=options.reason)
+            case "approve":
+                platform.post("/experiment/approve")
+            case "traffic-split":
+                platform.post("/experiment/traffic-split", share=options.value)
+            case "stop":
+                platform.post("/experiment/stop", reason=options.reason)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
-    show_status(platform)
+        print_status(platform)
 
 
-def submit(settings: Settings, number: int) -> None:
-    """Run the deployment flow for a version that is registered; gates and plan are shown before it is handed over."""
+def submit(options: argparse.Namespace) -> None:
+    """Put a registered version through the gates, and try it against the champion."""
     from level3_training_pipeline.orchestration import prefect_server
 
-    with prefect_server.prefect_server(settings) as server:
+    with operator() as platform, prefect_server.prefect_server(configure()) as server:
         with step("Load the libraries"):
             from level3_training_pipeline.orchestration import run_flow
             from level4_deployment.delivery.flow import deployment
         with step("Wait for the Prefect server"):
             server.wait()
-        run_flow.run_flow(server, deployment, number, settings.level("level4"), None, True)  # noqa: FBT003 - show
+        home = configure().level("level4")
+        run_flow.run_flow(server, deployment, options.value, home, None, True)  # noqa: FBT003 - show the gates first
+        print_status(platform)
 
 
-def show_status(platform: PlatformClient) -> None:
-    """Print what serves, and how the experiments stand."""
+def show_status(_options: argparse.Namespace) -> None:
+    """Show what the platform serves, and its experiments."""
+    with operator() as platform:
+        print_status(platform)
+
+
+def print_status(platform: "PlatformClient") -> None:
+    """Print what serves, and the experiments."""
+    from level4_deployment.experiment.design import Plan
+
     now = platform.get("/status")
     if now["routes"]:
         champion = now["routes"]["champion"]["version"]
         console.print(f"champion: version {champion} (generation {now['routes']['generation']})")
-    if now["trouble"]:
-        console.print(f"trouble: {now['trouble']}")
+    if now["degraded"]:
+        console.print(f"degraded: {now['degraded']}")
     rows = [
         [one["experiment"], f"{one['challenger']} against {one['champion']}", one["state"], one["reason"]]
         for one in now["experiments"]
@@ -80,20 +123,66 @@ def show_status(platform: PlatformClient) -> None:
         console.print(f"{one['experiment']}, as planned: {Plan(**one['plan'])}")
 
 
-def show_audit(platform: PlatformClient) -> None:
-    """Print who did what, and when."""
-    rows = [
-        [
-            time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(act["at"])),
-            act["actor"],
-            act["action"],
-            f"{act['old_value'] or ''} → {act['new_value'] or ''}",
-            act["reason"],
+def show_audit(_options: argparse.Namespace) -> None:
+    """Show the audit trail: every action, with actor and reason."""
+    with operator() as platform:
+        from level4_deployment.control.audit import describe_change
+
+        rows = [
+            [
+                time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one["at"])),
+                one["actor"],
+                one["action"],
+                describe_change(one),
+                one["status"],
+                one["reason"],
+            ]
+            for one in platform.get("/audit")
         ]
-        for act in platform.get("/audit")
-    ]
-    show_table("Audit trail (UTC)", ["When", "Who", "Act", "Change", "Reason"], rows)
+    show_table("Audit trail (UTC)", ["At", "Actor", "Action", "Change", "Status", "Reason"], rows)
 
 
-if __name__ == "__main__":
-    command(main)
+def explain_prediction(options: argparse.Namespace) -> None:
+    """Trace an answer back to version, run, commit and data, and show which features moved it."""
+    settings = configure()
+    from level4_deployment import explain
+    from level4_deployment.prediction_log import url_of
+
+    home = settings.level("level4")
+    url = url_of(home)
+    if url.startswith("sqlite") and not (home / "log.db").exists():
+        raise UserError(f"no flight was predicted yet: {home} has no log. Remedy: make level4, or make platform.")
+    with step("Look it up"):
+        explained = explain.explain(settings, home, url, options.value)
+    explain.show(explained)
+
+
+def simulate_ab(_options: argparse.Namespace) -> None:
+    """Measure the A/B test's error rates on thousands of replays of the real year."""
+    from level4_deployment.benchmarks import ab_error_rates
+
+    ab_error_rates.main()
+
+
+def benchmark_serving(_options: argparse.Namespace) -> None:
+    """Measure level 4's service beside others, in interleaved rounds."""
+    from level4_deployment.benchmarks import serving
+
+    serving.main()
+
+
+Verb = Callable[[argparse.Namespace], None]
+VERBS: list[tuple[str, Verb, Any, str]] = [  # name, what it does, type of its value, an example
+    ("platform", run_platform, None, ""),
+    ("submit", submit, int, "VERSION=2"),
+    ("status", show_status, None, ""),
+    ("audit", show_audit, None, ""),
+    ("promote", act, int, "VERSION=2"),
+    ("rollback", act, None, ""),
+    ("approve", act, None, ""),
+    ("traffic-split", act, float, "SHARE=0.3"),
+    ("stop", act, None, ""),
+    ("explain", explain_prediction, str, "REQUEST=id"),
+    ("simulate-ab", simulate_ab, None, ""),
+    ("benchmark-serving", benchmark_serving, None, ""),
+]

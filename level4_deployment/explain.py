@@ -1,7 +1,6 @@
-"""`make explain REQUEST=id`: from one answer back to version, run, commit and data; and which features made it so."""
+"""From one answer back to its version, run, commit and data; and which features moved it."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,18 +13,17 @@ from numpy.typing import NDArray
 
 from level2_devops.features import features
 from level2_devops.service.requests import Flight, as_table
-from level4_deployment.config import configure
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE, open_log, url_of
-from shared.console import show_table, step
-from shared.errors import UserError, command
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log
+from shared.console import show_table
+from shared.errors import UserError
 from shared.settings import Settings, parse_today
 
-BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of features, that a contribution is averaged over
+BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of the features
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """An answer and all that led to it. contributions: in probability, of each feature; with `average` they add up."""
+    """An answer and its lineage. contributions: of each feature, in probability; with `average` they sum to it."""
 
     answer: dict[str, Any]
     lineage: dict[str, str]
@@ -34,10 +32,10 @@ class Explanation:
 
 
 def explain(settings: Settings, home: Path, url: str, request: str) -> Explanation:
-    """Look up the request in the log and its version in the registry, and take the answer apart; raises UserError."""
+    """Look up the request, its version, and the contributions of its features; raises UserError."""
     from level3_training_pipeline.pipeline import data
     from level3_training_pipeline.tracking import mlflow_runs, registry
-    from level4_deployment.delivery.packaging import package_of, pull
+    from level4_deployment.control.registry_client import package_of, pull
     from level4_deployment.serving.model import load_served
     from level4_deployment.serving.package import inputs_of
 
@@ -69,8 +67,8 @@ def explain(settings: Settings, home: Path, url: str, request: str) -> Explanati
 
 
 def look_up(url: str, request: str) -> dict[str, Any]:
-    """The answer on the log, with its outcome, if that is known, and whether it is contradicted; raises UserError."""
-    contradicted = sa.exists().where(QUARANTINE.c.flight_id == PREDICTIONS.c.flight_id)
+    """The answer on the log, with its label if it is known, and whether labels contradict it; raises UserError."""
+    contradicted = sa.exists().where(QUARANTINED_LABELS.c.flight_id == PREDICTIONS.c.flight_id)
     query = (
         sa.select(PREDICTIONS, LABELS.c.late, contradicted.label("contradicted"))
         .outerjoin(LABELS, LABELS.c.flight_id == PREDICTIONS.c.flight_id)
@@ -91,8 +89,8 @@ def shapley(
 ) -> tuple[float, pd.Series]:
     """Shapley values by sampling (Štrumbelj and Kononenko 2014): the average score, and each feature's contribution.
 
-    In each of ORDERS random orders, the row's values replace those of a background flight one by one; what the score
-    moves by is the feature's. Average and contributions add up to the row's score exactly.
+    In each of ORDERS random orders, the row's values replace those of a background flight one by one; a feature's
+    contribution is the mean change of the score at its replacement. Average and contributions sum to the row's score.
     """
     random = np.random.default_rng(SEED)
     names = list(row.columns)
@@ -112,7 +110,7 @@ def shapley(
 
 
 def show(explained: Explanation) -> None:
-    """Print the trace, and the features that moved the answer most."""
+    """Print the lineage, and the features that moved the answer most."""
     answer = explained.answer
     label = {None: "not known yet", 0: "on time", 1: "late"}[answer["late"]]
     facts = {
@@ -130,23 +128,3 @@ def show(explained: Explanation) -> None:
     moved = [[str(name), f"{part:+.4f}"] for name, part in largest.items()] + [["all others", f"{rest:+.4f}"]]
     title = f"From the average of {explained.average:.4f} to this answer, over {ORDERS} orders, {BACKGROUND} flights"
     show_table(title, ["feature", "probability"], moved)
-
-
-def main() -> None:
-    """Read the request's id from the command line."""
-    settings = configure()
-    if len(sys.argv) != 2:
-        raise UserError(
-            "explain what? An answer by its request_id, as the service gave it: make explain REQUEST=…; "
-            "or a decision of level 5 by its day: make explain DECISION=2013-05-11"
-        )
-    home = settings.level("level4")
-    if url_of(home).startswith("sqlite") and not (home / "log.db").exists():
-        raise UserError(f"nothing was answered yet: there is no log in {home}. Remedy: make level4, or make platform.")
-    with step("Look it up"):
-        explained = explain(settings, home, url_of(home), sys.argv[1])
-    show(explained)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -1,7 +1,8 @@
-"""The prediction log: every answer, every score that was not returned, every outcome; SQLite or PostgreSQL."""
+"""The prediction log: all tables of level 4 in one database, SQLite or PostgreSQL."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,26 +14,26 @@ from shared.errors import UserError
 
 METADATA = sa.MetaData()
 
-# All instants are seconds since 1970 (UTC).
+# All times are seconds since 1970 (UTC).
 PREDICTIONS = sa.Table(
-    "predictions",
+    "predictions",  # every answer that a user got
     METADATA,
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("flight_id", sa.Text, nullable=False, index=True),
     sa.Column("departs_at", sa.Double, nullable=False, index=True),
     sa.Column("asked_at", sa.Double, nullable=False),  # by this machine's clock
-    sa.Column("request_payload", sa.Text, nullable=False),  # the request, as it was sent
+    sa.Column("request_payload", sa.Text, nullable=False),  # the JSON of the request
     sa.Column("experiment", sa.Text),
-    sa.Column("arm", sa.Text, nullable=False),  # champion or challenger: whose turn it was
-    sa.Column("propensity", sa.Double, nullable=False),  # the chance that a flight had to come into this arm
-    sa.Column("version", sa.Integer, nullable=False),  # who answered: the champion also for a challenger that failed
+    sa.Column("arm", sa.Text, nullable=False),  # champion or challenger, by the assignment
+    sa.Column("propensity", sa.Double, nullable=False),  # the probability of this arm
+    sa.Column("version", sa.Integer, nullable=False),  # the version that answered: the champion if a challenger failed
     sa.Column("probability", sa.Double, nullable=False),
     sa.Column("fallback", sa.Text, nullable=False),  # the fields whose codes the model has never seen
-    sa.Column("seconds", sa.Double, nullable=False),  # from the request to this row: all but the commit
+    sa.Column("seconds", sa.Double, nullable=False),  # from the request to this row, without the commit
     sa.Index("ix_predictions_experiment", "experiment", "departs_at"),
 )
 SHADOW_PREDICTIONS = sa.Table(
-    "shadow_predictions",  # the other model's score of the same flight: never returned
+    "shadow_predictions",  # the other model's score of the same flight, which no user gets
     METADATA,
     sa.Column("request_id", sa.Text, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False, index=True),
@@ -40,7 +41,7 @@ SHADOW_PREDICTIONS = sa.Table(
     sa.Column("failure", sa.Text),
 )
 INFERENCE_BATCHES = sa.Table(
-    "inference_batches",  # how a model fared: one row each time it was asked for some rows at once
+    "inference_batches",  # one row for each batch that a model scored
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("version", sa.Integer, nullable=False, index=True),
@@ -48,25 +49,71 @@ INFERENCE_BATCHES = sa.Table(
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),  # of these rows
     sa.Column("seconds", sa.Double, nullable=False),
-    sa.Column("slow", sa.Integer, nullable=False),  # 1 when it took several times as long as the champion did
-    sa.Column("fell_back", sa.Integer, nullable=False, server_default="0"),  # rows it knows less of than the champion
+    sa.Column("slow", sa.Integer, nullable=False),  # 1 when it took several times as long as the champion
+    sa.Column("fell_back", sa.Integer, nullable=False, server_default="0"),  # rows with codes only the champion knows
 )
 LABELS = sa.Table(
-    "labels",
+    "labels",  # the first label of each flight
     METADATA,
     sa.Column("flight_id", sa.Text, primary_key=True),
     sa.Column("late", sa.Integer, nullable=False),
     sa.Column("known_at", sa.Double, nullable=False),
     sa.Column("received_at", sa.Double, nullable=False),
 )
-QUARANTINE = sa.Table(
-    "quarantine",  # what contradicts an outcome that is here; neither of the two is used
+QUARANTINED_LABELS = sa.Table(
+    "quarantined_labels",  # labels that contradict the first one of their flight: neither of the two is used
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("flight_id", sa.Text, nullable=False, index=True),
     sa.Column("late", sa.Integer, nullable=False),
     sa.Column("known_at", sa.Double, nullable=False),
     sa.Column("received_at", sa.Double, nullable=False),
+)
+WATERMARKS = sa.Table(
+    "watermarks",
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("watermark", sa.Double, nullable=False),  # all labels known before this time have been sent
+)
+EXPERIMENTS = sa.Table(
+    "experiments",
+    METADATA,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("champion", sa.Integer, nullable=False),
+    sa.Column("challenger", sa.Integer, nullable=False),
+    sa.Column("salt", sa.Text, nullable=False),
+    sa.Column("share", sa.Double, nullable=False),  # of flights that the challenger answers; 0 in shadow
+    sa.Column("plan", sa.Text, nullable=False),  # JSON of a Plan
+    sa.Column("live_from", sa.Text),  # the first day of the live split
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("verdict", sa.Text),  # JSON of the figures of a Verdict, once there is one
+    sa.Column("reason", sa.Text),  # none where the verdict is the reason
+    sa.Column("submitted_by", sa.Text, nullable=False),
+    sa.Column("number", sa.Integer, nullable=False),  # 1 is the first
+)
+EXPERIMENT_DAYS = sa.Table(
+    "experiment_days",  # what an experiment measured on a closed day; written once
+    METADATA,
+    sa.Column("experiment", sa.Text, primary_key=True),
+    sa.Column("day", sa.Text, primary_key=True),
+    sa.Column("flights", sa.Integer, nullable=False),  # with both scores and a label
+    sa.Column("mean_loss_difference", sa.Double),  # over these flights: the champion's loss minus the challenger's
+    sa.Column("champion_arm", sa.Integer, nullable=False),  # flights of the live split, by arm
+    sa.Column("challenger_arm", sa.Integer, nullable=False),
+)
+AUDIT = sa.Table(
+    "audit",  # an intent log: a row is written before an action and closed after it; control.audit reads and writes it
+    METADATA,
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("version", sa.Integer),  # the version that the action is about
+    sa.Column("experiment", sa.Text),  # the experiment that the action is about
+    sa.Column("old_value", sa.Text),  # the champion's version, the experiment's state or its share, by the action
+    sa.Column("new_value", sa.Text),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("status", sa.Text, nullable=False),  # open, done or cut_off
 )
 
 
@@ -80,9 +127,10 @@ def url_of(home: Path) -> str:
 
 
 def open_log(url: str) -> sa.Engine:
-    """The log at `url`, with its tables. SQLite: WAL, a commit is on disk's way before it is acknowledged.
+    """The log at `url`, with its tables; raises LogError.
 
-    synchronous=NORMAL loses nothing when a process is killed; a power cut may take the last commits.
+    SQLite runs in WAL mode. synchronous=NORMAL loses nothing when a process is killed; a power cut may lose the last
+    commits.
     """
     remedy = "Remedy: PREDICTION_LOG=postgresql+psycopg://user@host/database, or leave it out for SQLite."
     try:
@@ -91,7 +139,9 @@ def open_log(url: str) -> sa.Engine:
         shown = url.rpartition("@")[2]  # without a password
         raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from error
     try:
-        engine = sa.create_engine(address)
+        in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
+        shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
+        engine = sa.create_engine(address, **shared)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
         prepare_tables(engine, METADATA)
@@ -103,20 +153,46 @@ def open_log(url: str) -> sa.Engine:
 
 
 def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Create the tables that are not there yet; raises LogError where one lacks a column.
+    """Make the tables of `metadata`, all in one transaction; raises LogError for a database of an earlier version.
 
-    Such a table was created by an earlier version of this project.
+    Tables are made together, so a database that has some of them and not all, or not all of their columns, was begun
+    by an earlier version: its rows may mean something else.
     """
-    metadata.create_all(engine)
-    there = sa.inspect(engine).get_multi_columns()
-    known = {(table, column["name"]) for (_, table), columns in there.items() for column in columns}
-    columns = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
-    if missing := [f"{table}.{column}" for table, column in columns if (table, column) not in known]:
+    with engine.connect() as connection:
+        if not _missing(connection, metadata):
+            return
+    with _exclusive(engine) as connection:  # several processes may start at once: the first one makes the tables
+        there = set(sa.inspect(connection).get_table_names())
+        if not there & metadata.tables.keys():
+            metadata.create_all(connection)
+        missing = _missing(connection, metadata)
+    if missing:
         engine.dispose()
         raise LogError(
             f"the prediction log at {engine.url.render_as_string()} was begun by an earlier version of this project: "
             f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
         )
+
+
+def _missing(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
+    """The tables and columns that a database does not have, as table or table.column."""
+    found = sa.inspect(connection).get_multi_columns()
+    there = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
+    missing = [name for name in metadata.tables if name not in there]
+    for name in metadata.tables.keys() - missing:
+        missing += [
+            f"{name}.{column.name}" for column in metadata.tables[name].columns if column.name not in there[name]
+        ]
+    return sorted(missing)
+
+
+@contextmanager
+def _exclusive(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A transaction that no other process prepares tables beside."""
+    lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "SELECT pg_advisory_xact_lock(2013)"
+    with engine.begin() as connection:
+        connection.exec_driver_sql(lock)
+        yield connection
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -138,24 +214,25 @@ def first_predictions(
     known_by: float | None = None,
     shadow: bool = False,
 ) -> pd.DataFrame:
-    """Each flight's first prediction joined to its label: `columns`, late and known_at, in order of asked_at.
+    """The first prediction of each flight with its label: `columns`, `late` and `known_at`, in order of asked_at.
 
-    columns: flight_id among them. known_by: seconds since 1970; labels known later are left out. late and known_at are
-    missing where no label is known, or where two contradict each other. shadow: add other_probability, the score that
-    was not returned.
+    columns: of PREDICTIONS, flight_id among them. known_by: labels known after this time are left out. late and
+    known_at are NaN for a flight without a label, and for one whose labels contradict each other.
+    shadow: with `other_probability`, the other model's score of the same flight.
     """
-    usable = [
-        LABELS.c.flight_id == PREDICTIONS.c.flight_id,
-        LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id)),
-    ]
+    usable = [LABELS.c.flight_id == PREDICTIONS.c.flight_id]
+    usable.append(LABELS.c.flight_id.not_in(sa.select(QUARANTINED_LABELS.c.flight_id)))
     if known_by is not None:
         usable.append(LABELS.c.known_at <= known_by)
     wanted: list[sa.ColumnElement[Any]] = [*columns, LABELS.c.late, LABELS.c.known_at]
-    joined = PREDICTIONS.outerjoin(LABELS, sa.and_(*usable))
+    source = PREDICTIONS.outerjoin(LABELS, sa.and_(*usable))
+    numbers = ["late", "known_at"]
     if shadow:
+        numbers.append("other_probability")
         wanted.append(SHADOW_PREDICTIONS.c.probability.label("other_probability"))
-        joined = joined.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
-    query = sa.select(*wanted).select_from(joined).where(*where).order_by(PREDICTIONS.c.asked_at)
+        source = source.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
+    query = sa.select(*wanted).select_from(source).where(*where).order_by(PREDICTIONS.c.asked_at)
     with log.connect() as connection:
-        found = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in wanted])
-    return found.drop_duplicates("flight_id", ignore_index=True)
+        cursor = connection.execute(query).cursor  # without an object for each of a year's rows
+        rows = pd.DataFrame(cursor.fetchall() if cursor else [], columns=[column.key for column in wanted])
+    return rows.drop_duplicates("flight_id", ignore_index=True).astype(dict.fromkeys(numbers, float))

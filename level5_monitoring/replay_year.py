@@ -13,8 +13,8 @@ from prefect import flow
 from rich.status import Status
 
 from level4_deployment import prediction_log
-from level4_deployment.control import client
-from level4_deployment.experiment import experiment_store, labels
+from level4_deployment.control import audit, client
+from level4_deployment.experiment import labels
 from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving import reloader
 from level5_monitoring import config
@@ -63,7 +63,7 @@ class ConsoleView:
 
     def __init__(self, log: sa.Engine) -> None:
         self.log = log
-        self.actions_shown = len(experiment_store.acts(log))
+        self.actions_shown = len(audit.trail(log))
         self.status: Status | None = None
 
     @contextmanager
@@ -81,13 +81,10 @@ class ConsoleView:
     def update(self, tick: Tick, played: ReplayStats) -> None:
         """Print the new actions, and show the current figures; without a terminal, print these each Monday."""
         local = tick.end.tz_convert(NEW_YORK)
-        actions = experiment_store.acts(self.log)
+        actions = audit.trail(self.log)
         for act in actions[self.actions_shown :]:
-            action, change = (
-                in_words(act["action"]),
-                f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}",
-            )
-            console.print(f"  {local:%b %d} [dim]{action} {change}, by {act['actor']}[/dim]")
+            action = f"{in_words(act['action'])} {audit.describe_change(act)}, by {act['actor']}"
+            console.print(f"  {local:%b %d} [dim]{action}[/dim]")
         self.actions_shown = len(actions)
         now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.dashboard import page
@@ -15,7 +16,7 @@ from level5_monitoring.policy_comparison import Effort
 from shared.console import console, show_table, step
 from shared.settings import Settings
 
-PEOPLE = ("operator", "registry")  # actors on the platform that are a person: by command, or in the registry itself
+PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def show_decisions(settings: Settings) -> YearSummary:
         promoted=done["promote"],
         effort=Effort(
             trainings=1 + trained,
-            steps=sum(act["actor"] in PEOPLE for act in experiment_store.acts(log)),
+            steps=sum(act["actor"] in PEOPLE for act in audit.trail(log)),
             alerts=len(alerts),
             false_alarms=false_alarms(acted, experiment_store.find(log), alerts),
         ),

@@ -4,7 +4,9 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
 from level4_deployment.replay_client import as_requests
 from level5_monitoring.monitors.monitor_result import CHAMPION, Monitor, MonitorResult, State
@@ -55,3 +57,16 @@ def monitor_result(monitor: Monitor = "contract", state: State = "alarm", **chan
     about: dict[str, Any] = {"target": CHAMPION, "version": 3} if champion else {"target": "temp"}
     figures: dict[str, Any] = {"day": "2013-05-06", "message": "it is off", "rows": 900, "value": 0.5, "threshold": 0.1}
     return MonitorResult(monitor=monitor, state=state, **figures | about | changes)
+
+
+def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
+    """Closed days of an experiment from 1 April on, 900 flights each, with these mean loss differences (nats)."""
+    values = np.asarray(differences, dtype=float)
+    names = [str(day.date()) for day in pd.date_range("2013-04-01", periods=len(values))]
+    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values}).assign(**columns)
+
+
+def day_differences(mean: float, days: int = 28, seed: int = 0, sd: float = 0.01) -> NDArray[np.float64]:
+    """Mean loss differences of days, whose mean and SD are exactly these: what must follow from them is known."""
+    values = np.random.default_rng(seed).standard_normal(days)
+    return mean + sd * (values - values.mean()) / values.std(ddof=1)

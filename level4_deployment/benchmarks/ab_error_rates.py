@@ -16,9 +16,8 @@ from scipy import stats
 from level2_devops.model import fit, predict
 from level3_training_pipeline.pipeline import tune
 from level4_deployment.experiment import sequential
-from level4_deployment.experiment.design import BETTER, Plan, decide
+from level4_deployment.experiment.design import BETTER, MISMATCH, Plan, decide
 from level4_deployment.experiment.sequential import Floats
-from level4_deployment.experiment.verdict import MISMATCH
 from shared.console import bar, console, headline, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
@@ -28,7 +27,7 @@ from shared.settings import NEW_YORK, read_settings
 PAIRS = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]  # trained as of; judged from the later day on
 REPLAYS = 10_000
 EFFECT = 0.01  # nats per flight: what is added to every flight to measure power
-DAILY, WEEKLY = Plan(), Plan(unit="week", max_days=56)  # the plans that make_plan chooses from
+DAILY, WEEKLY = Plan(), Plan(unit="week", max_days=56)  # by the day, as the platform plans; by the week, for comparison
 SINGLE = float(stats.norm.isf(DAILY.alpha))  # the z of a test that looks once
 OURS = "sequential, days"
 

@@ -17,9 +17,9 @@ import psutil
 from level2_devops.features import features
 from level2_devops.model import ModelCard, save
 from level2_devops.service.worker_process import open_socket
+from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
-from level4_deployment.serving.package import convert
 from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
 from level4_deployment.serving.worker import start_workers
 from shared.errors import UserError

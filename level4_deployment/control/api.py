@@ -1,4 +1,4 @@
-"""The control plane's own service: versions, outcomes, experiments and the audit trail, each act behind a token."""
+"""The control plane's HTTP service: reading is free, and each action needs a token whose name has the permission."""
 
 from dataclasses import asdict
 from typing import Annotated, Any
@@ -8,11 +8,10 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
 
-from level4_deployment.control import auth
-from level4_deployment.control.aliases import ConflictError
+from level4_deployment.control import audit, auth
 from level4_deployment.control.auth import AccessError
-from level4_deployment.control.control_plane import ControlPlane
-from level4_deployment.control.registry_client import UNAVAILABLE, UnavailableError
+from level4_deployment.control.control_plane import UNAVAILABLE, ConflictError, ControlPlane
+from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
@@ -20,7 +19,7 @@ from shared.errors import UserError
 
 
 class LabelIn(BaseModel):
-    """One outcome."""
+    """The label of one flight."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     flight_id: str = Field(max_length=40, examples=["2013-04-01-B61018-JFK"])
@@ -29,17 +28,17 @@ class LabelIn(BaseModel):
 
 
 class LabelsIn(BaseModel):
-    """Outcomes, and how far they reach."""
+    """Labels, and how far they reach."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
     labels: list[LabelIn] = Field(max_length=10_000)
     watermark: float | None = Field(
-        default=None, ge=0, le=1e11, description="every outcome known before this instant has been sent"
+        default=None, ge=0, le=1e11, description="all labels known before this time have been sent"
     )
 
 
 class SubmissionIn(BaseModel):
-    """A version that has passed the gates, compared with this champion. Without a plan it becomes the first one."""
+    """A version that has passed the gates, compared with this champion. Only the first version needs no plan."""
 
     version: int
     plan: dict[str, Any] | None = None
@@ -53,7 +52,7 @@ class ReasonIn(BaseModel):
 
 
 class MoveIn(ReasonIn):
-    """Who shall be the champion now. expected: only if this version still is; None: whoever is."""
+    """Why the champion changes. expected: only if this version still is the champion."""
 
     expected: int | None = None
 
@@ -65,37 +64,35 @@ class ShareIn(BaseModel):
 
 
 def create_api(platform: ControlPlane) -> FastAPI:
-    """The service; reading needs no token."""
+    """The service of this platform."""
     api = FastAPI(title="The platform's control plane")
-    api.include_router(_reading(platform))
-    api.include_router(_pipeline(platform))
-    api.include_router(_operating(platform))
-    for kind in (UserError, *UNAVAILABLE):
-        api.exception_handler(kind)(_refused)
+    for routes in (_for_everybody, _for_pipelines, _for_operators):
+        api.include_router(routes(platform))
+    for kind in UNAVAILABLE:
+        api.exception_handler(kind)(_refuse)
     return api
 
 
-async def _refused(_request: Request, error: Exception) -> JSONResponse:
-    """Refused; or 503 when registry or log cannot be had at present: nothing is wrong with what was asked for."""
-    detail = str(error)
-    if not isinstance(error, UserError):
-        detail = f"registry or log cannot be had at present: {error}. Remedy: ask again; make experiments says more."
-    if not isinstance(error, UserError) or isinstance(error, UnavailableError):
-        return JSONResponse({"detail": detail}, 503, {"retry-after": "1"})
-    status = 403 if isinstance(error, AccessError) else 409 if isinstance(error, ConflictError) else 422
-    return JSONResponse({"detail": detail}, status)
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    """403, 409 or 422; or 503, with the advice to retry, while registry or log cannot be used."""
+    if isinstance(error, UserError) and not isinstance(error, UnavailableError):
+        status = 403 if isinstance(error, AccessError) else 409 if isinstance(error, ConflictError) else 422
+        return JSONResponse({"detail": str(error)}, status)
+    failed = f"registry or log cannot be used at present: {error}. Remedy: ask again; make experiments says more."
+    detail = str(error) if isinstance(error, UserError) else failed
+    return JSONResponse({"detail": detail}, 503, {"retry-after": "1"})
 
 
-def _allowed(platform: ControlPlane, act: str) -> Any:
-    """Who asks, by the token; raises AccessError unless that one may `act`."""
+def _allowed(platform: ControlPlane, permission: str) -> Any:
+    """The name that the request's token belongs to; raises AccessError unless it has the permission."""
 
     def check(authorization: Annotated[str, Header()] = "") -> str:
-        return auth.who(platform.home, authorization.removeprefix("Bearer "), act)
+        return auth.name_of(platform.home, authorization.removeprefix("Bearer "), permission)
 
     return Depends(check)
 
 
-def _reading(platform: ControlPlane) -> APIRouter:
+def _for_everybody(platform: ControlPlane) -> APIRouter:
     routes = APIRouter()
 
     @routes.get("/status")
@@ -105,90 +102,88 @@ def _reading(platform: ControlPlane) -> APIRouter:
 
     @routes.get("/metrics")
     def metrics() -> Response:
-        """How the platform stands, for Prometheus; requests and predictions are on the service's own /metrics."""
+        """The platform's state, for Prometheus; requests and predictions are on the service's own /metrics."""
         return Response(platform_metrics(platform), media_type=CONTENT_TYPE_LATEST)
 
     @routes.get("/audit")
-    def audit() -> list[dict[str, Any]]:
-        """Every act, oldest first."""
-        return experiment_store.acts(platform.log)
+    def read_audit() -> list[dict[str, Any]]:
+        """Every action, oldest first."""
+        return audit.trail(platform.log)
 
     return routes
 
 
-def _pipeline(platform: ControlPlane) -> APIRouter:
+def _for_pipelines(platform: ControlPlane) -> APIRouter:
     routes = APIRouter()
 
     @routes.post("/labels", dependencies=[_allowed(platform, "labels")])
-    def labels(told: LabelsIn) -> dict[str, Any]:
-        """Take outcomes, and judge the days that they close."""
-        taken = ingest(platform.log, [Label(**one.model_dump()) for one in told.labels], told.watermark)
-        verdict = platform.judge() if told.watermark is not None else None
+    def labels(sent: LabelsIn) -> dict[str, Any]:
+        """Take labels, and judge the days that they close."""
+        taken = ingest(platform.log, [Label(**one.model_dump()) for one in sent.labels], sent.watermark)
+        verdict = platform.judge() if sent.watermark is not None else None
         return {**asdict(taken), "verdict": asdict(verdict) if verdict else None}
 
     @routes.post("/versions")
-    def submit(sent: SubmissionIn, who: str = _allowed(platform, "submit")) -> dict[str, Any]:
+    def submit(sent: SubmissionIn, actor: str = _allowed(platform, "submit")) -> dict[str, Any]:
         """Try a version against the champion."""
-        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, who, sent.champion)
+        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, actor, sent.champion)
         return {"experiment": made.experiment if made else None}
 
     return routes
 
 
-def _operating(platform: ControlPlane) -> APIRouter:
+def _for_operators(platform: ControlPlane) -> APIRouter:
     routes = APIRouter()
     operator = _allowed(platform, "operate")
 
     @routes.post("/versions/{number}/promote")
-    def promote(number: int, why: MoveIn, who: str = operator) -> dict[str, Any]:
+    def promote(number: int, why: MoveIn, actor: str = operator) -> dict[str, Any]:
         """Make a version the champion by hand."""
-        platform.promote(number, who, why.reason, why.expected)
+        platform.promote(number, actor, why.reason, why.expected)
         return describe(platform)
 
     @routes.post("/rollback")
-    def roll_back(why: MoveIn, who: str = operator) -> dict[str, Any]:
+    def roll_back(why: MoveIn, actor: str = operator) -> dict[str, Any]:
         """Back to the champion before this one."""
-        platform.roll_back(who, why.reason, why.expected)
+        platform.roll_back(actor, why.reason, why.expected)
         return describe(platform)
 
     @routes.post("/experiment/stop")
-    def stop(why: ReasonIn, who: str = operator) -> dict[str, Any]:
+    def stop(why: ReasonIn, actor: str = operator) -> dict[str, Any]:
         """End the experiment without a verdict."""
-        platform.stop(who, why.reason)
+        platform.stop(actor, why.reason)
         return describe(platform)
 
-    @routes.post("/experiment/share")
-    def share(wanted: ShareIn, who: str = operator) -> dict[str, Any]:
-        """Another share: the experiment is void, and a new one begins."""
-        platform.set_share(wanted.share, who)
+    @routes.post("/experiment/traffic-split")
+    def change_traffic_split(wanted: ShareIn, actor: str = operator) -> dict[str, Any]:
+        """Another share: the running experiment is invalid, and a new one begins."""
+        platform.change_traffic_split(wanted.share, actor)
         return describe(platform)
 
     @routes.post("/experiment/approve")
-    def approve(who: str = operator) -> dict[str, Any]:
-        """Let the winner that waits become the champion."""
-        platform.approve(who)
+    def approve(actor: str = operator) -> dict[str, Any]:
+        """Let the winner that waits for approval become the champion."""
+        platform.approve(actor)
         return describe(platform)
 
     return routes
 
 
 def platform_metrics(platform: ControlPlane) -> bytes:
-    """As Prometheus reads them."""
+    """The platform's gauges, in Prometheus' text format."""
     gauges = CollectorRegistry()
-    Gauge("platform_trouble", "1 while something is wrong; /status says what", registry=gauges).set(
-        bool(platform.trouble)
-    )
-    Gauge("registry_seen_timestamp_seconds", "When the registry last answered", registry=gauges).set(
-        platform.registry_seen
-    )
+    degraded = Gauge("platform_degraded", "1 while something is wrong; /status says what", registry=gauges)
+    degraded.set(bool(platform.degraded))
+    seen = Gauge("registry_seen_timestamp_seconds", "When the registry last answered", registry=gauges)
+    seen.set(platform.registry_seen)
     return generate_latest(gauges)
 
 
 def describe(platform: ControlPlane) -> dict[str, Any]:
-    """How the platform stands."""
+    """The platform's state."""
     return {
         "routes": asdict(platform.routes) if platform.routes else None,
-        "trouble": platform.trouble,
+        "degraded": platform.degraded,
         "approval": platform.approval,
         "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),

@@ -1,4 +1,4 @@
-"""Who may do what: one token a name, of which the platform keeps the digest only."""
+"""Who may do what: one token for each name, of which the platform keeps the digest only."""
 
 import hashlib
 import json
@@ -7,18 +7,17 @@ from pathlib import Path
 
 from shared.errors import UserError
 
-TOKENS = "tokens"
-# The pipeline brings new versions; the feed brings outcomes; what else is done, a person does who is named by a token.
-NAMES = {
-    "pipeline": {"submit"},
-    "feed": {"labels"},
-    "operator": {"submit", "labels", "operate"},
-    "loop": {"operate"},  # level 5's policy, which is no person
+TOKENS = "tokens"  # the folder, in the platform's
+PERMISSIONS = {
+    "pipeline": {"submit"},  # brings new versions
+    "feed": {"labels"},  # brings labels
+    "operator": {"submit", "labels", "operate"},  # a person
+    "loop": {"operate"},  # level 5's policy
 }
 
 
 class AccessError(UserError):
-    """Nobody is known by this token, or who is may not do this."""
+    """An unknown token, or one whose name may not do this."""
 
 
 def make_tokens(home: Path) -> None:
@@ -28,7 +27,7 @@ def make_tokens(home: Path) -> None:
     digests = folder / "digests.json"
     if digests.exists():
         return
-    made = {name: secrets.token_urlsafe(24) for name in NAMES}
+    made = {name: secrets.token_urlsafe(24) for name in PERMISSIONS}
     for name, token in made.items():
         file = folder / name
         file.touch(mode=0o600)
@@ -44,14 +43,15 @@ def read_token(home: Path, name: str) -> str:
         raise AccessError(f"there is no token for {name} in {home / TOKENS}. Remedy: start the platform.") from None
 
 
-def who(home: Path, token: str, act: str) -> str:
-    """The name that this token belongs to; raises AccessError unless it may `act`."""
+def name_of(home: Path, token: str, permission: str) -> str:
+    """The name that this token belongs to; raises AccessError unless the name has this permission."""
     known = json.loads((home / TOKENS / "digests.json").read_text())
     name = known.get(_digest(token))
     if name is None:
-        raise AccessError("nobody is known by this token. Remedy: Authorization: Bearer, and one of the tokens.")
-    if act not in NAMES[name]:
-        raise AccessError(f"{name} may not {act}. Remedy: ask one of {sorted(n for n in NAMES if act in NAMES[n])}.")
+        raise AccessError("unknown token. Remedy: the header Authorization: Bearer, with one of the tokens.")
+    if permission not in PERMISSIONS[name]:
+        allowed = sorted(other for other, permissions in PERMISSIONS.items() if permission in permissions)
+        raise AccessError(f"{name} may not {permission}. Remedy: use the token of one of {allowed}.")
     return str(name)
 
 

@@ -1,4 +1,4 @@
-"""How programs and people speak to the control plane."""
+"""The client of the control plane, for programs and people."""
 
 import json
 from dataclasses import asdict
@@ -13,17 +13,16 @@ from level4_deployment.experiment.design import Plan
 from shared.errors import UserError
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
-LOCK = "platform.lock"  # held by the platform that runs in the folder; a sudden end lets go of it
-
-SHOWN = 200  # characters of an answer that nobody understands
+LOCK = "platform.lock"  # held by the platform that runs in the folder; the system releases it at a sudden end
+SHOWN = 200  # characters of an answer that is not the platform's
 
 
 class RefusedError(UserError):
-    """The platform said no."""
+    """The platform refused the request."""
 
 
 class PlatformClient:
-    """One name's way to the platform that runs in a folder."""
+    """Calls the platform in one name, with that name's token."""
 
     def __init__(self, address: str, token: str) -> None:
         self.http = httpx.Client(
@@ -31,25 +30,25 @@ class PlatformClient:
         )
 
     def __enter__(self) -> Self:
-        """Connections are kept while the block runs."""
+        """Keep the connections while the block runs."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """They are closed."""
+        """Close the connections."""
         self.http.close()
 
     @classmethod
     def at(cls, home: Path, name: str) -> "PlatformClient":
-        """Find the running platform; raises UserError where there is none."""
+        """The client of the platform that runs in a folder; raises UserError where there is none."""
         return cls(read_addresses(home)["control"], read_token(home, name))
 
     def get(self, path: str) -> Any:
         """Read something; raises UserError when the platform does not answer."""
-        return self._asked("GET", path)
+        return self._request("GET", path)
 
     def post(self, path: str, **body: Any) -> Any:
         """Do something; raises RefusedError with the platform's reason, UserError when it fails or does not answer."""
-        return self._asked("POST", path, json=body)
+        return self._request("POST", path, json=body)
 
     def submit(self, number: int, plan: Plan | None, champion: int | None = None) -> str | None:
         """Try a version, against the champion that it was compared with; returns the experiment's name."""
@@ -57,42 +56,42 @@ class PlatformClient:
         made = self.post("/versions", **body)["experiment"]
         return None if made is None else str(made)
 
-    def _asked(self, method: str, path: str, **words: Any) -> Any:
+    def _request(self, method: str, path: str, **words: Any) -> Any:
         try:
             answer = self.http.request(method, path, **words)
         except httpx.HTTPError as error:
             what = f"the platform at {self.http.base_url} does not answer {method} {path}: {error!r}"
             raise UserError(f"{what}. Remedy: see platform.log, or start it: make platform.") from error
-        said = _said(answer)
-        if answer.is_success and said is not None:
-            return said
+        content = _content(answer)
+        if answer.is_success and content is not None:
+            return content
         what = f"{answer.request.url.path}: {answer.status_code}"
-        if isinstance(said, dict) and "detail" in said:
-            kind = RefusedError if answer.is_client_error else UserError  # what has failed has said no to nothing
-            raise kind(f"{what}: {_in_words(said['detail'])}")
+        if isinstance(content, dict) and "detail" in content:
+            kind = RefusedError if answer.is_client_error else UserError  # a failure is no refusal
+            raise kind(f"{what}: {_as_sentence(content['detail'])}")
         raise UserError(
             f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:SHOWN]!r}. "
             "Remedy: see platform.log, and try again."
         )
 
 
-def _in_words(detail: Any) -> str:
-    """A refusal as a sentence; of fields that are wrong, which, and why."""
-    if isinstance(detail, str):
-        return detail
-    return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))} = {one.get('input')!r}: {one['msg']}" for one in detail)
-
-
-def _said(answer: httpx.Response) -> Any:
-    """What the answer says; None for what is no JSON, as that of a server that broke down."""
+def _content(answer: httpx.Response) -> Any:
+    """The answer's JSON; None if it is none, as from a server that broke down."""
     try:
         return answer.json()
     except ValueError:
         return None
 
 
+def _as_sentence(detail: Any) -> str:
+    """A refusal as a sentence; for fields that are wrong: which, their values, and why."""
+    if isinstance(detail, str):
+        return detail
+    return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))} = {one.get('input')!r}: {one['msg']}" for one in detail)
+
+
 def is_running(home: Path) -> bool:
-    """Whether a platform runs in the folder, and has said where."""
+    """Whether a platform runs in the folder, and has written its addresses."""
     try:
         with FileLock(home / LOCK, timeout=0):
             return False
@@ -103,5 +102,5 @@ def is_running(home: Path) -> bool:
 def read_addresses(home: Path) -> dict[str, str]:
     """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
     if not is_running(home):
-        raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make watch.")
+        raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make monitor.")
     return dict(json.loads((home / ADDRESSES).read_text()))

@@ -1,168 +1,193 @@
-"""The control plane: who is tried against whom, and what follows from what is seen."""
+"""The control plane: which version serves, which one is tried against it, and what follows from what is measured."""
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
+import sqlalchemy as sa
 
-from level3_training_pipeline.tracking import registry
-from level4_deployment.control.aliases import (
-    CHALLENGER,
-    PLATFORM,
-    Aliases,
-    ConflictError,
-    share_in_words,
-    stale_champion_error,
-)
-from level4_deployment.delivery.gates import passed
-from level4_deployment.delivery.packaging import pull
+from level3_training_pipeline.tracking.registry import CHAMPION, Version
+from level4_deployment.control import audit
+from level4_deployment.control.audit import PLATFORM, PROMOTE, REGISTRY, ROLL_BACK, Action
+from level4_deployment.control.registry_client import Registry, UnavailableError, gates_passed
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.design import Plan, Verdict, verdict_on
 from level4_deployment.experiment.experiment_store import (
     ABORTED,
     APPROVAL,
     INCONCLUSIVE,
     INVALIDATED,
+    PROMOTED,
     REJECTED,
     Experiment,
 )
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.experiment.labels import SplitError, close_days, read_watermark
-from level4_deployment.experiment.verdict import Verdict, judge
+from level4_deployment.serving.routes import Routes, Split, read_routes, write_routes
 from shared.errors import UserError
 from shared.settings import NEW_YORK
 
-VERDICT = "verdict"  # the trouble with it
+CHALLENGER = "challenger"  # the alias beside CHAMPION: for people only, the record of the experiment decides
+UNAVAILABLE = (sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log or a package cannot be used at present
+START, ALIASES, GUARD, VERDICT = "start", "aliases", "guard", "verdict"  # steps that can fail, and are retried
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
-ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # of a verdict that is no promotion
+ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # the state after a verdict that promotes nothing
 
 
-class ControlPlane(Aliases):
-    """Runs one experiment at a time on what the aliases serve, and moves them by its verdict."""
+class ConflictError(UserError):
+    """Another request or decision came first."""
 
-    def reconcile(self) -> None:
-        """Finish what a sudden end has cut off, and decide what was about to be decided."""
-        with self.lock:
-            super().reconcile()
-            self.undecided = True
-            self.judge()
 
-    def submit(self, number: int, plan: Plan | None, who: str, expected: int | None = None) -> Experiment | None:
-        """Try a version that has passed the gates against the champion; the first one of all simply becomes it.
+def stale_champion_error(number: int, expected: int | None, now: int | None) -> ConflictError:
+    """The champion has changed since this version was compared with it."""
+    return ConflictError(
+        f"version {number} was compared with version {expected}, but the champion is now version {now}. "
+        f"Remedy: make submit VERSION={number}, for another comparison."
+    )
 
-        The challenger that is being tried already goes on, in the experiment that was begun, by the plan it was begun
-        with. Raises ConflictError while another one is; with `expected`, also when the champion is another one by now
-        than the gates have compared it with.
-        """
-        with self.lock:
-            champion = registry.by_alias(self.client, registry.CHAMPION)
-            if champion is None and self.routes:  # somebody took the alias away: not the first, and never untried
-                raise UserError(
-                    f"the alias champion names no version, so there is nothing to try version {number} against. "
-                    f"Remedy: make promote VERSION={self.routes.champion.version}, which serves on."
-                )
-            version = registry.get(self.client, str(number))
-            if not passed(version):
-                raise UserError(f"version {number} has not passed the gates. Remedy: make submit VERSION={number}.")
-            if champion is None:
-                self.promote(number, who, "the first: there is no champion to try it against")
-                return None
-            if champion.number == number:
-                raise UserError(f"version {number} is the champion already. Remedy: make level3, for a new version.")
-            if plan is None:
-                raise UserError(f"version {number} was submitted without a plan. Remedy: make submit VERSION={number}.")
-            if running := self.running():
-                if running.challenger == number:
-                    return running  # whoever asks again, after a crash perhaps, is told what was begun
-                raise self._must_wait(number, running, who)
-            if expected not in (None, champion.number):
-                raise stale_champion_error(number, expected, champion.number)
-            pull(version, self.home)
-            made = experiment_store.new_experiment(self.log, champion.number, number, plan, who)
 
-            def begin() -> None:
-                self._set_alias(CHALLENGER, number)
-                experiment_store.save(self.log, made)  # last: from now on it is under way
+class ControlPlane:
+    """Decides what the workers serve, and writes it to the routes that they follow; one experiment at a time.
 
-            self._act(who, "begin experiment", (None, made.experiment), f"version {number} has passed the gates", begin)
-            self.sync()
-            return made
+    The champion is the version that the registry's alias names. The challenger is that of the experiment on record.
+    What cannot be read, or is not whole, changes nothing: the last good versions keep serving, and `degraded` says why.
+    Commands change something and record it; queries change nothing.
+    """
 
-    def _must_wait(self, number: int, running: Experiment, who: str) -> ConflictError:
-        """Put on record that a version came while another is tried; returns what its sender is told."""
-        why = f"version {running.challenger} is being tried against version {running.champion}"
-        self._act(who, "refuse", (None, number), why, lambda: None)
-        return ConflictError(
-            f"{why}: version {number} must wait. Remedy: submit it again after the verdict, or end that one: "
-            "make stop-experiment."
-        )
+    def __init__(self, home: Path, registry: Registry, log: sa.Engine, *, approval: bool = False) -> None:
+        self.home, self.registry, self.log, self.approval = home, registry, log, approval
+        self.routes = read_routes(home)
+        self.problems: dict[str, str] = {}  # why a step fails at present, by step
+        self.reconciled = False  # whether the actions that a sudden end has cut off are finished
+        self.undecided = False  # whether closed days wait for their verdict to be carried out
+        self.registry_seen = 0.0  # seconds since 1970
+        self.lock = threading.RLock()
 
-    def stop(self, who: str, reason: str, state: str = INVALIDATED) -> None:
-        """End the experiment under way without a verdict."""
-        with self.lock:
-            if running := self.running():
-                self._end(running, state, who, reason)
-                self.sync()
+    # Queries
 
-    def set_share(self, share: float, who: str) -> Experiment:
-        """Ask for another share of flights: the experiment under way is void, and a new one begins."""
-        with self.lock:
-            running = self.running()
-            if running is None:
-                raise UserError("no experiment is under way. Remedy: make submit VERSION=n.")
-            if share == running.plan.share:
-                return running
-            why = f"the share was changed from {running.plan.share:g} to {share:g}"
-            void = replace(running, state=INVALIDATED, reason=why)
-            plan = replace(running.plan, share=share)
-            made = experiment_store.new_experiment(self.log, running.champion, running.challenger, plan, who)
-            change = running.experiment, made.experiment
-            self._act(who, "change share", change, why, lambda: experiment_store.save(self.log, void, made))
-            self.sync()
-            return made
+    @property
+    def degraded(self) -> str:
+        """Which steps fail at present, and why; empty while all is well."""
+        return "; ".join(list(self.problems.values()))
 
-    def approve(self, who: str) -> int:
-        """Let the winner that waits for it become the champion; returns its number."""
-        with self.lock:
-            waiting = experiment_store.find(self.log, APPROVAL)
-            if not waiting:
-                raise UserError("no verdict waits for approval. Remedy: make experiments shows how it stands.")
-            self._promote_winner(waiting[0], who)
-            return waiting[0].challenger
+    def running(self) -> Experiment | None:
+        """The experiment that has not ended, if there is one."""
+        return experiment_store.running(self.log)
 
-    def look(self) -> None:
-        """Finish what was cut off, follow the aliases, guard the experiment.
+    def _target_routes(self, champion: Version) -> Routes:
+        """The routes for this champion and the running experiment; with the generation of the present routes."""
+        running = self.running()
+        challenger = self.registry.pull(self.registry.version(running.challenger)) if running else None
+        split = Split(running.experiment, running.salt, running.share) if running else None
+        generation = self.routes.generation if self.routes else 0
+        return Routes(generation, self.registry.pull(champion), challenger, split)
 
-        What cannot be done is told, and tried again at the next look.
+    # What runs at every poll
+
+    def poll(self) -> None:
+        """Finish what was cut off, then follow the alias, check the guardrails, and carry out a verdict that waits.
+
+        A step that fails is retried at the next poll.
         """
         with self.lock:
             if not self.reconciled:
-                with self.telling("start", "what was cut off is not finished"):
+                with self.mark_degraded_on_error(START, "actions that were cut off are not finished"):
                     self.reconcile()
                     self.reconciled = True
             if not self.reconciled:
                 return
             self.sync()
-            with self.telling("guard", "nobody watches over the experiment"):
+            with self.mark_degraded_on_error(GUARD, "the guardrails are not checked"):
                 self.guard()
-            if self.undecided and self.troubles.keys() <= {VERDICT}:
+            if self.undecided and self.problems.keys() <= {VERDICT}:
                 self.judge()
 
+    @contextmanager
+    def mark_degraded_on_error(self, step: str, effect: str) -> Iterator[None]:
+        """An error in the block makes the platform degraded until the same step succeeds; nothing is raised."""
+        try:
+            yield
+        except UNAVAILABLE as error:
+            self.problems[step] = f"{effect}: {error}"
+        else:
+            self.problems.pop(step, None)
+
+    def reconcile(self) -> None:
+        """Finish the actions that a sudden end has cut off; a move of the alias only if no other came after it."""
+        with self.lock:
+            last_move = audit.moves(self.log)[-1:]
+            experiments = {one.experiment: one for one in experiment_store.find(self.log)}
+            for action in audit.open_actions(self.log):
+                if redo := action in last_move:
+                    self.registry.set_alias(CHAMPION, action["version"])
+                done = redo or audit.took_effect(action, experiments)
+                audit.close(self.log, action["number"], audit.DONE if done else audit.CUT_OFF)
+            self.sync()
+            self.undecided = True
+            self.judge()
+
+    def sync(self) -> None:
+        """Bring record and routes in line with the alias champion."""
+        serving = f"version {self.routes.champion.version} keeps serving" if self.routes else "nothing serves"
+        with self.lock, self.mark_degraded_on_error(ALIASES, serving):
+            champion = self.registry.champion()
+            self.registry_seen = time.time()
+            if champion is None:
+                raise UserError("the alias champion names no version. Remedy: make promote VERSION=n.")
+            self._record_bypass(champion.number)
+            self._end_what_is_over(champion.number)
+            target = self._target_routes(champion)
+            if target != self.routes:
+                target = replace(target, generation=target.generation + 1)
+                write_routes(self.home, target)
+                self.routes = target
+
+    def _record_bypass(self, champion: int) -> None:
+        """Record a move of the alias that was made in the registry itself, past the platform."""
+        last_move = audit.moves(self.log)[-1:]
+        known = last_move[0]["version"] if last_move else self.routes.champion.version if self.routes else champion
+        if known != champion:
+            audit.record(
+                self.log, audit.move(REGISTRY, PROMOTE, known, champion, "the alias was moved past the platform")
+            )
+
+    def _end_what_is_over(self, champion: int) -> None:
+        """End the experiment if its champion was replaced, or if its challenger's package cannot be served."""
+        running = self.running()
+        if running is None:
+            return
+        if running.champion != champion:
+            (last_move,) = audit.moves(self.log)[-1:] or [{}]
+            won = running.challenger == champion and last_move.get("action") == PROMOTE
+            if won and last_move["actor"] != REGISTRY:
+                self._end(running, PROMOTED, PLATFORM, last_move["reason"])
+            else:
+                self._end(running, INVALIDATED, PLATFORM, f"the champion is now version {champion}")
+            return
+        try:
+            self.registry.pull(self.registry.version(running.challenger))
+        except UnavailableError:
+            raise
+        except UserError as error:
+            self._end(running, ABORTED, PLATFORM, str(error))
+
     def guard(self) -> None:
-        """End the experiment as soon as the challenger is seen to fail, or to be slow, oftener than is tolerated."""
+        """End the experiment as soon as its challenger fails, or is slow, more often than is tolerated."""
         with self.lock:
             running = self.running()
             if running and (reason := guardrail_violation(self.log, running)):
                 self.stop(PLATFORM, reason, ABORTED)
 
     def judge(self) -> Verdict | None:
-        """Close the days that the watermark has passed, and do what their verdict says.
-
-        What cannot be done is told, and tried again at the next look: the outcomes are on the log.
-        """
+        """Close the days that the watermark has passed, and carry out the verdict that they lead to."""
         with self.lock:
-            with self.telling(VERDICT, "the verdict is not carried out"):
+            with self.mark_degraded_on_error(VERDICT, "the verdict is not carried out"):
                 return self._close_and_decide()
-            self.undecided = True
+            self.undecided = True  # the labels are on the log: the next poll tries again
             return None
 
     def _close_and_decide(self) -> Verdict | None:
@@ -181,42 +206,176 @@ class ControlPlane(Aliases):
         return verdict
 
     def _decide(self, running: Experiment) -> Verdict:
-        """Do what the closed days say; the same days, the same decision, however often it is asked for."""
+        """Carry out what the closed days show; the same days lead to the same decision, however often it is made."""
         days = experiment_store.days_of(self.log, running.experiment)
         verdict = verdict_on(running.plan, days)
-        if running.state != APPROVAL:  # else it waits for a person, also on a platform that was started without
+        if running.state != APPROVAL:  # else it waits for a person, also where the platform now needs no approval
             self._carry_out(verdict, running, len(days))
         self.sync()
         return verdict
 
     def _carry_out(self, verdict: Verdict, running: Experiment, days: int) -> None:
-        decided = replace(running, reason=verdict.reason)
-        if verdict.kind == "promote" and not self.approval:
-            self._promote_winner(decided, PLATFORM)
+        reason = verdict.reason(running.plan)
+        if verdict.kind == "promote" or verdict.kind in ENDS:
+            running = replace(running, verdict=verdict)
+            experiment_store.save(self.log, running)  # first: whoever ends it later has the figures
+        if verdict.kind == "promote" and self.approval:
+            with self._on_record(self._action(audit.AWAIT_APPROVAL, running, reason, (running.state, APPROVAL))):
+                experiment_store.save(self.log, replace(running, state=APPROVAL, reason=reason))
         elif verdict.kind == "promote":
-            waiting = replace(decided, state=APPROVAL)
-            change = (running.experiment, APPROVAL)
-            self._act(PLATFORM, "wait", change, verdict.reason, lambda: experiment_store.save(self.log, waiting))
+            self.promote(running.challenger, PLATFORM, reason, expected=running.champion)
         elif verdict.kind in ENDS:
-            self._end(running, ENDS[verdict.kind], PLATFORM, verdict.reason)
+            self._end(running, ENDS[verdict.kind], PLATFORM, reason)
         elif running.share == 0 and days >= SHADOW_DAYS:
             self._go_live(running)
 
     def _go_live(self, running: Experiment) -> None:
-        share = running.plan.share
-        today = str(pd.Timestamp(read_watermark(self.log) or 0.0, unit="s", tz=NEW_YORK).date())  # in the stream
+        share, why = running.plan.share, f"{SHADOW_DAYS} days in shadow without a guardrail violation"
+        today = str(pd.Timestamp(read_watermark(self.log) or 0.0, unit="s", tz=NEW_YORK).date())  # of the replay
         reason = f"live: the challenger answers {share:.0%} of flights"
-        live = replace(running, share=share, live_from=today, reason=reason)
-        change, why = (running.experiment, share_in_words(share)), f"{SHADOW_DAYS} days in shadow without trouble"
-        self._act(PLATFORM, "go live", change, why, lambda: experiment_store.save(self.log, live))
+        with self._on_record(self._action(audit.GO_LIVE, running, why, (f"{running.share:g}", f"{share:g}"))):
+            experiment_store.save(self.log, replace(running, share=share, live_from=today, reason=reason))
 
-    def _promote_winner(self, winner: Experiment, who: str) -> None:
-        self.promote(winner.challenger, who, winner.reason, expected=winner.champion)
+    # What people and the pipeline ask for
 
+    def submit(self, number: int, plan: Plan | None, actor: str, expected: int | None = None) -> Experiment | None:
+        """Try a version that has passed the gates against the champion; the very first version becomes the champion.
 
-def verdict_on(plan: Plan, days: pd.DataFrame) -> Verdict:
-    """The verdict after these closed days; its split is that of the days it was found on, whatever came after them."""
-    found_on = judge(plan, days, {"champion": 0, "challenger": 0}).day
-    evidence = (days["flights"] > 0).astype(int)
-    arms = days[evidence.cumsum() - evidence < found_on][["champion_arm", "challenger_arm"]].sum()
-    return judge(plan, days, {"champion": int(arms.champion_arm), "challenger": int(arms.challenger_arm)})
+        Submitted again while it is tried, it continues in its experiment, by the plan of that one. Raises
+        ConflictError while another version is tried; with `expected`, also if the champion is another one by now.
+        """
+        with self.lock:
+            champion = self.registry.champion()
+            if champion is None and self.routes:  # the alias was removed: this is not the first version
+                raise UserError(
+                    f"the alias champion names no version, so there is nothing to try version {number} against. "
+                    f"Remedy: make promote VERSION={self.routes.champion.version}, which keeps serving."
+                )
+            version = self.registry.version(number)
+            if not gates_passed(version):
+                raise UserError(f"version {number} has not passed the gates. Remedy: make submit VERSION={number}.")
+            if champion is None:
+                self.promote(number, actor, "the first: there is no champion to try it against")
+                return None
+            if champion.number == number:
+                raise UserError(f"version {number} is the champion already. Remedy: make level3, for a new version.")
+            if plan is None:
+                raise UserError(f"version {number} was submitted without a plan. Remedy: make submit VERSION={number}.")
+            if running := self.running():
+                if running.challenger == number:
+                    return running  # a client that was cut off may submit twice
+                raise self._refuse(number, running, actor)
+            if expected not in (None, champion.number):
+                raise stale_champion_error(number, expected, champion.number)
+            self.registry.pull(version)
+            made = experiment_store.new_experiment(self.log, champion.number, number, plan, actor)
+            why = f"version {number} has passed the gates"
+            with self._on_record(Action(actor, audit.BEGIN, why, number, made.experiment, None, made.state)):
+                self.registry.set_alias(CHALLENGER, number)
+                experiment_store.save(self.log, made)  # last: the experiment runs from now on
+            self.sync()
+            return made
+
+    def _refuse(self, number: int, running: Experiment, actor: str) -> ConflictError:
+        """Record that a version was submitted while another one is tried; returns the error for its sender."""
+        why = f"version {running.challenger} is being tried against version {running.champion}"
+        audit.record(self.log, Action(actor, audit.REFUSE, why, number))
+        return ConflictError(
+            f"{why}: version {number} must wait. Remedy: submit it again after the verdict, or end that experiment: "
+            "make stop-experiment."
+        )
+
+    def promote(self, number: int, actor: str, reason: str, expected: int | None = None) -> None:
+        """Make a version the champion; with `expected`, only if that one still is. Raises ConflictError.
+
+        If it is the champion already, nothing is done or recorded: a client that was cut off may ask twice.
+        """
+        with self.lock:
+            champion = self.registry.champion()
+            before = champion.number if champion else None
+            if before == number:
+                self.sync()
+                return
+            if expected is not None and before != expected:
+                raise stale_champion_error(number, expected, before)
+            self._move_champion(actor, PROMOTE, before, number, reason)
+
+    def roll_back(self, actor: str, reason: str, expected: int | None = None) -> int:
+        """Make the version before this champion the champion again; returns its number.
+
+        With `expected`, only if that one still is the champion: else it was rolled back already.
+        """
+        with self.lock:
+            champion = self.registry.champion()
+            if expected is not None and champion and champion.number != expected:
+                self.sync()
+                return champion.number
+            now = champion.number if champion else None
+            before = audit.champion_before(self.log, now)
+            if before is None:
+                raise UserError(f"version {now} has no champion before it on record. Remedy: make promote VERSION=n.")
+            self._move_champion(actor, ROLL_BACK, now, before, reason)
+            return before
+
+    def _move_champion(self, actor: str, action: str, old: int | None, new: int, reason: str) -> None:
+        """Give the alias to a version whose package is whole, and end the experiment that this decides."""
+        self.registry.pull(self.registry.version(new))
+        with self._on_record(audit.move(actor, action, old, new, reason)):
+            self.registry.set_alias(CHAMPION, new)
+        self.sync()
+
+    def approve(self, actor: str) -> int:
+        """Let the winner that waits for approval become the champion; returns its number."""
+        with self.lock:
+            waiting = experiment_store.find(self.log, APPROVAL)
+            if not waiting:
+                raise UserError("no verdict waits for approval. Remedy: make experiments shows the experiments.")
+            self.promote(waiting[0].challenger, actor, waiting[0].reason, expected=waiting[0].champion)
+            return waiting[0].challenger
+
+    def stop(self, actor: str, reason: str, state: str = INVALIDATED) -> None:
+        """End the running experiment without a verdict."""
+        with self.lock:
+            if running := self.running():
+                self._end(running, state, actor, reason)
+                self.sync()
+
+    def change_traffic_split(self, share: float, actor: str) -> Experiment:
+        """Let the challenger answer another share of flights: the running experiment is invalid, a new one begins."""
+        with self.lock:
+            running = self.running()
+            if running is None:
+                raise UserError("no experiment is running. Remedy: make submit VERSION=n.")
+            if share == running.plan.share:
+                return running
+            why = f"the share was changed from {running.plan.share:g} to {share:g}"
+            over = replace(running, state=INVALIDATED, reason=why)
+            plan = replace(running.plan, share=share)
+            made = experiment_store.new_experiment(self.log, running.champion, running.challenger, plan, actor)
+            shares = f"{running.plan.share:g}", f"{share:g}"
+            with self._on_record(self._action(audit.CHANGE_SPLIT, made, why, shares, actor)):
+                experiment_store.save(self.log, over, made)
+            self.sync()
+            return made
+
+    # Changes, each on record
+
+    def _end(self, running: Experiment, state: str, actor: str, reason: str) -> None:
+        with self._on_record(self._action(audit.END, running, reason, (running.state, state), actor)):
+            self.registry.delete_alias(CHALLENGER)
+            experiment_store.save(self.log, replace(running, state=state, reason=reason))  # last: until then, it runs
+
+    @staticmethod
+    def _action(name: str, about: Experiment, reason: str, change: tuple[str, str], actor: str = PLATFORM) -> Action:
+        return Action(actor, name, reason, about.challenger, about.experiment, *change)
+
+    @contextmanager
+    def _on_record(self, action: Action) -> Iterator[None]:
+        """The block does what the action says: recorded before it, closed after it; cut off if the block fails."""
+        number = audit.begin(self.log, action)
+        try:
+            yield
+        except Exception:
+            audit.close(self.log, number, audit.CUT_OFF)
+            raise
+        audit.close(self.log, number)

@@ -1,7 +1,7 @@
-"""`make platform`: the control plane and its workers, in one command.
+"""The platform's process: the control plane and its pool of workers, `python -m level4_deployment.control.server`.
 
-Workers share one listening socket. Should this process die, they leave with it; started again, it finishes what was
-cut off and serves what it served before, from its verified copies, whether the registry is there or not.
+The workers share one listening socket. If this process dies, they end with it. Started again, it finishes what was cut
+off, and serves what it served before from its verified copies, whether the registry is there or not.
 """
 
 import argparse
@@ -11,8 +11,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import uvicorn
 from filelock import FileLock, Timeout
@@ -23,26 +23,25 @@ from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import metrics
-from level4_deployment.serving.routes import ROUTES
 from level4_deployment.serving.worker import COUNTS, Worker, start_worker, stop_workers
 from shared.console import console, step
 from shared.errors import UserError, command
 from shared.files import write_json
 from shared.settings import Settings
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from shared.waiting import wait_until
 
 WORKERS = 2
-LONG, LONGEST_PAUSE = 30.0, 30.0  # seconds
-LOOK_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
+STABLE_AFTER, LONGEST_PAUSE = 30.0, 30.0  # seconds
+POLL_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
+UP_WITHIN = 30.0  # seconds, for the control plane's service
 
 
 def run_platform(settings: Settings, home: Path, workers: int, stop: threading.Event, *, approval: bool) -> None:
-    """Serve until `stop` is set; raises UserError when it runs already."""
+    """Serve until `stop` is set; raises UserError when a platform runs in the folder already."""
     with step("Load the libraries"):
         from level4_deployment.control.api import create_api
         from level4_deployment.control.control_plane import ControlPlane
+        from level4_deployment.control.registry_client import ModelRegistry, open_client
 
     make_tokens(home)
     url = url_of(home)
@@ -50,79 +49,82 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
         lock = FileLock(home / LOCK).acquire(timeout=1)
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
-    (home / ADDRESSES).unlink(missing_ok=True)  # of one that was ended suddenly
+    (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed
     with lock, open_socket() as service, open_socket() as control:
         log = open_log(url)
-        crew = WorkerPool(lambda: start_worker(home, service, url), workers)  # they serve what they served before
+        pool = WorkerPool(lambda: start_worker(home, service, url), workers)  # they serve what they served before
         try:
-            platform = ControlPlane(home, lambda: open_registry(settings, home), log, approval=approval)
-            platform.look()
+            registry = ModelRegistry(lambda: open_client(settings, home), home)
+            platform = ControlPlane(home, registry, log, approval=approval)
+            platform.poll()
             with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
                 addresses = {"service": address_of(service), "control": address_of(control)}
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
-                told = ""
-                while not stop.wait(LOOK_EVERY):
-                    platform.look()
-                    if platform.trouble != told:
-                        told = platform.trouble
-                        console.print(f"trouble: {told}" if told else "the trouble is over", markup=False)
-                    crew.replace_dead()
+                printed = ""
+                while not stop.wait(POLL_EVERY):
+                    platform.poll()
+                    if platform.degraded != printed:
+                        printed = platform.degraded
+                        console.print(f"degraded: {printed}" if printed else "no longer degraded", markup=False)
+                    pool.replace_dead()
         finally:
             (home / ADDRESSES).unlink(missing_ok=True)
-            crew.stop()
+            pool.stop()
+
+
+@dataclass
+class Place:
+    """A worker's place in the pool. pause: seconds until the next worker; due: when it starts, 0 while one lives."""
+
+    worker: Worker
+    begun: float
+    pause: float = 0.0
+    due: float = 0.0
 
 
 class WorkerPool:
-    """The workers: one that has died is replaced, ever later while it does not live long."""
+    """Keeps workers running: a dead one is replaced, after ever longer pauses if its place keeps dying."""
 
     def __init__(self, start: Callable[[], Worker], count: int) -> None:
         self.start = start
-        self.workers = [start() for _ in range(count)]
-        self.begun = [time.monotonic()] * count
-        self.pauses = [0.0] * count  # seconds, before the next one
-        self.due = [0.0] * count  # when the place of a dead one is taken; 0 while it lives
+        self.places = [Place(start(), time.monotonic()) for _ in range(count)]
+
+    @property
+    def workers(self) -> list[Worker]:
+        """The workers, dead ones included until they are replaced."""
+        return [place.worker for place in self.places]
 
     def replace_dead(self) -> None:
-        """Start those that are due, and say so; where that fails, on a full disk perhaps, the others serve on."""
+        """Start the workers that are due, and print it; if one cannot start, on a full disk perhaps, the rest go on."""
         now = time.monotonic()
-        for i, worker in enumerate(self.workers):
-            if worker.alive:
+        for place in self.places:
+            if place.worker.alive:
                 continue
-            ended = not self.due[i]
-            if ended:
-                self._wait(i, now, now - self.begun[i], f"worker {worker.pid} has ended")
+            if ended := not place.due:
+                _wait(place, now, now - place.begun, f"worker {place.worker.pid} has ended")
             try:
-                if ended or now >= self.due[i]:
-                    metrics.forget(worker.home / COUNTS, worker.pid)
-                if now >= self.due[i]:
-                    self.workers[i], self.begun[i], self.due[i] = self.start(), now, 0.0
+                if ended or now >= place.due:
+                    metrics.forget(place.worker.home / COUNTS, place.worker.pid)
+                if now >= place.due:
+                    place.worker, place.begun, place.due = self.start(), now, 0.0
             except OSError as error:
-                self._wait(i, now, 0.0, f"nobody takes the place of worker {worker.pid}: {error}")
-
-    def _wait(self, i: int, now: float, lived: float, why: str) -> None:
-        self.pauses[i] = next_backoff(self.pauses[i], lived)
-        self.due[i] = now + self.pauses[i]
-        console.print(f"{why}; another one in {self.pauses[i]:g} s", markup=False)
+                _wait(place, now, 0.0, f"worker {place.worker.pid} cannot be replaced: {error}")
 
     def stop(self) -> None:
         """End all of them."""
         stop_workers(self.workers)
 
 
+def _wait(place: Place, now: float, lived: float, why: str) -> None:
+    place.pause = next_backoff(place.pause, lived)
+    place.due = now + place.pause
+    console.print(f"{why}; another one in {place.pause:g} s", markup=False)
+
+
 def next_backoff(last: float, lived: float) -> float:
-    """Seconds before a dead worker is replaced: none if it lived long, else twice as many as before the last."""
-    return 0.0 if lived > LONG else min(2 * last or LOOK_EVERY, LONGEST_PAUSE)
-
-
-def open_registry(settings: Settings, home: Path) -> "MlflowClient":
-    """The registry's client; a registry is made for a platform that has never served. Raises UnavailableError."""
-    from level3_training_pipeline.tracking import mlflow_runs
-    from level4_deployment.control.registry_client import registry_client
-
-    if not (home / ROUTES).exists() and not (settings.level("level3") / "mlflow.db").exists():
-        mlflow_runs.open_tracking(settings)
-    return registry_client(settings)
+    """Seconds before a dead worker is replaced: none if it lived long, else twice as many as the last time."""
+    return 0.0 if lived > STABLE_AFTER else min(2 * last or POLL_EVERY, LONGEST_PAUSE)
 
 
 @contextmanager
@@ -132,28 +134,32 @@ def api_server(config: uvicorn.Config, listening: socket.socket) -> Iterator[Non
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        while not server.started and thread.is_alive():
-            time.sleep(0.02)
+        wait_until(lambda: server.started or not thread.is_alive(), UP_WITHIN, pause=0.02)
         yield
     finally:
         server.should_exit = True
         thread.join()
 
 
+def serve(home: Path | None, workers: int, *, approval: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C. home: the platform's folder; None for level 4's state."""
+    settings = configure()
+    stop = threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    home = home or settings.level("level4")
+    home.mkdir(parents=True, exist_ok=True)
+    run_platform(settings, home, workers, stop, approval=approval)
+
+
 def main() -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+    """Read the options from the command line, and serve."""
     parser = argparse.ArgumentParser(prog="python -m level4_deployment.control.server", description=main.__doc__)
     parser.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
     parser.add_argument("--workers", type=int, default=WORKERS)
     parser.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
     options = parser.parse_args()
-    settings = configure()
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
-    home = options.home or settings.level("level4")
-    home.mkdir(parents=True, exist_ok=True)
-    run_platform(settings, home, options.workers, stop, approval=options.approval)
+    serve(options.home, options.workers, approval=options.approval)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Level 3's pipeline, carried on: train → package → gates → the platform, where a verdict decides without a hand."""
+"""Level 3's pipeline carried on: train → package → gates → submit; from there on the platform decides by itself."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ from shared.settings import Settings, read_settings
 
 @dataclass(frozen=True)
 class Deployed:
-    """A version on its way. experiment: the name of the one it is tried in; None for the first champion."""
+    """A version that was submitted. experiment: the name of the one it is tried in; None for the first champion."""
 
     version: int
     digest: str
@@ -53,8 +53,8 @@ def submit_step(number: int, report: Report, home: Path) -> str | None:
 def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show: bool = False) -> Deployed:  # noqa: FBT001, FBT002 - flows are given their parameters by place
     """The stages after training; raises GateError, or RefusedError with the platform's reason.
 
-    plan: fields of Plan that shall be as given, such as {"look_every": 1, "share": 0.3}; the rest is planned.
-    show: print what the gates saw, and the plan, before the version is handed over.
+    plan: fields of Plan to be fixed, for example {"look_every": 1, "share": 0.3}.
+    show: print what the gates found, and the plan, before the version is submitted.
     """
     settings = read_settings()
     mlflow_runs.open_tracking(settings)

@@ -1,4 +1,4 @@
-"""What a version must pass before a single user's flight is scored by it: each gate says what it saw."""
+"""The gates: what a version must pass before it scores a user's flight."""
 
 import json
 import tempfile
@@ -17,21 +17,21 @@ from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import registry
-from level4_deployment.delivery.packaging import NotPublishedError, pull
+from level4_deployment.control.registry_client import GATES, NotPublishedError, pull
+from level4_deployment.delivery.packaging import Scores, parity
 from level4_deployment.experiment.design import Plan, make_plan
-from level4_deployment.serving.model import ServedModel, load_served
-from level4_deployment.serving.package import PackageError, inputs_of, parity
+from level4_deployment.serving.model import load_served
+from level4_deployment.serving.package import PackageError, inputs_of
 from shared.data.flights import load_flights
 from shared.errors import UserError
 from shared.score import by_slice
 from shared.settings import NEW_YORK, Settings, parse_today
 
-WORSE_BY = 0.02  # the most by which a candidate's log loss may exceed the champion's: chance over two weeks
+WORSE_BY = 0.02  # how far a candidate's log loss may exceed the champion's, relatively: chance over two weeks
 FEWEST_DAYS = 3
 PARITY_ROWS, PARITY = 10_000, 1e-6
 SLOWER_BY, LATENCY_ROUNDS = 3.0, 300
 OPENED = "digest, signature"  # the first gate
-GATES = "gates"  # the version's tag: what the gates saw
 
 
 class GateError(UserError):
@@ -40,7 +40,7 @@ class GateError(UserError):
 
 @dataclass(frozen=True)
 class Gate:
-    """What one gate saw."""
+    """What one gate found."""
 
     name: str
     passed: bool
@@ -51,7 +51,7 @@ class Gate:
 class Report:
     """All gates of a version, and the plan of its experiment; None where there is no champion to try it against.
 
-    digest: of the package that the gates have opened. champion: the version that it was compared with.
+    digest: of the package that the gates opened. champion: the version that it was compared with.
     """
 
     digest: str
@@ -71,10 +71,10 @@ def run_gates(
     home: Path,
     wished: Mapping[str, Any] | None = None,
 ) -> Report:
-    """Put a packaged version through all gates, on record with the version; raises GateError when one fails.
+    """Put a packaged version through all gates, and record the result with it; raises GateError when a gate fails.
 
-    wished: fields of Plan that shall be as given, such as {"share": 0.3}.
-    A package that is damaged, or has another signature, is seen by whatever opens it: nothing else is looked at then.
+    wished: fields of Plan to be fixed, for example {"share": 0.3}.
+    A package that cannot be opened fails the first gate, and the others are not tried.
     """
     champion = registry.by_alias(client, registry.CHAMPION)
     try:
@@ -103,15 +103,9 @@ def run_gates(
 
 
 def record(client: MlflowClient, number: int, gates: list[Gate]) -> None:
-    """Put what the gates saw on record with the version."""
-    told = json.dumps({gate.name: asdict(gate) for gate in gates})
-    client.set_model_version_tag(registry.MODEL, str(number), GATES, told)
-
-
-def passed(version: registry.Version) -> bool:
-    """Whether the version has been at the gates, and every one of them let it through."""
-    seen = json.loads(version.tags.get(GATES, "{}"))
-    return bool(seen) and all(gate["passed"] for gate in seen.values())
+    """Record what the gates found with the version."""
+    found = json.dumps({gate.name: asdict(gate) for gate in gates})
+    client.set_model_version_tag(registry.MODEL, str(number), GATES, found)
 
 
 def _refusal(client: MlflowClient, version: registry.Version, report: Report) -> GateError:
@@ -123,16 +117,16 @@ def _refusal(client: MlflowClient, version: registry.Version, report: Report) ->
 def compare(
     client: MlflowClient, version: registry.Version, champion: registry.Version | None, settings: Settings
 ) -> tuple[pd.Series, Gate]:
-    """The candidate, as it was evaluated, against the champion on the same flights, none of them known to either."""
+    """Candidate and champion on the same flights, which neither was trained on: day differences, and the gate."""
     days = _evaluated_days(version)
     if champion is None:
         return pd.Series(dtype=float), Gate("quality", passed=True, seen="there is no champion to compare with")
-    # What the champion has learnt from since, it is judged on by its own evaluation, of a fit from before.
+    # Days that the champion was later trained on count by its own evaluation, of a fit from before them.
     theirs = pd.concat([_evaluated_days(champion), _days_since(client, version, champion, settings)])
     both = days.join(theirs[["rows", "log_loss"]], how="inner", rsuffix="_champion")
     both = both[both["rows"] == both["rows_champion"]]
     if len(both) < FEWEST_DAYS:
-        seen = f"only {len(both)} days on which both can be judged: shadow will tell"
+        seen = f"only {len(both)} days on which both can be judged: the shadow days decide"
         return pd.Series(dtype=float), Gate("quality", passed=True, seen=seen)
     ours, champions = (
         float(np.average(both[name], weights=both["rows"])) for name in ("log_loss", "log_loss_champion")
@@ -162,14 +156,14 @@ def _days_since(
     return by_slice(test.assign(day=test["flight_id"].str[:10]), chance, "day")
 
 
-def parity_gate(model: object, served: ServedModel, flights: pd.DataFrame) -> Gate:
-    """The served model must say what the trained one says."""
+def parity_gate(model: object, served: Scores, flights: pd.DataFrame) -> Gate:
+    """The served model must give the probabilities of the trained one."""
     apart = parity(model, served, flights)
     return Gate("parity", apart <= PARITY, f"largest difference {apart:.1e} on {len(flights):,} flights")
 
 
-def latency_gate(served: ServedModel, rival: ServedModel, flights: pd.DataFrame) -> Gate:
-    """One flight at a time, in turns with the champion: the ratio of the median times."""
+def latency_gate(served: Scores, rival: Scores, flights: pd.DataFrame) -> Gate:
+    """One flight at a time, alternating with the champion: the ratio of the median times."""
     row = inputs_of(features(flights.head(1)))
     times: dict[int, list[float]] = {0: [], 1: []}
     for _ in range(LATENCY_ROUNDS):

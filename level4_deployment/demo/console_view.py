@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from level4_deployment.control.audit import describe_change
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.delivery.flow import Deployed
 from level4_deployment.replay_client import ReplayStats
@@ -53,8 +54,7 @@ class ConsoleView:
     def _tell_acts(self, day: str) -> None:
         trail = self.control.get("/audit")
         for act in trail[self.told :]:
-            change = f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}"
-            console.print(f"  {day}  {act['action']} {change}, by {act['actor']}: {act['reason']}")
+            console.print(f"  {day}  {act['action']} {describe_change(act)}, by {act['actor']}: {act['reason']}")
         self.told = len(trail)
 
     def _look(self) -> None:

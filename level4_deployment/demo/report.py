@@ -6,24 +6,24 @@ from datetime import date
 from pathlib import Path
 
 import pandas as pd
-import sqlalchemy as sa
 from mlflow import MlflowClient
 
 from level2_devops.model import predict
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.client import RefusedError, is_running
-from level4_deployment.control.control_plane import verdict_on
+from level4_deployment.control.registry_client import ARTEFACTS, NotPublishedError
 from level4_deployment.delivery.flow import Deployed, deployment
 from level4_deployment.delivery.gates import GateError
-from level4_deployment.delivery.packaging import ARTEFACTS, NotPublishedError, publish
+from level4_deployment.delivery.packaging import publish
 from level4_deployment.demo.candidates import TOO_FEW_TREES, register_by_hand
 from level4_deployment.demo.console_view import STAGES, Digests
 from level4_deployment.demo.drills import CLIENTS, Kill, RollBack
+from level4_deployment.experiment.design import verdict_on
 from level4_deployment.experiment.experiment_store import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.experiment.plots import verdict_plot
 from level4_deployment.explain import explain, show
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE, open_log, url_of
+from level4_deployment.prediction_log import PREDICTIONS, first_predictions, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
 from level4_deployment.serving.package import PackageError
 from shared.console import console, show_table, step
@@ -114,12 +114,8 @@ def show_experiments(home: Path, *versions: int) -> list[Experiment]:
 
 def show_served(home: Path) -> str:
     """Print the log loss of what was answered, by month of departure; returns one line of evidence."""
-    columns = PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability, LABELS.c.late
-    joined = sa.select(*columns).join(LABELS, LABELS.c.flight_id == PREDICTIONS.c.flight_id)
-    used = PREDICTIONS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))  # of two that contradict, neither is
-    query = joined.where(used).order_by(PREDICTIONS.c.asked_at)
-    with open_log(url_of(home)).connect() as connection:
-        found = pd.DataFrame(connection.execute(query).mappings().all()).drop_duplicates("flight_id")  # first answers
+    columns = [PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability]
+    found = first_predictions(open_log(url_of(home)), columns).dropna(subset="late")
     local = pd.to_datetime(found["departs_at"], unit="s", utc=True).dt.tz_convert(NEW_YORK)
     months = by_slice(found.assign(month=local.dt.strftime("%Y-%m")), found["probability"], "month")
     months = months[months["rows"] >= 1000]

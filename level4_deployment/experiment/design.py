@@ -1,20 +1,25 @@
-"""The plan of an experiment, fixed before its first day: when to look, what to reach, how likely it is to succeed."""
+"""The design of an experiment: its plan, fixed before the first day, and the verdict that its closed days lead to.
 
+A verdict depends on the plan and the closed days alone: the same days give the same verdict, after any restart.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self, get_type_hints
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.signal import lfilter
 
 from level4_deployment.experiment import sequential
 from level4_deployment.experiment.sequential import Floats
 from shared.errors import UserError
 
 BETTER, HARM, UNDECIDED = 1, -1, 0
-FEWEST_TO_CORRELATE = 28  # days: in fewer, a correlation from one day to the next is not seen
-SIMULATED, WARM_UP = 4000, 50
+SIMULATED = 4000  # experiments, to predict the power of a plan
+MISMATCH = 0.001  # no verdict where the sample ratio is less likely than this
+Kind = Literal["running", "promote", "reject", "inconclusive", "blocked"]
 
 
 class Bounds(NamedTuple):
@@ -27,12 +32,12 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """What an experiment keeps to; plain values, so JSON holds all of it. Raises UserError for what cannot be kept to.
+    """The plan of an experiment; plain values, so JSON holds all of it. Raises UserError if its parts do not fit.
 
-    alpha: the chance to promote a challenger that is no better; the same again to reject one, as harmful, that is no
-    worse. smallest_gain: worth having, in nats per flight. share: of flights that the challenger answers in the live
-    split. unit: what counts as one independent observation. predicted_power and expected_days: for the smallest gain,
-    simulated from the SD and the correlation of `history_days` days; None without a history.
+    alpha: the probability of promoting a challenger that is no better, and also of rejecting as harmful one that is no
+    worse. smallest_gain: the smallest useful gain, in nats per flight. share: of flights that the challenger answers in
+    the live split. unit: what counts as one independent observation. predicted_power and expected_days: for the
+    smallest gain, simulated with the SD of `history_days` earlier days; None without a history.
     """
 
     alpha: float = 0.05
@@ -50,14 +55,14 @@ class Plan:
 
     @classmethod
     def of(cls, **wished: Any) -> Self:
-        """The plan with these fields; raises UserError for names that it does not have."""
+        """The plan with these fields; raises UserError for a name that is no field."""
         if unknown := sorted(wished.keys() - {field.name for field in fields(cls)}):
             known = ", ".join(field.name for field in fields(cls))
             raise UserError(f"a plan has no {', '.join(unknown)}. Remedy: its fields are {known}.")
         return cls(**wished)
 
     def __post_init__(self) -> None:
-        """Check that the parts are of their types, and fit together."""
+        """Check types, ranges, and that whole looks fit into the plan."""
         for name, kind in get_type_hints(Plan).items():
             value, allowed = getattr(self, name), str if name == "unit" else kind if kind is int else kind | int
             if not isinstance(value, allowed) or isinstance(value, bool):
@@ -69,21 +74,21 @@ class Plan:
         whole = known and self.look_every % self.size == 0 == self.max_days % self.look_every
         if not (whole and 0 < self.alpha < 0.5 and 0 < self.share < 1 and self.max_days > self.size):
             raise UserError(
-                f"this plan cannot be kept to: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, max_days "
-                "a multiple of look_every, unit day or week; by the week both are multiples of 7."
+                f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, "
+                "max_days a multiple of look_every, unit day or week; by the week both are multiples of 7."
             )
 
     def __str__(self) -> str:
         """For people."""
         plan = f"up to {self.max_days} days, by the {self.unit}, a look every {self.look_every}, alpha {self.alpha:g}"
         if self.predicted_power is None:
-            return f"{plan}; power unknown, there is no history to tell it from"
-        found = "no gain is asked for; one that is as good is taken for better with a probability of"
+            return f"{plan}; power unknown: there are no earlier days"
+        found = "no gain is required; a challenger that is as good is promoted with a probability of"
         if self.smallest_gain:
             found = f"a gain of {self.smallest_gain:g} nats per flight is found with a power of"
         return (
             f"{plan}; {found} {self.predicted_power:.0%}, in {self.expected_days:.0f} days on average "
-            f"(by {self.history_days} earlier days: SD {self.history_sd:.4f}, "
+            f"(simulated from {self.history_days} earlier days: SD {self.history_sd:.4f}, "
             f"lag-1 correlation {self.history_lag_one:+.2f})"
         )
 
@@ -94,7 +99,7 @@ class Plan:
 
     @cached_property
     def bounds(self) -> Bounds:
-        """Promotion at the looks, harm and confidence sequence from first_harm_day on, tightest half-way through."""
+        """Promotion at the looks; harm and confidence sequence from first_harm_day on, tightest half-way through."""
         units = np.arange(1, self.max_days // self.size + 1)
         looks = units[(units * self.size % self.look_every == 0) & (units > 1)]
         better = np.full(len(units), np.inf)
@@ -105,12 +110,36 @@ class Plan:
         return Bounds(better, np.where(early, np.inf, harm), np.where(early, np.inf, both))
 
     def units(self, days: Floats) -> Floats:
-        """The units of (..., n) day means; what comes after the last planned day is left out."""
+        """The units of (..., n) day means; days after the last planned one are left out."""
         return (sequential.weekly_means(days) if self.unit == "week" else days)[..., : self.max_days // self.size]
 
 
+def make_plan(history: ArrayLike, **wished: Any) -> Plan:
+    """A plan whose power is simulated from earlier days' mean paired differences (nats per flight).
+
+    wished: fields of Plan. Fewer than three earlier days predict no power.
+    """
+    plan, days = Plan.of(**wished), np.asarray(history, dtype=float)
+    if not np.isfinite(days).all():
+        wrong = int((~np.isfinite(days)).sum())
+        raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
+    if len(days) < 3:
+        return plan
+    sd = float(days.std(ddof=1))
+    noise = np.random.default_rng(0).standard_normal((SIMULATED, plan.max_days))
+    kinds, ends = decide(plan, plan.units(plan.smallest_gain + sd * noise))
+    return replace(
+        plan,
+        history_days=len(days),
+        history_sd=sd,
+        history_lag_one=sequential.lag_one_correlation(days)[0],
+        predicted_power=float((kinds == BETTER).mean()),
+        expected_days=float(ends.mean() * plan.size),
+    )
+
+
 def decide(plan: Plan, units: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """For each of (runs, n) units: BETTER, HARM or UNDECIDED, and after how many units; what comes first decides."""
+    """For each of (runs, n) units: BETTER, HARM or UNDECIDED, and after how many units; the first crossing decides."""
     z, n = sequential.running_statistics(units).z, units.shape[1]
     better, harm = z >= plan.bounds.better[:n], z <= -plan.bounds.harm[:n]
     first, run = np.argmax(better | harm, axis=1), np.arange(len(z))
@@ -118,31 +147,147 @@ def decide(plan: Plan, units: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_
     return kinds, np.where(kinds == UNDECIDED, n, first + 1)
 
 
-def make_plan(history: ArrayLike, **wished: Any) -> Plan:
-    """Plan from earlier days' mean paired differences (nats per flight), and simulate what lies ahead.
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided, and the figures it was decided on, as they were on `day`; plain values, so JSON holds them.
 
-    wished: fields of Plan. Unless they say otherwise, weeks are the units, of 56 days, where a day is correlated with
-    the next (p < 0.05, in four weeks or more).
+    day: of the experiment, counting closed days with evidence; flights: of these days. mean: the challenger's gain in
+    nats per flight. boundary: what z must reach at this day's look, or else at the next. lower, upper: the two-sided
+    confidence sequence of the gain; most: the one-sided one, whose upper bound shows harm below 0; None before
+    first_harm_day. champion_arm, challenger_arm: flights of the live split on these days.
     """
-    days = np.asarray(history, dtype=float)
-    if not np.isfinite(days).all():
-        wrong = int((~np.isfinite(days)).sum())
-        raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
-    if len(days) < 3:
-        return Plan.of(**wished)
-    correlation, p = sequential.lag_one_correlation(days)
-    correlated = len(days) >= FEWEST_TO_CORRELATE and p < 0.05
-    chosen: dict[str, Any] = {"unit": "week", "max_days": 56} if correlated else {}
-    plan = Plan.of(**chosen | wished)
-    sd, r = float(days.std(ddof=1)), correlation if correlated else 0.0
-    noise = np.random.default_rng(0).standard_normal((SIMULATED, WARM_UP + plan.max_days)) * np.sqrt(1 - r**2)
-    ahead = plan.smallest_gain + sd * lfilter([1.0], [1.0, -r], noise)[:, WARM_UP:]  # what a day has of the day before
-    kinds, ends = decide(plan, plan.units(ahead))
-    return replace(
-        plan,
-        history_days=len(days),
-        history_sd=sd,
-        history_lag_one=correlation,
-        predicted_power=float((kinds == BETTER).mean()),
-        expected_days=float(ends.mean() * plan.size),
+
+    kind: Kind
+    day: int
+    flights: int
+    mean: float | None = None
+    z: float | None = None
+    boundary: float | None = None
+    lower: float | None = None
+    upper: float | None = None
+    most: float | None = None
+    champion_arm: int = 0
+    challenger_arm: int = 0
+
+    def reason(self, plan: Plan) -> str:
+        """The figures as a sentence."""
+        if self.mean is None:
+            return f"too early: {self.day} closed days so far"
+        return f"{self._finding(plan)}; day {self.day} of {plan.max_days}, {self.flights:,} flights"
+
+    def _finding(self, plan: Plan) -> str:
+        found = f"mean gain {self.mean:+.4f} nats per flight, z {self.z:.2f}"
+        match self.kind:
+            case "running":
+                return f"undecided: {found}; the next look needs {self.boundary:.2f}"
+            case "promote":
+                return f"better: {found}, above the boundary of {self.boundary:.2f}"
+            case "inconclusive":
+                return f"not proven: {found}, below the boundary of {self.boundary:.2f}; the champion stays"
+            case "blocked":
+                arms = {"champion": self.champion_arm, "challenger": self.challenger_arm}
+                seen = f"{self.challenger_arm:,} of {sum(arms.values()):,} flights where {plan.share:.0%} was planned"
+                return f"sample-ratio mismatch: {seen} (p {sequential.sample_ratio(arms, plan.share):.1g})"
+            case "reject":
+                worse = self.most is not None and self.most < 0
+                limit = "0" if worse else f"the smallest useful gain, {plan.smallest_gain:g}"
+                word = "worse" if worse else "too small"
+                return f"{word}: {found}; upper confidence bound {self.most:+.4f}, below {limit} (valid at every look)"
+
+
+def verdict_on(plan: Plan, days: pd.DataFrame) -> Verdict:
+    """The verdict after these closed days: `days_of` an experiment.
+
+    The sample ratio is that of the days that the verdict was found on: later days neither block nor release it.
+    """
+    found_on = judge(plan, days, {"champion": 0, "challenger": 0}).day
+    evidence = (days["flights"] > 0).astype(int)
+    arms = days[evidence.cumsum() - evidence < found_on][["champion_arm", "challenger_arm"]].sum()
+    return judge(plan, days, {"champion": int(arms.champion_arm), "challenger": int(arms.challenger_arm)})
+
+
+def judge(plan: Plan, days: pd.DataFrame, arms: Mapping[str, int]) -> Verdict:
+    """The verdict after these closed days: columns day, flights, mean_loss_difference (above 0: a gain).
+
+    arms: flights of the live split by arm, `champion` and `challenger`; all 0 in shadow. Days without evidence (no
+    flight with both scores and a label) do not count. Raises UserError for days that cannot be judged.
+    """
+    days = _evidence(days)
+    units = plan.units(days["mean_loss_difference"].to_numpy(float))
+    if len(units) < 2:
+        return Verdict("running", len(days), int(days["flights"].sum()))
+    kinds, ends = decide(plan, units[None])
+    end = int(ends[0])
+    path = trajectory(plan, days, end)
+    ahead = plan.bounds.better[end - 1 :]
+    lower, upper, most = (
+        float(part[-1]) if np.isfinite(part[-1]) else None for part in (path.lower, path.upper, path.most)
     )
+    mismatch = sequential.sample_ratio(arms, plan.share) < MISMATCH
+    return Verdict(
+        "blocked" if mismatch else _kind(plan, path, int(kinds[0])),
+        day=end * plan.size,
+        flights=int(days["flights"].iloc[: end * plan.size].sum()),
+        mean=float(path.mean[-1]),
+        z=float(path.z[-1]),
+        boundary=float(ahead[np.isfinite(ahead)][0]),
+        lower=lower,
+        upper=upper,
+        most=most,
+        champion_arm=arms["champion"],
+        challenger_arm=arms["challenger"],
+    )
+
+
+def _kind(plan: Plan, path: "Trajectory", decided: int) -> Kind:
+    if decided == BETTER:
+        return "promote"
+    if decided == HARM:
+        return "reject"
+    if path.days[-1] < plan.max_days:
+        return "running"
+    return "reject" if path.most[-1] < plan.smallest_gain else "inconclusive"
+
+
+class Trajectory(NamedTuple):
+    """The gain after 1, 2, … units: nats per flight. needed: what the mean must reach, infinite between the looks."""
+
+    days: Floats
+    mean: Floats
+    z: Floats
+    lower: Floats
+    upper: Floats
+    needed: Floats
+    most: Floats  # the upper bound of the one-sided confidence sequence
+
+
+def trajectory(plan: Plan, days: pd.DataFrame, end: int | None = None) -> Trajectory:
+    """How the evidence grew, unit by unit, up to the last planned one or to `end`; days as `judge` has them."""
+    units = plan.units(_evidence(days)["mean_loss_difference"].to_numpy(float))[:end]
+    mean, error, z = sequential.running_statistics(units)
+    needed, harm, both = (_in_nats(bound[: len(units)], error) for bound in plan.bounds)
+    at = np.arange(1.0, len(units) + 1) * plan.size
+    return Trajectory(at, mean, z, mean - both, mean + both, needed, mean + harm)
+
+
+def _in_nats(bound: Floats, error: Floats) -> Floats:
+    """How far the mean is from 0 when z is at the bound; infinite where the bound is."""
+    far = sequential.t_of_z(bound, np.maximum(np.arange(1, len(error) + 1), 2))
+    return np.multiply(far, error, out=np.full(len(error), np.inf), where=np.isfinite(far))
+
+
+def _evidence(days: pd.DataFrame) -> pd.DataFrame:
+    """The days that count, checked."""
+    if missing := [name for name in ("day", "flights", "mean_loss_difference") if name not in days]:
+        raise UserError(f"days: no column {', '.join(missing)}. Remedy: day, flights and mean_loss_difference.")
+    if not (days["day"].is_monotonic_increasing and days["day"].is_unique):
+        raise UserError("days: not in order, or one comes twice. Remedy: give each closed day once, oldest first.")
+    found = days[days["flights"] > 0]
+    wrong = ~np.isfinite(found["mean_loss_difference"].to_numpy(float))
+    if wrong.any():
+        first = found[wrong].iloc[0]
+        raise UserError(
+            f"days: {wrong.sum()} of {len(found)} differences are no finite numbers (first: {first['day']} = "
+            f"{first['mean_loss_difference']}, {first['flights']:,} flights). Remedy: see what was logged on that day."
+        )
+    return found

@@ -1,4 +1,7 @@
-"""Outcomes: late, twice, out of order, contradicting; each joined once to its flight, day by day behind a watermark."""
+"""Labels come late, twice, out of order and contradictory; each is joined once, to its flight, when its day closes.
+
+A watermark says: all labels known before this time have been sent. A day of departure closes a day after its end.
+"""
 
 import time
 from dataclasses import dataclass
@@ -8,20 +11,27 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from level4_deployment.experiment.assignment import arm, propensity
-from level4_deployment.experiment.experiment_store import DAYS, Experiment
-from level4_deployment.prediction_log import LABELS, METADATA, PREDICTIONS, QUARANTINE, SHADOW_PREDICTIONS, insert
+from level4_deployment.experiment.assignment import CHALLENGER, CHAMPION, arm, propensity
+from level4_deployment.experiment.experiment_store import Experiment
+from level4_deployment.prediction_log import (
+    EXPERIMENT_DAYS,
+    LABELS,
+    PREDICTIONS,
+    QUARANTINED_LABELS,
+    WATERMARKS,
+    first_predictions,
+    insert,
+)
 from shared.errors import UserError
+from shared.score import log_losses
 from shared.settings import NEW_YORK
 
 LABELS_DUE_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
+AT_ONCE = 500  # flights a query: SQLite binds a limited number of values
 
-WATERMARKS = sa.Table(
-    "watermarks",
-    METADATA,
-    sa.Column("name", sa.Text, primary_key=True),
-    sa.Column("watermark", sa.Double, nullable=False),  # all outcomes known before this instant have been sent
-)
+
+class SplitError(UserError):
+    """A day whose flights were not split by the experiment's own salt and share."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True)
 class IngestResult:
-    """What became of the outcomes that were sent."""
+    """How many of the labels sent were new, how many repeated a known one, and how many contradicted one."""
 
     new: int
     repeated: int
@@ -43,95 +53,78 @@ class IngestResult:
 
 
 def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> IngestResult:
-    """Keep each flight's first outcome; one that contradicts it goes to quarantine, and the flight is used no more."""
+    """Keep the first label of each flight. A contradictory one is quarantined, and its flight is used no more."""
     first: dict[str, Label] = {}
     for label in labels:
         first.setdefault(label.flight_id, label)
     now = time.time()
     with log.begin() as connection:
-        new = 0
+        new = len(first) - len(_known(connection, list(first)))
         if first:
             rows = [vars(label) | {"received_at": now} for label in first.values()]
-            known = _known(connection, list(first))
-            new = len(first) - len(known)
             connection.execute(insert(log, LABELS), rows)
-            known = _known(connection, list(first))
-            against = [vars(label) for label in labels if label.late != known[label.flight_id]]
-            if against:
-                connection.execute(QUARANTINE.insert(), [row | {"received_at": now} for row in against])
+        known = _known(connection, list(first))
+        against = [vars(label) | {"received_at": now} for label in labels if label.late != known[label.flight_id]]
+        if against:
+            connection.execute(QUARANTINED_LABELS.insert(), against)
         if watermark is not None:
             _advance(log, connection, watermark)
-    return IngestResult(new, len(labels) - new - len(against) if first else 0, len(against) if first else 0)
+    return IngestResult(new, len(labels) - new - len(against), len(against))
 
 
 def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
     found = {}
-    for start in range(0, len(flights), 500):  # SQLite binds a limited number of values
-        part = flights[start : start + 500]
-        query = sa.select(LABELS.c.flight_id, LABELS.c.late).where(LABELS.c.flight_id.in_(part))
-        found.update({row.flight_id: row.late for row in connection.execute(query)})
+    for start in range(0, len(flights), AT_ONCE):
+        part = LABELS.c.flight_id.in_(flights[start : start + AT_ONCE])
+        rows = connection.execute(sa.select(LABELS.c.flight_id, LABELS.c.late).where(part))
+        found.update({row.flight_id: row.late for row in rows})
     return found
 
 
 def _advance(log: sa.Engine, connection: sa.Connection, watermark: float) -> None:
-    """A watermark never goes back."""
+    """Move the watermark forward; it never goes back."""
     connection.execute(insert(log, WATERMARKS), {"name": "labels", "watermark": watermark})
     later = WATERMARKS.c.watermark < watermark
     connection.execute(WATERMARKS.update().where(later).values(watermark=watermark))
 
 
 def read_watermark(log: sa.Engine) -> float | None:
-    """The instant before which every outcome has been sent; None before the first."""
+    """The time before which all labels have been sent, in seconds since 1970; None before the first."""
     with log.connect() as connection:
-        found = connection.execute(sa.select(WATERMARKS.c.watermark)).scalar()
-        return None if found is None else float(found)
-
-
-class SplitError(UserError):
-    """A day on which flights were split otherwise than the experiment was begun with."""
+        return connection.execute(sa.select(WATERMARKS.c.watermark)).scalar()
 
 
 def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
-    """Write down the days of an experiment that the watermark has passed; returns the new ones.
+    """Write the days of an experiment that the watermark has closed; returns the new ones.
 
-    Raises SplitError for a day that was split by another salt or share; it is not written.
+    Raises SplitError for a day that was split by another salt or share; that day is not written.
     """
     watermark = read_watermark(log)
     if watermark is None:
         return []
-    last = (
-        pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - LABELS_DUE_AFTER - pd.DateOffset(days=1)
-    )  # may be closed by now
-    written = _last_written(log, experiment.experiment)
-    if written >= str(last.date()):
+    last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - LABELS_DUE_AFTER - pd.DateOffset(days=1)
+    last_closed, last_written = str(last.date()), _last_written(log, experiment.experiment)
+    if last_written >= last_closed:
         return []
-    closed = []
-    for day in _days_asked(log, experiment.experiment):
-        if not written < day <= str(last.date()):
-            continue
+    closed = [day for day in _days_with_predictions(log, experiment.experiment) if last_written < day <= last_closed]
+    for day in closed:
         rows = _rows(log, experiment, day)
-        if len(rows):
-            _check_split(rows[rows["propensity"] < 1], experiment, day)
+        _check_split(rows[rows["propensity"] < 1], experiment, day)
         with log.begin() as connection:
-            connection.execute(insert(log, DAYS), _day(rows, experiment, day))
-        closed.append(day)
+            connection.execute(insert(log, EXPERIMENT_DAYS), _measured(rows, experiment, day))
     return closed
 
 
 def _last_written(log: sa.Engine, experiment: str) -> str:
-    """The last closed day, for days are closed in order; empty before the first."""
+    """The last day that is written, for days are written in order; empty before the first."""
+    query = sa.select(sa.func.max(EXPERIMENT_DAYS.c.day)).where(EXPERIMENT_DAYS.c.experiment == experiment)
     with log.connect() as connection:
-        query = sa.select(sa.func.max(DAYS.c.day)).where(DAYS.c.experiment == experiment)
         return str(connection.execute(query).scalar() or "")
 
 
-def _begin(day: str) -> pd.Timestamp:
-    return pd.Timestamp(day, tz=NEW_YORK)
-
-
-def _days_asked(log: sa.Engine, experiment: str) -> list[str]:
-    """The days of departure it has predictions for; the first is left out, which may have begun before it."""
-    ends = (  # each by itself: for both at once, SQLite would go through the whole index
+def _days_with_predictions(log: sa.Engine, experiment: str) -> list[str]:
+    """The days of departure that it has predictions for, without the first: it may have begun within that day."""
+    ends = (  # two queries: for both ends in one, SQLite would read the whole index
         sa.select(end(PREDICTIONS.c.departs_at)).where(PREDICTIONS.c.experiment == experiment).scalar_subquery()
         for end in (sa.func.min, sa.func.max)
     )
@@ -144,43 +137,30 @@ def _days_asked(log: sa.Engine, experiment: str) -> list[str]:
 
 
 def _rows(log: sa.Engine, experiment: Experiment, day: str) -> pd.DataFrame:
-    """Each flight of the day that the experiment saw, by its first answer: both scores, and the outcome if known."""
-    begin, end = _begin(day), _begin(day) + pd.DateOffset(days=1)
-    contradicted = sa.select(QUARANTINE.c.flight_id)
-    in_time = sa.and_(
-        LABELS.c.flight_id == PREDICTIONS.c.flight_id,
-        LABELS.c.known_at <= (end + LABELS_DUE_AFTER).timestamp(),
-        LABELS.c.flight_id.not_in(contradicted),
+    """Each flight of the experiment's day by its first prediction: both scores, and the label if known in time."""
+    begin = pd.Timestamp(day, tz=NEW_YORK)
+    end = begin + pd.DateOffset(days=1)
+    answer = PREDICTIONS.c
+    return first_predictions(
+        log,
+        [answer.flight_id, answer.arm, answer.propensity, answer.version, answer.probability],
+        where=[
+            answer.experiment == experiment.experiment,
+            answer.departs_at >= begin.timestamp(),
+            answer.departs_at < end.timestamp(),
+        ],
+        known_by=(end + LABELS_DUE_AFTER).timestamp(),
+        shadow=True,
     )
-    query = (
-        sa.select(
-            PREDICTIONS.c.flight_id,
-            PREDICTIONS.c.arm,
-            PREDICTIONS.c.propensity,
-            PREDICTIONS.c.version,
-            PREDICTIONS.c.probability,
-            SHADOW_PREDICTIONS.c.probability.label("other"),
-            LABELS.c.late,
-        )
-        .outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
-        .outerjoin(LABELS, in_time)
-        .where(
-            PREDICTIONS.c.experiment == experiment.experiment,
-            PREDICTIONS.c.departs_at >= begin.timestamp(),
-            PREDICTIONS.c.departs_at < end.timestamp(),
-        )
-        .order_by(PREDICTIONS.c.asked_at)
-    )
-    with log.connect() as connection:
-        found = pd.DataFrame(connection.execute(query).mappings().all())
-    return found.drop_duplicates("flight_id") if len(found) else found
 
 
 def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
-    """Each flight must have come into its arm by the salt that the experiment is named after, and by its plan's share.
+    """Raise SplitError unless the experiment's name, which is its salt, and its plan's share give each flight its arm.
 
-    The record and the routes hold both too, and may have been changed since.
+    The salt and share on record and in the routes may have been changed since the experiment began.
     """
+    if live.empty:
+        return
     share = experiment.plan.share
     arms = np.array([arm(experiment.experiment, share, flight) for flight in live["flight_id"]], dtype=object)
     chances = np.array([propensity(share, one) for one in arms])
@@ -191,19 +171,17 @@ def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
         )
 
 
-def _day(rows: pd.DataFrame, experiment: Experiment, day: str) -> dict[str, Any]:
-    """A line of DAYS. Loss is log loss, in nats; a probability of exactly 0 or 1 counts as 1e-15 from it."""
-    empty = {"experiment": experiment.experiment, "day": day, "flights": 0, "mean_loss_difference": None}
-    if rows.empty:
-        return empty | {"champion_arm": 0, "challenger_arm": 0}
+def _measured(rows: pd.DataFrame, experiment: Experiment, day: str) -> dict[str, Any]:
+    """A row of EXPERIMENT_DAYS."""
     live = rows[rows["propensity"] < 1]
-    arms = {f"{arm}_arm": int((live["arm"] == arm).sum()) for arm in ("champion", "challenger")}
-    both = rows.dropna(subset=["other", "late"])
-    if both.empty:
-        return empty | arms
-    own, other = (
-        np.where(both["late"] == 1, -np.log(chance), -np.log1p(-chance))
-        for chance in (both[name].astype(float).clip(1e-15, 1 - 1e-15) for name in ("probability", "other"))
-    )
-    better = np.where(both["version"] == experiment.champion, own - other, other - own)
-    return empty | arms | {"flights": len(both), "mean_loss_difference": float(better.mean())}
+    both = rows.dropna(subset=["other_probability", "late"])
+    own, other = (log_losses(both["late"], both[name]) for name in ("probability", "other_probability"))
+    difference = np.where(both["version"] == experiment.champion, own - other, other - own)
+    return {
+        "experiment": experiment.experiment,
+        "day": day,
+        "flights": len(both),
+        "mean_loss_difference": float(difference.mean()) if len(both) else None,
+        "champion_arm": int((live["arm"] == CHAMPION).sum()),
+        "challenger_arm": int((live["arm"] == CHALLENGER).sum()),
+    }

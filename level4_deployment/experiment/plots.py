@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from level4_deployment.experiment.verdict import Plan, Trajectory, Verdict, trajectory
+from level4_deployment.experiment.design import Plan, Trajectory, Verdict, trajectory
 
 COLOURS = {"promote": "tab:green", "reject": "tab:red", "blocked": "tab:red"}
 
@@ -34,7 +34,7 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
         xlabel="closed days (grey lines: the planned looks)",
         ylabel="gain, thousandths of a nat per flight",
     )
-    axes.set_title("\n".join(textwrap.wrap(f"{verdict.kind}: {verdict.reason}", 62)), fontsize=10, loc="left")
+    axes.set_title("\n".join(textwrap.wrap(f"{verdict.kind}: {verdict.reason(plan)}", 62)), fontsize=10, loc="left")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -209,11 +209,11 @@ def platform_health(home: Path) -> list[Health]:
         status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
     except (UserError, OSError, httpx.HTTPError):
         return [Health("platform", "does not answer", ok=False)]
-    trouble = str(status["trouble"])
+    degraded = str(status["degraded"])
     workers, wanted = reloader.workers(home), (status["routes"] or {}).get("generation")
     current = sum(one["generation"] == wanted and not one["refused"] for one in workers)
     return [
-        Health("platform", trouble or "healthy", not trouble),
+        Health("platform", degraded or "healthy", not degraded),
         Health("workers on the current routes", f"{current} of {len(workers)}", 0 < current == len(workers)),
     ]
 

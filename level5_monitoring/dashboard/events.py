@@ -9,7 +9,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
+from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
@@ -95,11 +97,11 @@ def day_of(at: float, asked: dict[str, float]) -> str:
 
 def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, str]:
     """The model in production: its `version`, `since` (day) and `previous` version; empty before the first."""
-    moves = [act for act in experiment_store.moves(log) if act["new_value"]]
+    moves = audit.moves(log)
     if not moves:
         return {}
     last = moves[-1]
-    return {"version": last["new_value"], "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
+    return {"version": str(last["version"]), "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
 
 
 def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
@@ -120,7 +122,7 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
 
 def _experiments(log: sa.Engine) -> list[Event]:
     """The experiments with a closed day; the others have no place on the time line yet."""
-    days = experiment_store.DAYS
+    days = EXPERIMENT_DAYS
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
@@ -142,10 +144,10 @@ def _experiments(log: sa.Engine) -> list[Event]:
 
 def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
     found = []
-    for act in experiment_store.moves(log):
-        verb, state = ("promoted", "good") if act["action"] == experiment_store.PROMOTE else ("restored", "bad")
+    for act in audit.moves(log):
+        verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("restored", "bad")
         facts = {"by": act["actor"], "previous": act["old_value"] or "none"}
-        title = f"Version {act['new_value'] or 'before'} {verb}"
+        title = f"Version {act['version']} {verb}"
         found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, facts=facts))
     return found
 

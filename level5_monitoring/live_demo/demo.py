@@ -18,9 +18,9 @@ from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment import replay_client
-from level4_deployment.control import client, platform_process
+from level4_deployment.control import audit, client, platform_process
 from level4_deployment.control.server import api_server
-from level4_deployment.experiment import experiment_store, labels
+from level4_deployment.experiment import labels
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
@@ -79,7 +79,7 @@ class Demo:
         server.wait()
         self.live.links = {**self.live.links, "Prefect": server.address}
         platform.wait_for_control()
-        if not experiment_store.moves(self.live.log):
+        if not audit.moves(self.live.log):
             self._train_first(server)
         platform.wait_until_ready()
         return server

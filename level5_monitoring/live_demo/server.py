@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
-from level4_deployment.experiment.experiment_store import AUDIT
+from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Health, Week, Year, platform_health, read_year
 from level5_monitoring.fault_injection import FAULTS

@@ -10,8 +10,10 @@ import pandas as pd
 
 from level2_devops.features import features
 from level3_training_pipeline.tracking import mlflow_runs, registry
+from level4_deployment.control import audit
 from level4_deployment.control.client import PlatformClient, RefusedError
-from level4_deployment.delivery import flow, gates, packaging
+from level4_deployment.control.registry_client import pull
+from level4_deployment.delivery import flow, gates
 from level4_deployment.experiment import experiment_store
 from level4_deployment.serving import model as served
 from level4_deployment.serving import package as packages
@@ -76,12 +78,12 @@ class LoopController:
 
     def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
         """The champion's performance on the labels of the day and of the days before."""
-        moves = experiment_store.moves(self.log)
+        moves = audit.moves(self.log)
         if not moves:
             return []
         last = moves[-1]
-        champion = int(last["new_value"])
-        previous = int(last["old_value"]) if last["action"] == experiment_store.PROMOTE and last["old_value"] else None
+        champion = last["version"]
+        previous = int(last["old_value"]) if last["action"] == audit.PROMOTE and last["old_value"] else None
         predict = self._predictions_of(previous) if previous else None
         if measured := performance.measure(
             window, champion, predict, previous_version=previous, excluded_reason=excluded
@@ -114,7 +116,7 @@ class LoopController:
         """The probabilities that an earlier version gives the flights of a window, from its verified copy."""
         if version not in self.models:
             record = registry.get(mlflow_runs.open_tracking(self.settings), str(version))
-            self.models[version] = served.load_served(self.home, packaging.pull(record, self.home))
+            self.models[version] = served.load_served(self.home, pull(record, self.home))
         model = self.models[version]
         return lambda window: model.score(*packages.inputs_of(features(window)))
 

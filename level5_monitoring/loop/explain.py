@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, outbox
@@ -46,15 +47,14 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     name = result.get("experiment") or decision["experiment"]
     experiment = next((one for one in experiment_store.find(log) if one.experiment == name), None)
     versions = {result.get("version"), decision["version"], experiment and experiment.challenger}
-    about = {str(one) for one in {name, *versions} if one}
-    fields = ("old_value", "new_value", "experiment", "version")
+    about = {("version", version) for version in versions if version} | ({("experiment", name)} if name else set())
     return Explanation(
         decision=decision,
         evidence=[MonitorResult(**one) for one in decision["evidence"]],
         results=loop_store.monitor_results(log, day, day),
         alerts=outbox.alerts(log, day),
         experiment=experiment,
-        acts=[act for act in experiment_store.acts(log) if about & {str(act.get(field)) for field in fields}],
+        acts=[act for act in audit.trail(log) if about & act.items()],
     )
 
 
@@ -102,15 +102,8 @@ def _by_monitor(results: list[MonitorResult]) -> list[list[str]]:
 
 
 def _acts(acts: list[dict[str, Any]]) -> list[list[str]]:
-    words = {experiment_store.OPEN: "open", experiment_store.DONE: "done", experiment_store.CUT_OFF: "cut off"}
     return [
-        [
-            in_words(act["action"]),
-            f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}",
-            act["actor"],
-            words[act["status"]],
-            act["reason"],
-        ]
+        [in_words(act["action"]), audit.describe_change(act), act["actor"], in_words(act["status"]), act["reason"]]
         for act in acts
     ]
 

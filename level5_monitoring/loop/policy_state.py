@@ -4,8 +4,10 @@ import json
 
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.experiment_store import APPROVAL, DAYS, INCONCLUSIVE, RUNNING, Experiment
+from level4_deployment.experiment.experiment_store import APPROVAL, INCONCLUSIVE, RUNNING, Experiment
+from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop.alerts import ended_key
 from level5_monitoring.loop.loop_store import find_decision
 from level5_monitoring.loop.policy import DATA, FAILED, LABELS, EndedExperiment, PolicyState
@@ -58,15 +60,15 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
     newest = experiments[-1] if experiments else None
     if newest is None or newest.state != INCONCLUSIVE or newest.experiment in promoted_from:
         return ""
-    moves = experiment_store.moves(log)
-    replaced = not moves or moves[-1]["new_value"] != str(newest.champion)
+    moves = audit.moves(log)
+    replaced = not moves or moves[-1]["version"] != newest.champion
     gains = experiment_store.days_of(log, newest.experiment)["mean_loss_difference"].dropna()
     return newest.experiment if not replaced and gains.mean() > 0 else ""
 
 
 def _suspect_days(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
     """The days before `day` that an experiment counted although their data or labels were in alarm."""
-    counted = sa.select(DAYS.c.day).where(DAYS.c.experiment == experiment)
+    counted = sa.select(EXPERIMENT_DAYS.c.day).where(EXPERIMENT_DAYS.c.experiment == experiment)
     table = MONITOR_RESULTS.c
     in_alarm = table.monitor.in_([*DATA, *LABELS]) & (table.state == "alarm")
     query = sa.select(table.day).distinct().where(in_alarm, table.day < day, table.day.in_(counted))

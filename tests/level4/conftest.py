@@ -18,6 +18,7 @@ from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.platform_process import RunningPlatform, running_platform
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.delivery import gates
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.demo.candidates import TOO_FEW_TREES, register_by_hand
@@ -86,7 +87,7 @@ def home(tmp_path: Path) -> Path:
 def platform(registry_: Registry, home: Path) -> ControlPlane:
     """Version 1 is the champion."""
     home.mkdir()
-    made = ControlPlane(home, lambda: registry_.client, open_log(url_of(home)))
+    made = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
     made.submit(1, None, "pipeline")
     return made
 

@@ -15,9 +15,10 @@ import pandas as pd
 
 from level2_devops.model import ModelCard
 from level2_devops.service.worker_process import address_of, open_socket
+from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
-from level4_deployment.serving.package import GRAPH, convert
+from level4_deployment.serving.package import GRAPH
 from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
 from level4_deployment.serving.worker import Worker, start_workers
 from shared.artefacts import MODEL_CARD

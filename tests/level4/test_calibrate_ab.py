@@ -16,7 +16,7 @@ from level4_deployment.benchmarks.ab_error_rates import (
     main,
     real_days,
 )
-from level4_deployment.experiment.verdict import judge
+from level4_deployment.experiment.design import judge
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from level2_devops.features import features
 from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import lineage, registry
-from level4_deployment.delivery.packaging import pull
+from level4_deployment.control.registry_client import pull
 from level4_deployment.explain import explain, look_up, shapley
 from level4_deployment.prediction_log import url_of
 from shared.errors import UserError

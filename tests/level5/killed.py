@@ -62,8 +62,8 @@ PLATFORM = [
     ),
     Point(
         "a promotion",
-        "level4_deployment.control.aliases",
-        "Aliases._set_alias",
+        "level4_deployment.control.registry_client",
+        "ModelRegistry.set_alias",
         AFTER,
         lambda *given: given[1:] == ("champion", 2),
     ),

@@ -13,6 +13,7 @@ from level4_deployment.control.api import create_api
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
 from level4_deployment.prediction_log import open_log, url_of
 from level5_monitoring import config
@@ -25,7 +26,7 @@ def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Control
     """Serve the control plane of this level until the stack is closed; client: of the registry."""
     folder = config.platform(settings)
     make_tokens(folder)
-    platform = ControlPlane(folder, lambda: client, open_log(url_of(folder)), approval=True)
+    platform = ControlPlane(folder, ModelRegistry(lambda: client, folder), open_log(url_of(folder)), approval=True)
     listening = stack.enter_context(open_socket())
     stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
     stack.enter_context(FileLock(folder / LOCK))

@@ -7,8 +7,7 @@ import pytest
 from filelock import FileLock
 
 from level4_deployment import prediction_log
-from level4_deployment.control import client
-from level4_deployment.experiment import experiment_store
+from level4_deployment.control import audit, client
 from level4_deployment.replay_client import ReplayStats
 from level5_monitoring import config, replay_year
 from level5_monitoring.loop.policy import Decision
@@ -54,8 +53,7 @@ def test_decisions_actions_and_monday_figures_are_printed(
     view = replay_year.ConsoleView(log)
     view.print_decision(Decision("2013-05-04", "no_action", "all is well"))
     view.print_decision(Decision("2013-05-04", "roll_back", "it is worse"))
-    number = experiment_store.begin_act(log, "loop", "promote", (1, 2), "it is better")
-    experiment_store.end_act(log, number)
+    audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "it is better"))
     for day in ("2013-05-05", "2013-05-06"):
         end, empty = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC"), pd.DataFrame()
         tick = Tick(end - pd.Timedelta(hours=12), end, empty, empty)

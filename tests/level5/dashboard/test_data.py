@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, QUARANTINE
+from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, QUARANTINED_LABELS
 from level5_monitoring.dashboard.data import Week, platform_health, read_year
 from level5_monitoring.tables import open_log
 from tests.factories import label
@@ -32,7 +32,7 @@ def test_only_the_first_prediction_counts_and_no_contradicted_label(log: sa.Engi
     with log.begin() as connection:
         again = day_of_predictions("2013-04-02")[0] | {"request_id": "later", "asked_at": 9e9, "probability": 0.999}
         connection.execute(PREDICTIONS.insert(), [again])
-        connection.execute(QUARANTINE.insert(), label("2013-04-03-6", late=0))
+        connection.execute(QUARANTINED_LABELS.insert(), label("2013-04-03-6", late=0))
     week = read_year(log, tmp_path, {}).weeks[0]
     assert week.rows == 48
     assert week.loss["loop"] == pytest.approx((7 * total_loss(PROBABILITIES[:7]) + np.log(PROBABILITIES[6])) / 48)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
 from level5_monitoring.dashboard.data import read_year
 from level5_monitoring.dashboard.events import Event, InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
@@ -23,11 +25,10 @@ def events(log: sa.Engine, home: Path, kind: str) -> list[Event]:
 
 def move(log: sa.Engine, action: str, before: int | None, after: int, at: float) -> None:
     """An action on the champion that was done when the machine's clock was `at`."""
-    number = experiment_store.begin_act(log, "loop", action, (before, after), "better")
-    experiment_store.end_act(log, number)
+    number = audit.begin(log, audit.move("loop", action, before, after, "better"))
+    audit.close(log, number)
     with log.begin() as connection:
-        audit = experiment_store.AUDIT
-        connection.execute(audit.update().where(audit.c.number == number).values(at=at))
+        connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=at))
 
 
 def test_a_promotion_belongs_to_the_day_that_was_being_predicted(log: sa.Engine, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_an_experiment_spans_its_closed_days(log: sa.Engine, tmp_path: Path) -> 
         with log.begin() as connection:
             for day in days:
                 row = {"experiment": one.experiment, "day": day, "flights": 700, "champion_arm": 0, "challenger_arm": 0}
-                connection.execute(experiment_store.DAYS.insert(), row)
+                connection.execute(EXPERIMENT_DAYS.insert(), row)
     found = events(log, tmp_path, "experiment")
     assert [(one.title, one.state, one.day, one.until) for one in found] == [
         ("Version 2 against 1: promoted", "good", *DAYS[:2]),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.experiment import experiment_store
+from level4_deployment.control import audit
 from level5_monitoring.dashboard import page
 from level5_monitoring.dashboard.data import Year, read_year
 from level5_monitoring.dashboard.page import Axis, Scale
@@ -22,8 +22,7 @@ from tests.level5.three_weeks import write_calendar
 def full(log: sa.Engine, tmp_path: Path) -> Year:
     """A year with everything that a page may show."""
     write_calendar(tmp_path)
-    number = experiment_store.begin_act(log, "loop", experiment_store.PROMOTE, (1, 2), "better")
-    experiment_store.end_act(log, number)
+    audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "better"))
     return read_year(log, tmp_path, {"MLflow": "http://127.0.0.1:5000", "Prefect": "make ui"})
 
 

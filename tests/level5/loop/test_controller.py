@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 
 from level3_training_pipeline.tracking import registry
+from level4_deployment.control import audit
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import ingest
-from level4_deployment.prediction_log import PREDICTIONS
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
 from level5_monitoring import config
 from level5_monitoring.loop import flow, loop_store, outbox
 from level5_monitoring.loop.controller import LoopController
@@ -69,7 +70,7 @@ def promote_a_tie(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  #
     assert made
     day = {"day": "2013-03-03", "flights": 900, "mean_loss_difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
     with platform.log.begin() as connection:
-        connection.execute(experiment_store.DAYS.insert(), day | {"experiment": made.experiment})
+        connection.execute(EXPERIMENT_DAYS.insert(), day | {"experiment": made.experiment})
     platform.stop("platform", "not proven", experiment_store.INCONCLUSIVE)
     return []
 
@@ -154,7 +155,7 @@ def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, A
     names = ("actor", "action", "old_value", "new_value", "status")
     return {
         "decisions": loop_store.decisions(platform.log),
-        "trail": [tuple(act[name] for name in names) for act in experiment_store.acts(platform.log)],
+        "trail": [tuple(act[name] for name in names) for act in audit.trail(platform.log)],
         "told": [json.loads(line)["title"] for line in told],
         "experiments": [one.state for one in experiment_store.find(platform.log)],
         "champion": platform.routes and platform.routes.champion.version,

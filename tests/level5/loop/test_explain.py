@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import open_log, url_of
@@ -34,8 +35,8 @@ def test_a_retraining_is_followed_to_its_promotion(
     experiment = experiment_store.new_experiment(log, 2, 3, Plan(), "loop")
     experiment_store.save(log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
     loop_store.close_decision(log, DAY, {"version": 3, "experiment": experiment.experiment})
-    for change, why in ((("2", "3"), "by its verdict"), (("7", "8"), "of another story")):
-        experiment_store.end_act(log, experiment_store.begin_act(log, "loop", "promote", change, why))
+    for (old, new), why in (((2, 3), "by its verdict"), ((7, 8), "of another story")):
+        audit.record(log, audit.move("loop", "promote", old, new, why))
     monkeypatch.setattr("sys.argv", ["explain", DAY])
     explain.main()
     said = " ".join(capsys.readouterr().out.split())

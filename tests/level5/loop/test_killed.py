@@ -91,7 +91,7 @@ SEEN = (  # what a user of the platform has got, and what was done to it
     "SELECT count(DISTINCT flight_id) FROM predictions",
     "SELECT count(*), max(watermark) FROM labels, watermarks",
     "SELECT experiment, state FROM experiments",
-    "SELECT actor, action, old_value, new_value FROM audit WHERE status = 1 ORDER BY number",
+    "SELECT actor, action, old_value, new_value FROM audit WHERE status = 'done' ORDER BY number",
 )
 
 

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
-from level4_deployment.prediction_log import LogError
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, LogError
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import Alert, alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import Decision, PolicyState
@@ -35,7 +36,7 @@ def closed(log: sa.Engine, experiment: experiment_store.Experiment, day: str, ga
     """The experiment has counted a day."""
     row = {"experiment": experiment.experiment, "day": day, "flights": 900, "mean_loss_difference": gain}
     with log.begin() as connection:
-        connection.execute(experiment_store.DAYS.insert(), row | {"champion_arm": 0, "challenger_arm": 0})
+        connection.execute(EXPERIMENT_DAYS.insert(), row | {"champion_arm": 0, "challenger_arm": 0})
 
 
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
@@ -133,8 +134,7 @@ def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_low
 
 
 def promoted(log: sa.Engine, before: int | None, after: int) -> None:
-    number = experiment_store.begin_act(log, "operator", experiment_store.PROMOTE, (before, after), "try")
-    experiment_store.end_act(log, number)
+    audit.record(log, audit.move("operator", audit.PROMOTE, before, after, "try"))
 
 
 def test_a_roll_back_is_on_record_by_its_version(log: sa.Engine) -> None:

@@ -16,6 +16,7 @@ from level4_deployment.control.api import create_api
 from level4_deployment.control.auth import make_tokens, read_token
 from level4_deployment.control.client import PlatformClient, RefusedError
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
 from level4_deployment.delivery.gates import Gate, record
 from level4_deployment.experiment.design import Plan
@@ -28,7 +29,7 @@ As = Callable[[str], PlatformClient]
 @pytest.fixture
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
-    platform = ControlPlane(home, lambda: registry_.client, open_log(url_of(home)))
+    platform = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
     with open_socket() as listening:
         config = uvicorn.Config(create_api(platform), log_config=None, access_log=False)
         with api_server(config, listening):
@@ -58,7 +59,7 @@ def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) ->
 
 def test_a_field_that_is_wrong_is_named_with_its_value(as_: As) -> None:
     with pytest.raises(RefusedError, match="share = 7: Input should be less than 1"):
-        as_("operator").post("/experiment/share", share=7)
+        as_("operator").post("/experiment/traffic-split", share=7)
 
 
 def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_: As, plan: Plan) -> None:
@@ -106,10 +107,10 @@ def test_a_version_that_has_not_passed_the_gates_is_refused(as_: As, registry_: 
 
 
 @pytest.mark.parametrize(
-    "path", ["/versions/1/promote", "/rollback", "/experiment/stop", "/experiment/share", "/experiment/approve"]
+    "path", ["/versions/1/promote", "/rollback", "/experiment/stop", "/experiment/traffic-split", "/experiment/approve"]
 )
 def test_who_may_not_operate_changes_nothing(as_: As, address: str, home: Path, path: str) -> None:
-    body = {"share": 0.3} if path.endswith("share") else {"reason": "because"}
+    body = {"share": 0.3} if path.endswith("split") else {"reason": "because"}
     for token in ("", "Bearer x", f"Bearer {read_token(home, 'pipeline')}", f"Bearer {read_token(home, 'feed')}"):
         answer = httpx.post(address + path, json=body, headers={"authorization": token})
         assert answer.status_code == 403, answer.text

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.client import PlatformClient, RefusedError
 from level4_deployment.control.platform_process import RunningPlatform, running_platform
-from level4_deployment.delivery.packaging import package_of
+from level4_deployment.control.registry_client import package_of
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.replay_client import ReplayStats, as_requests, ask, replay_over_http
@@ -169,7 +169,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
 
 
 def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(idle: RunningPlatform) -> None:
-    act = [sys.executable, "-m", "level4_deployment.cli"]
+    act = [sys.executable, "-m", "level4_deployment"]
     told = subprocess.run([*act, "submit", "3"], capture_output=True, text=True, check=True).stdout
     shown = [told.index(words) for words in ("passed: quality", "the plan: up to 28 days", "Submit version 3")]
     assert shown == sorted(shown)
@@ -240,9 +240,9 @@ def test_after_a_kill_it_serves_again_what_it_served_and_the_registry_may_be_gon
             again.wait_until_ready()
             after = httpx.post(f"{again.service}/predict", json=body).json()
             with PlatformClient.at(home, "operator") as operator:
-                trouble = operator.get("/status")["trouble"]
+                trouble = operator.get("/status")["degraded"]
     finally:
         database.unlink(missing_ok=True)
         hidden.rename(database)
     assert (after["version"], after["probability"]) == (before["version"], before["probability"])
-    assert "version 1 serves on" in trouble
+    assert "version 1 keeps serving" in trouble

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.experiment import assignment
 from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.labels import ingest
@@ -16,7 +17,8 @@ Split = Callable[[Experiment, str], str | None]
 
 
 def alias(platform: ControlPlane, name: str) -> int | None:
-    found = platform.client.get_registered_model(MODEL).aliases.get(name)
+    assert isinstance(platform.registry, ModelRegistry)
+    found = platform.registry.client.get_registered_model(MODEL).aliases.get(name)
     return None if found is None else int(found)
 
 

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control import platform_process
-from level4_deployment.control.server import LONGEST_PAUSE, LOOK_EVERY, WorkerPool, next_backoff
+from level4_deployment.control.server import LONGEST_PAUSE, POLL_EVERY, WorkerPool, next_backoff
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import worker
 from level4_deployment.serving.worker import Worker, start_worker
@@ -23,7 +23,7 @@ def test_who_keeps_dying_is_replaced_ever_later_and_who_has_lived_long_at_once()
     pauses = [0.0]
     for _ in range(10):
         pauses.append(next_backoff(pauses[-1], lived=1.0))
-    assert pauses[1:4] == [LOOK_EVERY, 2 * LOOK_EVERY, 4 * LOOK_EVERY]
+    assert pauses[1:4] == [POLL_EVERY, 2 * POLL_EVERY, 4 * POLL_EVERY]
     assert pauses[-1] == LONGEST_PAUSE
     assert next_backoff(LONGEST_PAUSE, lived=3600.0) == 0
 
@@ -34,19 +34,19 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
     route(tmp_path, 1, package(tmp_path, 1, trained))
     open_log(url_of(tmp_path)).dispose()
     with open_socket() as listening:
-        crew = WorkerPool(lambda: start_worker(tmp_path, listening, url_of(tmp_path)), 1)
+        pool = WorkerPool(lambda: start_worker(tmp_path, listening, url_of(tmp_path)), 1)
         try:
-            crew.workers[0].wait_ready()
-            dead = crew.workers[0].pid
-            crew.workers[0].process.kill()
+            pool.workers[0].wait_ready()
+            dead = pool.workers[0].pid
+            pool.workers[0].process.kill()
             until = time.monotonic() + 30
-            while crew.workers[0].pid == dead and time.monotonic() < until:
-                crew.replace_dead()
+            while pool.workers[0].pid == dead and time.monotonic() < until:
+                pool.replace_dead()
                 time.sleep(0.05)
-            crew.workers[0].wait_ready()
+            pool.workers[0].wait_ready()
             text = httpx.get(f"{address_of(listening)}/metrics", trust_env=False).text
         finally:
-            crew.stop()
+            pool.stop()
     assert f"worker {dead} has ended" in capsys.readouterr().out
     gauges = [line for line in text.splitlines() if line.startswith("routes_generation{")]
     assert len(gauges) == 1
@@ -63,28 +63,26 @@ def test_a_disk_that_is_full_for_a_while_takes_no_worker_along_and_is_told(
             raise OSError(28, "No space left on device")
         return Worker(tmp_path, subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
 
-    crew = WorkerPool(start, 2)
+    pool = WorkerPool(start, 2)
     try:
-        alive, dead = crew.workers
+        alive, dead = pool.workers
         full = True
         dead.process.kill()
         dead.process.wait()
         until = time.monotonic() + 30
         while "No space left" not in (told := capsys.readouterr().out) and time.monotonic() < until:
-            crew.replace_dead()
+            pool.replace_dead()
             time.sleep(0.05)
-        assert (
-            f"nobody takes the place of worker {dead.pid}: [Errno 28] No space left on device; another one in" in told
-        )
-        assert crew.workers == [alive, dead]
+        assert f"worker {dead.pid} cannot be replaced: [Errno 28] No space left on device; another one in" in told
+        assert pool.workers == [alive, dead]
         full = False
-        while not crew.workers[1].alive and time.monotonic() < until:
-            crew.replace_dead()
+        while not pool.workers[1].alive and time.monotonic() < until:
+            pool.replace_dead()
             time.sleep(0.05)
-        assert crew.workers[0] is alive
-        assert all(one.alive for one in crew.workers)
+        assert pool.workers[0] is alive
+        assert all(one.alive for one in pool.workers)
     finally:
-        crew.stop()
+        pool.stop()
 
 
 DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
@@ -94,14 +92,14 @@ DEAF = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); prin
 def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "DRAINED_WITHIN", 1.0)
     deaf = [sys.executable, "-c", DEAF]
-    crew = WorkerPool(lambda: Worker(tmp_path, subprocess.Popen(deaf, stdout=subprocess.PIPE)), 3)
-    for one in crew.workers:
+    pool = WorkerPool(lambda: Worker(tmp_path, subprocess.Popen(deaf, stdout=subprocess.PIPE)), 3)
+    for one in pool.workers:
         with one.process.stdout as said:  # type: ignore[union-attr]
             assert said.readline() == b"deaf\n"
     begun = time.monotonic()
-    crew.stop()
+    pool.stop()
     assert 1.0 <= time.monotonic() - begun < 2.0
-    assert not any(one.alive for one in crew.workers)
+    assert not any(one.alive for one in pool.workers)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM")

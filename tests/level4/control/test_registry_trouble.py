@@ -9,36 +9,36 @@ import sqlalchemy as sa
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from level4_deployment.control import control_plane
+from level4_deployment.control import audit, control_plane
 from level4_deployment.control.api import platform_metrics
 from level4_deployment.control.control_plane import ControlPlane
-from level4_deployment.control.registry_client import registry_client
+from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, open_client
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import INFERENCE_BATCHES
 from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
 from tests.level4.conftest import Registry
-from tests.level4.down import locked, refusing
-from tests.level4.streamed import MODEL, alias, stream
+from tests.level4.control.streamed import MODEL, alias, stream
+from tests.level4.registry_faults import locked, refusing
 
 
-def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: ControlPlane) -> None:
+def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: ControlPlane, registry_: Registry) -> None:
     before = read_routes(platform.home)
-    platform.client.delete_registered_model_alias(MODEL, "champion")
+    registry_.client.delete_registered_model_alias(MODEL, "champion")
     platform.sync()
     assert read_routes(platform.home) == before
-    assert "version 1 serves on" in platform.trouble
-    assert "champion names no version" in platform.trouble
-    assert b"platform_trouble 1.0" in platform_metrics(platform)
+    assert "version 1 keeps serving" in platform.degraded
+    assert "champion names no version" in platform.degraded
+    assert b"platform_degraded 1.0" in platform_metrics(platform)
     platform.promote(1, "operator", "back")
-    assert b"platform_trouble 0.0" in platform_metrics(platform)
+    assert b"platform_degraded 0.0" in platform_metrics(platform)
 
 
 def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(
-    platform: ControlPlane, plan: Plan
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
-    platform.client.delete_registered_model_alias(MODEL, "champion")
+    registry_.client.delete_registered_model_alias(MODEL, "champion")
     with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
         platform.submit(2, plan, "pipeline")
     assert alias(platform, "champion") is None
@@ -46,26 +46,28 @@ def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(
     assert platform.submit(2, plan, "pipeline")
 
 
-def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(platform: ControlPlane, plan: Plan) -> None:
+def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(
+    platform: ControlPlane, plan: Plan, registry_: Registry
+) -> None:
     platform.submit(2, plan, "pipeline")
-    platform.client.set_registered_model_alias(MODEL, "champion", "3")
+    registry_.client.set_registered_model_alias(MODEL, "champion", "3")
     platform.sync()
     platform.sync()
     routes = read_routes(platform.home)
     assert routes
     assert (routes.champion.version, routes.challenger) == (3, None)
-    moved = [act for act in experiment_store.acts(platform.log) if act["actor"] == "registry"]
+    moved = [act for act in audit.trail(platform.log) if act["actor"] == "registry"]
     assert [(act["old_value"], act["new_value"]) for act in moved] == [("1", "3")]
     assert experiment_store.find(platform.log)[0].state == "invalidated"
     assert platform.roll_back("operator", "not that one") == 1
 
 
 def test_an_alias_that_is_moved_past_the_platform_to_the_version_that_is_tried_is_no_verdict(
-    platform: ControlPlane, plan: Plan
+    platform: ControlPlane, plan: Plan, registry_: Registry
 ) -> None:
     platform.submit(2, plan, "pipeline")
-    platform.client.set_registered_model_alias(MODEL, "champion", "2")
-    platform.look()
+    registry_.client.set_registered_model_alias(MODEL, "champion", "2")
+    platform.poll()
     (one,) = experiment_store.find(platform.log)
     assert (one.state, one.reason) == ("invalidated", "the champion is now version 2")
     assert read_routes(platform.home).champion.version == 2  # type: ignore[union-attr]
@@ -87,7 +89,7 @@ def test_a_package_that_was_touched_is_not_routed_to(platform: ControlPlane, reg
     routes = read_routes(platform.home)
     assert routes
     assert routes.champion.version == 1
-    assert "version 1 serves on" in platform.trouble
+    assert "version 1 keeps serving" in platform.degraded
 
 
 def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_seconds(
@@ -95,31 +97,35 @@ def test_a_registry_that_does_not_answer_holds_nobody_up_for_more_than_two_secon
 ) -> None:
     """Neither those that look and find nothing new, nor those that act."""
     before = read_routes(platform.home)
-    running = ControlPlane(platform.home, lambda: registry_client(registry_.settings), platform.log)
-    running.look()
+    running = ControlPlane(
+        platform.home,
+        ModelRegistry(lambda: open_client(registry_.settings, platform.home), platform.home),
+        platform.log,
+    )
+    running.poll()
     with locked(registry_.settings.level("level3") / "mlflow.db"):
-        for act in (running.look, lambda: running.promote(2, "operator", "try"), lambda: running.roll_back("me", "no")):
+        for act in (running.poll, lambda: running.promote(2, "operator", "try"), lambda: running.roll_back("me", "no")):
             begun = time.monotonic()
-            with suppress(MlflowException):
+            with suppress(UnavailableError):
                 act()
             assert time.monotonic() - begun < 2.0
     assert read_routes(platform.home) == before
-    assert "version 1 serves on" in running.trouble
-    running.look()
-    assert running.trouble == ""
+    assert "version 1 keeps serving" in running.degraded
+    running.poll()
+    assert running.degraded == ""
 
 
 def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
-    platform: ControlPlane, plan: Plan, monkeypatch: pytest.MonkeyPatch
+    platform: ControlPlane, plan: Plan, registry_: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform.submit(2, plan, "pipeline")
     error = MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
     with monkeypatch.context() as broken:
-        broken.setattr(platform.client, "get_model_version", lambda *_: (_ for _ in ()).throw(error))
-        platform.look()
-    assert "database is locked" in platform.trouble
-    platform.look()
-    assert platform.trouble == ""
+        broken.setattr(registry_.client, "get_model_version", lambda *_: (_ for _ in ()).throw(error))
+        platform.poll()
+    assert "database is locked" in platform.degraded
+    platform.poll()
+    assert platform.degraded == ""
     assert platform.running()
 
 
@@ -130,11 +136,11 @@ def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
     platform.submit(2, plan, "pipeline")
     with refusing(registry_):
         stream(platform, 28, gain=0.05)
-        platform.look()
-        assert "the verdict is not carried out" in platform.trouble
+        platform.poll()
+        assert "the verdict is not carried out" in platform.degraded
     assert alias(platform, "champion") == 1
-    platform.look()
-    assert (alias(platform, "champion"), platform.trouble) == (2, "")
+    platform.poll()
+    assert (alias(platform, "champion"), platform.degraded) == (2, "")
     assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
@@ -145,18 +151,18 @@ def test_a_verdict_that_is_tried_again_and_again_is_one_line_of_the_trail_and_to
     with refusing(registry_):
         stream(platform, 28, gain=0.05)
         for _ in range(5):
-            platform.look()
+            platform.poll()
         platform.sync()
-        assert "the verdict is not carried out" in platform.trouble, "also while a look follows the aliases"
-        cut_off = experiment_store.acts(platform.log)[-2:]
+        assert "the verdict is not carried out" in platform.degraded, "also while a look follows the aliases"
+        cut_off = audit.trail(platform.log)[-2:]
         assert [(act["action"], act["status"]) for act in cut_off] == [
-            ("go live", 1),
-            ("promote", experiment_store.CUT_OFF),
+            ("go_live", "done"),
+            ("promote", audit.CUT_OFF),
         ]
-    platform.look()
-    trail = [(act["action"], act["status"]) for act in experiment_store.acts(platform.log)]
-    assert trail[-3:] == [("go live", 1), ("promote", 1), ("end experiment", 1)]
-    assert platform.trouble == ""
+    platform.poll()
+    trail = [(act["action"], act["status"]) for act in audit.trail(platform.log)]
+    assert trail[-3:] == [("go_live", "done"), ("promote", "done"), ("end_experiment", "done")]
+    assert platform.degraded == ""
 
 
 def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
@@ -165,13 +171,13 @@ def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
     platform.submit(2, plan, "pipeline")
     with refusing(registry_):
         stream(platform, 28, gain=0.05)
-        platform.client.delete_registered_model_alias(MODEL, "champion")
-        platform.look()
-        assert "champion names no version" in platform.trouble
-        assert "the verdict is not carried out" in platform.trouble
-    platform.client.set_registered_model_alias(MODEL, "champion", "1")
-    platform.look()
-    assert (alias(platform, "champion"), platform.trouble) == (2, "")
+        registry_.client.delete_registered_model_alias(MODEL, "champion")
+        platform.poll()
+        assert "champion names no version" in platform.degraded
+        assert "the verdict is not carried out" in platform.degraded
+    registry_.client.set_registered_model_alias(MODEL, "champion", "1")
+    platform.poll()
+    assert (alias(platform, "champion"), platform.degraded) == (2, "")
 
 
 def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_last_reason(
@@ -184,12 +190,12 @@ def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_las
         for _ in range(3):
             with platform.log.begin() as connection:
                 connection.execute(INFERENCE_BATCHES.insert(), [row] * 10)
-            platform.look()
-        assert "nobody watches over the experiment" in platform.trouble
-    platform.look()
-    ends = [act for act in experiment_store.acts(platform.log) if act["action"] == "end experiment"]
-    assert [(act["status"], "600 of 600" in act["reason"]) for act in ends] == [(experiment_store.DONE, True)]
-    assert platform.trouble == ""
+            platform.poll()
+        assert "the guardrails are not checked" in platform.degraded
+    platform.poll()
+    ends = [act for act in audit.trail(platform.log) if act["action"] == "end_experiment"]
+    assert [(act["status"], "600 of 600" in act["reason"]) for act in ends] == [(audit.DONE, True)]
+    assert platform.degraded == ""
 
 
 def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
@@ -198,8 +204,8 @@ def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
     platform.submit(2, plan, "pipeline")
     log = platform.log
     monkeypatch.setattr(platform, "log", sa.create_engine(f"sqlite:///{platform.home}/gone/log.db"))
-    platform.look()
-    assert "unable to open database file" in platform.trouble
+    platform.poll()
+    assert "unable to open database file" in platform.degraded
     monkeypatch.setattr(platform, "log", log)
     with monkeypatch.context() as broken:
         broken.setattr(
@@ -207,7 +213,7 @@ def test_a_log_that_fails_ends_no_look_and_is_told_until_it_is_back(
             "guardrail_violation",
             lambda *_: (_ for _ in ()).throw(sa.exc.OperationalError("", {}, OSError())),
         )
-        platform.look()
-    assert "nobody watches over the experiment" in platform.trouble
-    platform.look()
-    assert platform.trouble == ""
+        platform.poll()
+    assert "the guardrails are not checked" in platform.degraded
+    platform.poll()
+    assert platform.degraded == ""

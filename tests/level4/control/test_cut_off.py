@@ -5,32 +5,34 @@ import subprocess
 import sys
 
 import pytest
-from mlflow.exceptions import MlflowException
 
+from level4_deployment.control import audit
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.serving.routes import read_routes
 from tests.level4.conftest import Registry
-from tests.level4.down import refusing
-from tests.level4.streamed import alias, stream
+from tests.level4.control.streamed import alias, stream
+from tests.level4.registry_faults import refusing
 
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from mlflow import MlflowClient
-from level3_training_pipeline import tracking
-from level4_deployment import experiments
-from level4_deployment.control.control_plane import Platform
+from level3_training_pipeline.tracking import mlflow_runs
+from level4_deployment.control import audit
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.prediction_log import url_of, open_log
 from shared.settings import read_settings
 home = Path(sys.argv[1])
-platform = Platform(home, lambda: tracking.open_tracking(read_settings()), open_log(url_of(home)))
+registry = ModelRegistry(lambda: mlflow_runs.open_tracking(read_settings()), home)
+platform = ControlPlane(home, registry, open_log(url_of(home)))
 step = sys.argv[2]
 if step == "before the alias":
-    platform.client.set_registered_model_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    registry.set_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 else:
-    experiments.end_act = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    audit.close = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 platform.promote(2, "operator", "killed")
 """
 
@@ -41,11 +43,11 @@ platform.promote(2, "operator", "killed")
 def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(platform: ControlPlane, step: str) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
     assert ended.returncode == -9
-    assert experiment_store.acts(platform.log, open_only=True)
-    again = ControlPlane(platform.home, platform.open_registry, platform.log)
+    assert audit.open_actions(platform.log)
+    again = ControlPlane(platform.home, platform.registry, platform.log)
     again.reconcile()
     assert alias(again, "champion") == 2
-    assert not experiment_store.acts(again.log, open_only=True)
+    assert not audit.open_actions(again.log)
     routes = read_routes(platform.home)
     assert routes
     assert routes.champion.version == 2
@@ -56,13 +58,13 @@ def test_a_change_of_the_share_that_is_cut_off_leaves_one_experiment_under_way(
 ) -> None:
     platform.submit(2, plan, "pipeline")
     with monkeypatch.context() as killed:
-        killed.setattr(experiment_store, "end_act", lambda *_: sys.exit("killed"))
+        killed.setattr(audit, "close", lambda *_: sys.exit("killed"))
         with pytest.raises(SystemExit):
-            platform.set_share(0.4, "operator")
-    again = ControlPlane(platform.home, lambda: registry_.client, platform.log)
+            platform.change_traffic_split(0.4, "operator")
+    again = ControlPlane(platform.home, platform.registry, platform.log)
     again.reconcile()
     assert [one.state for one in experiment_store.find(platform.log)] == ["invalidated", "running"]
-    assert experiment_store.acts(platform.log)[-1]["status"] == experiment_store.DONE
+    assert audit.trail(platform.log)[-1]["status"] == audit.DONE
     routes = read_routes(platform.home)
     assert routes
     assert routes.split
@@ -78,18 +80,17 @@ def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_star
         broken.setattr(platform, cut_off, lambda *_: None)  # and then the process is gone
         stream(platform, 21, gain=0.05)
     assert alias(platform, "champion") == 1
-    ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
+    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
     assert alias(platform, "champion") == 2
     assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
 def test_an_act_that_never_took_effect_is_told_from_one_that_did(platform: ControlPlane, registry_: Registry) -> None:
-    begun = experiment_store.begin_act(
-        platform.log, "pipeline", "begin experiment", (None, "1-against-2-gone"), "killed"
-    )
-    ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
-    states = {act["number"]: act["status"] for act in experiment_store.acts(platform.log)}
-    assert states[begun] == experiment_store.CUT_OFF
+    begin = audit.Action("pipeline", audit.BEGIN, "killed", 2, "1-against-2-gone", None, "running")
+    begun = audit.begin(platform.log, begin)
+    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
+    states = {act["number"]: act["status"] for act in audit.trail(platform.log)}
+    assert states[begun] == audit.CUT_OFF
 
 
 def test_an_act_on_an_experiment_took_effect_if_its_record_says_so(
@@ -98,49 +99,47 @@ def test_an_act_on_an_experiment_took_effect_if_its_record_says_so(
     made = platform.submit(2, plan, "pipeline")
     assert made
     changes = [
-        (None, made.experiment),
-        (made.experiment, "invalidated"),
-        (made.experiment, f"{plan.share:g} of flights"),
+        (audit.BEGIN, None, "running"),
+        (audit.END, "running", "invalidated"),
+        (audit.GO_LIVE, "0", f"{plan.share:g}"),
+        (audit.CHANGE_SPLIT, "0.3", f"{plan.share:g}"),
     ]
-    begun = [experiment_store.begin_act(platform.log, "operator", "an act", change, "killed") for change in changes]
-    ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
-    states = {act["number"]: act["status"] for act in experiment_store.acts(platform.log)}
-    assert [states[number] for number in begun] == [
-        experiment_store.DONE,
-        experiment_store.CUT_OFF,
-        experiment_store.CUT_OFF,
+    begun = [
+        audit.begin(platform.log, audit.Action("operator", action, "killed", 2, made.experiment, old, new))
+        for action, old, new in changes
     ]
+    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
+    states = {act["number"]: act["status"] for act in audit.trail(platform.log)}
+    assert [states[number] for number in begun] == ["done", "cut_off", "cut_off", "done"]
 
 
 def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
     platform: ControlPlane, registry_: Registry
 ) -> None:
-    experiment_store.begin_act(platform.log, "operator", "promote", (1, 2), "killed")
-    started = ControlPlane(platform.home, lambda: registry_.client, platform.log)
+    audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 2, "killed"))
+    started = ControlPlane(platform.home, platform.registry, platform.log)
     with refusing(registry_):
-        started.look()
-    assert "not finished" in started.trouble
+        started.poll()
+    assert "not finished" in started.degraded
     assert read_routes(platform.home).champion.version == 1  # type: ignore[union-attr]
-    started.look()
-    assert (started.trouble, alias(platform, "champion")) == ("", 2)
-    assert not experiment_store.acts(platform.log, open_only=True)
+    started.poll()
+    assert (started.degraded, alias(platform, "champion")) == ("", 2)
+    assert not audit.open_actions(platform.log)
 
 
 def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: ControlPlane, registry_: Registry) -> None:
-    with refusing(registry_), pytest.raises(MlflowException):
+    with refusing(registry_), pytest.raises(UnavailableError):
         platform.promote(3, "operator", "the registry can be read, and takes nothing")
-    assert experiment_store.acts(platform.log)[-1]["status"] == experiment_store.CUT_OFF
+    assert audit.trail(platform.log)[-1]["status"] == audit.CUT_OFF
     platform.promote(2, "operator", "later")
-    ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
+    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
     assert alias(platform, "champion") == 2
     assert platform.roll_back("operator", "back") == 1
 
 
 def test_a_move_that_was_cut_off_is_not_replayed_over_a_later_one(platform: ControlPlane, registry_: Registry) -> None:
-    begun = experiment_store.begin_act(platform.log, "operator", "promote", (1, 3), "killed")
+    begun = audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 3, "killed"))
     platform.promote(2, "operator", "later")
-    ControlPlane(platform.home, lambda: registry_.client, platform.log).reconcile()
+    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
     assert alias(platform, "champion") == 2
-    assert {act["number"]: act["status"] for act in experiment_store.acts(platform.log)}[
-        begun
-    ] == experiment_store.CUT_OFF
+    assert {act["number"]: act["status"] for act in audit.trail(platform.log)}[begun] == audit.CUT_OFF

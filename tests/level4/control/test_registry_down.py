@@ -10,11 +10,12 @@ import pytest
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.platform_process import running_platform
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
 from tests.level4.conftest import Registry
-from tests.level4.down import DOWN, locked
+from tests.level4.registry_faults import DOWN, locked
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +25,9 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
     registry_: Registry, home: Path, flights: pd.DataFrame, why: str
 ) -> None:
     home.mkdir()
-    ControlPlane(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
+    ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home))).submit(
+        1, None, "pipeline"
+    )
     database = registry_.settings.level("level3") / "mlflow.db"
     with DOWN[why](database), running_platform(home) as running:
         running.wait_for_control()
@@ -33,7 +36,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
             assert httpx.post(f"{running.service}/predict", json=flight, trust_env=False).json()["version"] == 1
         with PlatformClient.at(home, "operator") as operator, PlatformClient.at(home, "feed") as feed:
             begun = time.monotonic()
-            assert "version 1 serves on" in operator.get("/status")["trouble"]
+            assert "version 1 keeps serving" in operator.get("/status")["degraded"]
             feed.post("/labels", labels=[], watermark=1e9)
             with pytest.raises(UserError, match=r"503: the registry .* cannot be read"):
                 operator.post("/versions/2/promote", reason="a try")
@@ -42,13 +45,15 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
 
 def test_once_the_registry_is_back_it_is_followed(registry_: Registry, home: Path) -> None:
     home.mkdir()
-    ControlPlane(home, lambda: registry_.client, open_log(url_of(home))).submit(1, None, "pipeline")
+    ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home))).submit(
+        1, None, "pipeline"
+    )
     database = registry_.settings.level("level3") / "mlflow.db"
     with running_platform(home) as running:
         with locked(database):
             running.wait_for_control()
         with PlatformClient.at(home, "operator") as operator:
             until = time.monotonic() + 20
-            while operator.get("/status")["trouble"] and time.monotonic() < until:
+            while operator.get("/status")["degraded"] and time.monotonic() < until:
                 time.sleep(0.1)
             assert operator.post("/versions/2/promote", reason="a try")["routes"]["champion"]["version"] == 2

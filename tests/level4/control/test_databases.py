@@ -6,14 +6,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
-from level4_deployment.prediction_log import INFERENCE_BATCHES, open_log, url_of
+from level4_deployment.prediction_log import AUDIT, INFERENCE_BATCHES, open_log, url_of
 from tests.level4 import postgres
 from tests.level4.conftest import Registry
-from tests.level4.streamed import stream
+from tests.level4.control.streamed import stream
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
@@ -22,7 +24,7 @@ def platform(request: pytest.FixtureRequest, registry_: Registry, home: Path) ->
     home.mkdir()
     sqlite = request.param == "sqlite"
     log = open_log(url_of(home) if sqlite else postgres.new_database(request.getfixturevalue("postgresql")))
-    made = ControlPlane(home, lambda: registry_.client, log)
+    made = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), log)
     made.submit(1, None, "pipeline")
     yield made
     log.dispose()
@@ -42,14 +44,14 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platfo
     assert (again.new, again.repeated, again.quarantined) == (0, 1, 1)
     assert (read_watermark(platform.log) or 0) > 5.0, "it never goes back"
     assert platform.roll_back("operator", "a drill") == 1
-    acts = [(act["action"], act["status"]) for act in experiment_store.acts(platform.log)]
+    acts = [(act["action"], act["status"]) for act in audit.trail(platform.log)]
     assert acts == [
-        ("promote", 1),
-        ("begin experiment", 1),
-        ("go live", 1),
-        ("promote", 1),
-        ("end experiment", 1),
-        ("roll_back", 1),
+        ("promote", "done"),
+        ("begin_experiment", "done"),
+        ("go_live", "done"),
+        ("promote", "done"),
+        ("end_experiment", "done"),
+        ("roll_back", "done"),
     ]
 
 
@@ -73,13 +75,13 @@ def test_a_challenger_that_fails_or_is_slow_is_stopped(
 
 
 def test_a_move_that_a_sudden_end_has_cut_off_is_finished(platform: ControlPlane) -> None:
-    experiment_store.begin_act(platform.log, "operator", "promote", (1, 3), "cut off before the alias moved")
+    audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 3, "cut off before the alias moved"))
     platform.reconcile()
     assert platform.routes
     assert platform.routes.champion.version == 3
-    assert experiment_store.acts(platform.log, open_only=True) == []
+    assert audit.open_actions(platform.log) == []
     with platform.log.connect() as connection:
-        assert connection.execute(sa.select(sa.func.count()).select_from(experiment_store.AUDIT)).scalar_one() == 2
+        assert connection.execute(sa.select(sa.func.count()).select_from(AUDIT)).scalar_one() == 2
 
 
 def test_without_a_server_a_test_is_skipped_and_fails_where_nothing_may_be(

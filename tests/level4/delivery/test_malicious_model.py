@@ -9,7 +9,8 @@ import pytest
 import skops.io
 
 from level3_training_pipeline.tracking import registry
-from level4_deployment.delivery.packaging import MANIFEST, publish
+from level4_deployment.control.registry_client import MANIFEST
+from level4_deployment.delivery.packaging import publish
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 

@@ -15,7 +15,7 @@ from level4_deployment.experiment.design import make_plan
 from level4_deployment.experiment.experiment_store import Experiment, days_of
 from level4_deployment.experiment.labels import Label, SplitError, close_days, ingest, read_watermark
 from level4_deployment.explain import look_up
-from level4_deployment.prediction_log import PREDICTIONS, QUARANTINE, SHADOW_PREDICTIONS, open_log, url_of
+from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS, open_log, url_of
 from tests.level4.postgres import new_database
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
@@ -89,7 +89,7 @@ def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
     parts = [labels] if together else [[label] for label in labels]
     assert sum(ingest(log, part, None).quarantined for part in parts) == 1
     with log.connect() as connection:
-        assert [row.late for row in connection.execute(sa.select(QUARANTINE))] == [0]
+        assert [row.late for row in connection.execute(sa.select(QUARANTINED_LABELS))] == [0]
     ingest(log, [], at(48))
     close_days(log, experiment)
     assert list(days_of(log, experiment.experiment)["flights"]) == [1]

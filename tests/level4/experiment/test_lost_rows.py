@@ -9,11 +9,10 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment.experiment import assignment
-from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.design import MISMATCH, Plan, Verdict, judge
 from level4_deployment.experiment.experiment_store import Experiment, days_of
 from level4_deployment.experiment.labels import close_days, ingest
 from level4_deployment.experiment.sequential import flights_to_detect_loss, sample_ratio
-from level4_deployment.experiment.verdict import MISMATCH, Verdict, judge
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, SHADOW_PREDICTIONS, open_log, url_of
 
 START = pd.Timestamp("2013-04-01", tz="America/New_York")
@@ -68,7 +67,7 @@ def test_a_twentieth_of_one_arms_rows_lost_blocks_the_verdict_at_an_even_split(
     assert verdict_of(whole, flights, plan, lost=0.0).kind != "blocked"
     blocked = verdict_of(torn, flights, plan, lost=0.05)
     assert blocked.kind == "blocked"
-    assert "flights are lost on the way" in blocked.reason
+    assert "sample-ratio mismatch" in blocked.reason(plan)
 
 
 @pytest.mark.slow

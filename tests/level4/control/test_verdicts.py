@@ -7,14 +7,14 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.control.aliases import CHALLENGER
-from level4_deployment.control.control_plane import ControlPlane, verdict_on
+from level4_deployment.control import audit
+from level4_deployment.control.control_plane import CHALLENGER, ControlPlane
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
-from level4_deployment.prediction_log import INFERENCE_BATCHES
+from level4_deployment.experiment.design import Plan, verdict_on
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, INFERENCE_BATCHES
 from level4_deployment.serving.routes import read_routes
 from tests.level4.conftest import Registry
-from tests.level4.streamed import alias, as_asked, by_another_salt, stream, with_losses
+from tests.level4.control.streamed import alias, as_asked, by_another_salt, stream, with_losses
 
 
 def test_the_next_one_is_tried_in_shadow_first_then_live_then_judged(platform: ControlPlane, plan: Plan) -> None:
@@ -41,12 +41,12 @@ def test_a_better_challenger_is_promoted_and_the_trail_says_why(platform: Contro
     routes = read_routes(platform.home)
     assert routes
     assert (routes.champion.version, routes.challenger) == (2, None)
-    trail = [(act["action"], act["actor"], act["status"]) for act in experiment_store.acts(platform.log)]
+    trail = [(act["action"], act["actor"], act["status"]) for act in audit.trail(platform.log)]
     assert trail[1:] == [
-        ("begin experiment", "pipeline", 1),
-        ("go live", "platform", 1),
-        ("promote", "platform", 1),
-        ("end experiment", "platform", 1),
+        ("begin_experiment", "pipeline", "done"),
+        ("go_live", "platform", "done"),
+        ("promote", "platform", "done"),
+        ("end_experiment", "platform", "done"),
     ]
 
 
@@ -120,8 +120,8 @@ def test_what_waits_for_approval_waits_on_a_platform_that_is_started_without(
     platform.approval = True
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=0.05)
-    again = ControlPlane(platform.home, lambda: registry_.client, platform.log)
-    again.look()
+    again = ControlPlane(platform.home, platform.registry, platform.log)
+    again.poll()
     assert alias(platform, "champion") == 1
     assert again.approve("operator") == 2
 
@@ -132,10 +132,10 @@ def test_days_are_judged_alike_when_the_platform_was_started_anew_in_between(
     platform.submit(2, replace(plan), "pipeline")
     stream(platform, 5, gain=0.05)
     days = experiment_store.days_of(platform.log, experiment_store.find(platform.log)[0].experiment)
-    again = ControlPlane(platform.home, lambda: registry_.client, platform.log)
+    again = ControlPlane(platform.home, platform.registry, platform.log)
     again.reconcile()
     with platform.log.begin() as connection:
-        connection.execute(sa.delete(experiment_store.DAYS))
+        connection.execute(sa.delete(EXPERIMENT_DAYS))
     again.judge()
     pd.testing.assert_frame_equal(
         experiment_store.days_of(platform.log, experiment_store.find(platform.log)[0].experiment), days

@@ -3,19 +3,21 @@
 import numpy as np
 import pytest
 
+from level4_deployment.experiment.design import Plan, judge
 from level4_deployment.experiment.plots import verdict_plot
-from level4_deployment.experiment.verdict import Plan, judge
-from tests.level4.test_verdict import PLAN, SHADOW, noisy, table
+from tests.factories import closed_days, day_differences
+
+PLAN, SHADOW = Plan(), {"champion": 0, "challenger": 0}
 
 
 @pytest.mark.parametrize(("mean", "days"), [(0.02, 28), (-0.1, 28), (0.0, 20), (0.0, 3), (0.0, 0)])
 def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) -> None:
-    shown = table(noisy(mean, days) if days else [])
+    shown = closed_days(day_differences(mean, days) if days else [])
     verdict = judge(PLAN, shown, SHADOW)
     figure = verdict_plot(PLAN, shown, verdict)
     figure.canvas.draw()
     axes = figure.axes[0]
-    assert axes.get_title("left").replace("\n", " ") == f"{verdict.kind}: {verdict.reason}"
+    assert axes.get_title("left").replace("\n", " ") == f"{verdict.kind}: {verdict.reason(PLAN)}"
     assert list(axes.get_xticks()) == [0, 7, 14, 21, 28]
     drawn = {str(line.get_label()).partition("\n")[0]: line for line in axes.get_lines()}
     if days:
@@ -26,6 +28,6 @@ def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) ->
 
 
 def test_the_band_is_named_by_the_plans_own_alpha() -> None:
-    plan, days = Plan(alpha=0.1), table(noisy(0.0, 20))
+    plan, days = Plan(alpha=0.1), closed_days(day_differences(0.0, 20))
     labels = verdict_plot(plan, days, judge(plan, days, SHADOW)).axes[0].get_legend_handles_labels()[1]
     assert labels[:1] == ["90% confidence sequence,\nvalid on every day"]

@@ -13,8 +13,9 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from level2_devops.features import CATEGORIES, features
 from level2_devops.model import fit
+from level4_deployment.delivery.packaging import convert, parity
 from level4_deployment.serving.model import load_served
-from level4_deployment.serving.package import GRAPH, PackageError, convert, parity, verify
+from level4_deployment.serving.package import GRAPH, PackageError, verify
 from tests.level4.plane import CARD, keep, package
 
 

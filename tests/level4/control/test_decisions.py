@@ -1,0 +1,383 @@
+"""The control plane's decisions, on a registry and a log in memory: a test takes milliseconds."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, Version
+from level4_deployment.control import audit
+from level4_deployment.control.control_plane import CHALLENGER, ConflictError, ControlPlane
+from level4_deployment.control.registry_client import GATES, NotPublishedError, UnavailableError
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES, open_log
+from level4_deployment.serving.routes import Package, read_routes
+from shared.errors import UserError
+from tests.factories import closed_days, day_differences
+
+PLAN = Plan(share=0.3)
+
+
+@dataclass
+class InMemoryRegistry:
+    """Versions 1 to 4; 4 has failed a gate. broken: without a whole package; away: cannot be used at all."""
+
+    aliases: dict[str, int] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
+    away: bool = False
+
+    def champion(self) -> Version | None:
+        self._check()
+        return self.version(self.aliases[CHAMPION]) if CHAMPION in self.aliases else None
+
+    def version(self, number: int) -> Version:
+        self._check()
+        if number not in range(1, 5):
+            raise RegistryError(f"VERSION={number}: there is no such version")
+        return Version(number, "run", {GATES: json.dumps({"quality": {"passed": number < 4}})})
+
+    def set_alias(self, alias: str, number: int) -> None:
+        self._check()
+        self.aliases[alias] = number
+
+    def delete_alias(self, alias: str) -> None:
+        self._check()
+        self.aliases.pop(alias, None)
+
+    def pull(self, version: Version) -> Package:
+        self._check()
+        if version.number in self.broken:
+            raise NotPublishedError(f"version {version.number}: its file is not the one on record")
+        return Package(version.number, {"model.onnx": str(version.number)})
+
+    def _check(self) -> None:
+        if self.away:
+            raise UnavailableError("the registry cannot be used: it is away")
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    return InMemoryRegistry()
+
+
+@pytest.fixture
+def platform(registry: InMemoryRegistry, tmp_path: Path) -> ControlPlane:
+    """Version 1 is the champion."""
+    made = ControlPlane(tmp_path, registry, open_log("sqlite://"))
+    made.submit(1, None, "pipeline")
+    return made
+
+
+def served(platform: ControlPlane) -> tuple[int, int | None, float | None]:
+    """Champion, challenger and share, as the workers read them."""
+    routes = read_routes(platform.home)
+    assert routes
+    return routes.champion.version, routes.challenger and routes.challenger.version, routes.split and routes.split.share
+
+
+def days_close(platform: ControlPlane, differences: Any) -> None:
+    """These days of the running experiment are closed, and judged; days split as planned."""
+    running = platform.running()
+    assert running
+    days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=270)
+    with platform.log.begin() as connection:
+        connection.execute(EXPERIMENT_DAYS.insert(), days.to_dict("records"))
+    platform.undecided = True
+    platform.judge()
+
+
+def started_again(platform: ControlPlane) -> ControlPlane:
+    """Another process, after a sudden end of this one: it knows what is on record, and no more."""
+    again = ControlPlane(platform.home, platform.registry, platform.log, approval=platform.approval)
+    again.poll()
+    return again
+
+
+def trail(platform: ControlPlane) -> list[tuple[Any, ...]]:
+    names = ("actor", "action", "version", "experiment", "old_value", "new_value", "status")
+    return [tuple(row[name] for name in names) for row in audit.trail(platform.log)]
+
+
+def test_a_version_is_tried_in_shadow_then_live_then_promoted(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    """Every step is on the trail, as fields."""
+    assert served(platform) == (1, None, None)
+    platform.submit(2, PLAN, "pipeline", expected=1)
+    assert (served(platform), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})
+    days_close(platform, day_differences(0.02, 3))
+    assert served(platform) == (1, 2, 0.3)
+    with platform.log.begin() as connection:
+        connection.execute(EXPERIMENT_DAYS.delete())
+    days_close(platform, day_differences(0.02, 14))
+    assert (served(platform), registry.aliases) == ((2, None, None), {CHAMPION: 2})
+    name = "1-against-2-no1"
+    assert trail(platform) == [
+        ("pipeline", "promote", 1, None, None, "1", "done"),
+        ("pipeline", "begin_experiment", 2, name, None, "running", "done"),
+        ("platform", "go_live", 2, name, "0", "0.3", "done"),
+        ("platform", "promote", 2, None, "1", "2", "done"),
+        ("platform", "end_experiment", 2, name, "running", "promoted", "done"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("differences", "state", "words"),
+    [
+        (day_differences(0.02, 14), "promoted", "better: mean gain"),
+        (day_differences(-0.02, 14), "rejected", "worse: mean gain"),
+        (day_differences(-0.0005, 28, sd=0.005), "rejected", "too small: mean gain"),
+        (day_differences(0.002, 28, sd=0.02), "inconclusive", "not proven: mean gain"),
+    ],
+)
+def test_a_verdict_is_stored_as_its_figures_and_shown_as_a_sentence(
+    platform: ControlPlane, differences: Any, state: str, words: str
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    days_close(platform, differences)
+    with platform.log.connect() as connection:
+        row = connection.execute(sa.select(EXPERIMENTS)).mappings().one()
+    figures = json.loads(row["verdict"])
+    (one,) = experiment_store.find(platform.log)
+    assert (row["state"], row["reason"]) == (state, None), "the sentence is not stored"
+    assert one.reason.startswith(words)
+    assert figures["mean"] == pytest.approx(np.mean(differences[: figures["day"]]))
+    assert figures["flights"] == figures["day"] * 900
+    assert (figures["lower"] < figures["mean"] < figures["upper"], figures["most"] < 0) == (True, "worse" in words)
+    assert one.reason == one.verdict.reason(one.plan)  # type: ignore[union-attr]
+    assert platform.registry.champion().number == (2 if state == "promoted" else 1)  # type: ignore[union-attr]
+
+
+def test_days_whose_split_is_not_the_planned_one_lead_to_no_verdict(platform: ControlPlane) -> None:
+    running = platform.submit(2, PLAN, "pipeline")
+    assert running
+    days = closed_days(day_differences(0.02), experiment=running.experiment, champion_arm=630, challenger_arm=200)
+    with platform.log.begin() as connection:
+        connection.execute(EXPERIMENT_DAYS.insert(), days.to_dict("records"))
+    platform.undecided = True
+    verdict = platform.judge()
+    assert verdict
+    assert verdict.kind == "blocked"
+    assert platform.running()
+
+
+def test_a_winner_waits_for_approval_also_after_a_start_without_it(platform: ControlPlane) -> None:
+    platform.approval = True
+    platform.submit(2, PLAN, "pipeline")
+    with pytest.raises(UserError, match="no verdict waits for approval"):
+        platform.approve("operator")
+    days_close(platform, day_differences(0.02, 14))
+    platform.approval = False
+    again = started_again(platform)
+    assert served(again)[0] == 1
+    assert again.running().state == "awaiting approval"  # type: ignore[union-attr]
+    assert again.approve("operator") == 2
+    (one,) = experiment_store.find(again.log)
+    assert (served(again)[0], one.state, one.reason.startswith("better")) == (2, "promoted", True)
+
+
+REFUSALS = [
+    (3, ConflictError, "version 3 must wait"),
+    (1, UserError, "version 1 is the champion already"),
+    (4, UserError, "version 4 has not passed the gates"),
+    (9, RegistryError, "no such version"),
+]
+
+
+@pytest.mark.parametrize(("number", "kind", "why"), REFUSALS)
+def test_what_cannot_be_tried_is_refused(platform: ControlPlane, number: int, kind: type[UserError], why: str) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    before = served(platform)
+    with pytest.raises(kind, match=why):
+        platform.submit(number, PLAN, "pipeline")
+    assert served(platform) == before
+    refused = [(row[1], row[2], row[6]) for row in trail(platform)[2:]]
+    assert refused == ([("refuse", 3, "done")] if kind is ConflictError else [])
+
+
+def test_a_comparison_with_a_champion_that_was_replaced_counts_no_more(platform: ControlPlane) -> None:
+    platform.promote(2, "operator", "better", expected=1)
+    for late in (
+        lambda: platform.submit(3, PLAN, "pipeline", expected=1),
+        lambda: platform.promote(3, "operator", "better", expected=1),
+    ):
+        with pytest.raises(ConflictError, match="compared with version 1, but the champion is now version 2"):
+            late()
+    with pytest.raises(UserError, match="without a plan"):
+        platform.submit(3, None, "pipeline")
+    assert platform.running() is None
+
+
+def test_what_is_asked_for_twice_is_done_once(platform: ControlPlane) -> None:
+    first = platform.submit(2, PLAN, "pipeline")
+    assert platform.submit(2, Plan(share=0.5), "pipeline") == first, "by the plan that it was begun with"
+    split = [platform.change_traffic_split(0.5, "operator") for _ in range(2)]
+    assert split[0] == split[1]
+    for _ in range(2):
+        platform.promote(3, "operator", "by hand", expected=1)
+    assert [platform.roll_back("loop", "no good", expected=3) for _ in range(2)] == [1, 1]
+    actions = [row[1] for row in trail(platform)]
+    assert [actions.count(one) for one in ("begin_experiment", "change_traffic_split", "roll_back")] == [1, 1, 1]
+
+
+def test_another_share_ends_the_experiment_and_begins_a_new_one(platform: ControlPlane) -> None:
+    with pytest.raises(UserError, match="no experiment is running"):
+        platform.change_traffic_split(0.5, "operator")
+    before = platform.submit(2, PLAN, "pipeline")
+    after = platform.change_traffic_split(0.5, "operator")
+    assert before
+    assert [one.state for one in experiment_store.find(platform.log)] == ["invalidated", "running"]
+    assert (after.salt != before.salt, after.plan.share, after.share) == (True, 0.5, 0.0)
+    assert trail(platform)[-1] == (
+        "operator",
+        "change_traffic_split",
+        2,
+        after.experiment,
+        "0.3",
+        "0.5",
+        "done",
+    )
+
+
+def test_a_roll_back_goes_to_the_champion_that_was_replaced(platform: ControlPlane) -> None:
+    with pytest.raises(UserError, match="version 1 has no champion before it"):
+        platform.roll_back("operator", "no good")
+    for number in (2, 3):
+        platform.promote(number, "operator", "a try")
+    assert [platform.roll_back("operator", "no good") for _ in range(2)] == [2, 1]
+    assert served(platform)[0] == 1
+
+
+@pytest.mark.parametrize(("promoted", "state"), [(2, "promoted"), (3, "invalidated")])
+def test_a_promotion_by_hand_ends_the_experiment(platform: ControlPlane, promoted: int, state: str) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    platform.promote(promoted, "operator", "by hand")
+    (one,) = experiment_store.find(platform.log)
+    assert (one.state, one.verdict) == (state, None)
+    assert one.reason == ("by hand" if state == "promoted" else "the champion is now version 3")
+
+
+@pytest.mark.parametrize("moved_to", [2, 3])
+def test_an_alias_that_was_moved_past_the_platform_is_followed_and_is_no_verdict(
+    platform: ControlPlane, registry: InMemoryRegistry, moved_to: int
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    registry.aliases[CHAMPION] = moved_to
+    for _ in range(2):
+        platform.poll()
+    (one,) = experiment_store.find(platform.log)
+    assert (served(platform), one.state) == ((moved_to, None, None), "invalidated")
+    assert [row for row in trail(platform) if row[0] == "registry"] == [
+        ("registry", "promote", moved_to, None, "1", str(moved_to), "done")
+    ]
+    assert platform.roll_back("operator", "not that one") == 1
+
+
+def test_reading_the_target_changes_nothing(platform: ControlPlane, registry: InMemoryRegistry) -> None:
+    """Also where an experiment is over by what the registry says."""
+    platform.submit(2, PLAN, "pipeline")
+    registry.aliases[CHAMPION] = 3
+    before = trail(platform), experiment_store.find(platform.log), dict(registry.aliases), served(platform)
+    platform._target_routes(registry.version(3))
+    assert (trail(platform), experiment_store.find(platform.log), registry.aliases, served(platform)) == before
+
+
+CUT_OFF = {  # what was on record at the sudden end → champion and state of the experiment after the next start, status
+    "a move, before the alias": (audit.move("operator", audit.PROMOTE, 1, 3, "killed"), 3, "invalidated", "done"),
+    "the winner's move": (audit.move("platform", audit.PROMOTE, 1, 2, "it has won"), 2, "promoted", "done"),
+    "an experiment that never began": (
+        audit.Action("pipeline", audit.BEGIN, "killed", 3, "1-against-3-no2", None, "running"),
+        1,
+        "running",
+        "cut_off",
+    ),
+    "an end": (
+        audit.Action("operator", audit.END, "killed", 2, "1-against-2-no1", "running", "invalidated"),
+        1,
+        "running",
+        "cut_off",
+    ),
+    "going live": (
+        audit.Action("platform", audit.GO_LIVE, "killed", 2, "1-against-2-no1", "0", "0.3"),
+        1,
+        "running",
+        "cut_off",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", CUT_OFF)
+def test_what_a_sudden_end_has_cut_off_is_finished_or_closed(platform: ControlPlane, what: str) -> None:
+    action, champion, state, status = CUT_OFF[what]
+    platform.submit(2, PLAN, "pipeline")
+    number = audit.begin(platform.log, action)
+    again = started_again(platform)
+    (one,) = experiment_store.find(platform.log)
+    assert (served(again)[0], one.state) == (champion, state)
+    assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == [status]
+    assert audit.open_actions(platform.log) == []
+
+
+def test_an_experiment_whose_promotion_was_cut_off_before_its_end_has_won(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    audit.record(platform.log, audit.move("platform", audit.PROMOTE, 1, 2, "it has won"))
+    registry.aliases[CHAMPION] = 2
+    started_again(platform)
+    (one,) = experiment_store.find(platform.log)
+    assert (one.state, one.reason) == ("promoted", "it has won")
+
+
+def test_a_move_that_was_cut_off_is_not_repeated_over_a_later_one(platform: ControlPlane) -> None:
+    number = audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 3, "killed"))
+    platform.promote(2, "operator", "later")
+    assert served(started_again(platform))[0] == 2
+    assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == ["cut_off"]
+
+
+def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    registry.away = True
+    platform.poll()
+    days_close(platform, day_differences(0.02, 14))
+    assert served(platform) == (1, 2, 0.0)
+    for words in ("version 1 keeps serving: the registry", "the verdict is not carried out"):
+        assert words in platform.degraded
+    assert platform.running(), "nothing ends because the registry is away"
+    registry.away = False
+    platform.poll()
+    assert (platform.degraded, served(platform)) == ("", (2, None, None))
+    assert [row[1] for row in trail(platform)].count("promote") == 2, "tried again in the same row"
+
+
+def test_a_challenger_without_a_whole_package_ends_its_experiment(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    registry.broken = {2, 3}
+    platform.poll()
+    (one,) = experiment_store.find(platform.log)
+    assert (one.state, served(platform)) == ("aborted", (1, None, None))
+    assert "not the one on record" in one.reason
+    with pytest.raises(NotPublishedError):
+        platform.promote(3, "operator", "a try")
+    assert registry.aliases == {CHAMPION: 1}
+
+
+def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> None:
+    running = platform.submit(2, PLAN, "pipeline")
+    assert running
+    batch = {"version": 2, "experiment": running.experiment, "rows": 20, "failed": 20, "seconds": 0.1, "slow": 0}
+    with platform.log.begin() as connection:
+        connection.execute(INFERENCE_BATCHES.insert(), [batch] * 20)
+    platform.poll()
+    (one,) = experiment_store.find(platform.log)
+    assert (one.state, "no score for 400 of 400" in one.reason) == ("aborted", True)

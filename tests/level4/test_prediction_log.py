@@ -1,0 +1,150 @@
+"""The prediction log: which databases are opened, which are refused, and each flight's first prediction."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import sqlalchemy as sa
+
+from level4_deployment.prediction_log import (
+    LABELS,
+    PREDICTIONS,
+    QUARANTINED_LABELS,
+    SHADOW_PREDICTIONS,
+    LogError,
+    first_predictions,
+    open_log,
+    prepare_tables,
+    url_of,
+)
+from tests.factories import label, prediction
+from tests.level4.postgres import new_database
+
+TABLES = {
+    "predictions",
+    "shadow_predictions",
+    "inference_batches",
+    "labels",
+    "quarantined_labels",
+    "watermarks",
+    "experiments",
+    "experiment_days",
+    "audit",
+}
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return url_of(tmp_path) if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
+
+
+@pytest.fixture
+def log(url: str) -> Iterator[sa.Engine]:
+    engine = open_log(url)
+    yield engine
+    engine.dispose()
+
+
+def test_all_tables_of_the_level_are_made_whatever_was_imported_before(tmp_path: Path) -> None:
+    code = "import sys; from level4_deployment.prediction_log import open_log; open_log(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", code, url_of(tmp_path)], check=True)
+    engine = sa.create_engine(url_of(tmp_path))
+    assert set(sa.inspect(engine).get_table_names()) == TABLES
+    engine.dispose()
+
+
+# Changes that make a log of this version one of an earlier version, and what is missing then.
+EARLIER = {
+    "a column": ("ALTER TABLE inference_batches DROP COLUMN fell_back", r"inference_batches\.fell_back"),
+    "a column of another name": (
+        "ALTER TABLE predictions RENAME COLUMN request_payload TO features",
+        r"predictions\.request_payload",
+    ),
+    "tables of other names": ("ALTER TABLE inference_batches RENAME TO scoring", "inference_batches"),
+    "labels of another name": ("ALTER TABLE labels RENAME TO outcomes", "labels"),
+}
+
+
+@pytest.mark.parametrize("earlier", EARLIER)
+def test_a_log_of_an_earlier_version_is_refused_with_the_remedy_and_left_as_it_is(url: str, earlier: str) -> None:
+    statement, missing = EARLIER[earlier]
+    engine = open_log(url)
+    with engine.begin() as connection:
+        connection.execute(sa.text(statement))
+    before = set(sa.inspect(engine).get_table_names())
+    with pytest.raises(LogError, match=rf"earlier version .* no {missing}\. Remedy: make clean, or an empty database"):
+        open_log(url)
+    assert set(sa.inspect(engine).get_table_names()) == before
+    engine.dispose()
+
+
+def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.Engine) -> None:
+    later = sa.MetaData()
+    sa.Table("decisions", later, sa.Column("day", sa.Text, primary_key=True))
+    for _ in range(2):
+        prepare_tables(log, later)
+    sa.Table("alerts", later, sa.Column("key", sa.Text, primary_key=True))
+    with pytest.raises(LogError, match="no alerts"):
+        prepare_tables(log, later)
+    assert TABLES | {"decisions"} == set(sa.inspect(log).get_table_names())
+
+
+def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: str) -> None:
+    together, failures = threading.Barrier(4), []
+
+    def open_it() -> None:
+        together.wait()
+        try:
+            open_log(url).dispose()
+        except LogError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=open_it) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
+    engine = open_log("sqlite://")
+    with engine.begin() as connection:
+        connection.execute(PREDICTIONS.insert(), prediction("a"))
+    assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
+    engine.dispose()
+
+
+def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_that_counts(log: sa.Engine) -> None:
+    rows = [
+        prediction("a", request_id="again", asked_at=9.0, probability=0.9),
+        prediction("a", request_id="first", asked_at=3.0, probability=0.1),
+        prediction("torn", asked_at=2.0),
+        prediction("unknown", asked_at=1.0),
+        prediction("later", asked_at=4.0),
+    ]
+    labels = [label("a", late=1, known_at=5.0), label("torn", known_at=5.0), label("later", known_at=8.0)]
+    with log.begin() as connection:
+        connection.execute(PREDICTIONS.insert(), rows)
+        connection.execute(LABELS.insert(), labels)
+        connection.execute(QUARANTINED_LABELS.insert(), label("torn", late=1, known_at=6.0))
+        shadow = [{"request_id": "first", "version": 2, "probability": 0.2, "failure": None}]
+        connection.execute(SHADOW_PREDICTIONS.insert(), shadow)
+    wanted = [PREDICTIONS.c.flight_id, PREDICTIONS.c.probability]
+    found = first_predictions(log, wanted, shadow=True).set_index("flight_id")
+    assert [*found.index] == ["unknown", "torn", "a", "later"], "in order of asked_at"
+    assert [*found.columns] == ["probability", "late", "known_at", "other_probability"]
+    assert found.loc["a"].tolist() == [0.1, 1.0, 5.0, 0.2]
+    assert found["late"].isna().tolist() == [True, True, False, False]
+    in_time = first_predictions(log, wanted, where=[PREDICTIONS.c.asked_at > 2.5], known_by=7.0).set_index("flight_id")
+    assert in_time["late"].to_dict() == {"a": 1.0, "later": pytest.approx(float("nan"), nan_ok=True)}
+
+
+def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) -> None:
+    found = first_predictions(log, [PREDICTIONS.c.flight_id], shadow=True)
+    assert (len(found), [*found.columns]) == (0, ["flight_id", "late", "known_at", "other_probability"])
+    assert pd.api.types.is_float_dtype(found["late"])
