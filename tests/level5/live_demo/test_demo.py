@@ -1,7 +1,6 @@
 """`up` starts the whole live demo, the loop finds a fault that is injected on its page, and `down` ends everything."""
 
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -19,9 +18,9 @@ from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
 from level5_monitoring.live_demo.server import LivePage
 from level5_monitoring.tables import open_log
-from shared.settings import PROJECT, Settings, read_settings
+from shared.settings import PROJECT, Settings
 from tests.level5.browser import opened
-from tests.support import eventually
+from tests.support import eventually, lend_flights
 
 
 def test_the_processes_of_a_crashed_demo_are_ended_and_no_others(settings: Settings) -> None:
@@ -62,7 +61,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
     """A second up starts nothing; up after a crash ends what is left and goes on; down ends the demo while it plays."""
     state = settings.state
     assert len(flights)  # in the project's own cache, which need not be made again
-    shutil.copytree(read_settings().level("shared"), state / "shared")
+    lend_flights(state)
     own = state / "demo" / "level5"
     try:
         first = run("up", state)
