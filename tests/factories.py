@@ -1,15 +1,17 @@
 """Rows and objects that many tests need: whole and valid by default, each field open to change."""
 
 import json
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from level4_deployment.replay_client import as_requests
-from level5_monitoring.monitors.monitor_result import CHAMPION, Monitor, MonitorResult, State
+if TYPE_CHECKING:
+    from level4_deployment.experiment.experiment_store import Experiment
+    from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 
 
 def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[str, Any]:
@@ -37,8 +39,39 @@ def label(flight_id: str = "2013-04-01-B61-JFK", *, late: int = 0, known_at: flo
     return {"flight_id": flight_id, "late": late, "known_at": known_at, "received_at": known_at}
 
 
+def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
+    """Closed days of an experiment from 1 April on, 900 flights each, with these mean loss differences (nats)."""
+    values = np.asarray(differences, dtype=float)
+    names = [str(day.date()) for day in pd.date_range("2013-04-01", periods=len(values))]
+    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values}).assign(**columns)
+
+
+def day_differences(mean: float, days: int = 28, seed: int = 0, sd: float = 0.01) -> NDArray[np.float64]:
+    """Mean loss differences of days, whose mean and SD are exactly these: what must follow from them is known."""
+    values = np.random.default_rng(seed).standard_normal(days)
+    return mean + sd * (values - values.mean()) / values.std(ddof=1)
+
+
+def batch(experiment: str, **changes: Any) -> dict[str, Any]:
+    """A row of the table `inference_batches`: 20 flights that challenger 2 has scored in time."""
+    row = {"version": 2, "experiment": experiment, "rows": 20, "failed": 0, "seconds": 0.001, "slow": 0, "fell_back": 0}
+    assert changes.keys() <= row.keys(), changes.keys() - row.keys()
+    return row | changes
+
+
+def experiment(**changes: Any) -> "Experiment":
+    """Challenger 2 against champion 1, in shadow, by the standard plan."""
+    from level4_deployment.experiment.design import Plan  # a release's gate, which knows no level 4, reads this file
+    from level4_deployment.experiment.experiment_store import Experiment
+
+    name = "1-against-2-no1"
+    return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
+
+
 def predictions_of(flights: pd.DataFrame, **changes: Any) -> list[dict[str, Any]]:
     """Rows of `predictions` for flights of the year's table, each with its real request."""
+    from level4_deployment.replay_client import as_requests
+
     return [
         prediction(
             sent["flight_id"],
@@ -51,22 +84,11 @@ def predictions_of(flights: pd.DataFrame, **changes: Any) -> list[dict[str, Any]
     ]
 
 
-def monitor_result(monitor: Monitor = "contract", state: State = "alarm", **changes: Any) -> MonitorResult:
+def monitor_result(monitor: "Monitor" = "contract", state: "State" = "alarm", **changes: Any) -> "MonitorResult":
     """A result with figures: of column temp, or of champion 3 for monitors of its performance."""
+    from level5_monitoring.monitors.monitor_result import CHAMPION, MonitorResult
+
     champion = monitor in ("performance", "regression_vs_previous", "severe_regression")
     about: dict[str, Any] = {"target": CHAMPION, "version": 3} if champion else {"target": "temp"}
     figures: dict[str, Any] = {"day": "2013-05-06", "message": "it is off", "rows": 900, "value": 0.5, "threshold": 0.1}
     return MonitorResult(monitor=monitor, state=state, **figures | about | changes)
-
-
-def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
-    """Closed days of an experiment from 1 April on, 900 flights each, with these mean loss differences (nats)."""
-    values = np.asarray(differences, dtype=float)
-    names = [str(day.date()) for day in pd.date_range("2013-04-01", periods=len(values))]
-    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values}).assign(**columns)
-
-
-def day_differences(mean: float, days: int = 28, seed: int = 0, sd: float = 0.01) -> NDArray[np.float64]:
-    """Mean loss differences of days, whose mean and SD are exactly these: what must follow from them is known."""
-    values = np.random.default_rng(seed).standard_normal(days)
-    return mean + sd * (values - values.mean()) / values.std(ddof=1)

@@ -1,4 +1,4 @@
-"""The pictures of a verdict, and of how far verdicts can be trusted."""
+"""The picture of a verdict, and that of the A/B test's error rates."""
 
 import textwrap
 
@@ -13,9 +13,9 @@ COLOURS = {"promote": "tab:green", "reject": "tab:red", "blocked": "tab:red"}
 
 
 def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
-    """The gain day by day: its mean and confidence sequence, and what decides: the looks' hurdles, the bound on harm.
+    """The gain day by day: mean, confidence sequence, and what decides: the boundary at each look, the bound on harm.
 
-    Wide enough to be read on a phone. Days after the verdict, if there are any, are not drawn.
+    It can be read on a phone. Days after the verdict are not drawn.
     """
     figure = Figure(figsize=(5.4, 4.6), dpi=130, layout="constrained")
     axes = figure.subplots()
@@ -40,18 +40,18 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
 
 
 def _draw(axes: Axes, path: Trajectory, colour: str, alpha: float) -> None:
-    """All in thousandths: a gain has two digits then. The axis shows whatever was decided on."""
+    """All in thousandths of a nat: a gain then has two digits. The axis shows everything that decides."""
     mean, lower, upper, needed, most = (
         1000 * part for part in (path.mean, path.lower, path.upper, path.needed, path.most)
     )
     always, looks = np.isfinite(lower), np.isfinite(needed)
-    sure = f"{1 - alpha:.0%} confidence sequence,\nvalid on every day"
+    sure = f"{1 - alpha:.0%} confidence sequence,\nvalid at every look"
     axes.fill_between(path.days[always], lower[always], upper[always], color="tab:blue", alpha=0.2, label=sure)
     axes.plot(path.days, mean, color="tab:blue", linewidth=2, label="mean so far")
     axes.vlines(path.days[-1:], lower[-1:], upper[-1:], color="tab:blue", linewidth=3, alpha=0.5)
     axes.plot(path.days[-1:], mean[-1:], "o", color=colour, markersize=10)
-    axes.plot(path.days[looks], needed[looks], "_", color="black", markersize=20, mew=3, label="needed at the look")
-    harm = f"at most ({1 - alpha:.0%}, one-sided):\nbelow 0 it is harm"
+    axes.plot(path.days[looks], needed[looks], "_", color="black", markersize=20, mew=3, label="boundary at the look")
+    harm = f"upper bound ({1 - alpha:.0%}, one-sided):\nbelow 0 it is harm"
     axes.plot(path.days[always], most[always], color="tab:red", linestyle="--", marker=".", label=harm)
     shown = np.concatenate([part[np.isfinite(part)] for part in (lower, upper, mean[6:], needed[-1:])])
     if len(shown):

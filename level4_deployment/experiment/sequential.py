@@ -1,10 +1,10 @@
-"""Statistics for looking at an experiment again and again without being fooled: arithmetic only, no I/O.
+"""Statistics that stay valid when an experiment is looked at again and again: arithmetic only, no I/O.
 
-A unit is what counts as one independent observation: the mean paired difference of a day's flights, or of a week's.
-Flights of one day share weather and air-traffic control, so a flight is no unit.
+A unit is one independent observation: the mean paired difference of a day's flights, or of a week's. Flights of one
+day share weather and air-traffic control, so a single flight is no unit.
 
-Pairing is valid because the outcome does not depend on the prediction: both models can score every flight. Where
-predictions change outcomes (an offer, a price), only a live split compares.
+Pairing is valid because a flight's label does not depend on the prediction: both models can score every flight. Where
+predictions change outcomes (an offer, a price), only a live split can compare.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ NODES = 201  # of the quadrature: 601 change no boundary by 1e-9
 
 
 class Running(NamedTuple):
-    """What is known after 1, 2, … units: arrays in the shape of the units. Standard error and z are nan after one."""
+    """Mean, standard error and z after 1, 2, … units, in their shape; after one unit, error and z are nan."""
 
     mean: Floats
     error: Floats
@@ -32,8 +32,8 @@ class Running(NamedTuple):
 def running_statistics(units: ArrayLike) -> Running:
     """Mean, standard error and z of (..., n) units after each of them.
 
-    The variance is unknown and units are few, so z is Student's t turned into the z of the same tail probability. Each
-    look is exact then; several together spend a little more than planned: 5.7% for 5% by 8 weeks, 5.2% by 28 days.
+    The variance is estimated from few units, so z is the z of Student's t's tail probability. Each look alone is exact;
+    several together spend a little more than planned: 5.7% instead of 5% with 8 weeks, 5.2% with 28 days.
     """
     values = np.asarray(units, dtype=float)
     n = np.arange(1, values.shape[-1] + 1)
@@ -48,14 +48,14 @@ def running_statistics(units: ArrayLike) -> Running:
 
 
 def t_of_z(z: ArrayLike, units: ArrayLike) -> Floats:
-    """The Student's t of `units` that has the tail probability of z: how many standard errors a boundary is away."""
+    """The Student's t of `units` with the tail probability of z: the distance of a boundary in standard errors."""
     return stats.t.isf(stats.norm.sf(z), np.asarray(units) - 1)
 
 
 def spent(alpha: float, fraction: float) -> float:
-    """The part of alpha that may be spent when this fraction of the information is there, one-sided.
+    """The part of alpha that may be spent at this fraction of the information, one-sided.
 
-    The shape of O'Brien and Fleming (Lan and DeMets, Biometrika 1983): next to nothing early, alpha at the end.
+    O'Brien-Fleming type (Lan and DeMets, Biometrika 1983): almost nothing early, all of alpha at the end.
     """
     return float(2 * stats.norm.sf(stats.norm.isf(alpha / 2) / np.sqrt(min(fraction, 1.0))))
 
@@ -64,8 +64,8 @@ def spent(alpha: float, fraction: float) -> float:
 def boundaries(alpha: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
     """The z to reach at each look, one-sided; fractions of the information at the looks rise to 1.
 
-    Recursion of Armitage, McPherson and Rowe (J. R. Stat. Soc. A 1969): `density` is that of the sum at the last
-    look, of experiments that have not crossed a boundary yet.
+    Recursion of Armitage, McPherson and Rowe (J. R. Stat. Soc. A 1969): `density` is the density of the sum at the
+    last look, over experiments that have not crossed a boundary yet.
     """
     if not 0 < alpha < 0.5 or not fractions or not np.all(np.diff([0.0, *fractions]) > 0) or fractions[-1] > 1:
         raise UserError(f"alpha={alpha}, looks at {fractions}: alpha lies between 0 and 0.5, looks rise from 0 to 1.")
@@ -89,7 +89,7 @@ def boundaries(alpha: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
 
 
 def best_rho(alpha: float, units: float) -> float:
-    """The rho whose confidence sequence is about tightest after so many units (Waudby-Smith et al. 2021)."""
+    """The rho that makes a confidence sequence about tightest after so many units (Waudby-Smith et al. 2021)."""
     return float(np.sqrt((-2 * np.log(alpha) + np.log(-2 * np.log(alpha)) + 1) / units))
 
 
@@ -109,12 +109,12 @@ def one_sided_boundary(n: ArrayLike, rho: float, alpha: float) -> Floats:
 
 
 def guardrail(events: float, trials: int, tolerated: float, disaster: float, alpha: float) -> bool:
-    """Whether `events` of `trials` prove a share above `tolerated`; valid however often it is asked.
+    """Whether `events` of `trials` prove a share above `tolerated`; valid however often it is tested.
 
-    The likelihood ratios of eight shares up to `disaster` against `tolerated`, averaged: while every trial's chance,
-    given those before it, is tolerated, the average ever reaches 1 / alpha with probability at most alpha (Ville
-    1939). The counts alone decide, so a restart loses nothing. A trial may count in part, as 0 to 1: the ratio at a
-    share of an event is at most that share of the ratios (it is convex), so its mean is no larger, and the bound holds.
+    The mean of the likelihood ratios of eight shares up to `disaster` against `tolerated`: while each trial's
+    probability, given those before it, is tolerated, it ever reaches 1 / alpha with probability at most alpha (Ville
+    1939). Only the counts matter, so a restart loses nothing. A trial may count in part, between 0 and 1: the ratio is
+    convex in the events, so its mean is no larger and the bound holds.
     """
     if not (0 <= events <= trials and 0 < tolerated < disaster < 1):
         raise UserError(
@@ -126,20 +126,20 @@ def guardrail(events: float, trials: int, tolerated: float, disaster: float, alp
 
 
 def sample_ratio(arms: Mapping[str, int], share: float) -> float:
-    """The chi-square test's p-value of the challenger's count, if `share` was asked for; 1 while too few to tell."""
+    """The p-value of the challenger's count, where `share` was planned (chi-square test); 1 while there are too few."""
     counts = np.array([arms["champion"], arms["challenger"]], dtype=float)
     expected = counts.sum() * np.array([1 - share, share])
     return float(stats.chisquare(counts, expected).pvalue) if expected.min() >= 5 else 1.0
 
 
 def flights_to_detect_loss(lost: float, share: float, alpha: float, power: float = 0.95) -> int:
-    """How many flights the sample ratio needs to show, at `alpha`, that this part of the challenger's rows is lost."""
+    """The flights that the sample-ratio test needs to detect that this part of the challenger's rows is lost."""
     apart = share * (1 - share) * lost**2 / (1 - share * lost)  # what each flight adds to chi-square's noncentrality
     return int(np.ceil((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power)) ** 2 / apart))
 
 
 def lag_one_correlation(days: ArrayLike) -> tuple[float, float]:
-    """The correlation of each day with the next, and the p-value of its not being above 0."""
+    """The correlation of each day with the next, and its p-value (one-sided: above 0)."""
     values = np.asarray(days, dtype=float)
     if len(values) < 4 or np.ptp(values) == 0:
         return 0.0, 1.0

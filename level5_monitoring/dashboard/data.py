@@ -203,7 +203,7 @@ def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
 
 
 def platform_health(home: Path) -> list[Health]:
-    """Whether the platform in this folder answers without trouble, and its workers serve the current routes."""
+    """Whether the platform in this folder is not degraded, and its workers serve the current routes."""
     try:
         address = client.read_addresses(home)["control"]
         status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()

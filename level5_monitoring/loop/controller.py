@@ -82,7 +82,7 @@ class LoopController:
         if not moves:
             return []
         last = moves[-1]
-        champion = last["version"]
+        champion = int(last["version"])
         previous = int(last["old_value"]) if last["action"] == audit.PROMOTE and last["old_value"] else None
         predict = self._predictions_of(previous) if previous else None
         if measured := performance.measure(

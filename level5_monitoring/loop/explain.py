@@ -1,6 +1,5 @@
 """`make explain DECISION=2013-05-06`: the decision of a day, its evidence, and what followed."""
 
-import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,13 +7,14 @@ import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
+from level4_deployment.prediction_log import AUDIT
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import figure
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from shared.console import console, show_table, step
-from shared.errors import UserError, command
+from shared.errors import UserError
 
 STATES = ("ok", "alarm", "insufficient data")
 
@@ -23,7 +23,7 @@ STATES = ("ok", "alarm", "insufficient data")
 class Explanation:
     """A row of DECISIONS with all monitor results and alerts of its day.
 
-    experiment: that it led to, or was about. acts: of the audit trail, about that experiment or the versions.
+    experiment: that it led to, or was about. actions: of the audit trail, about that experiment or the versions.
     """
 
     decision: dict[str, Any]
@@ -31,7 +31,7 @@ class Explanation:
     results: list[MonitorResult]
     alerts: list[Alert]
     experiment: experiment_store.Experiment | None
-    acts: list[dict[str, Any]]
+    actions: list[dict[str, Any]]
 
 
 def explain(log: sa.Engine, day: str) -> Explanation:
@@ -46,15 +46,15 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     result = decision["result"]
     name = result.get("experiment") or decision["experiment"]
     experiment = next((one for one in experiment_store.find(log) if one.experiment == name), None)
-    versions = {result.get("version"), decision["version"], experiment and experiment.challenger}
-    about = {("version", version) for version in versions if version} | ({("experiment", name)} if name else set())
+    versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
+    about_it = AUDIT.c.version.in_(versions) | (AUDIT.c.experiment == name)
     return Explanation(
         decision=decision,
         evidence=[MonitorResult(**one) for one in decision["evidence"]],
         results=loop_store.monitor_results(log, day, day),
         alerts=outbox.alerts(log, day),
         experiment=experiment,
-        acts=[act for act in audit.trail(log) if about & act.items()],
+        actions=audit.trail(log, about_it),
     )
 
 
@@ -86,8 +86,12 @@ def show(explained: Explanation) -> None:
     if explained.alerts:
         alerts = [[alert.severity, alert.title, alert.text] for alert in explained.alerts]
         show_table("Alerts", ["severity", "alert", "text"], alerts)
-    if explained.acts:
-        show_table("Actions taken", ["action", "change", "actor", "status", "reason"], _acts(explained.acts))
+    if explained.actions:
+        actions = [
+            [in_words(one["action"]), audit.describe_change(one), one["actor"], in_words(one["status"]), one["reason"]]
+            for one in explained.actions
+        ]
+        show_table("Actions taken", ["action", "change", "actor", "status", "reason"], actions)
 
 
 def _by_monitor(results: list[MonitorResult]) -> list[list[str]]:
@@ -101,27 +105,9 @@ def _by_monitor(results: list[MonitorResult]) -> list[list[str]]:
     return rows
 
 
-def _acts(acts: list[dict[str, Any]]) -> list[list[str]]:
-    return [
-        [in_words(act["action"]), audit.describe_change(act), act["actor"], in_words(act["status"]), act["reason"]]
-        for act in acts
-    ]
-
-
 def show_decision(day: str) -> None:
     """Print everything on record about the decision of a day (YYYY-MM-DD)."""
     settings = config.configure()
     with step("Read the record"):
         explained = explain(config.open_log(settings), day)
     show(explained)
-
-
-def main() -> None:
-    """Read the day from the command line."""
-    if len(sys.argv) != 2:
-        raise UserError("which decision? Give its day: make explain DECISION=2013-05-06")
-    show_decision(sys.argv[1])
-
-
-if __name__ == "__main__":
-    command(main)

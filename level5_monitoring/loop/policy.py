@@ -25,20 +25,9 @@ DATA: tuple[Monitor, ...] = ("contract", "volume")
 LABELS: tuple[Monitor, ...] = ("labels",)
 PERFORMANCE: tuple[Monitor, ...] = ("performance", "regression_vs_previous", "severe_regression")  # of a champion
 Kind = Literal["no_action", "notify", "halt_experiment", "defer", "retrain", "promote", "roll_back"]
-Cause = Literal[
-    "",
-    "contract",
-    "labels",
-    "regression_vs_previous",
-    "verdict",
-    "non_inferior",
-    "performance",
-    "age",
-    "experiment",
-    "budget",
-    "cool-down",
-    "drift",
-]
+Limit = Literal["", "experiment", "budget", "cool-down"]  # that defers a retraining
+Alarm = Literal["contract", "labels", "regression_vs_previous", "performance", "drift"]
+Cause = Limit | Alarm | Literal["verdict", "non_inferior", "age"]
 REFUSED, FAILED = "refused", "failed"  # results: the platform refused the act; it was not done and may be tried again
 
 
@@ -193,7 +182,7 @@ def _retrain(
     return None
 
 
-def _retraining_limit(day: str, state: PolicyState) -> tuple[Cause, str]:
+def _retraining_limit(day: str, state: PolicyState) -> tuple[Limit, str]:
     """Which limit forbids a retraining today, and why; both empty where none does."""
     if state.running_experiment:
         return "experiment", f"{state.running_experiment} is running"

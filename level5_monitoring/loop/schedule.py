@@ -1,6 +1,5 @@
 """`make monitor`: the platform with the loop beside it, run every night and as soon as a day is closed."""
 
-import argparse
 import os
 import threading
 import time
@@ -9,14 +8,14 @@ from contextlib import contextmanager
 
 import sqlalchemy as sa
 
-from level3_training_pipeline.orchestration import prefect_server, schedule
+from level3_training_pipeline.orchestration import prefect_server
 from level4_deployment.control import client, platform_process
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.reference import load_reference
 from level5_monitoring.monitors.window import closed_days
 from shared.console import console, step
-from shared.errors import UserError, command
+from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings
 
 DAY_CLOSED = "flights.day-closed"
@@ -85,14 +84,3 @@ def monitor(every: float | None = None) -> None:
             limit=1,  # one run after the other
             print_starting_message=False,
         )
-
-
-def main() -> None:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(prog="python -m level5_monitoring.loop.schedule", description=monitor.__doc__)
-    parser.add_argument("--every", type=schedule.seconds, metavar="SECONDS", help="instead of half past midnight")
-    monitor(parser.parse_args().every)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -27,6 +27,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from shared.settings import Settings
 
 TODAY = date(2013, 3, 1)
+MODEL = "flight-delays"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,12 @@ class Registry:
 
     settings: Settings
     client: MlflowClient
+
+
+def alias(registry_: Registry, name: str) -> int | None:
+    """The number of the version that an alias names."""
+    found = registry_.client.get_registered_model(MODEL).aliases.get(name)
+    return None if found is None else int(found)
 
 
 @contextmanager
@@ -71,9 +78,9 @@ def trained(known: pd.DataFrame) -> Pipeline:
 @pytest.fixture
 def registry_(registered: Registry) -> Registry:
     """The registry without any alias."""
-    model = registered.client.get_registered_model("flight-delays")
+    model = registered.client.get_registered_model(MODEL)
     for alias in dict(model.aliases):
-        registered.client.delete_registered_model_alias("flight-delays", alias)
+        registered.client.delete_registered_model_alias(MODEL, alias)
     return registered
 
 
@@ -101,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def running(registered: Registry, folder: Path) -> Iterator[RunningPlatform]:
     """The platform as people run it; version 1 serves."""
-    registered.client.set_registered_model_alias("flight-delays", "champion", "1")
+    registered.client.set_registered_model_alias(MODEL, "champion", "1")
     with running_platform(folder) as running:
         running.wait_for_control()
         running.wait_until_ready()

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
+import pandas as pd
 from onnx import TensorProto, helper
 
 from level2_devops.features import CATEGORIES, NUMBERS
@@ -21,6 +22,12 @@ DESTINATIONS = (  # of the year
     "PVD PWM RDU RIC ROC RSW SAN SAT SAV SBN SDF SEA SFO SJC SJU SLC SMF SNA SRQ STL STT SYR TPA TUL TVC TYS "
     "XNA"
 )
+
+
+def known_to_graphs(flights: pd.DataFrame) -> pd.DataFrame:
+    """The flights whose codes the hand-made models know."""
+    places = flights["dest"].isin(["BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO"])
+    return flights[places & flights["carrier"].isin(CARRIERS)]
 
 
 def graph_package(

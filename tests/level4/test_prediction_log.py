@@ -138,7 +138,7 @@ def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_
     found = first_predictions(log, wanted, shadow=True).set_index("flight_id")
     assert [*found.index] == ["unknown", "torn", "a", "later"], "in order of asked_at"
     assert [*found.columns] == ["probability", "late", "known_at", "other_probability"]
-    assert found.loc["a"].tolist() == [0.1, 1.0, 5.0, 0.2]
+    assert found.to_dict("index")["a"] == {"probability": 0.1, "late": 1.0, "known_at": 5.0, "other_probability": 0.2}
     assert found["late"].isna().tolist() == [True, True, False, False]
     in_time = first_predictions(log, wanted, where=[PREDICTIONS.c.asked_at > 2.5], known_by=7.0).set_index("flight_id")
     assert in_time["late"].to_dict() == {"a": 1.0, "later": pytest.approx(float("nan"), nan_ok=True)}

@@ -1,4 +1,4 @@
-"""Points at which what is played is killed, with all that it has started; each once: the next start passes it by.
+"""Points at which a process is killed, with everything that it has started; each once, and the next start passes it.
 
 `python -m tests.level5.killed …` is the platform, which has points of its own.
 """
@@ -12,25 +12,25 @@ from pathlib import Path
 from typing import Any
 
 BEFORE, AFTER = "before", "after"
-LIST = "KILLED"  # names the file of the points that were met; without it, nobody is killed
+LIST = "KILLED"  # names the file with the points that were met; without it, no process is killed
 
 
 @dataclass(frozen=True)
 class Point:
-    """Before or after the n-th call of a function or method whose arguments are such."""
+    """Before or after the n-th call of a function or method whose arguments fulfil a condition."""
 
     name: str
     module: str
     function: str
     when: str
-    such: Callable[..., bool] = lambda *_, **__: True
+    condition: Callable[..., bool] = lambda *_, **__: True
     nth: int = 1
 
 
 PLAYER = [
-    Point("flights are asked for, outcomes not sent", "level4_deployment.replay_client", "ask", AFTER, nth=3),
+    Point("flights are predicted, labels not sent", "level4_deployment.replay_client", "ask", AFTER, nth=3),
     Point(
-        "decided and told",
+        "decided, and the alert sent",
         "level5_monitoring.loop.outbox",
         "FileSink.send",
         AFTER,
@@ -44,7 +44,7 @@ PLAYER = [
         lambda *given: given[1].number > 1,
     ),
     Point(
-        "acted, not on record",
+        "carried out, not recorded",
         "level5_monitoring.loop.loop_store",
         "close_decision",
         BEFORE,
@@ -52,7 +52,7 @@ PLAYER = [
     ),
 ]
 PLATFORM = [
-    Point("outcomes are in, not judged", "level4_deployment.control.api", "ingest", AFTER, nth=2),
+    Point("labels are in, no verdict yet", "level4_deployment.control.api", "ingest", AFTER, nth=2),
     Point(
         "an experiment begins",
         "level4_deployment.experiment.experiment_store",
@@ -71,7 +71,7 @@ PLATFORM = [
 
 
 def arm(points: list[Point]) -> None:
-    """Let this process die at the points that are on no list yet."""
+    """Let this process be killed at the points that are not in the file yet."""
     if LIST in os.environ:
         for point in points:
             if point.name not in met(Path(os.environ[LIST])):
@@ -91,19 +91,19 @@ def _arm(point: Point) -> None:
     real, calls = getattr(owner, name), []
 
     def hooked(*given: Any, **named: Any) -> Any:
-        calls.extend([given] * point.such(*given, **named))
+        calls.extend([given] * point.condition(*given, **named))
         due = bool(calls) and calls[-1] is given and len(calls) == point.nth
         if due and point.when == BEFORE:
-            _die(point.name)
+            _kill(point.name)
         result = real(*given, **named)
         if due:
-            _die(point.name)
+            _kill(point.name)
         return result
 
     setattr(owner, name, hooked)
 
 
-def _die(name: str) -> None:
+def _kill(name: str) -> None:
     with Path(os.environ[LIST]).open("a") as file:
         file.write(f"{name}\n")
     os.killpg(0, signal.SIGKILL)

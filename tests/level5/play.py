@@ -1,6 +1,6 @@
-"""`python -m tests.level5.play UNTIL LONGEST`: the loop from where it stands to a day, with a policy in a hurry.
+"""`python -m tests.level5.play UNTIL LONGEST`: replay the year from where the log ends to a day, with short limits.
 
-LONGEST: days without a retraining. Two days of comparison must do: the first champion is so poor that they show it.
+LONGEST: days without a retraining. Experiments last two days: the first champion is so poor that they suffice.
 """
 
 import os
@@ -26,7 +26,7 @@ COOL_DOWN, TRIED = 3, 2  # days
 
 
 def a_fifth_wrong(table: pd.DataFrame) -> pd.DataFrame:
-    """Every fifth outcome says the opposite."""
+    """Every fifth label is inverted."""
     return table.assign(late=table["late"].where(np.arange(len(table)) % 5 > 0, 1 - table["late"]))
 
 

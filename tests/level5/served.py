@@ -15,7 +15,6 @@ from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
-from level4_deployment.prediction_log import open_log, url_of
 from level5_monitoring import config
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.monitors.reference import Reference
@@ -23,10 +22,10 @@ from shared.settings import Settings
 
 
 def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> ControlPlane:
-    """Serve the control plane of this level until the stack is closed; client: of the registry."""
+    """Serve this level's control plane until the stack is closed; client: of the registry."""
     folder = config.platform(settings)
     make_tokens(folder)
-    platform = ControlPlane(folder, ModelRegistry(lambda: client, folder), open_log(url_of(folder)), approval=True)
+    platform = ControlPlane(folder, ModelRegistry(lambda: client, folder), config.open_log(settings), approval=True)
     listening = stack.enter_context(open_socket())
     stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
     stack.enter_context(FileLock(folder / LOCK))
@@ -36,7 +35,7 @@ def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Control
 
 @contextmanager
 def opened(settings: Settings, reference: Reference) -> Iterator[LoopController]:
-    """A loop of a process of its own."""
+    """A controller as a process of its own would have it."""
     loop = LoopController(settings, reference)
     try:
         yield loop

@@ -35,7 +35,10 @@ def test_a_verb_gets_its_arguments(words: list[str], expected: object, monkeypat
     assert got == [expected]
 
 
-@pytest.mark.parametrize("words", [["dance"], ["explain"], ["monitor", "--every", "0"], ["up", "--every", "5"]])
+@pytest.mark.parametrize(
+    "words",
+    [["dance"], ["explain"], ["monitor", "--every", "0"], ["monitor", "--every", "nan"], ["up", "--every", "5"]],
+)
 def test_other_words_are_refused(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         call(monkeypatch, *words)

@@ -1,6 +1,7 @@
-"""Faults: what they do to whom, that the service takes it, and that a day and its parts are spoilt alike."""
+"""Faults change what they name, the service accepts them, and a day and its parts get equal results."""
 
 import json
+from typing import get_args
 
 import pandas as pd
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from level2_devops.service.requests import Flight
 from level4_deployment import replay_client
 from level5_monitoring.fault_injection import FAULTS, FaultError, inject_fault, inject_label_fault
+from level5_monitoring.monitors.distances import COLUMNS
+from level5_monitoring.monitors.monitor_result import Monitor
 from shared.data.replay import ASKED, TOLD
 from shared.data.schema import ORIGINS
 
@@ -23,15 +26,24 @@ def days(flights: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_targets_of_a_fault_are_monitors_or_their_targets(fault: str) -> None:
+    """An alert leads to a fault by these names: a renamed monitor must be renamed here too."""
+    targets = {*COLUMNS, *ORIGINS, "scheduled_departure", "labels", "late"}
+    others = {"scheduled_arrival", "weekday"}  # features that the compared methods watch
+    assert set(FAULTS[fault].targets) <= {*get_args(Monitor), *targets, *others}
+    assert set(FAULTS[fault].targets) & {*get_args(Monitor), *targets}
+
+
 @pytest.mark.parametrize(("fault", "size"), ALL)
-def test_the_service_accepts_every_spoilt_flight(fault: str, size: int, days: pd.DataFrame) -> None:
+def test_the_service_accepts_every_flight_with_a_fault(fault: str, size: int, days: pd.DataFrame) -> None:
     for body in replay_client.as_requests(inject_fault(days[ASKED], fault, size, seed=1).iloc[::60]):
         body.pop("flight_id")
         Flight.model_validate_json(json.dumps(body))
 
 
 @pytest.mark.parametrize(("fault", "size"), ALL)
-def test_a_day_at_once_and_part_by_part_are_spoilt_alike(fault: str, size: int, days: pd.DataFrame) -> None:
+def test_a_day_at_once_and_part_by_part_get_equal_results(fault: str, size: int, days: pd.DataFrame) -> None:
     days = days[days["flight_id"].str.startswith("2013-07-17")]
     hours = [hour for _, hour in days.groupby(days["predicted_at"].dt.floor("6h"))]
     for change, columns in ((inject_fault, ASKED), (inject_label_fault, TOLD)):
@@ -41,7 +53,7 @@ def test_a_day_at_once_and_part_by_part_are_spoilt_alike(fault: str, size: int, 
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_bigger_size_meets_more_and_only_what_it_is_about(fault: str, days: pd.DataFrame) -> None:
+def test_a_bigger_size_changes_more_rows_and_only_columns_of_the_fault(fault: str, days: pd.DataFrame) -> None:
     table, met = days.dropna(subset=["late"]), []
     before = table.copy()
     for size in (1, 2, 3):
@@ -54,13 +66,13 @@ def test_a_bigger_size_meets_more_and_only_what_it_is_about(fault: str, days: pd
 
 
 def test_one_airport_is_one_airport(days: pd.DataFrame) -> None:
-    spoilt = inject_fault(days, "celsius", 2, seed=5)
-    assert days.loc[spoilt["temp"] != days["temp"], "origin"].unique().tolist() == [ORIGINS[5 % 3]]
+    changed = inject_fault(days, "celsius", 2, seed=5)
+    assert days.loc[changed["temp"] != days["temp"], "origin"].unique().tolist() == [ORIGINS[5 % 3]]
 
 
 def test_a_temperature_in_celsius_is_one(days: pd.DataFrame) -> None:
-    spoilt = inject_fault(days, "celsius", 3)
-    assert (spoilt["temp"] * 1.8 + 32).to_numpy() == pytest.approx(days["temp"].to_numpy(), nan_ok=True)
+    changed = inject_fault(days, "celsius", 3)
+    assert (changed["temp"] * 1.8 + 32).to_numpy() == pytest.approx(days["temp"].to_numpy(), nan_ok=True)
 
 
 def test_a_share_is_a_share_of_every_day(days: pd.DataFrame) -> None:
@@ -68,7 +80,7 @@ def test_a_share_is_a_share_of_every_day(days: pd.DataFrame) -> None:
     assert pd.Series(gone).groupby(days["flight_id"].str[:10].to_numpy()).mean().between(0.15, 0.25).all()
 
 
-def test_a_renamed_carrier_bears_a_code_that_nobody_bore(flights: pd.DataFrame) -> None:
+def test_a_renamed_carrier_has_a_code_that_no_carrier_had(flights: pd.DataFrame) -> None:
     renamed = inject_fault(flights[ASKED], "new codes", 3)["carrier"]
     assert not set(renamed) & set(flights["carrier"])
     assert renamed.nunique() == flights["carrier"].nunique()
@@ -79,7 +91,7 @@ def test_local_times_sent_as_utc_are_four_or_five_hours_early(days: pd.DataFrame
     assert set(early.dt.total_seconds() / 3600) == {4, 5}
 
 
-def test_a_stuck_feed_says_one_thing_per_airport(days: pd.DataFrame) -> None:
+def test_a_stuck_feed_repeats_one_value_per_airport(days: pd.DataFrame) -> None:
     stuck = inject_fault(days, "stuck", 3, seed=3)
     assert (stuck.groupby("origin")["carrier_delay_4h"].nunique() == 1).all()
     assert stuck["carrier_delay_4h"].nunique() > 1
@@ -94,6 +106,6 @@ def test_a_strike_makes_flights_late_and_none_punctual(days: pd.DataFrame) -> No
 
 
 @pytest.mark.parametrize(("fault", "size"), [("no such", 1), ("celsius", 0), ("celsius", 4)])
-def test_what_there_is_not_is_refused_with_what_there_is(fault: str, size: int, days: pd.DataFrame) -> None:
+def test_an_unknown_fault_or_size_is_refused_with_those_that_exist(fault: str, size: int, days: pd.DataFrame) -> None:
     with pytest.raises(FaultError, match="celsius, no weather"):
         inject_fault(days, fault, size)

@@ -12,8 +12,7 @@ from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.serving.routes import read_routes
-from tests.level4.conftest import Registry
-from tests.level4.control.streamed import alias, stream
+from tests.level4.conftest import Registry, alias
 from tests.level4.registry_faults import refusing
 
 KILLED = """
@@ -40,13 +39,15 @@ platform.promote(2, "operator", "killed")
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
 @pytest.mark.parametrize("step", ["before the alias", "before the audit row is closed"])
-def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(platform: ControlPlane, step: str) -> None:
+def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(
+    platform: ControlPlane, registry_: Registry, step: str
+) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
     assert ended.returncode == -9
     assert audit.open_actions(platform.log)
     again = ControlPlane(platform.home, platform.registry, platform.log)
     again.reconcile()
-    assert alias(again, "champion") == 2
+    assert alias(registry_, "champion") == 2
     assert not audit.open_actions(again.log)
     routes = read_routes(platform.home)
     assert routes
@@ -69,20 +70,6 @@ def test_a_change_of_the_share_that_is_cut_off_leaves_one_experiment_under_way(
     assert routes
     assert routes.split
     assert routes.split.experiment == experiment_store.find(platform.log)[-1].experiment
-
-
-@pytest.mark.parametrize("cut_off", ["judge", "_decide"], ids=["the outcomes are there", "the days are closed"])
-def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_start(
-    platform: ControlPlane, plan: Plan, monkeypatch: pytest.MonkeyPatch, registry_: Registry, cut_off: str
-) -> None:
-    platform.submit(2, plan, "pipeline")
-    with monkeypatch.context() as broken:
-        broken.setattr(platform, cut_off, lambda *_: None)  # and then the process is gone
-        stream(platform, 21, gain=0.05)
-    assert alias(platform, "champion") == 1
-    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
-    assert alias(platform, "champion") == 2
-    assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
 def test_an_act_that_never_took_effect_is_told_from_one_that_did(platform: ControlPlane, registry_: Registry) -> None:
@@ -123,7 +110,7 @@ def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
     assert "not finished" in started.degraded
     assert read_routes(platform.home).champion.version == 1  # type: ignore[union-attr]
     started.poll()
-    assert (started.degraded, alias(platform, "champion")) == ("", 2)
+    assert (started.degraded, alias(registry_, "champion")) == ("", 2)
     assert not audit.open_actions(platform.log)
 
 
@@ -133,7 +120,7 @@ def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: Contr
     assert audit.trail(platform.log)[-1]["status"] == audit.CUT_OFF
     platform.promote(2, "operator", "later")
     ControlPlane(platform.home, platform.registry, platform.log).reconcile()
-    assert alias(platform, "champion") == 2
+    assert alias(registry_, "champion") == 2
     assert platform.roll_back("operator", "back") == 1
 
 
@@ -141,5 +128,5 @@ def test_a_move_that_was_cut_off_is_not_replayed_over_a_later_one(platform: Cont
     begun = audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 3, "killed"))
     platform.promote(2, "operator", "later")
     ControlPlane(platform.home, platform.registry, platform.log).reconcile()
-    assert alias(platform, "champion") == 2
+    assert alias(registry_, "champion") == 2
     assert {act["number"]: act["status"] for act in audit.trail(platform.log)}[begun] == audit.CUT_OFF

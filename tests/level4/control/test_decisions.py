@@ -1,94 +1,50 @@
 """The control plane's decisions, on a registry and a log in memory: a test takes milliseconds."""
 
 import json
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, Version
+from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError
 from level4_deployment.control import audit
 from level4_deployment.control.control_plane import CHALLENGER, ConflictError, ControlPlane
-from level4_deployment.control.registry_client import GATES, NotPublishedError, UnavailableError
+from level4_deployment.control.registry_client import NotPublishedError, UnavailableError
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
-from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES, open_log
-from level4_deployment.serving.routes import Package, read_routes
+from level4_deployment.experiment.design import Plan, Verdict
+from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
+from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
-from tests.factories import closed_days, day_differences
+from tests.factories import batch, closed_days, day_differences
+from tests.level4.control.registry_in_memory import InMemoryRegistry
 
 PLAN = Plan(share=0.3)
 
 
-@dataclass
-class InMemoryRegistry:
-    """Versions 1 to 4; 4 has failed a gate. broken: without a whole package; away: cannot be used at all."""
-
-    aliases: dict[str, int] = field(default_factory=dict)
-    broken: set[int] = field(default_factory=set)
-    away: bool = False
-
-    def champion(self) -> Version | None:
-        self._check()
-        return self.version(self.aliases[CHAMPION]) if CHAMPION in self.aliases else None
-
-    def version(self, number: int) -> Version:
-        self._check()
-        if number not in range(1, 5):
-            raise RegistryError(f"VERSION={number}: there is no such version")
-        return Version(number, "run", {GATES: json.dumps({"quality": {"passed": number < 4}})})
-
-    def set_alias(self, alias: str, number: int) -> None:
-        self._check()
-        self.aliases[alias] = number
-
-    def delete_alias(self, alias: str) -> None:
-        self._check()
-        self.aliases.pop(alias, None)
-
-    def pull(self, version: Version) -> Package:
-        self._check()
-        if version.number in self.broken:
-            raise NotPublishedError(f"version {version.number}: its file is not the one on record")
-        return Package(version.number, {"model.onnx": str(version.number)})
-
-    def _check(self) -> None:
-        if self.away:
-            raise UnavailableError("the registry cannot be used: it is away")
-
-
 @pytest.fixture
-def registry() -> InMemoryRegistry:
-    return InMemoryRegistry()
-
-
-@pytest.fixture
-def platform(registry: InMemoryRegistry, tmp_path: Path) -> ControlPlane:
-    """Version 1 is the champion."""
-    made = ControlPlane(tmp_path, registry, open_log("sqlite://"))
-    made.submit(1, None, "pipeline")
-    return made
+def platform(in_memory: ControlPlane) -> ControlPlane:
+    return in_memory
 
 
 def served(platform: ControlPlane) -> tuple[int, int | None, float | None]:
     """Champion, challenger and share, as the workers read them."""
     routes = read_routes(platform.home)
     assert routes
-    return routes.champion.version, routes.challenger and routes.challenger.version, routes.split and routes.split.share
+    challenger, split = routes.challenger, routes.split
+    return routes.champion.version, challenger.version if challenger else None, split.share if split else None
 
 
-def days_close(platform: ControlPlane, differences: Any) -> None:
-    """These days of the running experiment are closed, and judged; days split as planned."""
+def days_close(platform: ControlPlane, differences: Any, challenger_arm: int = 270) -> Verdict | None:
+    """These days of the running experiment are closed, and judged; without more, they are split as planned."""
     running = platform.running()
     assert running
-    days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=270)
+    days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=challenger_arm)
+    rows: Any = days.to_dict("records")
     with platform.log.begin() as connection:
-        connection.execute(EXPERIMENT_DAYS.insert(), days.to_dict("records"))
+        connection.execute(EXPERIMENT_DAYS.insert(), rows)
     platform.undecided = True
-    platform.judge()
+    return platform.judge()
 
 
 def started_again(platform: ControlPlane) -> ControlPlane:
@@ -154,16 +110,9 @@ def test_a_verdict_is_stored_as_its_figures_and_shown_as_a_sentence(
 
 
 def test_days_whose_split_is_not_the_planned_one_lead_to_no_verdict(platform: ControlPlane) -> None:
-    running = platform.submit(2, PLAN, "pipeline")
-    assert running
-    days = closed_days(day_differences(0.02), experiment=running.experiment, champion_arm=630, challenger_arm=200)
-    with platform.log.begin() as connection:
-        connection.execute(EXPERIMENT_DAYS.insert(), days.to_dict("records"))
-    platform.undecided = True
-    verdict = platform.judge()
-    assert verdict
-    assert verdict.kind == "blocked"
-    assert platform.running()
+    platform.submit(2, PLAN, "pipeline")
+    verdict = days_close(platform, day_differences(0.02), challenger_arm=200)
+    assert (verdict and verdict.kind, bool(platform.running())) == ("blocked", True)
 
 
 def test_a_winner_waits_for_approval_also_after_a_start_without_it(platform: ControlPlane) -> None:
@@ -375,9 +324,37 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
 def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> None:
     running = platform.submit(2, PLAN, "pipeline")
     assert running
-    batch = {"version": 2, "experiment": running.experiment, "rows": 20, "failed": 20, "seconds": 0.1, "slow": 0}
     with platform.log.begin() as connection:
-        connection.execute(INFERENCE_BATCHES.insert(), [batch] * 20)
+        connection.execute(INFERENCE_BATCHES.insert(), [batch(running.experiment, failed=20)] * 20)
     platform.poll()
     (one,) = experiment_store.find(platform.log)
     assert (one.state, "no score for 400 of 400" in one.reason) == ("aborted", True)
+
+
+def test_what_a_person_tries_twice_in_vain_is_twice_on_record_and_the_platform_s_own_tries_once(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    registry.read_only = True
+    for reason in ("a try", "another"):
+        with pytest.raises(UnavailableError):
+            platform.promote(3, "operator", reason)
+    days_close(platform, day_differences(0.02, 14))
+    for _ in range(5):
+        platform.poll()
+    vain = [(row["actor"], row["reason"][:7]) for row in audit.trail(platform.log, AUDIT.c.status == "cut_off")]
+    assert vain == [("operator", "a try"), ("operator", "another"), ("platform", "better:")]
+    registry.read_only = False
+    platform.poll()
+    assert trail(platform)[-2][:3] == ("platform", "promote", 2)
+    assert trail(platform)[-2][-1] == "done"
+
+
+def test_a_roll_back_to_the_version_that_is_tried_is_no_promotion(platform: ControlPlane) -> None:
+    for number in (2, 3):
+        platform.promote(number, "operator", "try")
+    platform.submit(2, PLAN, "pipeline")
+    assert platform.roll_back("operator", "no good") == 2
+    (one,) = experiment_store.find(platform.log)
+    assert (one.state, one.reason) == ("invalidated", "the champion is now version 2")
+    assert platform.degraded == ""

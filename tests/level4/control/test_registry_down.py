@@ -16,8 +16,14 @@ from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 from tests.level4.registry_faults import DOWN, locked
+from tests.support import eventually
 
 pytestmark = pytest.mark.slow
+
+
+def serve_version_1(registry_: Registry, home: Path) -> None:
+    registry = ModelRegistry(lambda: registry_.client, home)
+    ControlPlane(home, registry, open_log(url_of(home))).submit(1, None, "pipeline")
 
 
 @pytest.mark.parametrize("why", DOWN)
@@ -25,9 +31,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
     registry_: Registry, home: Path, flights: pd.DataFrame, why: str
 ) -> None:
     home.mkdir()
-    ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home))).submit(
-        1, None, "pipeline"
-    )
+    serve_version_1(registry_, home)
     database = registry_.settings.level("level3") / "mlflow.db"
     with DOWN[why](database), running_platform(home) as running:
         running.wait_for_control()
@@ -45,15 +49,11 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
 
 def test_once_the_registry_is_back_it_is_followed(registry_: Registry, home: Path) -> None:
     home.mkdir()
-    ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home))).submit(
-        1, None, "pipeline"
-    )
+    serve_version_1(registry_, home)
     database = registry_.settings.level("level3") / "mlflow.db"
     with running_platform(home) as running:
         with locked(database):
             running.wait_for_control()
         with PlatformClient.at(home, "operator") as operator:
-            until = time.monotonic() + 20
-            while operator.get("/status")["degraded"] and time.monotonic() < until:
-                time.sleep(0.1)
+            eventually(lambda: not operator.get("/status")["degraded"], within=20)
             assert operator.post("/versions/2/promote", reason="a try")["routes"]["champion"]["version"] == 2

@@ -17,6 +17,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import worker
 from level4_deployment.serving.worker import Worker, start_worker
 from tests.level4.plane import package, route
+from tests.support import eventually
 
 
 def test_who_keeps_dying_is_replaced_ever_later_and_who_has_lived_long_at_once() -> None:
@@ -39,10 +40,12 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
             pool.workers[0].wait_ready()
             dead = pool.workers[0].pid
             pool.workers[0].process.kill()
-            until = time.monotonic() + 30
-            while pool.workers[0].pid == dead and time.monotonic() < until:
+
+            def replaced() -> bool:
                 pool.replace_dead()
-                time.sleep(0.05)
+                return pool.workers[0].pid != dead
+
+            eventually(replaced, within=30)
             pool.workers[0].wait_ready()
             text = httpx.get(f"{address_of(listening)}/metrics", trust_env=False).text
         finally:
@@ -69,16 +72,16 @@ def test_a_disk_that_is_full_for_a_while_takes_no_worker_along_and_is_told(
         full = True
         dead.process.kill()
         dead.process.wait()
-        until = time.monotonic() + 30
-        while "No space left" not in (told := capsys.readouterr().out) and time.monotonic() < until:
+
+        def printed() -> str:
             pool.replace_dead()
-            time.sleep(0.05)
-        assert f"worker {dead.pid} cannot be replaced: [Errno 28] No space left on device; another one in" in told
+            return capsys.readouterr().out
+
+        why = f"worker {dead.pid} cannot be replaced: [Errno 28] No space left on device; another one in"
+        eventually(lambda: why in printed(), within=30)
         assert pool.workers == [alive, dead]
         full = False
-        while not pool.workers[1].alive and time.monotonic() < until:
-            pool.replace_dead()
-            time.sleep(0.05)
+        eventually(lambda: not printed() and pool.workers[1].alive, within=30)
         assert pool.workers[0] is alive
         assert all(one.alive for one in pool.workers)
     finally:
@@ -107,8 +110,6 @@ def test_a_platform_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(platform_process, "DOWN_WITHIN", 0.5)
     monkeypatch.setattr(platform_process, "SERVE", (sys.executable, "-c", DEAF))
     with platform_process.running_platform(tmp_path) as running:
-        until = time.monotonic() + 30
-        while not (tmp_path / "platform.log").read_text() and time.monotonic() < until:
-            time.sleep(0.02)
+        eventually((tmp_path / "platform.log").read_text, within=30)
         assert running.process.poll() is None
     assert running.process.poll() == -9

@@ -10,7 +10,17 @@ import pytest
 from statsmodels.stats.power import TTestPower
 
 from level4_deployment.experiment import sequential
-from level4_deployment.experiment.design import BETTER, HARM, Plan, Verdict, decide, judge, make_plan, trajectory
+from level4_deployment.experiment.design import (
+    BETTER,
+    HARM,
+    Plan,
+    Verdict,
+    decide,
+    judge,
+    make_plan,
+    trajectory,
+    verdict_on,
+)
 from shared.errors import UserError
 from tests.factories import closed_days, day_differences
 
@@ -78,6 +88,15 @@ def test_a_sample_ratio_mismatch_blocks_even_a_promotion() -> None:
     assert "1,200 of 10,200 flights where 10% was planned" in verdict.reason(PLAN)
     assert judge(PLAN, days, {"challenger": 1200, "champion": 9000}) == verdict
     assert judge(PLAN, days, {"champion": 9000, "challenger": 1020}).kind == "promote"
+
+
+@pytest.mark.parametrize(("good_days", "kind"), [(range(7), "promote"), (range(7, 28), "blocked")])
+def test_a_verdict_stands_or_falls_with_the_split_of_its_own_days(good_days: range, kind: str) -> None:
+    """Found after a week: neither do flights that are lost later block it, nor do whole days later release it."""
+    gains = [0.05 + 0.001 * (day % 3) for day in range(28)]
+    challenger = [100 if day in good_days else 50 for day in range(28)]
+    verdict = verdict_on(PLAN, closed_days(gains, champion_arm=900, challenger_arm=challenger))
+    assert (verdict.kind, verdict.day) == (kind, 7)
 
 
 def test_the_same_days_give_the_same_verdict_after_a_restart() -> None:

@@ -1,7 +1,6 @@
 """Outcomes as they really come: late, twice, out of order, contradicting; a day closes by watermark."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,13 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.experiment.design import make_plan
+from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment, days_of
 from level4_deployment.experiment.labels import Label, SplitError, close_days, ingest, read_watermark
 from level4_deployment.explain import look_up
 from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS, open_log, url_of
+from tests import factories
+from tests.factories import prediction
 from tests.level4.postgres import new_database
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
@@ -33,8 +34,7 @@ def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
 
 @pytest.fixture(scope="module")
 def experiment() -> Experiment:
-    plan = make_plan(pd.Series([0.01, -0.01, 0.02, 0.0, 0.01], index=[f"2013-03-2{i}" for i in range(5)]))
-    return Experiment(NAME, 1, 2, NAME, 0.2, replace(plan, share=0.2), None, "running", "", "test")
+    return factories.experiment(experiment=NAME, salt=NAME, share=0.2, plan=Plan(share=0.2))
 
 
 def at(hours: float) -> float:
@@ -44,20 +44,8 @@ def at(hours: float) -> float:
 
 def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
     """Put an answer on the log, and the other model's score of the same flight."""
-    row = {
-        "request_id": f"r-{flight}-{other.get('asked_at', 0)}",
-        "flight_id": flight,
-        "departs_at": at(hours),
-        "asked_at": 0.0,
-        "request_payload": "{}",
-        "experiment": NAME,
-        "arm": "champion",
-        "propensity": 0.8,
-        "version": 1,
-        "probability": 0.4,
-        "fallback": "",
-        "seconds": 0.001,
-    }
+    row = prediction(flight, request_id=f"r-{flight}-{other.get('asked_at', 0)}", departs_at=at(hours))
+    row |= {"experiment": NAME, "propensity": 0.8, "probability": 0.4}
     paired = {"version": 2, "probability": 0.2, "failure": None} | other.pop("paired", {})
     with log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), row | other)

@@ -10,40 +10,35 @@ import sqlalchemy as sa
 
 from level4_deployment.experiment import assignment
 from level4_deployment.experiment.design import MISMATCH, Plan, Verdict, judge
-from level4_deployment.experiment.experiment_store import Experiment, days_of
+from level4_deployment.experiment.experiment_store import days_of
 from level4_deployment.experiment.labels import close_days, ingest
 from level4_deployment.experiment.sequential import flights_to_detect_loss, sample_ratio
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, SHADOW_PREDICTIONS, open_log, url_of
+from tests.factories import experiment, label, prediction
 
 START = pd.Timestamp("2013-04-01", tz="America/New_York")
 
 
 def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> Verdict:
     """Log real flights, each in its arm, lose a part of the challenger's rows, close the days, and judge."""
-    running = Experiment("1-against-2", 1, 2, "1-against-2", plan.share, plan, None, "running", "", "test")
+    running = experiment(plan=plan, share=plan.share)
     random = np.random.default_rng(7)
     departs = flights["scheduled_departure"]
     some = flights[departs.between(START, START + pd.DateOffset(days=plan.max_days + 1), inclusive="left")]
-    rows, paired, labels = [], [], []
+    rows, shadow, labels = [], [], []
     for name, at, late in zip(some["flight_id"], some["scheduled_departure"], some["late"], strict=True):
         arm, own = assignment.arm(running.salt, plan.share, name), 0.2 + 0.1 * random.random()
         version, seconds = (2 if arm == "challenger" else 1), at.timestamp()
-        row = {
-            "request_id": name,
-            "flight_id": name,
-            "departs_at": seconds,
-            "asked_at": seconds,
-            "request_payload": "{}",
-        }
-        row |= {"experiment": running.experiment, "arm": arm, "propensity": assignment.propensity(plan.share, arm)}
-        rows.append(row | {"version": version, "probability": own, "fallback": "", "seconds": 0.001})
-        paired.append({"request_id": name, "version": 3 - version, "probability": 0.2 + 0.1 * random.random()})
+        answer = {"experiment": running.experiment, "arm": arm, "version": version, "probability": own}
+        answer |= {"propensity": assignment.propensity(plan.share, arm), "departs_at": seconds, "asked_at": seconds}
+        rows.append(prediction(name, request_id=name, **answer))
+        shadow.append({"request_id": name, "version": 3 - version, "probability": 0.2 + 0.1 * random.random()})
         if late == late:  # noqa: PLR0124 - NaN: it never landed
-            labels.append({"flight_id": name, "late": int(late), "known_at": seconds, "received_at": seconds})
+            labels.append(label(name, late=int(late), known_at=seconds))
     log = open_log(url_of(folder))
     with log.begin() as connection:
-        for table, told in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, paired), (LABELS, labels)):
-            connection.execute(table.insert(), told)
+        for table, new in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, shadow), (LABELS, labels)):
+            connection.execute(table.insert(), new)
         theirs = [{"gone": row["request_id"]} for row in rows if row["arm"] == "challenger"]
         gone = random.choice(np.array(theirs), int(lost * len(theirs)), replace=False).tolist()
         if gone:

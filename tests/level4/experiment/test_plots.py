@@ -23,11 +23,11 @@ def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) ->
     if days:
         assert len(np.asarray(drawn["mean so far"].get_xdata())) == verdict.day
     if days >= PLAN.first_harm_day:
-        most = np.asarray(drawn["at most (95%, one-sided):"].get_ydata(), dtype=float)
+        most = np.asarray(drawn["upper bound (95%, one-sided):"].get_ydata(), dtype=float)
         assert (most[-1] < 0) == (verdict.kind == "reject"), "the bound that decides on harm is the one that is drawn"
 
 
 def test_the_band_is_named_by_the_plans_own_alpha() -> None:
     plan, days = Plan(alpha=0.1), closed_days(day_differences(0.0, 20))
     labels = verdict_plot(plan, days, judge(plan, days, SHADOW)).axes[0].get_legend_handles_labels()[1]
-    assert labels[:1] == ["90% confidence sequence,\nvalid on every day"]
+    assert labels[:1] == ["90% confidence sequence,\nvalid at every look"]

@@ -1,4 +1,4 @@
-"""A turn that is cut off anywhere, and taken up again, has decided, done and told the same as one that was not."""
+"""A day whose run is cut off anywhere and continued ends like one that was not: same decision, acts and alerts."""
 
 import contextlib
 import errno
@@ -14,19 +14,23 @@ import pytest
 
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control import audit
+from level4_deployment.control.api import ReasonIn
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import ingest
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
 from level5_monitoring import config
+from level5_monitoring.fault_injection import inject_fault
 from level5_monitoring.loop import flow, loop_store, outbox
-from level5_monitoring.loop.controller import LoopController
-from level5_monitoring.loop.policy import Decision
-from level5_monitoring.monitors import daily
+from level5_monitoring.loop.controller import LoopController, excluded_reason, truncate_reason
+from level5_monitoring.loop.policy import Decision, PolicyState, decide
+from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.reference import Reference
+from level5_monitoring.monitors.window import as_window
 from shared.settings import Settings
+from tests.factories import monitor_result, prediction
 from tests.level4.conftest import Registry, plan, registry_, three_versions  # noqa: F401 - fixtures
 from tests.level5.served import opened, serve_platform
 
@@ -45,27 +49,23 @@ class CutOff(BaseException):
     """The process is gone."""
 
 
-def alarm(monitor: Any, target: str) -> MonitorResult:
-    return MonitorResult(DAY, monitor, target, "alarm", "it is off", 900, 0.5, 0.1)
-
-
 def roll_back(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
-    """Version 3 is a disaster, after 2, after 1."""
+    """Version 3 is far worse than 2, which replaced 1."""
     for number in (2, 3):
         platform.promote(number, "operator", "try")
-    return [alarm("severe_regression", "version 3")]
+    return [monitor_result("severe_regression", day=DAY)]
 
 
 def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
-    """Version 2 has won, and waits."""
+    """Version 2 has won, and awaits approval."""
     made = platform.submit(2, plan, "pipeline")
     assert made
     experiment_store.save(platform.log, replace(made, state=experiment_store.APPROVAL, reason="better"))
     return []
 
 
-def promote_a_tie(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
-    """Version 2 was no worse."""
+def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+    """Version 2 had a lower mean loss, but the test did not show it."""
     made = platform.submit(2, plan, "pipeline")
     assert made
     day = {"day": "2013-03-03", "flights": 900, "mean_loss_difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
@@ -75,10 +75,10 @@ def promote_a_tie(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  #
     return []
 
 
-def stop(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
-    """Version 2 is tried on data that cannot be."""
+def halt(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+    """Version 2 is compared on data that violate the contract."""
     platform.submit(2, plan, "pipeline")
-    return [alarm("contract", "temp")]
+    return [monitor_result("contract", day=DAY)]
 
 
 Scenario = Callable[[ControlPlane, Plan], list[MonitorResult]]
@@ -97,16 +97,15 @@ def play(
     stack = ExitStack()
 
     def play(scenario: Scenario, after: str, calls: int) -> dict[str, Any]:
-        settings = Settings(registry_.settings.today, None, tmp_path / f"{after}-{calls}", within="level5")
+        settings = Settings(registry_.settings.today, None, tmp_path / f"{after}-{calls}", "level5")
         for alias in dict(registry_.client.get_registered_model(registry.MODEL).aliases):
             registry_.client.delete_registered_model_alias(registry.MODEL, alias)
         platform = serve_platform(settings, registry_.client, stack)
         platform.submit(1, None, "pipeline")
         found = scenario(platform, plan)
-        a_day_closes(platform)
+        close_a_day(platform)
         with monkeypatch.context() as patched:
-            patched.setattr(daily, "run_monitors", lambda *_: found)
-            patched.setattr(LoopController, "judge_champion", lambda *_: [])
+            patched.setattr(LoopController, "run_monitors", lambda *_: found)
             with patched.context() as killed:
                 cut_off(killed, after, calls)
                 with contextlib.suppress(CutOff), opened(settings, reference) as loop:
@@ -119,12 +118,10 @@ def play(
         yield play
 
 
-def a_day_closes(platform: ControlPlane) -> None:
+def close_a_day(platform: ControlPlane) -> None:
     at = pd.Timestamp(DAY, tz="America/New_York") + pd.Timedelta(hours=12)
-    row = {"request_id": "1", "flight_id": "1", "departs_at": at.timestamp(), "asked_at": 1.0, "request_payload": "{}"}
-    answer = {"arm": "champion", "propensity": 1.0, "version": 1, "probability": 0.5, "fallback": "", "seconds": 0.001}
     with platform.log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), row | answer)
+        connection.execute(PREDICTIONS.insert(), prediction(departs_at=at.timestamp()))
     ingest(platform.log, [], (at + pd.Timedelta(hours=36)).timestamp())
 
 
@@ -149,7 +146,7 @@ def cut_off(patched: pytest.MonkeyPatch, after: str, calls: int) -> None:
 
 
 def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, Any]:
-    """All that a person could see."""
+    """Everything that a person could see."""
     file = config.own(settings) / "alerts.jsonl"
     told = file.read_text().splitlines() if file.exists() else []
     names = ("actor", "action", "old_value", "new_value", "status")
@@ -165,14 +162,14 @@ def what_became_of_it(platform: ControlPlane, settings: Settings) -> dict[str, A
 ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
     roll_back: ("roll_back", 2, []),
     promote_a_winner: ("promote", 2, ["promoted"]),
-    promote_a_tie: ("promote", 2, ["inconclusive"]),
-    stop: ("halt_experiment", 1, ["invalidated"]),
+    promote_after_an_inconclusive_experiment: ("promote", 2, ["inconclusive"]),
+    halt: ("halt_experiment", 1, ["invalidated"]),
 }
 
 
 @pytest.mark.parametrize("scenario", ENDS, ids=lambda scenario: scenario.__name__)
 def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> None:
-    """After the decision, after people were told, after the act, after the result is on record."""
+    """After the decision, after the alerts, after the act, after the result is on record."""
     whole = play(scenario, "record_decision", NEVER)
     kind, champion, tried = ENDS[scenario]
     assert [one["kind"] for one in whole["decisions"]] == [kind]
@@ -183,7 +180,7 @@ def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> No
 
 
 def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may take minutes."""
+    """A training may take minutes."""
     told_before = []
 
     def act(loop: LoopController, _decision: Decision) -> dict[str, Any]:
@@ -191,16 +188,16 @@ def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.Monkey
         return {}
 
     monkeypatch.setattr(LoopController, "act", act)
-    play(stop, "record_decision", NEVER)
+    play(halt, "record_decision", NEVER)
     assert "contract alarm begins" in told_before[0]
 
 
 def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody was faster than the loop: what it decided about is not there any more, and it says so."""
-    decide = LoopController.decide
+    """The experiment ended while the loop decided about it: the act is refused, with the reason."""
+    real = LoopController.decide
 
-    def and_then_somebody_acts(loop: LoopController, day: str) -> Any:
-        decision = decide(loop, day)
+    def and_then_somebody_acts(loop: LoopController, *day: Any) -> Any:
+        decision = real(loop, *day)
         (tried,) = experiment_store.find(loop.log)
         experiment_store.save(loop.log, replace(tried, state=experiment_store.INVALIDATED, reason="by hand"))
         return decision
@@ -216,11 +213,11 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     ("where", "error", "message"),
     [
         (LoopController, OSError(errno.ENOSPC, "disk full"), "OSError: [Errno 28] disk full"),
-        (ControlPlane, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be had"),
+        (ControlPlane, OSError(errno.ENOSPC, "disk full"), "/rollback: 503: registry or log cannot be used"),
         (ControlPlane, RuntimeError("a bug"), "/rollback: 500: the platform at http"),  # its answer is no JSON
     ],
 )
-def test_an_act_that_fails_in_whatever_way_is_told_and_left_until_the_next_day(
+def test_an_act_that_fails_in_any_way_has_an_alert_and_waits_for_the_next_day(
     play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, message: str
 ) -> None:
     """The second start does not try again."""
@@ -234,12 +231,12 @@ def test_an_act_that_fails_in_whatever_way_is_told_and_left_until_the_next_day(
     found = play(roll_back, "record_decision", NEVER)
     assert len(tried) == 1
     assert message in found["decisions"][0]["result"]["failed"]
-    assert found["told"] == ["severe_regression alarm begins", "roll_back", "roll_back failed"]
+    assert found["told"] == ["severe regression alarm begins", "roll back", "roll back failed"]
     assert found["champion"] == 3
 
 
-def test_who_interrupts_an_act_has_it_done_at_the_next_start(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C and the end of a flow that was cancelled are no failures."""
+def test_an_interrupted_act_is_done_at_the_next_start(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C and a cancelled flow are no failures."""
     real, tried = LoopController._roll_back, []
 
     def interrupted(loop: LoopController, decision: Decision) -> dict[str, Any]:
@@ -255,7 +252,7 @@ def test_who_interrupts_an_act_has_it_done_at_the_next_start(play: Play, monkeyp
 
 
 def test_what_is_on_record_is_what_is_done(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of two loops that decide on a day, the second does what the first has written down."""
+    """Of two loops that decide about a day, the second does what the first has recorded."""
     real = loop_store.record_decision
 
     def and_another_was_first(log: Any, decision: Decision, *rest: Any) -> Decision:
@@ -265,3 +262,22 @@ def test_what_is_on_record_is_what_is_done(play: Play, monkeypatch: pytest.Monke
     monkeypatch.setattr(loop_store, "record_decision", and_another_was_first)
     found = play(roll_back, "record_decision", NEVER)
     assert (found["champion"], found["told"]) == (3, [])
+
+
+def test_a_reason_of_many_columns_is_accepted_by_the_platform(flights: pd.DataFrame, reference: Reference) -> None:
+    """Nine columns without values: a longer reason than the audit trail holds."""
+    day = as_window(flights[flights["flight_id"].str[:10] == "2013-05-07"], 0.2)
+    decision = decide("2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference), PolicyState())
+    assert decision.kind == "halt_experiment"
+    assert len(decision.reason) > 500
+    reason = ReasonIn(reason=truncate_reason(decision)).reason
+    assert reason.startswith("decision of 2013-05-07: Data contract violated")
+
+
+@pytest.mark.parametrize(
+    ("monitors", "reason"),
+    [(["drift"], ""), (["labels"], "labels"), (["contract", "labels"], "contract"), (["volume"], "contract")],
+)
+def test_a_day_is_excluded_from_performance_by_what_was_in_alarm(monitors: list[Any], reason: str) -> None:
+    results = [monitor_result(monitor) for monitor in monitors] + [monitor_result("labels", "ok")]
+    assert excluded_reason(results) == reason

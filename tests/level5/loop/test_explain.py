@@ -1,94 +1,78 @@
-"""From a decision to its evidence, and to what followed."""
+"""From a decision to its evidence, and to the actions that followed."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
-from level4_deployment.prediction_log import open_log, url_of
 from level5_monitoring import config
 from level5_monitoring.loop import explain, loop_store, policy
 from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import PolicyState
-from level5_monitoring.monitors.monitor_result import MonitorResult
 from shared.errors import UserError
 from shared.settings import read_settings
+from tests.factories import monitor_result
 
 DAY = "2013-05-06"
+PROMOTION, OTHER = (2, 3, "by its verdict"), (7, 8, "of another experiment")
 
 
-def test_a_retraining_is_followed_to_its_promotion(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Reason, figures, version, experiment, verdict, promotion: and no act on another version."""
+@pytest.fixture
+def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
+    """The log of the level's own platform."""
     for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
         monkeypatch.setenv(name, value)
-    log = open_log(url_of(config.platform(read_settings())))
-    found = [
-        MonitorResult(DAY, "performance", "version 2", "alarm", "it loses more than it promises", 12345, 0.0071, 0.005)
-    ]
-    decision = policy.decide(DAY, found, PolicyState())
-    loop_store.record_decision(log, decision, found, alerts_of(decision, PolicyState(), "level5"))
-    experiment = experiment_store.new_experiment(log, 2, 3, Plan(), "loop")
-    experiment_store.save(log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
-    loop_store.close_decision(log, DAY, {"version": 3, "experiment": experiment.experiment})
-    for (old, new), why in (((2, 3), "by its verdict"), ((7, 8), "of another story")):
-        audit.record(log, audit.move("loop", "promote", old, new, why))
-    monkeypatch.setattr("sys.argv", ["explain", DAY])
-    explain.main()
-    said = " ".join(capsys.readouterr().out.split())
-    for part in (
-        "retrain",
-        "0.0071",
-        "0.005",
-        "12,345",
-        "it is better by 0.01 nats",
-        "2 → 3",
-        "by its verdict",
-        "done",
-    ):
-        assert part in said
-    assert "of another story" not in said
+    return config.open_log(read_settings())
 
 
-def test_what_no_alarm_has_led_to_has_its_evidence_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def shown(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command prints, without line breaks."""
+    explain.show_decision(DAY)
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
+    """Reason, figures, version, experiment, verdict, promotion: and no action on another version."""
+    results = [monitor_result("performance", day=DAY, version=2, rows=12345, value=0.0071, threshold=0.005)]
+    decision = policy.decide(DAY, results, PolicyState())
+    loop_store.record_decision(own_log, decision, results, alerts_of(decision, PolicyState(), "level5"))
+    experiment = experiment_store.new_experiment(own_log, 2, 3, Plan(), "loop")
+    experiment_store.save(own_log, replace(experiment, state="promoted", reason="it is better by 0.01 nats"))
+    loop_store.close_decision(own_log, DAY, {"version": 3, "experiment": experiment.experiment})
+    for move in (PROMOTION, OTHER):
+        audit.record(own_log, audit.move("loop", "promote", *move))
+    text = shown(capsys)
+    facts = ("retrain", "champion (version 2)", "0.0071", "0.005", "12,345", "it is better by 0.01 nats")
+    for part in (*facts, "performance alarm begins", "2 → 3", "by its verdict", "done"):
+        assert part in text
+    assert OTHER[2] not in text
+
+
+def test_a_decision_without_an_alarm_has_its_evidence_as_well(
+    own_log: sa.Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A promotion of a tie: how the champion stands, all that was looked at, and the experiment it was about."""
-    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
-        monkeypatch.setenv(name, value)
-    log = open_log(url_of(config.platform(read_settings())))
-    found = [MonitorResult(DAY, "contract", "temp", "ok", "as normal", 900, 0.01, 0.25)] * 3
-    found += [MonitorResult(DAY, "performance", "version 2", "ok", "it keeps its promise", 12345, 0.0031, 0.005)]
-    experiment = experiment_store.new_experiment(log, 2, 3, Plan(), "loop")
-    experiment_store.save(log, replace(experiment, state="inconclusive", reason="not proven: mean gain +0.0012"))
-    decision = policy.decide(DAY, found, PolicyState(tied=experiment.experiment))
-    loop_store.record_decision(log, decision, found, [])
-    loop_store.close_decision(log, DAY, {"refused": "somebody was faster"})
-    monkeypatch.setattr("sys.argv", ["explain", DAY])
-    explain.main()
-    said = " ".join(capsys.readouterr().out.split())
-    for part in (
-        "promote",
-        "0.0031",
-        "12,345",
-        "contract │ 3 │",
-        "not proven: mean gain +0.0012",
-        "somebody was faster",
-    ):
-        assert part in said
-    assert "No single finding" not in said
+    """A promotion after an inconclusive experiment: the champion, all monitors, and the experiment it was about."""
+    results = [monitor_result("contract", "ok", day=DAY)] * 3
+    results += [monitor_result("performance", "ok", day=DAY, rows=12345, value=0.0031)]
+    experiment = experiment_store.new_experiment(own_log, 2, 3, Plan(), "loop")
+    experiment_store.save(own_log, replace(experiment, state="inconclusive", reason="not proven: mean gain +0.0012"))
+    decision = policy.decide(DAY, results, PolicyState(non_inferior_experiment=experiment.experiment))
+    loop_store.record_decision(own_log, decision, results, [])
+    loop_store.close_decision(own_log, DAY, {"refused": "it is aborted by now"})
+    text = shown(capsys)
+    for part in ("promote", "0.0031", "12,345", "contract │ 3 │", "not proven: mean gain +0.0012", "aborted by now"):
+        assert part in text
+    assert "No single monitor result" not in text
 
 
-def test_a_day_without_a_decision_says_which_there_are(tmp_path: Path) -> None:
-    """And that there are none, where there are none."""
-    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
+def test_a_day_without_a_decision_names_the_days_that_have_one(own_log: sa.Engine) -> None:
     with pytest.raises(UserError, match="make level5"):
-        explain.explain(log, DAY)
+        explain.explain(own_log, DAY)
     for day in ("2013-05-06", "2013-05-07"):
-        loop_store.record_decision(log, policy.decide(day, [], PolicyState()), [], [])
+        loop_store.record_decision(own_log, policy.decide(day, [], PolicyState()), [], [])
     with pytest.raises(UserError, match="2 are on record, 2013-05-06 to 2013-05-07"):
-        explain.explain(log, "2013-06-01")
+        explain.explain(own_log, "2013-06-01")

@@ -1,11 +1,10 @@
-"""A feed that dies is told once, and once more when it is back; meanwhile nothing is learnt and nothing is judged."""
+"""A feed that stops has one alert, and one when it is back; meanwhile nothing is trained or decided."""
 
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from uuid import uuid4
 
 import pandas as pd
 import pytest
@@ -15,21 +14,29 @@ from level4_deployment import replay_client
 from level4_deployment.experiment import labels
 from level4_deployment.prediction_log import PREDICTIONS
 from level5_monitoring import config
-from level5_monitoring.loop import flow, loop_store
-from level5_monitoring.loop.freshness import BEHIND, CAUGHT_UP, FEWEST, Feeds, news, read_feeds
+from level5_monitoring.loop import flow, loop_store, outbox
+from level5_monitoring.loop.freshness import (
+    CAUGHT_UP,
+    MIN_FLIGHTS,
+    STALLED,
+    FeedProgress,
+    freshness_alert,
+    read_progress,
+)
 from level5_monitoring.monitors.reference import Reference
 from shared.data.replay import replay
 from shared.settings import NEW_YORK, Settings
+from tests.factories import predictions_of
 from tests.level5.served import opened, serve_platform
 
 FIRST = pd.Timestamp("2013-05-06", tz=NEW_YORK)
 DAYS = 16
-BOTH, NO_OUTCOMES, NO_FLIGHTS = (True, True), (True, False), (False, True)  # what comes on a day
+BOTH, NO_LABELS, NO_FLIGHTS = (True, True), (True, False), (False, True)  # feeds of a day: (flights, labels)
 
 
 @dataclass(frozen=True)
 class Night:
-    """Called with what comes on a day, it plays that day and starts a loop; returns the titles of what was told."""
+    """Called with the feeds of a day, it replays that day and starts a loop; returns the titles of all alerts."""
 
     log: sa.Engine
     play: Callable[[tuple[bool, bool]], list[str]]
@@ -39,25 +46,9 @@ class Night:
 
 
 def ask(log: sa.Engine, flights: pd.DataFrame) -> None:
-    """The flights are asked for, and answered."""
-    rows = [
-        {
-            "request_id": uuid4().hex,
-            "flight_id": sent["flight_id"],
-            "departs_at": pd.Timestamp(sent["scheduled_departure"]).timestamp(),
-            "asked_at": 1.0,
-            "request_payload": json.dumps({name: value for name, value in sent.items() if name != "flight_id"}),
-            "arm": "champion",
-            "propensity": 1.0,
-            "version": 1,
-            "probability": 0.2,
-            "fallback": "",
-            "seconds": 0.001,
-        }
-        for sent in replay_client.as_requests(flights)
-    ]
+    """The flights are requested, and predicted."""
     with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), rows)
+        connection.execute(PREDICTIONS.insert(), predictions_of(flights))
 
 
 @pytest.fixture
@@ -67,13 +58,13 @@ def night(
     tmp_path: Path,
 ) -> Iterator[Night]:
     """Days of the real stream."""
-    settings = Settings(FIRST.date(), None, tmp_path, within="level5")
+    settings = Settings(FIRST.date(), None, tmp_path, "level5")
     days = replay(
         flights, FIRST.tz_convert("UTC"), (FIRST + pd.DateOffset(days=DAYS)).tz_convert("UTC"), pd.Timedelta("1D")
     )
     kept: list[labels.Label] = []
     with ExitStack() as stack:
-        log = serve_platform(settings, None, stack).log  # nothing is served: no registry is asked
+        log = serve_platform(settings, None, stack).log  # nothing is served, so no registry is needed
 
         def play(comes: tuple[bool, bool]) -> list[str]:
             asked, told = comes
@@ -93,30 +84,30 @@ def night(
         yield Night(log, play)
 
 
-def test_outcomes_that_stop_are_told_once_and_decide_nothing(night: Night) -> None:
-    """A loop is started anew each night, and tells it no second time."""
+def test_labels_that_stop_have_one_alert_and_no_day_is_decided(night: Night) -> None:
+    """Each night another process runs the loop, and sends no second alert."""
     assert [night(BOTH) for _ in range(4)][-1] == []
     decided = len(loop_store.decisions(night.log))
-    told = [night(NO_OUTCOMES) for _ in range(5)]
-    assert told == [[]] * 3 + [["outcomes have stopped"]] * 2
+    told = [night(NO_LABELS) for _ in range(5)]
+    assert told == [[]] * 3 + [["labels have stopped"]] * 2
     assert len(loop_store.decisions(night.log)) == decided, "no day closes: nothing is trained, nothing promoted"
-    assert night(BOTH) == ["outcomes have stopped", "outcomes are back"]
-    assert len(loop_store.decisions(night.log)) == decided + 6, "the turns that were due are taken"
-    [alert] = loop_store.alerts(night.log, "2013-05-13")
-    assert (alert.severity, alert.key) == ("page", "outcomes-stopped-1")
-    assert "outcomes are known until 2013-05-10 00:00" in alert.text
+    assert night(BOTH) == ["labels have stopped", "labels are back"]
+    assert len(loop_store.decisions(night.log)) == decided + 6, "the days that were due are run"
+    [alert] = outbox.alerts(night.log, "2013-05-13")
+    assert (alert.severity, alert.key) == ("page", "labels-stopped-1")
+    assert "labels are known until 2013-05-10 00:00" in alert.text
     night(BOTH)
-    again = [night(NO_OUTCOMES) for _ in range(4)][-1]
-    assert again == ["outcomes have stopped", "outcomes are back", "outcomes have stopped"]
+    again = [night(NO_LABELS) for _ in range(4)][-1]
+    assert again == ["labels have stopped", "labels are back", "labels have stopped"]
 
 
-def test_flights_that_are_no_longer_asked_for_are_told_once_and_stop_what_learns(night: Night) -> None:
-    """Outcomes go on, days close empty, and all three airports have fallen silent."""
+def test_flights_that_stop_have_one_alert_and_halt_experiments(night: Night) -> None:
+    """Labels go on, days close empty, and all three airports are silent."""
     for _ in range(4):
         night(BOTH)
     told = [night(NO_FLIGHTS) for _ in range(4)]
     assert told[-1] == ["volume alarm begins"]
-    told_of = [one for day in loop_store.decisions(night.log) for one in loop_store.alerts(night.log, day["day"])]
+    told_of = [one for day in loop_store.decisions(night.log) for one in outbox.alerts(night.log, day["day"])]
     [alert] = [one for one in told_of if one.title == "volume alarm begins"]
     assert alert.severity == "page"
     assert all(f"volume of {airport}: 0 flights" in alert.text for airport in ("EWR", "JFK", "LGA"))
@@ -124,24 +115,24 @@ def test_flights_that_are_no_longer_asked_for_are_told_once_and_stop_what_learns
     assert [night(BOTH) for _ in range(3)][-1] == ["volume alarm begins", "volume alarm is over"]
 
 
-def test_a_stall_is_told_when_it_begins_and_when_it_is_over() -> None:
-    """A feed near the limit does not ring each day."""
+def test_a_stall_has_one_alert_when_it_begins_and_one_when_it_is_over() -> None:
+    """A feed near the limit causes no alert each day."""
     told: list[str] = []
     hour = pd.Timedelta(hours=1)
-    for behind in (hour, BEHIND, BEHIND + hour, BEHIND, BEHIND + hour, CAUGHT_UP + hour, CAUGHT_UP, BEHIND + hour):
-        stopped, back = (sum(key.startswith(f"outcomes-{word}") for key in told) for word in ("stopped", "back"))
-        alert = news(Feeds(FIRST, FIRST - behind), stopped, back)
+    for behind in (hour, STALLED, STALLED + hour, STALLED, STALLED + hour, CAUGHT_UP + hour, CAUGHT_UP, STALLED + hour):
+        stopped, back = (sum(key.startswith(f"labels-{word}") for key in told) for word in ("stopped", "back"))
+        alert = freshness_alert(FeedProgress(FIRST, FIRST - behind), stopped, back)
         told += [alert.key] if alert else []
-    assert told == ["outcomes-stopped-1", "outcomes-back-1", "outcomes-stopped-2"]
+    assert told == ["labels-stopped-1", "labels-back-1", "labels-stopped-2"]
 
 
-def test_a_few_flights_with_wrong_times_wake_nobody(night: Night, flights: pd.DataFrame) -> None:
-    """And outcomes that have never come are as late as the first flight is old."""
-    assert read_feeds(night.log) is None
-    assert night(NO_OUTCOMES) == []
-    wrong = flights.head(FEWEST - 1)
+def test_a_few_flights_with_wrong_times_cause_no_alert(night: Night, flights: pd.DataFrame) -> None:
+    """Labels that never arrived are as late as the first flight is old."""
+    assert read_progress(night.log) is None
+    assert night(NO_LABELS) == []
+    wrong = flights.head(MIN_FLIGHTS - 1)
     ask(night.log, wrong.assign(scheduled_departure=wrong["scheduled_departure"] + pd.Timedelta(days=3650)))
-    feeds = read_feeds(night.log)
+    feeds = read_progress(night.log)
     assert feeds
     assert (feeds.labels.date(), feeds.flights.date()) == (FIRST.date(), FIRST.date())
-    assert [night(NO_OUTCOMES) for _ in range(3)][-1] == ["outcomes have stopped"]
+    assert [night(NO_LABELS) for _ in range(3)][-1] == ["labels have stopped"]

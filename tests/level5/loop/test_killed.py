@@ -1,4 +1,4 @@
-"""The loop goes on where it was killed, decides the same, and takes a bad live model back by itself."""
+"""The loop continues where it was killed, decides the same, and rolls a bad champion back by itself."""
 
 import json
 import math
@@ -20,15 +20,16 @@ import pytest
 from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from level4_deployment import prediction_log
 from level4_deployment.control.client import PlatformClient, is_running
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.demo.candidates import START, register_by_hand
 from level4_deployment.experiment.labels import read_watermark
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
+from level5_monitoring.tables import open_log
 from shared.settings import PROJECT, Settings, read_settings
 from tests.level5 import killed
+from tests.support import environment, eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="process groups")]
 TODAY, UNTIL = "2013-03-01", "2013-03-08"
@@ -37,7 +38,7 @@ DAY = 86_400.0  # seconds
 
 
 def start(state: Path, *command: str, **more: str) -> "subprocess.Popen[bytes]":
-    """Play, with all that it starts in a process group of its own; more: of the environment."""
+    """Start a process with everything it starts in a process group of its own; more: of the environment."""
     with (state / "play.log").open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", *command],
@@ -57,15 +58,17 @@ def play(state: Path, until: str, longest: int) -> None:
 
 
 def wait_for(what: Callable[[], object], state: Path, process: "subprocess.Popen[bytes]") -> None:
-    until = time.monotonic() + 300
-    while not what():
+    """Wait while the process runs; fails with its log."""
+
+    def done() -> object:
         assert process.poll() is None, (state / "play.log").read_text()[-3000:]
-        assert time.monotonic() < until, "waited too long"
-        time.sleep(0.05)
+        return what()
+
+    eventually(done, within=300, shows=lambda: (state / "play.log").read_text()[-3000:])
 
 
 def rows(state: Path, query: str) -> list[Any]:
-    """What the log holds; nothing where it is not there yet."""
+    """Rows of the log; none before it exists."""
     try:
         with sqlite3.connect(f"file:{state / 'level5' / 'level4' / 'log.db'}?mode=ro", uri=True) as log:
             return log.execute(query).fetchall()
@@ -74,20 +77,20 @@ def rows(state: Path, query: str) -> list[Any]:
 
 
 def decisions(state: Path) -> list[tuple[Any, ...]]:
-    log = prediction_log.open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}")
+    log = open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}")
     return [
         (one["day"], one["kind"], one["cause"], one["evidence"], one["result"].get("version"))
         for one in loop_store.decisions(log)
     ]
 
 
-def told(state: Path) -> list[tuple[str, str]]:
-    """The alerts that have arrived."""
+def sent(state: Path) -> list[tuple[str, str]]:
+    """The alerts that the sink has."""
     lines = (state / "level5" / "alerts.jsonl").read_text().splitlines()
     return [(alert["day"], alert["title"]) for alert in map(json.loads, lines)]
 
 
-SEEN = (  # what a user of the platform has got, and what was done to it
+SEEN = (  # what users got, and what was done on the platform
     "SELECT count(DISTINCT flight_id) FROM predictions",
     "SELECT count(*), max(watermark) FROM labels, watermarks",
     "SELECT experiment, state FROM experiments",
@@ -97,19 +100,18 @@ SEEN = (  # what a user of the platform has got, and what was done to it
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The state after a week that nothing has disturbed, and the Prefect server of all that is played on it."""
-    before, state = dict(os.environ), tmp_path_factory.mktemp("whole")
-    settings = Settings(date.fromisoformat(TODAY), None, state, within="level5")
-    set_up_libraries(settings)
-    with prefect_server(settings):
-        play(state, UNTIL, LONGEST)
-        yield state
-    os.environ.clear()
-    os.environ.update(before)
+    """The state after an undisturbed week, while its Prefect server runs."""
+    state = tmp_path_factory.mktemp("whole")
+    settings = Settings(date.fromisoformat(TODAY), None, state, "level5")
+    with environment():
+        set_up_libraries(settings)
+        with prefect_server(settings):
+            play(state, UNTIL, LONGEST)
+            yield state
 
 
-def test_killed_at_one_point_after_another_it_goes_on_and_ends_the_same(uninterrupted: Path, tmp_path: Path) -> None:
-    """All that plays, wherever something is half done; and nothing is done or told twice."""
+def test_killed_at_one_point_after_another_it_continues_and_ends_the_same(uninterrupted: Path, tmp_path: Path) -> None:
+    """Killed wherever something is half done; and nothing is done or sent twice."""
     file = tmp_path / "killed.txt"
     points = {point.name for point in (*killed.PLAYER, *killed.PLATFORM)}
     for deaths in range(1, len(points) + 1):
@@ -120,12 +122,12 @@ def test_killed_at_one_point_after_another_it_goes_on_and_ends_the_same(uninterr
     play(tmp_path, UNTIL, LONGEST)
     assert {"retrain", "promote"} <= {kind for _, kind, *_ in decisions(tmp_path)}
     assert decisions(tmp_path) == decisions(uninterrupted)
-    assert told(tmp_path) == told(uninterrupted)
+    assert sent(tmp_path) == sent(uninterrupted)
     for query in SEEN:
         assert rows(tmp_path, query) == rows(uninterrupted, query)
 
 
-def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
+def test_a_bad_model_that_an_operator_promoted_is_rolled_back(
     uninterrupted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLOPS_STATE", str(uninterrupted))
@@ -144,9 +146,9 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
         process.terminate()
         process.wait(timeout=30)
     play(uninterrupted, "2013-03-14", 99)
-    taken = [one for one in decisions(uninterrupted) if one[1] == "roll_back"]
-    assert [one[2] for one in taken] == ["regression_vs_previous"]
-    assert taken[0][3][0]["target"] == f"version {number}"
+    rolled_back = [one for one in decisions(uninterrupted) if one[1] == "roll_back"]
+    assert [one[2] for one in rolled_back] == ["regression_vs_previous"]
+    assert rolled_back[0][3][0]["version"] == number
     client = mlflow_runs.open_tracking(settings)
     now = registry.by_alias(client, registry.CHAMPION)
     assert now is not None
@@ -155,45 +157,45 @@ def test_a_bad_model_that_somebody_promoted_is_taken_back_by_itself(
     assert last == [("loop", "roll_back", str(number))]
 
 
-def test_watch_brings_the_platform_and_takes_turns_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
+def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
     database = uninterrupted / "level5" / "level4" / "log.db"
-    watermark = read_watermark(prediction_log.open_log(f"sqlite:///{database}"))
+    watermark = read_watermark(open_log(f"sqlite:///{database}"))
     assert watermark
     before = decisions(uninterrupted)
-    watch = start(uninterrupted, "level5_monitoring.loop.schedule", "--every", "15")
+    monitor = start(uninterrupted, "level5_monitoring", "monitor", "--every", "15")
     try:
-        wait_for(lambda: is_running(database.parent), uninterrupted, watch)
+        wait_for(lambda: is_running(database.parent), uninterrupted, monitor)
         with PlatformClient.at(database.parent, "feed") as feed:
             days, closed_at = 0, -math.inf
 
             def both() -> bool:
-                """Until each has begun a turn, a day more is closed now and then: the clock may have been first."""
+                """Whether both have started a run; a day more closes every 20 s, because the clock may come first."""
                 nonlocal days, closed_at
                 if time.monotonic() > closed_at + 20:
                     days, closed_at = days + 1, time.monotonic()
                     feed.post("/labels", labels=[], watermark=watermark + days * DAY)
                 return {one["auto_scheduled"] for one in turns(uninterrupted)} == {True, False}
 
-            wait_for(both, uninterrupted, watch)
-        wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, watch)
+            wait_for(both, uninterrupted, monitor)
+        wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, monitor)
     finally:
-        watch.send_signal(signal.SIGINT)
-        watch.wait(timeout=60)
+        monitor.send_signal(signal.SIGINT)
+        monitor.wait(timeout=60)
     closed = str((pd.Timestamp(before[-1][0]) + pd.Timedelta(days=1)).date())
     assert decisions(uninterrupted)[len(before)][0] == closed
-    assert not is_running(database.parent), "it takes along what it has brought"
+    assert not is_running(database.parent), "it ends the platform that it started"
 
 
 def turns(state: Path) -> list[dict[str, Any]]:
-    """The turns that Prefect has run to their end; auto_scheduled: by the clock."""
-    server = running_server(Settings(date.fromisoformat(TODAY), None, state, within="level5"))
+    """The runs that Prefect has completed; auto_scheduled: by the clock."""
+    server = running_server(Settings(date.fromisoformat(TODAY), None, state, "level5"))
     assert server
     wanted = {"flows": {"name": {"any_": ["turns"]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
     return list(httpx.post(f"{server.api}/flow_runs/filter", json=wanted, timeout=20, trust_env=False).json())
 
 
 def made_by_hand(settings: Settings) -> int:
-    """A model of outcomes that say the opposite, packaged past all gates."""
+    """A model trained on inverted labels, packaged past all gates."""
     client = mlflow_runs.open_tracking(settings)
     version = register_by_hand(client, settings, lambda table: table.assign(late=1 - table["late"]), START, "poisoned")
     publish(client, version)

@@ -1,6 +1,5 @@
-"""What `make watch` refuses, before anything is started."""
+"""What `make monitor` refuses, before anything is started."""
 
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,21 +19,10 @@ def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
     return read_settings()
 
 
-@pytest.mark.parametrize("every", ["0", "-3", "nan", "often"])
-def test_a_clock_that_cannot_be_is_refused(
-    every: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["schedule", f"--every={every}"])
-    with pytest.raises(SystemExit):
-        schedule.main()
-    assert f"'{every}' is no time of at least 1 second" in capsys.readouterr().err
-
-
-def test_before_level_5_has_run_it_says_so(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["schedule"])
+def test_before_level_5_has_run_the_remedy_is_named(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "configure", lambda: own)
-    with pytest.raises(UserError, match=r"normal days.*Remedy: make level5"):
-        schedule.main()
+    with pytest.raises(UserError, match=r"no reference of normal days.*Remedy: make level5"):
+        schedule.monitor()
     assert not (own.level("level3") / "prefect").exists(), "nothing was started"
 
 

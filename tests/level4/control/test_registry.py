@@ -1,5 +1,6 @@
 """The control plane on a registry that others move, that fails, or that takes nothing: what it does, and tells."""
 
+import shutil
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +17,33 @@ from level4_deployment.control.registry_client import ModelRegistry, Unavailable
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import INFERENCE_BATCHES
-from level4_deployment.serving.routes import read_routes
+from level4_deployment.serving.routes import MODELS, read_routes
 from shared.errors import UserError
-from tests.level4.conftest import Registry
-from tests.level4.control.streamed import MODEL, alias, stream
+from tests.level4.conftest import MODEL, Registry, alias
+from tests.level4.control.streamed import stream
 from tests.level4.registry_faults import locked, refusing
+
+
+def test_the_first_version_becomes_champion_and_is_routed_to(platform: ControlPlane, registry_: Registry) -> None:
+    routes = read_routes(platform.home)
+    assert routes
+    assert (routes.champion.version, routes.challenger, routes.split) == (1, None, None)
+    assert (platform.home / MODELS / routes.champion.digest / "model.onnx").exists()
+    assert alias(registry_, "champion") == 1
+
+
+def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlPlane, registry_: Registry) -> None:
+    platform.promote(2, "operator", "try")
+    version = registry_.client.get_model_version(MODEL, "1")
+    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://")) / "serving"
+    kept.rename(kept.with_name("away"))
+    shutil.rmtree(platform.home / MODELS)
+    try:
+        with pytest.raises((UnavailableError, OSError)):
+            platform.roll_back("operator", "no good")
+    finally:
+        kept.with_name("away").rename(kept)
+    assert alias(registry_, "champion") == 2
 
 
 def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: ControlPlane, registry_: Registry) -> None:
@@ -41,7 +64,7 @@ def test_where_the_alias_was_taken_away_no_untried_version_becomes_the_champion(
     registry_.client.delete_registered_model_alias(MODEL, "champion")
     with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
         platform.submit(2, plan, "pipeline")
-    assert alias(platform, "champion") is None
+    assert alias(registry_, "champion") is None
     platform.promote(1, "operator", "back")
     assert platform.submit(2, plan, "pipeline")
 
@@ -138,9 +161,9 @@ def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
         stream(platform, 28, gain=0.05)
         platform.poll()
         assert "the verdict is not carried out" in platform.degraded
-    assert alias(platform, "champion") == 1
+    assert alias(registry_, "champion") == 1
     platform.poll()
-    assert (alias(platform, "champion"), platform.degraded) == (2, "")
+    assert (alias(registry_, "champion"), platform.degraded) == (2, "")
     assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
@@ -177,7 +200,7 @@ def test_two_things_that_cannot_be_done_are_both_told_and_each_until_it_is_done(
         assert "the verdict is not carried out" in platform.degraded
     registry_.client.set_registered_model_alias(MODEL, "champion", "1")
     platform.poll()
-    assert (alias(platform, "champion"), platform.degraded) == (2, "")
+    assert (alias(registry_, "champion"), platform.degraded) == (2, "")
 
 
 def test_a_guard_that_cannot_end_an_experiment_tries_on_in_one_line_with_the_last_reason(

@@ -1,0 +1,23 @@
+"""A control plane on a registry in memory, beside the level's `platform` on a real one."""
+
+from pathlib import Path
+
+import pytest
+
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.prediction_log import open_log
+from tests.level4.control.registry_in_memory import InMemoryRegistry
+
+
+@pytest.fixture
+def registry() -> InMemoryRegistry:
+    """No version is the champion yet."""
+    return InMemoryRegistry()
+
+
+@pytest.fixture
+def in_memory(registry: InMemoryRegistry, tmp_path: Path) -> ControlPlane:
+    """Version 1 is the champion."""
+    made = ControlPlane(tmp_path, registry, open_log("sqlite://"))
+    made.submit(1, None, "pipeline")
+    return made

@@ -1,0 +1,49 @@
+"""A registry in memory, for tests of the control plane's decisions."""
+
+import json
+from dataclasses import dataclass, field
+
+from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, Version
+from level4_deployment.control.registry_client import GATES, NotPublishedError, UnavailableError
+from level4_deployment.serving.routes import Package
+
+
+@dataclass
+class InMemoryRegistry:
+    """Versions 1 to 4; 4 has failed a gate.
+
+    broken: versions without a whole package. away: nothing can be read or written. read_only: no alias can be moved.
+    """
+
+    aliases: dict[str, int] = field(default_factory=dict)
+    broken: set[int] = field(default_factory=set)
+    away: bool = False
+    read_only: bool = False
+
+    def champion(self) -> Version | None:
+        self._check()
+        return self.version(self.aliases[CHAMPION]) if CHAMPION in self.aliases else None
+
+    def version(self, number: int) -> Version:
+        self._check()
+        if number not in range(1, 5):
+            raise RegistryError(f"VERSION={number}: there is no such version")
+        return Version(number, "run", {GATES: json.dumps({"quality": {"passed": number < 4}})})
+
+    def set_alias(self, alias: str, number: int) -> None:
+        self._check(writes=True)
+        self.aliases[alias] = number
+
+    def delete_alias(self, alias: str) -> None:
+        self._check(writes=True)
+        self.aliases.pop(alias, None)
+
+    def pull(self, version: Version) -> Package:
+        self._check()
+        if version.number in self.broken:
+            raise NotPublishedError(f"version {version.number}: its file is not the one on record")
+        return Package(version.number, {"model.onnx": str(version.number)})
+
+    def _check(self, *, writes: bool = False) -> None:
+        if self.away or (writes and self.read_only):
+            raise UnavailableError("the registry cannot be used: it is away")
