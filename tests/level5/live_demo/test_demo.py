@@ -13,11 +13,12 @@ import psutil
 import pytest
 
 from level5_monitoring import config
-from level5_monitoring.live_demo import demo
+from level5_monitoring.live_demo import demo, processes
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
 from level5_monitoring.live_demo.server import LivePage
 from level5_monitoring.tables import open_log
+from shared.errors import UserError
 from shared.settings import PROJECT, Settings
 from tests.level5.browser import opened
 from tests.support import eventually, lend_flights
@@ -41,6 +42,20 @@ def test_the_processes_of_a_crashed_demo_are_ended_and_no_others(settings: Setti
         for process in (left, other):
             process.kill()
             process.wait()
+
+
+def test_a_demo_that_ends_at_once_is_an_error_with_its_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(UserError, match=r"status 3. Remedy: see .*demo\.log"):
+        processes.up(settings)
+
+
+def test_the_state_of_all_levels_is_never_removed(settings: Settings) -> None:
+    """Without a workspace, a fresh demo would remove the state folder itself."""
+    (settings.state / "level1").mkdir(parents=True)
+    with pytest.raises(UserError, match="MLOPS_WORKSPACE is empty"):
+        processes.up(settings, fresh=True)
+    assert (settings.state / "level1").exists()
 
 
 def run(verb: str, state: Path) -> str:
