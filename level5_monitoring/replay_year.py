@@ -2,8 +2,9 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving import reloader
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, has_midnight, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
@@ -26,35 +28,48 @@ from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
-from shared.settings import NEW_YORK, Settings, parse_today, read_settings
+from shared.settings import NEW_YORK, Settings, parse_today
 
-EVERY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year takes half as long again
+HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year takes half as long again
 QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 
 
 @flow(name="year", description="Live flights, twelve hours at a time, and a turn of the loop each night.")
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
-    settings = read_settings()
     loop = open_loop()
-    start = labels.read_watermark(loop.log)
-    begin = pd.Timestamp(start, unit="s", tz="UTC") if start else settings.now
-    end = pd.Timestamp(parse_today(until), tz=NEW_YORK).tz_convert("UTC")
-    ticks = replay(load_flights(settings), begin, end, EVERY)
-    with client.PlatformClient.at(loop.home, "feed") as feed, ConsoleView(loop.log).shown() as view:
+    with ConsoleView(loop.log).shown() as view:
+        return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
 
-        def take_turns() -> None:
-            for decision in catch_up(loop):
-                view.print_decision(decision)
 
-        def after(tick: Tick, played: ReplayStats) -> None:
-            if has_midnight(tick):
-                take_turns()
-                view.update(tick, played)
-            reloader.wait_for_workers(loop.home)  # the loop may have changed which version answers the next flights
+def remaining_ticks(loop: LoopController, until: date, every: pd.Timedelta) -> Iterator[Tick]:
+    """The stream from the end of the log to the beginning of the day `until`."""
+    watermark = labels.read_watermark(loop.log)
+    begin = pd.Timestamp(watermark, unit="s", tz="UTC") if watermark else loop.settings.now
+    return replay(load_flights(loop.settings), begin, pd.Timestamp(until, tz=NEW_YORK).tz_convert("UTC"), every)
 
-        take_turns()  # first those that a sudden end has cut off
-        reloader.wait_for_workers(loop.home)
+
+def play(
+    loop: LoopController,
+    ticks: Iterable[Tick],
+    on_decision: Callable[[Decision], None],
+    on_night: Callable[[Tick, ReplayStats], None] = lambda _tick, _played: None,
+) -> ReplayStats:
+    """Send the ticks to the platform; each night the loop takes the turns that are due."""
+
+    def take_turns() -> None:
+        for decision in catch_up(loop):
+            on_decision(decision)
+        reloader.wait_for_workers(loop.home)  # the loop may have changed which version answers the next flights
+
+    def after(tick: Tick, played: ReplayStats) -> None:
+        if has_midnight(tick):
+            take_turns()
+            on_night(tick, played)
+        reloader.wait_for_workers(loop.home)  # so may the labels of the tick, by a verdict
+
+    take_turns()  # first those that a sudden end has cut off
+    with client.PlatformClient.at(loop.home, "feed") as feed:
         return replay_over_http(ticks, client.read_addresses(loop.home)["service"], feed, after)
 
 
@@ -83,11 +98,8 @@ class ConsoleView:
         local = tick.end.tz_convert(NEW_YORK)
         actions = audit.trail(self.log)
         for act in actions[self.actions_shown :]:
-            action, change = (
-                in_words(act["action"]),
-                f"{act['old_value'] or 'none'} → {act['new_value'] or 'none'}",
-            )
-            console.print(f"  {local:%b %d} [dim]{action} {change}, by {act['actor']}[/dim]")
+            action = f"{in_words(act['action'])} {audit.describe_change(act)}, by {act['actor']}"
+            console.print(f"  {local:%b %d} [dim]{action}[/dim]")
         self.actions_shown = len(actions)
         now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:

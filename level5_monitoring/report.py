@@ -16,7 +16,7 @@ from level5_monitoring.policy_comparison import Effort
 from shared.console import console, show_table, step
 from shared.settings import Settings
 
-PEOPLE = ("operator", "registry")  # actors on the platform that are a person: by command, or in the registry itself
+PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
 
 
 @dataclass(frozen=True)

@@ -71,4 +71,4 @@ def main() -> None:
         "One reference": f"thresholds come from {len(known):,} winter flights; weeks in drift: {summary.drift}",
         "Is it worth it to you?": policy_comparison.when_not(results),
     }
-    closing("Level 5, full MLOps", f"{loop.score} as answered", adds, hurts)
+    closing("Level 5, full MLOps", f"{loop.score} as served", adds, hurts)

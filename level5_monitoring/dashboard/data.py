@@ -127,7 +127,7 @@ def read_weeks(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str,
     departs = pd.to_datetime(rows["departs_at"].astype(float), unit="s", utc=True)
     day = departs.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
     monday = day - pd.to_timedelta(day.dt.weekday, unit="D")
-    names = {at: str(at.date()) for at in {*day, *monday}}  # strftime takes six seconds for a year
+    names = {at: str(at.date()) for at in pd.concat([day, monday]).unique()}  # strftime takes six seconds for a year
     rows = rows.assign(day=day.map(names), monday=monday.map(names))
     losses = _losses(rows, calendar)
     loss_of = dict(iter(losses.groupby(rows["monday"].loc[losses.index])))

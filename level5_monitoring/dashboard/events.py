@@ -97,11 +97,11 @@ def day_of(at: float, asked: dict[str, float]) -> str:
 
 def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, str]:
     """The model in production: its `version`, `since` (day) and `previous` version; empty before the first."""
-    moves = [act for act in audit.moves(log) if act["new_value"]]
+    moves = audit.moves(log)
     if not moves:
         return {}
     last = moves[-1]
-    return {"version": last["new_value"], "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
+    return {"version": str(last["version"]), "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
 
 
 def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
@@ -147,7 +147,7 @@ def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
     for act in audit.moves(log):
         verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("restored", "bad")
         facts = {"by": act["actor"], "previous": act["old_value"] or "none"}
-        title = f"Version {act['new_value'] or 'before'} {verb}"
+        title = f"Version {act['version']} {verb}"
         found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, facts=facts))
     return found
 

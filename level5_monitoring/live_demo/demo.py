@@ -17,10 +17,8 @@ import uvicorn
 from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
-from level4_deployment import replay_client
-from level4_deployment.control import audit, client, platform_process
+from level4_deployment.control import audit, platform_process
 from level4_deployment.control.server import api_server
-from level4_deployment.experiment import labels
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
@@ -30,10 +28,9 @@ from level5_monitoring.monitors.reference import FILE, build_reference
 from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
-from shared.data.replay import Tick, replay
 from shared.data.split import history
 from shared.errors import command
-from shared.settings import LAST_TODAY, NEW_YORK, Settings
+from shared.settings import LAST_TODAY, Settings
 
 MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
 REPORTS = [sys.executable, "-m", "level5_monitoring", "reports", "--no-pages"]
@@ -102,7 +99,8 @@ class Demo:
         self.live.stage = "loading the year"
         from prefect import flow
 
-        from level5_monitoring.loop.flow import catch_up, has_midnight, open_loop
+        from level5_monitoring.loop.flow import open_loop
+        from level5_monitoring.replay_year import play, remaining_ticks
 
         flights = load_flights(self.settings)
         if not (self.own / FILE).exists():
@@ -111,27 +109,12 @@ class Demo:
         if not (self.own / policy_comparison.PREDICTIONS_FILE).exists():
             log = self.own / policy_comparison.LOG_FILE
             self.opened.enter_context(started(self.record, "calendar policies", policy_comparison.TRAIN, log))
-        watermark = labels.read_watermark(self.live.log)
-        start = pd.Timestamp(watermark, unit="s", tz="UTC") if watermark else self.settings.now
-        end = pd.Timestamp(LAST_TODAY, tz=NEW_YORK).tz_convert("UTC")
 
         @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
         def live_year() -> int:
             loop = open_loop()
-
-            def take_turns() -> None:
-                for decision in catch_up(loop):
-                    self.report(decision.day)
-
-            def after(tick: Tick, _played: replay_client.ReplayStats) -> None:
-                if has_midnight(tick):
-                    take_turns()
-
-            take_turns()
-            hours = self.live.clock.paced(replay(flights, start, end))
-            service = client.read_addresses(self.platform_home)["service"]
-            with client.PlatformClient.at(self.platform_home, "feed") as feed:
-                return replay_client.replay_over_http(hours, service, feed, after).flights
+            hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))
+            return play(loop, hours, lambda decision: self.report(decision.day)).flights
 
         self.playing, self.live.stage = True, "live"
         run_flow.run_flow(server, live_year)

@@ -77,7 +77,7 @@ def test_each_policy_is_scored_on_the_same_flights(
 def test_each_prediction_comes_from_the_newest_model_of_its_policy(
     flights: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The models here predict how many flights they know, which tells on which day each was trained."""
+    """The models here predict how many flights they know, which shows on which day each was trained."""
     spring = flights[flights["predicted_at"] < START + pd.Timedelta(days=40)]
     monkeypatch.setattr(policy_comparison.data, "sample", lambda known, _day: known)
     monkeypatch.setattr(policy_comparison, "fit_features", lambda inputs, _late, **_plan: len(inputs))

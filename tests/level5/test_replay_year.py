@@ -53,7 +53,7 @@ def test_decisions_actions_and_monday_figures_are_printed(
     view = replay_year.ConsoleView(log)
     view.print_decision(Decision("2013-05-04", "no_action", "all is well"))
     view.print_decision(Decision("2013-05-04", "roll_back", "it is worse"))
-    audit.record(log, audit.move("loop", "promote", 1, 2, "it is better"))
+    audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "it is better"))
     for day in ("2013-05-05", "2013-05-06"):
         end, empty = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC"), pd.DataFrame()
         tick = Tick(end - pd.Timedelta(hours=12), end, empty, empty)

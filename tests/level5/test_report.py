@@ -34,7 +34,7 @@ def test_decisions_are_counted_by_what_came_of_them(
         loop_store.record_decision(log, Decision(day, kind, f"because of {kind}"), [drift], alerts)
         loop_store.close_decision(log, day, result)
     for actor in ("loop", "operator"):
-        audit.record(log, audit.move(actor, "promote", 1, 2, "it is better"))
+        audit.record(log, audit.move(actor, audit.PROMOTE, 1, 2, "it is better"))
     outbox.deliver(log, outbox.sink_of(level5_settings))
     summary = report.show_decisions(level5_settings)
     assert (summary.days, summary.monitor_results, summary.promoted) == (5, 5, 1)

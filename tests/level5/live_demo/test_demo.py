@@ -1,7 +1,6 @@
 """`up` starts the whole live demo, the loop finds a fault that is injected on its page, and `down` ends everything."""
 
 import os
-import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
@@ -14,14 +13,15 @@ import psutil
 import pytest
 
 from level5_monitoring import config
-from level5_monitoring.live_demo import demo
+from level5_monitoring.live_demo import demo, processes
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
 from level5_monitoring.live_demo.server import LivePage
 from level5_monitoring.tables import open_log
-from shared.settings import PROJECT, Settings, read_settings
+from shared.errors import UserError
+from shared.settings import PROJECT, Settings
 from tests.level5.browser import opened
-from tests.support import eventually
+from tests.support import eventually, lend_flights
 
 
 def test_the_processes_of_a_crashed_demo_are_ended_and_no_others(settings: Settings) -> None:
@@ -44,6 +44,20 @@ def test_the_processes_of_a_crashed_demo_are_ended_and_no_others(settings: Setti
             process.wait()
 
 
+def test_a_demo_that_ends_at_once_is_an_error_with_its_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", "raise SystemExit(3)"])
+    with pytest.raises(UserError, match=r"status 3. Remedy: see .*demo\.log"):
+        processes.up(settings)
+
+
+def test_the_state_of_all_levels_is_never_removed(settings: Settings) -> None:
+    """Without a workspace, a fresh demo would remove the state folder itself."""
+    (settings.state / "level1").mkdir(parents=True)
+    with pytest.raises(UserError, match="MLOPS_WORKSPACE is empty"):
+        processes.up(settings, fresh=True)
+    assert (settings.state / "level1").exists()
+
+
 def run(verb: str, state: Path) -> str:
     words, environment = [sys.executable, "-m", "level5_monitoring", verb], os.environ | {"MLOPS_STATE": str(state)}
     return subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
@@ -62,7 +76,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
     """A second up starts nothing; up after a crash ends what is left and goes on; down ends the demo while it plays."""
     state = settings.state
     assert len(flights)  # in the project's own cache, which need not be made again
-    shutil.copytree(read_settings().level("shared"), state / "shared")
+    lend_flights(state)
     own = state / "demo" / "level5"
     try:
         first = run("up", state)
