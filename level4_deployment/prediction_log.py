@@ -1,9 +1,11 @@
 """The prediction log: every answer, every score that was not returned, every outcome; SQLite or PostgreSQL."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -128,3 +130,33 @@ def insert(engine: sa.Engine, table: sa.Table) -> Any:
     """An INSERT that leaves a row alone whose key is there already."""
     dialect = postgresql if engine.dialect.name == "postgresql" else sqlite
     return dialect.insert(table).on_conflict_do_nothing()
+
+
+def first_predictions(
+    log: sa.Engine,
+    columns: Sequence[sa.Column[Any]],
+    *,
+    where: Sequence[sa.ColumnElement[bool]] = (),
+    known_by: float | None = None,
+    shadow: bool = False,
+) -> pd.DataFrame:
+    """Each flight's first prediction, joined to its label: one row per flight, in order of `asked_at`.
+
+    columns: of PREDICTIONS, flight_id among them; `late` and `known_at` are added, and with `shadow` also
+    `other_probability`, the other model's score. A label is missing where none is known (by the instant `known_by`,
+    seconds since 1970), or where the flight is in quarantine.
+    """
+    usable = [
+        LABELS.c.flight_id == PREDICTIONS.c.flight_id,
+        LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id)),
+        *([] if known_by is None else [LABELS.c.known_at <= known_by]),
+    ]
+    selected: list[sa.ColumnElement[Any]] = [*columns, LABELS.c.late, LABELS.c.known_at]
+    joined = PREDICTIONS.outerjoin(LABELS, sa.and_(*usable))
+    if shadow:
+        selected.append(SHADOW_PREDICTIONS.c.probability.label("other_probability"))
+        joined = joined.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
+    query = sa.select(*selected).select_from(joined).where(*where).order_by(PREDICTIONS.c.asked_at)
+    with log.connect() as connection:
+        found = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in selected])
+    return found.drop_duplicates("flight_id")

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from sklearn.metrics import log_loss, roc_auc_score
 
 from shared.errors import UserError
@@ -74,3 +74,10 @@ def by_month(flights: pd.DataFrame, probability: ArrayLike) -> pd.DataFrame:
     local = flights["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
     month = local.dt.to_period("M").astype(str)  # strftime takes six seconds for a year
     return by_slice(flights.assign(month=month), probability, "month")
+
+
+def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
+    """Log loss of each flight, in nats: (n,); probabilities are clipped to [1e-15, 1 - 1e-15]."""
+    chance = np.clip(np.asarray(probability, dtype=float), 1e-15, 1 - 1e-15)
+    losses: NDArray[np.float64] = np.where(np.asarray(late) == 1, -np.log(chance), -np.log1p(-chance))
+    return losses
