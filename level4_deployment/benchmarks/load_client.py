@@ -1,7 +1,7 @@
-"""The load of the benchmark: connections that each send a request, wait for its answer, and send the next.
+"""The load of the benchmark: each connection sends a request, waits for the response, and sends the next.
 
-A process of its own, on the bare protocol: a usual client takes longer for a request than the services measured here.
-`python -m level4_deployment.benchmarks.load_client PORT REQUESTS.json CONNECTIONS SECONDS` prints one JSON line.
+It is a process of its own, and speaks HTTP by hand: a usual client needs more time per request than these services.
+`python -m level4_deployment.benchmarks.load_client PORT REQUESTS.json CONNECTIONS SECONDS` prints one line of JSON.
 """
 
 import asyncio
@@ -15,14 +15,14 @@ from uvicorn.loops.auto import auto_loop_factory
 
 
 class Connection(asyncio.Protocol):
-    """One connection, kept open, with one request on its way at any time."""
+    """One connection, kept open, with one request under way at any time."""
 
     def __init__(self, requests: "cycle[bytes]", until: float) -> None:
         self.requests, self.until = requests, until
         self.milliseconds: list[float] = []
         self.errors = 0
-        self.got = b""
-        self.ended = asyncio.get_running_loop().create_future()
+        self.received = b""
+        self.closed = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Send the first request."""
@@ -30,24 +30,24 @@ class Connection(asyncio.Protocol):
         self._send()
 
     def data_received(self, data: bytes) -> None:
-        """Take the answer; once it is whole, send the next request."""
-        self.got += data
-        head, found, body = self.got.partition(b"\r\n\r\n")
+        """Collect the response; once it is complete, send the next request."""
+        self.received += data
+        head, found, body = self.received.partition(b"\r\n\r\n")
         if not found or len(body) < _length(head):
             return
         self.milliseconds.append((time.perf_counter() - self.begun) * 1000)
         self.errors += not head.startswith(b"HTTP/1.1 200")
-        self.got = b""
+        self.received = b""
         if time.perf_counter() < self.until:
             self._send()
         else:
             self.transport.close()
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        """The end, wanted or not: an answer that did not come is an error."""
+        """Count a connection that the service has closed too early as an error."""
         self.errors += time.perf_counter() < self.until
-        if not self.ended.done():
-            self.ended.set_result(None)
+        if not self.closed.done():
+            self.closed.set_result(None)
 
     def _send(self) -> None:
         self.begun = time.perf_counter()
@@ -63,14 +63,14 @@ async def load(port: int, requests: list[bytes], connections: int, seconds: floa
     """Load a port of this machine; returns the requests/s, the milliseconds of each request, and the errors."""
     loop, shared = asyncio.get_running_loop(), cycle(requests)
     begun = time.perf_counter()
-    made = [
+    opened = [
         (await loop.create_connection(lambda: Connection(shared, begun + seconds), "127.0.0.1", port))[1]
         for _ in range(connections)
     ]
-    await asyncio.wait_for(asyncio.gather(*(one.ended for one in made)), seconds + 30)
-    milliseconds = [value for one in made for value in one.milliseconds]
+    await asyncio.wait_for(asyncio.gather(*(one.closed for one in opened)), seconds + 30)
+    milliseconds = [value for one in opened for value in one.milliseconds]
     took = time.perf_counter() - begun
-    return {"rate": len(milliseconds) / took, "ms": milliseconds, "errors": sum(one.errors for one in made)}
+    return {"rate": len(milliseconds) / took, "ms": milliseconds, "errors": sum(one.errors for one in opened)}
 
 
 def as_bytes(path: str, body: bytes) -> bytes:
@@ -80,11 +80,11 @@ def as_bytes(path: str, body: bytes) -> bytes:
 
 
 def main() -> None:
-    """Read the requests, load, tell."""
+    """Read the requests, load the service, print the result."""
     port, file, connections, seconds = sys.argv[1:]
-    told = json.loads(Path(file).read_text())
-    requests = [as_bytes(told["path"], json.dumps(body).encode()) for body in told["bodies"]]
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as loop:  # uvloop, where there is one
+    content = json.loads(Path(file).read_text())
+    requests = [as_bytes(content["path"], json.dumps(body).encode()) for body in content["bodies"]]
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as loop:  # uvloop, where it is installed
         json.dump(loop.run(load(int(port), requests, int(connections), float(seconds))), sys.stdout)
 
 
