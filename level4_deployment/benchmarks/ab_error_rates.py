@@ -151,16 +151,17 @@ def show(table: pd.DataFrame, real: Days) -> None:
     for name, row in table.iterrows():
         rates = [f"{row[key]:.1%}" for key in ("false", "bound", "weeks", "power")]
         rows.append([str(name), *rates, f"{row['days']:.1f}", f"{row['horizon'] - row['days']:.1f}"])
-    errors = ["false-positive rate", "95% upper bound", "with week-correlated days"]
+    errors = ["false\npositive\nrate", "95%\nupper\nbound", "days\ncorrelated"]  # within 80 columns
     show_table(
         f"{REPLAYS:,} replays of {DAILY.max_days} days (weeks: {WEEKLY.max_days}), alpha {DAILY.alpha:g}",
-        ["Method", *errors, "power", "days", "days saved"],
+        ["Method", *errors, "power", "days", "days\nsaved"],
         rows,
     )
     held = bool((table["bound"] <= DAILY.alpha + 0.01)[OURS])
     console.print(
         "  Sequential: O'Brien-Fleming boundaries at weekly looks, on means of days, or of weeks.\n"
         "  False positive: a promotion where neither model is better.\n"
+        "  Days correlated: the false positive rate where whole weeks keep their sign.\n"
         f"  Power, days and days saved: for a gain of {EFFECT:g} nats per flight.\n"
         f"  At most {DAILY.alpha + 0.01:.0%} of false promotions by {OURS}: {'held' if held else 'NOT held'}."
     )
@@ -185,7 +186,7 @@ def main() -> None:
         show(table, real)
     needed = [(share, sequential.flights_to_detect_loss(0.05, share, MISMATCH)) for share in (0.1, 0.3, 0.5)]
     console.print(
-        "The sample-ratio test detects a 5% loss of the challenger's rows with 95% power from so many flights on: "
+        "The sample-ratio test detects a 5% loss of the challenger's rows with 95% power\nfrom so many flights on: "
         + ", ".join(f"{flights:,} at a share of {share:g}" for share, flights in needed)
     )
     home = settings.level("level4")

@@ -89,7 +89,8 @@ def ratio(results: Results, one: str, other: str, connections: int) -> float:
 
 def show(services: list[Service], results: Results) -> None:
     """Print a table for each number of connections."""
-    columns = ["Service", "requests/s", "relative to bare FastAPI", "p50 ms", "p99 ms", "errors", "requests", "MB"]
+    relative_to_bare = "relative\nto bare\nFastAPI"
+    columns = ["Service", "requests/s", relative_to_bare, "p50\nms", "p99\nms", "errors", "sent", "MB"]  # 80 wide
     for connections in CONNECTIONS:
         rows = []
         for service in services:
@@ -102,8 +103,9 @@ def show(services: list[Service], results: Results) -> None:
         many = f"{connections} connection{'s' * (connections > 1)}"
         show_table(f"{many}, one flight per request, median of {ROUNDS} rounds of {SECONDS:g} s", columns, rows)
     console.print(
-        f"{CHAMPION_ONLY}: a champion and the durable log. {WITH_SHADOW}: also assignment, a challenger in shadow, and "
-        f"metrics. {TWO_WORKERS}: the same with two workers."
+        f"{CHAMPION_ONLY}: a champion and the durable log.\n"
+        f"{WITH_SHADOW}: also assignment, a challenger in shadow, and metrics.\n"
+        f"{TWO_WORKERS}: the same with two workers."
     )
 
 

@@ -23,11 +23,10 @@ def test_services_are_compared_within_a_round_so_that_a_slow_round_is_slow_for_b
 def test_the_tables_name_their_units_and_report_missed_aims(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("COLUMNS", "80")
     show(SERVICES, RESULTS)
     show_aims(SERVICES, RESULTS)
     shown = capsys.readouterr().out
-    assert shown.count("relative to bare FastAPI") == len(CONNECTIONS) + 1
     lines = {
         line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]
         for line in shown.splitlines()
