@@ -94,31 +94,29 @@ def open_log(url: str) -> sa.Engine:
         engine = sa.create_engine(address)
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _set_up_sqlite)
-        METADATA.create_all(engine)
-        missing = _missing(engine)
+        prepare_tables(engine, METADATA)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
         raise LogError(
             f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
         ) from error
-    if missing:
-        engine.dispose()
-        raise LogError(
-            f"the prediction log at {address.render_as_string()} was begun by an earlier version of this project: "
-            f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
-        )
     return engine
 
 
-def _missing(engine: sa.Engine) -> list[str]:
-    """What a log lacks that was begun before it was thought of: table.column."""
+def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Create the tables that are not there yet; raises LogError where one lacks a column.
+
+    Such a table was created by an earlier version of this project.
+    """
+    metadata.create_all(engine)
     there = sa.inspect(engine).get_multi_columns()
     known = {(table, column["name"]) for (_, table), columns in there.items() for column in columns}
-    return [
-        f"{table.name}.{column.name}"
-        for table in METADATA.sorted_tables
-        for column in table.columns
-        if (table.name, column.name) not in known
-    ]
+    columns = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
+    if missing := [f"{table}.{column}" for table, column in columns if (table, column) not in known]:
+        engine.dispose()
+        raise LogError(
+            f"the prediction log at {engine.url.render_as_string()} was begun by an earlier version of this project: "
+            f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
+        )
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -140,23 +138,24 @@ def first_predictions(
     known_by: float | None = None,
     shadow: bool = False,
 ) -> pd.DataFrame:
-    """Each flight's first prediction, joined to its label: one row per flight, in order of `asked_at`.
+    """Each flight's first prediction joined to its label: `columns`, late and known_at, in order of asked_at.
 
-    columns: of PREDICTIONS, flight_id among them; `late` and `known_at` are added, and with `shadow` also
-    `other_probability`, the other model's score. A label is missing where none is known (by the instant `known_by`,
-    seconds since 1970), or where the flight is in quarantine.
+    columns: flight_id among them. known_by: seconds since 1970; labels known later are left out. late and known_at are
+    missing where no label is known, or where two contradict each other. shadow: add other_probability, the score that
+    was not returned.
     """
     usable = [
         LABELS.c.flight_id == PREDICTIONS.c.flight_id,
         LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id)),
-        *([] if known_by is None else [LABELS.c.known_at <= known_by]),
     ]
-    selected: list[sa.ColumnElement[Any]] = [*columns, LABELS.c.late, LABELS.c.known_at]
+    if known_by is not None:
+        usable.append(LABELS.c.known_at <= known_by)
+    wanted: list[sa.ColumnElement[Any]] = [*columns, LABELS.c.late, LABELS.c.known_at]
     joined = PREDICTIONS.outerjoin(LABELS, sa.and_(*usable))
     if shadow:
-        selected.append(SHADOW_PREDICTIONS.c.probability.label("other_probability"))
+        wanted.append(SHADOW_PREDICTIONS.c.probability.label("other_probability"))
         joined = joined.outerjoin(SHADOW_PREDICTIONS, SHADOW_PREDICTIONS.c.request_id == PREDICTIONS.c.request_id)
-    query = sa.select(*selected).select_from(joined).where(*where).order_by(PREDICTIONS.c.asked_at)
+    query = sa.select(*wanted).select_from(joined).where(*where).order_by(PREDICTIONS.c.asked_at)
     with log.connect() as connection:
-        found = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in selected])
-    return found.drop_duplicates("flight_id")
+        found = pd.DataFrame(connection.execute(query).all(), columns=[column.name for column in wanted])
+    return found.drop_duplicates("flight_id", ignore_index=True)

@@ -9,9 +9,9 @@ from rich.status import Status
 
 from level4_deployment.experiment import experiment_store
 from level4_deployment.replay_client import ReplayStats
+from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.policy import Decision
-from level5_monitoring.monitors import performance
 from shared.console import console
 from shared.data.replay import Tick
 from shared.settings import NEW_YORK
@@ -56,7 +56,7 @@ class ConsoleView:
         return new
 
     def _loss(self) -> str:
-        days = performance.last_days(self.loop.log, 7)
+        days = loop_store.last_performance(self.loop.log, 7)
         if days.empty:
             return ""
         loss = np.average(days["loss"], weights=days["flights"])

@@ -20,7 +20,7 @@ from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.calendar_policies import FILE
 from level5_monitoring.dashboard import page
-from level5_monitoring.loop import loop_store, policy
+from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.policy_comparison import LOOP, LoopCounts
 from shared.console import console, show_table, step
@@ -106,7 +106,7 @@ def show_decisions(settings: Settings) -> YearSummary:
     trained = Counter(one["kind"] for one in acts if policy.FAILED not in one["result"])
     alarms = Counter(one.monitor for one in seen if one.state == "alarm")
     drifting = Counter(one.target for one in seen if one.state == "alarm" and one.monitor == "drift")
-    alerts = loop_store.alerts(engine)
+    alerts = outbox.alerts(engine)
     told = Counter(alert.severity for alert in alerts)
     return YearSummary(
         days=len(decisions),
@@ -121,7 +121,7 @@ def show_decisions(settings: Settings) -> YearSummary:
         alarms="alarms: " + ", ".join(f"{monitor} {count}" for monitor, count in alarms.most_common()),
         kinds=", ".join(f"{kind} {count}" for kind, count in kinds.most_common()),
         alerts=f"{', '.join(f'{count} {severity}' for severity, count in told.most_common())}; "
-        f"{len(alerts) - loop_store.undelivered(engine)} of {len(alerts)} delivered",
+        f"{len(alerts) - outbox.undelivered(engine)} of {len(alerts)} delivered",
         drift=", ".join(f"{name} in {count} weeks" for name, count in drifting.most_common(3)),
     )
 

@@ -53,6 +53,12 @@ def score(late: ArrayLike, probability: ArrayLike) -> Score:
     )
 
 
+def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
+    """Log loss of each flight, in nats: (n,); probabilities are clipped to [1e-15, 1 - 1e-15]."""
+    chance = np.clip(np.asarray(probability, dtype=np.float64), 1e-15, 1 - 1e-15)
+    return np.where(np.asarray(late, dtype=np.float64) == 1, -np.log(chance), -np.log1p(-chance))
+
+
 def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.DataFrame:
     """Mean probability, share late and rows of equally filled bins of the probability; equal ones share a bin."""
     table = pd.DataFrame({"observed": np.asarray(late), "predicted": np.asarray(probability)})
@@ -74,10 +80,3 @@ def by_month(flights: pd.DataFrame, probability: ArrayLike) -> pd.DataFrame:
     local = flights["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.tz_localize(None)
     month = local.dt.to_period("M").astype(str)  # strftime takes six seconds for a year
     return by_slice(flights.assign(month=month), probability, "month")
-
-
-def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
-    """Log loss of each flight, in nats: (n,); probabilities are clipped to [1e-15, 1 - 1e-15]."""
-    chance = np.clip(np.asarray(probability, dtype=float), 1e-15, 1 - 1e-15)
-    losses: NDArray[np.float64] = np.where(np.asarray(late) == 1, -np.log(chance), -np.log1p(-chance))
-    return losses

@@ -1,9 +1,9 @@
 """What tests of all levels use: waiting for something to happen, and a changed environment that is put back."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from shared.waiting import wait_until
 
@@ -28,3 +28,8 @@ def environment(**changes: str) -> Iterator[Mapping[str, str]]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def alarms(results: Iterable[Any]) -> set[str]:
+    """The targets of the monitor results that are alarms."""
+    return {one.target for one in results if one.state == "alarm"}

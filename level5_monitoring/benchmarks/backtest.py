@@ -20,13 +20,13 @@ from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.drift import check_drift
 from level5_monitoring.monitors.labels import check_labels
 from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.monitors.reference import Reference
-from level5_monitoring.monitors.window import as_window
+from level5_monitoring.monitors.window import WEEK, as_window, is_end_of_week, week_of
 from shared.data.replay import ASKED, TOLD
 from shared.settings import NEW_YORK
 
 VERSION = 1
-WEEK = 7
 RatiosByDay = dict[str, list[AlarmRatio]]
 
 
@@ -46,7 +46,7 @@ class BacktestPeriod:
     champion: Pipeline
     reference: Reference
     baselines: BaselineDetectors
-    measured: list[Any] = field(default_factory=list)
+    measured: list[DayPerformance] = field(default_factory=list)
     clean: RatiosByDay = field(default_factory=dict)
 
 
@@ -100,9 +100,9 @@ def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int
     return table[table["ratio"] >= min(SCALES)]
 
 
-def measure(window: pd.DataFrame) -> list[Any]:
+def measure(window: pd.DataFrame) -> list[DayPerformance]:
     """The daily performance of a window, as the loop keeps it."""
-    days = [performance.measure(rows, VERSION, None) for _, rows in window.groupby("day")]
+    days = [performance.measure(rows, VERSION) for _, rows in window.groupby("day")]
     return [day for day in days if day]
 
 
@@ -126,8 +126,7 @@ def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay
 def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
     """The ratios that need labels: of the labels themselves, and of the champion's performance."""
     days = period.measured + measure(window[window["day"] >= period.first])
-    measured = pd.DataFrame(days, columns=performance.DAILY_PERFORMANCE.columns.keys())
-    measured = measured.assign(excluded_reason=performance.NO_DOUBT)
+    measured = pd.DataFrame(days, columns=performance.COLUMNS)
     ratios = {}
     for day, rows, week in _days(period, window):
         results = check_labels(rows, day)
@@ -140,11 +139,9 @@ def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
 def _days(period: BacktestPeriod, window: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
     """Each day with its flights, and with those of the week that ends on it, which is empty unless it is a Sunday."""
     days, none = {str(day): rows for day, rows in window.groupby("day")}, window.iloc[:0]
-    for day in pd.date_range(period.first, period.last):
-        name, week = str(day.date()), none
-        if day.weekday() == WEEK - 1:
-            week = window[window["day"].isin(pd.date_range(end=day, periods=WEEK).strftime("%Y-%m-%d"))]
-        yield name, days.get(name, none), week
+    for day in map(str, pd.date_range(period.first, period.last).date):
+        week = window[window["day"].isin(week_of(day))] if is_end_of_week(day) else none
+        yield day, days.get(day, none), week
 
 
 def window_of(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:

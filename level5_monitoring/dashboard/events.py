@@ -9,8 +9,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from level4_deployment.experiment import experiment_store
-from level5_monitoring.loop import loop_store
+from level5_monitoring import tables
+from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
+from level5_monitoring.monitors.monitor_result import in_words
 
 KINDS = {
     "training": "Trainings",
@@ -115,7 +117,7 @@ def _moves(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
 
 def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
     decided, proof = {one["day"]: one for one in decisions}, _evidence(decisions)
-    query = sa.select(loop_store.ALERTS).order_by(loop_store.ALERTS.c.day, loop_store.ALERTS.c.number)
+    query = sa.select(tables.ALERTS).order_by(tables.ALERTS.c.day, tables.ALERTS.c.number)
     with log.connect() as connection:
         rows = connection.execute(query).mappings().all()
     found = []
@@ -139,11 +141,11 @@ def _evidence(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[dic
     found: dict[tuple[str, str], list[dict[str, Any]]] = {}
     before: set[tuple[str, str]] = set()
     for one in decisions:
-        found[one["day"], one["kind"]] = one["evidence"]
-        found[one["day"], f"held for {one['cause']}"] = one["evidence"]
+        found[one["day"], in_words(one["kind"])] = one["evidence"]
+        found[one["day"], deferred_title(one["cause"])] = one["evidence"]
         for alarm in one["alarms"]:
             if (alarm["monitor"], alarm["target"]) not in before:
-                found.setdefault((one["day"], f"{alarm['monitor']} alarm begins"), []).append(alarm)
+                found.setdefault((one["day"], alarm_title(alarm["monitor"])), []).append(alarm)
         before = {(alarm["monitor"], alarm["target"]) for alarm in one["alarms"]}
     return found
 

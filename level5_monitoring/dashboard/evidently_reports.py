@@ -11,10 +11,9 @@ import pandas as pd
 
 from level3_training_pipeline.orchestration import prefect_server
 from level5_monitoring import config
-from level5_monitoring.monitors.daily import is_end_of_week, read_week
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
-from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days
+from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_week
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
 from shared.errors import UserError, command

@@ -12,7 +12,7 @@ from level4_deployment.experiment import labels
 from level4_deployment.experiment.guardrails import FAILED
 from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS
 from level4_deployment.serving import reloader
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop import loop_store, outbox
 from shared.errors import UserError
 from shared.settings import NEW_YORK
 
@@ -34,7 +34,7 @@ def of_the_loop(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
     with log.connect() as connection:
         last = connection.execute(asked).scalar()
         rows, failed = (int(value or 0) for value in connection.execute(scored).one())
-    told, undelivered = labels.read_watermark(log), loop_store.undelivered(log)
+    told, undelivered = labels.read_watermark(log), outbox.undelivered(log)
     undone = [one["day"] for one in decisions if one["state"] == loop_store.OPEN]
     cut_off = f", cut off: {', '.join(undone)}" if undone else ""
     tolerated = FAILED[0] * rows  # those that come after the deadline are few, and no user waits for them

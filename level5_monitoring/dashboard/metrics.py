@@ -9,8 +9,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from level4_deployment.experiment.labels import read_watermark
 from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS
+from level5_monitoring import tables
 from level5_monitoring.loop import loop_store
-from level5_monitoring.monitors import performance
 
 DAYS = 7  # closed days that a version's figures are the means of
 
@@ -27,11 +27,11 @@ class _Tables:
         yield from self._performance()
         yield from self._monitors()
         yield self._feeds()
-        yield self._count("loop_decisions", "Decisions on record", loop_store.DECISIONS.c.kind)
-        yield self._count("loop_alerts", "Alerts on record", loop_store.ALERTS.c.severity)
+        yield self._count("loop_decisions", "Decisions on record", tables.DECISIONS.c.kind)
+        yield self._count("loop_alerts", "Alerts on record", tables.ALERTS.c.severity)
 
     def _performance(self) -> Iterable[Metric]:
-        days = performance.last_days(self.log, DAYS)
+        days = loop_store.last_performance(self.log, DAYS)
         over = f"Mean over the last {DAYS} closed days"
         loss = GaugeMetricFamily("model_log_loss", f"{over}, nats", labels=["version"])
         auc = GaugeMetricFamily("model_auc", f"{over}, each day's own", labels=["version"])

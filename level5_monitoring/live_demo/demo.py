@@ -28,8 +28,8 @@ from level5_monitoring.dashboard.evidently_reports import WORKSPACE, pages
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, configure, started
 from level5_monitoring.live_demo.server import LivePage, create_app
-from level5_monitoring.monitors.daily import is_end_of_week
 from level5_monitoring.monitors.reference import FILE, build_reference
+from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay

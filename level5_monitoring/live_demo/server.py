@@ -18,7 +18,7 @@ from level5_monitoring.dashboard.data import Week, Year, gather
 from level5_monitoring.dashboard.health import Health, of_the_platform
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
-from level5_monitoring.loop.loop_store import DECISIONS
+from level5_monitoring.tables import DECISIONS
 from shared.errors import UserError
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src data:"

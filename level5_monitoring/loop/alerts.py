@@ -1,4 +1,7 @@
-"""Who is told what, of decisions and of what came of them: pure. An alarm is told as it begins, and when it is over."""
+"""Alerts for people about decisions and their results: pure. An alarm gets one alert when it begins, one when it ends.
+
+How alerts reach people is in `outbox`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,16 +17,16 @@ from level5_monitoring.loop.policy import (
     PolicyState,
     by_monitor,
     describe,
-    name_of,
 )
+from level5_monitoring.monitors.monitor_result import in_words
 
 Severity = Literal["page", "ticket", "info"]
-SEVERITY: dict[str, Severity] = {"contract": "page", "volume": "page", "labels": "page"}  # others: info
+PAGE_FOR = (*DATA, *LABELS)  # monitors whose alarm needs a person at once
 
 
 @dataclass(frozen=True)
 class Alert:
-    """Something to tell a person, once; key: the same alert has the same one, whoever sends it."""
+    """A message to people, delivered once. key: identifies it, whatever process sends it. title: unique in its day."""
 
     key: str
     day: str
@@ -32,55 +35,52 @@ class Alert:
     text: str
 
 
-def alerts_of(decision: Decision, policy_state: PolicyState, within: str) -> list[Alert]:
-    """What people are told: alarms that begin and that are over, acts, and what needs somebody. Nothing daily.
+def alerts_of(decision: Decision, state: PolicyState, workspace: str) -> list[Alert]:
+    """The alerts about a decision: alarms that begin or end, ended experiments, acts. Nothing is repeated daily.
 
-    within: whose state it is about (MLOPS_WITHIN), for commands that mend something.
+    workspace: whose state it is about (MLOPS_WORKSPACE), for the commands that an alert recommends.
     """
-    now = {name_of(found): found for found in decision.alarms}
-    before = {name_of(found): found for found in policy_state.alarms}
-    began = [found for name, found in now.items() if name not in before]
-    over = [found for name, found in before.items() if name not in now]
+    day = decision.day
+    now, before = ({alarm.alarm_key: alarm for alarm in one.alarms} for one in (decision, state))
+    begun = [alarm for key, alarm in now.items() if key not in before]
+    over = [alarm for key, alarm in before.items() if key not in now]
     alerts = []
-    for monitor in sorted({found.monitor for found in began}):
-        text = describe(by_monitor(began, monitor))
-        alerts.append(_alert(decision.day, SEVERITY.get(monitor, "info"), f"{monitor} alarm begins", text))
-    for monitor in sorted({found.monitor for found in over}):
-        targets = ", ".join(found.target for found in by_monitor(over, monitor))
-        alerts.append(_alert(decision.day, "info", f"{monitor} alarm is over", targets))
-    alerts += [_ended(decision, one, within) for one in policy_state.ended]
-    if decision.kind in ("retrain", "promote"):
-        alerts.append(_alert(decision.day, "info", decision.kind, decision.reason))
-    if decision.kind == "roll_back":
-        alerts.append(_alert(decision.day, "page", decision.kind, decision.reason))
-    if (
-        decision.kind == "defer"
-        and decision.cause in ("budget", "regression_vs_previous")
-        and decision.cause != policy_state.cause
-    ):
-        alerts.append(_alert(decision.day, "ticket", f"held for {decision.cause}", decision.reason))
+    for monitor in sorted({alarm.monitor for alarm in begun}):
+        severity: Severity = "page" if monitor in PAGE_FOR else "info"
+        alerts.append(_alert(day, severity, alarm_title(monitor), describe(by_monitor(begun, monitor))))
+    for monitor in sorted({alarm.monitor for alarm in over}):
+        targets = ", ".join(alarm.described_target for alarm in by_monitor(over, monitor))
+        alerts.append(_alert(day, "info", f"{in_words(monitor)} alarm is over", targets))
+    alerts += [_ended(decision, one, workspace) for one in state.ended]
+    if decision.kind in ("retrain", "promote", "roll_back"):
+        severity = "page" if decision.kind == "roll_back" else "info"
+        alerts.append(_alert(day, severity, in_words(decision.kind), decision.reason))
+    needs_a_person = decision.kind == "defer" and decision.cause in ("budget", "regression_vs_previous")
+    if needs_a_person and decision.cause != state.last_cause:
+        alerts.append(_alert(day, "ticket", deferred_title(decision.cause), decision.reason))
     return alerts
 
 
-def _ended(decision: Decision, one: EndedExperiment, within: str) -> Alert:
-    """That an experiment has ended; what it counted on days in doubt, today among them, a person must judge."""
+def _ended(decision: Decision, one: EndedExperiment, workspace: str) -> Alert:
+    """An experiment has ended. If it counted suspect days, today among them, a person must decide about it."""
     suspect_days, reason = one.suspect_days, one.reason
-    if one.today and by_monitor(decision.alarms, *DATA, *LABELS):
+    if one.counts_today and by_monitor(decision.alarms, *DATA, *LABELS):
         suspect_days = (*suspect_days, decision.day)
-    severity: Severity = "ticket" if one.state == "aborted" or suspect_days else "info"
     if suspect_days:
-        again = f"MLOPS_WITHIN={within} make submit VERSION={one.challenger}, while the platform runs, tries it again"
-        reason += f"; but data or labels were in alarm on {', '.join(suspect_days)}: {again}"
+        command = f"MLOPS_WORKSPACE={workspace} make submit VERSION={one.challenger}"
+        reason += f"; but data or labels were in alarm on {', '.join(suspect_days)}"
+        reason += f": {command}, while the platform runs, repeats the experiment"
+    severity: Severity = "ticket" if one.state == "aborted" or suspect_days else "info"
     return Alert(ended_key(one.experiment), decision.day, severity, f"experiment {one.state}", reason)
 
 
 def alerts_of_result(decision: Decision, result: Mapping[str, object]) -> list[Alert]:
-    """What people are told of an act that came to nothing: nobody else will see to it."""
+    """The alerts about an act that was refused or failed: a person must see to it."""
     severity: Severity = "page" if decision.kind in ("halt_experiment", "roll_back") else "ticket"
     return [
-        _alert(decision.day, severity, f"{decision.kind} {word}", str(result[word]))
-        for word in (REFUSED, FAILED)
-        if word in result
+        _alert(decision.day, severity, f"{in_words(decision.kind)} {outcome}", str(result[outcome]))
+        for outcome in (REFUSED, FAILED)
+        if outcome in result
     ]
 
 
@@ -89,5 +89,15 @@ def ended_key(experiment: str) -> str:
     return f"ended-{experiment}"
 
 
+def alarm_title(monitor: str) -> str:
+    """The title of the alert that an alarm begins."""
+    return f"{in_words(monitor)} alarm begins"
+
+
+def deferred_title(cause: str) -> str:
+    """The title of the alert that an act is deferred."""
+    return f"deferred: {in_words(cause)}"
+
+
 def _alert(day: str, severity: Severity, title: str, text: str) -> Alert:
-    return Alert(f"{day}-{title.replace(' ', '-')}", day, severity, title, text)
+    return Alert(f"{day}-{title.replace(': ', '-').replace(' ', '-')}", day, severity, title, text)

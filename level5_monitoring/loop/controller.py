@@ -1,4 +1,7 @@
-"""One turn of the loop, each night: look at the newest closed day, decide, act, tell. Cut off anywhere, it goes on."""
+"""The loop controller: each night it takes every newly closed day through poll, run_monitors, decide and act.
+
+A process that is killed anywhere continues at the next start: a decision is recorded before it is carried out.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +10,7 @@ import pandas as pd
 
 from level2_devops.features import features
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from level4_deployment.control import client
+from level4_deployment.control.client import PlatformClient, RefusedError
 from level4_deployment.delivery import flow, gates, packaging
 from level4_deployment.experiment import experiment_store
 from level4_deployment.serving import model as served
@@ -17,111 +20,127 @@ from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.loop.policy_state import load_policy_state
-from level5_monitoring.monitors import daily, performance
-from level5_monitoring.monitors.monitor_result import MonitorResult, version_of
+from level5_monitoring.monitors import performance
+from level5_monitoring.monitors.data_quality import check_contract
+from level5_monitoring.monitors.drift import check_drift
+from level5_monitoring.monitors.labels import check_labels
+from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.reference import Reference
-from level5_monitoring.monitors.window import closed_days, read_window
+from level5_monitoring.monitors.window import WEEK, closed_days, is_end_of_week, read_window, week_of
 from shared.errors import UserError
 from shared.settings import Settings
 
-TRIALS = 1  # the middle of the search space, which eight trainings a year do not improve on
-# A version of the same recipe, trained on newer flights, needs no proof that it is worth having, only that it is no
-# worse: two weeks are enough to see that.
+TRIALS = 1  # the middle of the search space: more trials do not improve the eight trainings of a year
+# A challenger of the same recipe, trained on newer flights, must only be no worse: two weeks suffice to see that.
 PLAN = {"look_every": 1, "max_days": 14, "share": 0.5, "smallest_gain": 0.0}
-NIGHT = pd.Timedelta(days=2)  # after the day of departure, it is closed
-LONGEST_REASON = 500  # characters, on the platform's audit trail; all of it is on the loop's own record
+CLOSES_AFTER = pd.Timedelta(days=2)  # from the begin of a day of departure
+LONGEST_REASON = 500  # characters in the platform's audit trail; the loop's record has the whole reason
 
 
 class LoopController:
-    """What a turn needs: the platform's log and control plane, and what normal days look like."""
+    """Everything a nightly run needs: the platform's log and control plane, and the reference of normal days."""
 
     def __init__(self, settings: Settings, reference: Reference) -> None:
         self.settings, self.reference = settings, reference
         self.home = config.platform(settings)
         self.log = config.open_log(settings)
-        self.control = client.PlatformClient.at(self.home, "loop")
+        self.control = PlatformClient.at(self.home, "loop")
         self.sink = outbox.sink_of(settings)
         self.models: dict[int, served.ServedModel] = {}
         self.windows: dict[str, pd.DataFrame] = {}
 
-    def due(self) -> list[str]:
-        """The closed days that have not been decided upon to the end, oldest first."""
-        return closed_days(self.log, after=loop_store.last_done(self.log))
+    def poll(self) -> list[str]:
+        """The closed days whose decision was not carried out yet, oldest first."""
+        return closed_days(self.log, after=loop_store.last_day_done(self.log))
 
-    def turn(self, day: str) -> Decision:
-        """Look, decide, tell, act; a day that was decided on before a sudden end is acted on as it was decided."""
-        decision = loop_store.decision_of(self.log, day) or self.decide(day)
-        self.tell()  # now: who is paged does not wait for a training
+    def run_day(self, day: str) -> Decision:
+        """Monitor, decide, notify, act; a decision that an earlier process recorded is carried out as it is."""
+        decision = loop_store.find_decision(self.log, day) or self.decide(day, self.run_monitors(day))
+        self.deliver_alerts()  # now: a page does not wait for a training
         result = self.act(decision)
         loop_store.close_decision(self.log, day, result, alerts_of_result(decision, result))
-        self.tell()
+        self.deliver_alerts()
         return decision
 
-    def tell(self) -> None:
-        """Deliver the alerts that wait."""
+    def deliver_alerts(self) -> None:
+        """Send the alerts that wait in the outbox."""
         outbox.deliver(self.log, self.sink)
 
-    def decide(self, day: str) -> Decision:
-        """Look at the day and decide, on record: findings, decision and alerts in one transaction."""
+    def run_monitors(self, day: str) -> list[MonitorResult]:
+        """Data quality and labels of the day, drift of the week that ends with it, and the champion's performance."""
         window = self._window(day)
-        week = pd.concat([self._window(one) for one in daily.week_of(day)]) if daily.is_end_of_week(day) else None
-        findings = daily.run_monitors(day, window, week, self.reference)
-        findings += self.judge_champion(day, window, doubt_in(findings))
-        policy_state = load_policy_state(self.log, day)
-        decision = policy.decide(day, findings, policy_state)
-        return loop_store.record_decision(
-            self.log, decision, findings, alerts_of(decision, policy_state, self.settings.within)
-        )
+        results = check_contract(window, self.reference, day) + check_labels(window, day)
+        if is_end_of_week(day):
+            results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), self.reference, day)
+        return results + self._check_champion(day, window, excluded_reason(results))
 
-    def judge_champion(self, day: str, window: pd.DataFrame, excluded_reason: str) -> list[MonitorResult]:
-        """How the champion did on the outcomes of the day and of all days before it; doubt: of LIVE."""
+    def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
+        """The champion's performance on the labels of the day and of the days before."""
         moves = experiment_store.moves(self.log)
         if not moves:
             return []
-        champion, last = int(moves[-1]["new_value"]), moves[-1]
-        before = int(last["old_value"]) if last["action"] == "promote" and last["old_value"] else None
-        line = performance.measure(window, champion, self._answers(before))
-        if line:
-            performance.keep(self.log, line | {"previous_version": before, "excluded_reason": excluded_reason})
-        days = performance.days_of(self.log, champion, until=day)
-        found = [performance.check_expected_loss(day, champion, days)]
-        if before and len(beside := performance.beside(days, before)) <= performance.COMPARED_DAYS:
-            found.append(performance.check_severe_regression(day, champion, before, beside))
-            found.append(performance.check_regression(day, champion, before, beside, self._tried(champion, before)))
-        return found
+        last = moves[-1]
+        champion = int(last["new_value"])
+        previous = int(last["old_value"]) if last["action"] == experiment_store.PROMOTE and last["old_value"] else None
+        predict = self._predictions_of(previous) if previous else None
+        if measured := performance.measure(
+            window, champion, predict, previous_version=previous, excluded_reason=excluded
+        ):
+            loop_store.save_performance(self.log, measured)
+        days = loop_store.performance_of(self.log, champion, until=day)
+        results = [performance.check_expected_loss(day, champion, days)]
+        if previous and len(both := performance.compared_with(days, previous)) <= performance.COMPARED_DAYS:
+            gains = self._experiment_gains(champion, previous)
+            results.append(performance.check_severe_regression(day, champion, previous, both))
+            results.append(performance.check_regression(day, champion, previous, both, gains))
+        return results
 
     def _window(self, day: str) -> pd.DataFrame:
-        """The window of a closed day; those of a week are kept, as the week's end asks for them again."""
+        """The window of a closed day; the last week's are kept, because drift needs them again on Sunday."""
         if day not in self.windows:
-            self.windows = {one: self.windows[one] for one in [*self.windows][1 - daily.DAYS :]}
+            self.windows = {one: self.windows[one] for one in [*self.windows][1 - WEEK :]}
             self.windows[day] = read_window(self.log, day, day)
         return self.windows[day]
 
-    def _tried(self, champion: int, before: int) -> list[float]:
-        """The gains by day of the experiment that made it the champion, if one did."""
-        both = [one for one in experiment_store.find(self.log) if (one.challenger, one.champion) == (champion, before)]
-        return (
-            experiment_store.days_of(self.log, both[-1].experiment)["mean_loss_difference"].dropna().tolist()
-            if both
-            else []
-        )
+    def _experiment_gains(self, champion: int, previous: int) -> list[float]:
+        """The gains by day of the experiment that promoted the champion, if one did."""
+        pair = (champion, previous)
+        won = [one for one in experiment_store.find(self.log) if (one.challenger, one.champion) == pair]
+        if not won:
+            return []
+        return list(experiment_store.days_of(self.log, won[-1].experiment)["mean_loss_difference"].dropna())
+
+    def _predictions_of(self, version: int) -> Callable[[pd.DataFrame], performance.Floats]:
+        """The probabilities that an earlier version gives the flights of a window, from its verified copy."""
+        if version not in self.models:
+            record = registry.get(mlflow_runs.open_tracking(self.settings), str(version))
+            self.models[version] = served.load_served(self.home, packaging.pull(record, self.home))
+        model = self.models[version]
+        return lambda window: model.score(*packages.inputs_of(features(window)))
+
+    def decide(self, day: str, results: list[MonitorResult]) -> Decision:
+        """Decide by policy, and record results, decision and alerts in one transaction."""
+        state = load_policy_state(self.log, day)
+        decision = policy.decide(day, results, state)
+        alerts = alerts_of(decision, state, self.settings.within)
+        return loop_store.record_decision(self.log, decision, results, alerts)
 
     def act(self, decision: Decision) -> dict[str, Any]:
-        """Do what was decided. What is refused, or could not be done, is a result too, with its reason.
+        """Carry out a decision. An act that is refused or fails is a result too, with its reason.
 
-        Whatever fails, for it would fail again and again, and nobody be told. Ctrl-C and a cancelled flow are no
-        failures: the decision stays open, and is acted upon at the next start.
+        Every error becomes a result, because it would repeat at each start, unseen. Ctrl-C and a cancelled flow are no
+        errors: the decision stays open, and the next start carries it out.
         """
         try:
-            return self._do(decision)
-        except (client.RefusedError, gates.GateError) as error:
+            return self._carry_out(decision)
+        except (RefusedError, gates.GateError) as error:
             return {policy.REFUSED: str(error)}
         except UserError as error:
             return {policy.FAILED: str(error)}
-        except Exception as error:  # noqa: BLE001 - registry, disk, database, a bug: on record, and told
+        except Exception as error:  # noqa: BLE001 - registry, disk, database, a bug: recorded, and an alert
             return {policy.FAILED: f"{type(error).__name__}: {error}"}
 
-    def _do(self, decision: Decision) -> dict[str, Any]:
+    def _carry_out(self, decision: Decision) -> dict[str, Any]:
         match decision.kind:
             case "retrain":
                 return self._retrain(decision)
@@ -134,52 +153,40 @@ class LoopController:
         return {}
 
     def _retrain(self, decision: Decision) -> dict[str, Any]:
-        """Level 3's pipeline and level 4's gates, as of the night on which the day is looked at."""
-        today = str((pd.Timestamp(decision.day) + NIGHT).date())
+        """Run level 3's pipeline and level 4's gates, as of the night after which the day is closed."""
+        today = str((pd.Timestamp(decision.day) + CLOSES_AFTER).date())
         deployed = flow.delivery(today, self.home, TRIALS, f"decision of {decision.day}: {decision.cause}", PLAN)
         return {"version": deployed.version, "experiment": deployed.experiment}
 
     def _promote(self, decision: Decision) -> dict[str, Any]:
-        """Let a challenger become the champion: the winner that waits, or one that is no worse."""
-        (tried,) = (one for one in experiment_store.find(self.log) if one.experiment == decision.target)
-        match decision.cause, tried.state:
+        """Make a challenger the champion: a winner that awaits approval, or one that was not worse."""
+        (found,) = (one for one in experiment_store.find(self.log) if one.experiment == decision.experiment)
+        match decision.cause, found.state:
             case "verdict", experiment_store.APPROVAL:
                 self.control.post("/experiment/approve")
             case "verdict", experiment_store.PROMOTED:
-                pass  # cut off between the act and its record, it is done
+                pass  # done by a process that was killed before it recorded the result
             case "non_inferior", experiment_store.INCONCLUSIVE:
-                path = f"/versions/{tried.challenger}/promote"
-                self.control.post(path, reason=truncate_reason(decision), expected=tried.champion)
+                path = f"/versions/{found.challenger}/promote"
+                self.control.post(path, reason=truncate_reason(decision), expected=found.champion)
             case _:
-                return {policy.REFUSED: f"{tried.experiment} is {tried.state} by now"}
-        return {"version": tried.challenger, "experiment": tried.experiment}
+                return {policy.REFUSED: f"{found.experiment} is {found.state} by now"}
+        return {"version": found.challenger, "experiment": found.experiment}
 
     def _roll_back(self, decision: Decision) -> dict[str, Any]:
-        """Give the champion's place back to the one before it, unless that is done already."""
-        expected = version_of(decision.target)
-        now = self.control.post("/rollback", reason=truncate_reason(decision), expected=expected)
-        return {"version": now["routes"]["champion"]["version"]}
-
-    def _answers(self, version: int | None) -> Callable[[pd.DataFrame], performance.Floats] | None:
-        """What a version that served before says of a window's flights, from its verified copy."""
-        if version is None:
-            return None
-        if version not in self.models:
-            record_of_it = registry.get(mlflow_runs.open_tracking(self.settings), str(version))
-            self.models[version] = served.load_served(self.home, packaging.pull(record_of_it, self.home))
-        model = self.models[version]
-        return lambda window: model.score(*packages.inputs_of(features(window)))
+        """Make the previous version the champion again, unless that is done already."""
+        status = self.control.post("/rollback", reason=truncate_reason(decision), expected=decision.version)
+        return {"version": status["routes"]["champion"]["version"]}
 
 
-def doubt_in(findings: list[MonitorResult]) -> str:
-    """What the findings of a day call into question: its inputs, or its outcomes, or nothing."""
-    on = {found.monitor for found in findings if found.state == "alarm"}
-    doubts = {performance.CONTRACT: policy.DATA, performance.LABELS: policy.LABELS}
-    return next(
-        (excluded_reason for excluded_reason, monitors in doubts.items() if on & {*monitors}), performance.NO_DOUBT
-    )
+def excluded_reason(results: list[MonitorResult]) -> str:
+    """Why a day does not count for the champion's performance: its inputs or its labels were in alarm; or ""."""
+    alarms = {result.monitor for result in results if result.state == "alarm"}
+    if alarms & {*policy.DATA}:
+        return performance.CONTRACT
+    return performance.LABELS if alarms & {*policy.LABELS} else performance.NOT_EXCLUDED
 
 
 def truncate_reason(decision: Decision) -> str:
-    """The reason as the platform takes it: eight columns in alarm have more to tell than fits."""
+    """The reason as the platform accepts it: that of eight columns in alarm is longer than LONGEST_REASON."""
     return f"decision of {decision.day}: {decision.reason}"[:LONGEST_REASON]

@@ -1,4 +1,4 @@
-"""The loop as Prefect runs it: a year of turns is a flow, and so are those that are due."""
+"""The loop as Prefect flows: the nightly run of all days that are due."""
 
 from collections.abc import Iterator
 
@@ -24,22 +24,22 @@ EVERY = pd.Timedelta(hours=12)  # of the stream at once: a year hour by hour tak
 
 
 def catch_up(loop: LoopController) -> Iterator[Decision]:
-    """The turns that are due, one loop at a time; before them, whoever was not told yet is."""
-    with FileLock(config.own(loop.settings) / "turns.lock"):  # a sudden end lets go of it
-        freshness.look(loop.log)
-        loop.tell()
-        for day in loop.due():
-            yield loop.turn(day)
+    """Run every closed day that is due, one process at a time; waiting alerts are delivered first."""
+    with FileLock(config.own(loop.settings) / "turns.lock"):  # released when the process is killed
+        freshness.check_freshness(loop.log)
+        loop.deliver_alerts()
+        for day in loop.poll():
+            yield loop.run_day(day)
 
 
 @flow(
     name="turns",
-    description="Look at every closed day that was not looked at yet, decide, and act.",
-    retries=2,  # a turn that is cut off goes on where it was
+    description="Monitor every closed day that has no decision yet, decide, and act.",
+    retries=2,  # a run that was interrupted continues where it was
     retry_delay_seconds=1,
 )
 def turns() -> int:
-    """Catch up; returns how many days there were at the last try."""
+    """Catch up; returns how many days the last attempt ran."""
     return len(list(catch_up(open_loop())))
 
 

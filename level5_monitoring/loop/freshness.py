@@ -1,7 +1,6 @@
-"""Whether outcomes still come. Once they do not, no day closes: no turn, no training, no verdict, and no monitor looks.
+"""Freshness of the label feed: while no labels arrive, no day closes, so nothing is monitored, trained or decided.
 
-The other way round, flights that are no longer asked for while outcomes go on leave days empty; those close, and the
-monitor `features` names the airports that fell silent.
+If flights stop arriving but labels go on, days close empty, and the monitor `volume` reports the silent airports.
 """
 
 from dataclasses import dataclass
@@ -11,52 +10,58 @@ import sqlalchemy as sa
 
 from level4_deployment.experiment import labels
 from level4_deployment.prediction_log import PREDICTIONS
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop import outbox
 from level5_monitoring.loop.alerts import Alert
 from shared.settings import NEW_YORK
 
-BEHIND = labels.LABELS_DUE_AFTER + pd.Timedelta(days=2)  # outcomes behind flights: no day was closed when two should be
-CAUGHT_UP = labels.LABELS_DUE_AFTER  # and when they are back: not the same, or a feed near the limit would ring daily
-FEWEST = 100  # flights beyond an instant that make it the newest: a few with wrong times wake nobody
-STOPPED, BACK = "outcomes-stopped-", "outcomes-back-"  # keys of alerts, with the number of the stall
+STALLED = labels.LABELS_DUE_AFTER + pd.Timedelta(days=2)  # labels behind flights: two days should have closed by then
+CAUGHT_UP = (
+    labels.LABELS_DUE_AFTER
+)  # a lower limit to recover, so that a feed near the first one causes no daily alerts
+MIN_FLIGHTS = 100  # flights beyond the newest departure that counts: a few with wrong times cause no alert
+STOPPED, BACK = "labels-stopped-", "labels-back-"  # keys of alerts, followed by the number of the stall
+OF_FEEDS = 2000  # number of an alert that follows from no decision: after those that do
 
 
 @dataclass(frozen=True)
-class Feeds:
-    """How far both have come. flights: the newest departure that was asked for; outcomes: the watermark."""
+class FeedProgress:
+    """How far the feeds are. flights: the newest departure of a request; labels: the watermark."""
 
     flights: pd.Timestamp
     labels: pd.Timestamp
 
 
-def look(log: sa.Engine) -> None:
-    """Put into the outbox what is new about the outcomes: that they have stopped, or are back; each stall once."""
-    feeds = read_feeds(log)
-    if feeds and (alert := news(feeds, loop_store.count_alerts(log, STOPPED), loop_store.count_alerts(log, BACK))):
-        loop_store.enqueue_alerts(log, [alert])
+def check_freshness(log: sa.Engine) -> None:
+    """Put an alert into the outbox if the label feed has stopped or is back; one of each for a stall."""
+    progress = read_progress(log)
+    stopped, back = outbox.count_alerts(log, STOPPED), outbox.count_alerts(log, BACK)
+    if progress and (alert := freshness_alert(progress, stopped, back)):
+        with log.begin() as connection:
+            outbox.put(log, connection, [alert], first=OF_FEEDS)
 
 
-def read_feeds(log: sa.Engine) -> Feeds | None:
-    """How far the feeds have come by the log; None before FEWEST flights. Without a watermark, nothing has come yet."""
+def read_progress(log: sa.Engine) -> FeedProgress | None:
+    """How far the feeds are; None before MIN_FLIGHTS flights. Before the first watermark, no label has arrived."""
     departs = PREDICTIONS.c.departs_at
+    newest = sa.select(departs).order_by(departs.desc()).offset(MIN_FLIGHTS - 1).limit(1)
     with log.connect() as connection:
-        newest = connection.execute(sa.select(departs).order_by(departs.desc()).offset(FEWEST - 1).limit(1)).scalar()
+        flights = connection.execute(newest).scalar()
         first = connection.execute(sa.select(sa.func.min(departs))).scalar()
-    if first is None or newest is None:
-        return None
     watermark = labels.read_watermark(log)
     known = first if watermark is None else watermark
-    return Feeds(pd.Timestamp(newest, unit="s", tz=NEW_YORK), pd.Timestamp(known, unit="s", tz=NEW_YORK))
+    if flights is None or known is None:
+        return None
+    return FeedProgress(*(pd.Timestamp(at, unit="s", tz=NEW_YORK) for at in (flights, known)))
 
 
-def news(feeds: Feeds, stopped: int, back: int) -> Alert | None:
-    """The alert that is due, if one is: pure. stopped, back: how often either was told so far."""
-    behind, day = feeds.flights - feeds.labels, str(feeds.flights.date())
-    asked, known = (f"{at:%Y-%m-%d %H:%M}" for at in (feeds.flights, feeds.labels))
-    message = f"flights are asked for until {asked}, outcomes are known until {known} (New York)"
-    if stopped == back and behind > BEHIND:
-        text = f"{message}: until they come, no day closes, nothing is trained, and no experiment gets a verdict"
-        return Alert(f"{STOPPED}{stopped + 1}", day, "page", "outcomes have stopped", text)
+def freshness_alert(progress: FeedProgress, stopped: int, back: int) -> Alert | None:
+    """The alert that is due, if one is: pure. stopped, back: how many of either exist."""
+    behind, day = progress.flights - progress.labels, str(progress.flights.date())
+    flights, known = (f"{at:%Y-%m-%d %H:%M}" for at in (progress.flights, progress.labels))
+    message = f"flights are predicted until {flights}, labels are known until {known} (New York)"
+    if stopped == back and behind > STALLED:
+        text = f"{message}: until labels arrive, no day closes, nothing is trained, and no experiment gets a verdict"
+        return Alert(f"{STOPPED}{stopped + 1}", day, "page", "labels have stopped", text)
     if stopped > back and behind <= CAUGHT_UP:
-        return Alert(f"{BACK}{stopped}", day, "info", "outcomes are back", message)
+        return Alert(f"{BACK}{stopped}", day, "info", "labels are back", message)
     return None

@@ -1,61 +1,67 @@
-"""Alerts on their way to people, exactly once: on record first, then to a sink that knows what it has, then marked.
+"""The outbox: each alert reaches people exactly once. It is stored first, then sent to a sink, then marked delivered.
 
-Killed between sink and mark, an alert is sent again, under the same key: file and webhook know the key and drop it.
+A process killed between sending and marking sends the alert again, under the same key; a file or a webhook recognises
+the key and drops the repetition. (Apprise, which Prefect installs, sends to 100 services, but passes no such key and
+returns no reason for a failure.)
 """
 
 import json
 import os
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Protocol
+from uuid import uuid4
 
 import httpx
 import sqlalchemy as sa
 from filelock import FileLock
 
+from level4_deployment.prediction_log import insert
 from level5_monitoring import config
-from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
-from level5_monitoring.loop.loop_store import ALERTS
+from level5_monitoring.tables import ALERTS, INSTANCE_ID
 from shared.console import console
 from shared.errors import UserError
 from shared.settings import Settings
 
-BEGINS = b'{"key": "'  # an alert's line
-ATTEMPTS, SECONDS, PAUSE = 3, 2.0, 0.1  # of a webhook: tries, time limit of each, wait before the next (doubled)
+LINE_START = b'{"key": "'  # of an alert in a file
+ATTEMPTS, TIMEOUT, PAUSE = 3, 2.0, 0.1  # of a webhook: attempts, seconds of each, seconds before the next (doubled)
+TRANSIENT = (408, 409, 425, 429)  # statuses below 500 that are tried again
+COLUMNS = [ALERTS.c[field.name] for field in fields(Alert)]
 
 
 class SinkError(UserError):
-    """The sink did not take an alert."""
+    """The sink did not accept an alert."""
 
 
 class UnreachableError(SinkError):
-    """The sink takes no alert at all now."""
+    """The sink accepts no alert at all at present."""
 
 
 class Sink(Protocol):
-    """Where alerts go."""
+    """Where alerts are sent."""
 
     def send(self, alert: Alert) -> None:
-        """Take an alert; raises SinkError."""
+        """Accept an alert; raises SinkError."""
 
 
 @dataclass(frozen=True)
 class ConsoleSink:
-    """The terminal. It cannot know what it has shown: killed before the mark, an alert is shown again, never lost."""
+    """The terminal. It does not know what it has shown: after a kill an alert may be shown twice, but is never lost."""
 
     def send(self, alert: Alert) -> None:
-        """A line."""
+        """Print a line."""
         try:
             console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}", markup=False)
         except OSError as error:
-            raise UnreachableError(f"the terminal takes no alert: {error}") from error
+            raise UnreachableError(f"the terminal accepts no alert: {error}") from error
 
 
 @dataclass(frozen=True)
 class FileSink:
-    """A file of JSON lines; what a killed writer left of a line is cut off."""
+    """A file of JSON lines; a line that a killed process left incomplete is removed."""
 
     path: Path
 
@@ -65,8 +71,8 @@ class FileSink:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{self.path}.lock"), self.path.open("a+b") as file:
                 file.seek(0)
-                *whole, torn = file.read().split(b"\n")
-                known = _keys(whole, torn)
+                *lines, torn = file.read().split(b"\n")
+                known = _keys(lines, torn)
                 if torn:
                     file.truncate(file.tell() - len(torn))
                 if alert.key not in known:
@@ -78,23 +84,23 @@ class FileSink:
 
 
 def _keys(lines: list[bytes], torn: bytes) -> set[str]:
-    """The keys of a file's alerts; raises ValueError or KeyError for a file of something else."""
-    if torn[: len(BEGINS)] != BEGINS[: len(torn)]:
-        raise ValueError(f"its last line is no alert: {torn[:40]!r}")
-    if (wrong := next((line for line in lines if not line.startswith(BEGINS)), None)) is not None:
-        raise ValueError(f"a line is no alert: {wrong[:40]!r}")
+    """The keys of the alerts in a file; raises ValueError or KeyError for a file with other content."""
+    if torn[: len(LINE_START)] != LINE_START[: len(torn)]:
+        raise ValueError(f"its last line is not an alert: {torn[:40]!r}")
+    if (wrong := next((line for line in lines if not line.startswith(LINE_START)), None)) is not None:
+        raise ValueError(f"a line is not an alert: {wrong[:40]!r}")
     return {json.loads(line)["key"] for line in lines}
 
 
 @dataclass(frozen=True)
 class WebhookSink:
-    """An address that takes JSON by POST, and knows an alert again by its Idempotency-Key."""
+    """An address that accepts JSON by POST, and recognises an alert by its Idempotency-Key."""
 
     url: str
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=SECONDS, trust_env=False))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, trust_env=False))
 
     def send(self, alert: Alert) -> None:
-        """Try ATTEMPTS times; what the address refuses for good (4xx) is not tried again at once."""
+        """Try ATTEMPTS times; an alert that the address refuses for good (4xx) is not tried again at once."""
         trouble = ""
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -109,14 +115,14 @@ class WebhookSink:
             if status < 300:
                 return
             trouble = f"status {status}"
-            if status < 500 and status not in (408, 409, 425, 429):
+            if status < 500 and status not in TRANSIENT:
                 raise SinkError(f"{self.url} refuses the alert {alert.key}: {trouble}")
-        raise UnreachableError(f"{self.url} took no alert in {ATTEMPTS} tries: {trouble}")
+        raise UnreachableError(f"{self.url} accepted no alert in {ATTEMPTS} attempts: {trouble}")
 
 
 @dataclass(frozen=True)
-class Delivered:
-    """sent: alerts that the sink took now. waiting: those that it did not. trouble: why, in its words, or ""."""
+class Delivery:
+    """sent: alerts that the sink accepted now. waiting: those that are undelivered. trouble: the reason, or ""."""
 
     sent: int
     waiting: int
@@ -133,41 +139,69 @@ def sink_of(settings: Settings) -> Sink:
     try:
         url = httpx.URL(wish)
     except httpx.InvalidURL as error:
-        raise UserError(f"ALERTS={wish!r} is no address: {error}. Remedy: http://host:port/path") from error
+        raise UserError(f"ALERTS={wish!r} is not an address: {error}. Remedy: http://host:port/path") from error
     if url.scheme not in ("http", "https") or not url.host:
         raise UserError(f"ALERTS={wish!r}: Remedy: console, the path of a file, or http://host:port/path.")
     return WebhookSink(wish)
 
 
-def deliver(log: sa.Engine, sink: Sink) -> Delivered:
-    """Send what waits, oldest first. A sink in trouble stops nothing: what it did not take waits for the next turn."""
-    query = sa.select(ALERTS).where(ALERTS.c.delivered == 0).order_by(ALERTS.c.day, ALERTS.c.number)
+def put(log: sa.Engine, connection: sa.Connection, alerts: Iterable[Alert], first: int = 0) -> None:
+    """Add alerts within a transaction, numbered from `first` on; one whose key is there stays as it is."""
+    if rows := [asdict(alert) | {"number": i, "delivered": 0} for i, alert in enumerate(alerts, first)]:
+        connection.execute(insert(log, ALERTS), rows)
+
+
+def deliver(log: sa.Engine, sink: Sink) -> Delivery:
+    """Send waiting alerts, oldest first. A failing sink stops nothing: the rest waits for the next delivery."""
     with log.connect() as connection:
-        waiting = connection.execute(query).mappings().all()
-    sent, trouble, name = 0, "", loop_store.instance_id(log)
-    for row in waiting:
-        alert = Alert(**{name: row[name] for name in Alert.__dataclass_fields__})
+        query = sa.select(*COLUMNS).where(ALERTS.c.delivered == 0).order_by(ALERTS.c.day, ALERTS.c.number)
+        waiting = [Alert(**row) for row in connection.execute(query).mappings()]
+    sent, trouble, log_name = 0, "", instance_id(log)
+    for alert in waiting:
         try:
-            sink.send(replace(alert, key=f"{name}-{alert.key}"))
+            sink.send(replace(alert, key=f"{log_name}-{alert.key}"))
         except SinkError as error:
             trouble = str(error)
-            _note(log, alert.key, trouble)
+            _update(log, alert, error=trouble)
             if isinstance(error, UnreachableError):
                 break
         else:
             sent += 1
-            _mark(log, alert.key)
+            _update(log, alert, delivered=1, error=None)
+    return Delivery(sent, undelivered(log), trouble)
+
+
+def _update(log: sa.Engine, alert: Alert, **values: object) -> None:
+    with log.begin() as connection:
+        connection.execute(ALERTS.update().where(ALERTS.c.key == alert.key).values(values))
+
+
+def instance_id(log: sa.Engine) -> str:
+    """A name of this log alone: another log may have the same days, and so the same keys of alerts."""
+    with log.begin() as connection:
+        connection.execute(insert(log, INSTANCE_ID), {"number": 1, "name": uuid4().hex[:12]})
+        return str(connection.execute(sa.select(INSTANCE_ID.c.name)).scalar_one())
+
+
+def alerts(log: sa.Engine, day: str | None = None) -> list[Alert]:
+    """The alerts of a day, delivered or not; without a day, all."""
+    query = sa.select(*COLUMNS).order_by(ALERTS.c.day, ALERTS.c.number)
+    if day:
+        query = query.where(ALERTS.c.day == day)
     with log.connect() as connection:
-        left = connection.execute(sa.select(sa.func.count()).where(ALERTS.c.delivered == 0)).scalar_one()
-    return Delivered(sent, left, trouble)
+        return [Alert(**row) for row in connection.execute(query).mappings()]
 
 
-def _mark(log: sa.Engine, key: str) -> None:
-    """Mark an alert delivered."""
-    with log.begin() as connection:
-        connection.execute(ALERTS.update().where(ALERTS.c.key == key).values(delivered=1, error=None))
+def undelivered(log: sa.Engine) -> int:
+    """How many alerts the sink has not accepted yet."""
+    return _count(log, ALERTS.c.delivered == 0)
 
 
-def _note(log: sa.Engine, key: str, error: str) -> None:
-    with log.begin() as connection:
-        connection.execute(ALERTS.update().where(ALERTS.c.key == key).values(error=error))
+def count_alerts(log: sa.Engine, prefix: str) -> int:
+    """How many alerts have a key with this prefix."""
+    return _count(log, ALERTS.c.key.startswith(prefix))
+
+
+def _count(log: sa.Engine, which: sa.ColumnElement[bool]) -> int:
+    with log.connect() as connection:
+        return int(connection.execute(sa.select(sa.func.count()).select_from(ALERTS).where(which)).scalar_one())

@@ -1,8 +1,14 @@
-"""What is done about what was seen: pure, and total. The same findings and memory always give the same decision.
+"""The policy: one decision for each day. Pure and total: equal results and equal state give an equal decision.
 
-The order: a broken contract > a new champion far worse than the one before > labels in doubt > a new champion worse
-than the one before > a verdict that waits, or a challenger that is no worse > a champion that breaks its promise, or is
-old > drift. What stands first decides; all that follows from bad data would be bad.
+Monitor precedence, first to last; a later step never uses what an earlier one calls into question:
+
+1. contract, volume: the inputs are wrong. Halt the experiment, train nothing.
+2. severe_regression: a new champion is far worse than the previous one. Roll back.
+3. labels: the labels are wrong or missing. Train nothing, promote nothing, halt the experiment.
+4. regression_vs_previous: a new champion is worse than the previous one. Roll back.
+5. an experiment has ended: promote its winner, or a challenger that was not worse.
+6. performance: the champion's loss exceeds its expected loss. Retrain, within the limits; also when it is old.
+7. drift: notify.
 """
 
 from collections.abc import Iterable
@@ -12,22 +18,36 @@ from typing import Literal
 
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 
-BUDGET, PERIOD = 7, 274  # retrainings in so many days, nine months; the first training is none
-COOL_DOWN = 21  # days from one retraining to the next: a new model needs outcomes before it can be judged
-LONGEST = 42  # days without a retraining: what nothing calls broken may still be beaten by what has seen more
-DATA, LABELS = ("contract", "volume"), ("labels",)
-# A version that is replaced is looked at no longer.
-CHAMPION: tuple[Monitor, ...] = ("performance", "regression_vs_previous", "severe_regression")
+BUDGET, PERIOD = 7, 274  # retrainings in so many days (nine months); the first training does not count
+COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels before it can be judged
+LONGEST = 42  # days without a retraining: a model on newer flights may be better although no alarm shows it
+DATA: tuple[Monitor, ...] = ("contract", "volume")
+LABELS: tuple[Monitor, ...] = ("labels",)
+PERFORMANCE: tuple[Monitor, ...] = ("performance", "regression_vs_previous", "severe_regression")  # of a champion
 Kind = Literal["no_action", "notify", "halt_experiment", "defer", "retrain", "promote", "roll_back"]
-REFUSED, FAILED = "refused", "failed"  # of an act: answered with no, which is that; not done, and may be asked again
+Cause = Literal[
+    "",
+    "contract",
+    "labels",
+    "regression_vs_previous",
+    "verdict",
+    "non_inferior",
+    "performance",
+    "age",
+    "experiment",
+    "budget",
+    "cool-down",
+    "drift",
+]
+REFUSED, FAILED = "refused", "failed"  # results: the platform refused the act; it was not done and may be tried again
 
 
 @dataclass(frozen=True)
 class EndedExperiment:
-    """An experiment that has ended, and nobody was told of.
+    """An experiment that has ended, and was not announced yet.
 
-    doubted: days that it has counted, and whose data or labels were in alarm. today: whether it has counted the very
-    day that is decided about.
+    suspect_days: earlier days that it counted although their data or labels were in alarm. counts_today: whether it
+    counted the day that is being decided about.
     """
 
     experiment: str
@@ -35,197 +55,196 @@ class EndedExperiment:
     state: str
     reason: str
     suspect_days: tuple[str, ...] = ()
-    today: bool = False
+    counts_today: bool = False
 
 
 @dataclass(frozen=True)
 class PolicyState:
-    """What was before the day. alarms: the last finding of each alarm that is not over.
+    """What the record holds before the day. An act that FAILED does not count as done.
 
-    begun: the first day on record. trainings: days of decisions to retrain. experiment: under way, or "".
-    waits: its winner waits for approval. tied: the newest one, if it ended undecided with a challenger that did no
-    worse, or "".
-    doubted: days of that experiment whose data or labels were in alarm. rolled_back: subjects ("version 3") taken back
-    already. cause: of the decision before. An act that FAILED counts for none.
+    alarms: the newest result of each active alarm. first_day: of the record. retrainings: their days.
+    running_experiment: its name, or "". awaits_approval: whether its challenger has won.
+    non_inferior_experiment: the newest experiment, if it was inconclusive and its challenger's mean loss was lower: it
+    may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment. rolled_back: versions.
+    last_cause: of the decision before. ended: experiments to announce.
     """
 
     alarms: tuple[MonitorResult, ...] = ()
-    begun: str = ""
-    trainings: tuple[str, ...] = ()
-    experiment: str = ""
-    waits: bool = False
-    tied: str = ""
+    first_day: str = ""
+    retrainings: tuple[str, ...] = ()
+    running_experiment: str = ""
+    awaits_approval: bool = False
+    non_inferior_experiment: str = ""
     suspect_days: tuple[str, ...] = ()
-    rolled_back: tuple[str, ...] = ()
-    cause: str = ""
+    rolled_back: tuple[int, ...] = ()
+    last_cause: str = ""
     ended: tuple[EndedExperiment, ...] = ()
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about a day, why in a sentence, and the findings it rests on.
+    """What to do about a day, why in a sentence, and the monitor results behind it.
 
-    cause: in a word: contract, labels, watch, verdict, tie, performance, age, experiment,
-    cool-down, budget, drift, or "". target: the experiment to promote from, the "version 3" to take back, or "".
-    alarms: the last finding of each alarm that is on after the day.
+    experiment: to promote from or to halt, or "". version: to roll back. alarms: the newest result of each alarm that
+    is active after the day.
     """
 
     day: str
     kind: Kind
     reason: str
     evidence: tuple[MonitorResult, ...] = ()
-    cause: str = ""
+    cause: Cause = ""
     alarms: tuple[MonitorResult, ...] = ()
-    target: str = ""
+    experiment: str = ""
+    version: int | None = None
 
 
-def decide(day: str, findings: Iterable[MonitorResult], policy_state: PolicyState) -> Decision:
-    """One decision for the day, whatever was found."""
-    seen = list(findings)
-    alarms = active_alarms(policy_state.alarms, seen)
-    return replace(_choose(day, seen, alarms, policy_state), alarms=alarms)
+def decide(day: str, results: Iterable[MonitorResult], state: PolicyState) -> Decision:
+    """One decision for the day, whatever the monitors found."""
+    results = list(results)
+    alarms = active_alarms(state.alarms, results)
+    decision = (
+        _protect(day, results, alarms, state) or _improve(day, results, state) or _notify(day, results, alarms, state)
+    )
+    return replace(decision, alarms=alarms)
 
 
-def _choose(
-    day: str, seen: list[MonitorResult], alarms: tuple[MonitorResult, ...], policy_state: PolicyState
-) -> Decision:
+def active_alarms(before: Iterable[MonitorResult], results: Iterable[MonitorResult]) -> tuple[MonitorResult, ...]:
+    """Today's alarms, and earlier ones that no monitor has found to be over.
+
+    An alarm is over when its monitor ran and found its target neither in alarm nor without enough data. Weekly monitors
+    do not run each day. The alarm of a version ends when the monitors measure another one.
+    """
+    results = list(results)
+    active = {result.alarm_key: result for result in results if result.state == "alarm"}
+    unknown = {result.alarm_key for result in results if result.state == "insufficient data"}
+    ran = {result.monitor for result in results if result.state != "insufficient data"}
+    if by_monitor(results, *PERFORMANCE):
+        ran |= {*PERFORMANCE}
+    for result in before:
+        if result.monitor not in ran or result.alarm_key in unknown:
+            active.setdefault(result.alarm_key, result)
+    return tuple(active[key] for key in sorted(active))
+
+
+def _protect(
+    day: str, results: list[MonitorResult], alarms: tuple[MonitorResult, ...], state: PolicyState
+) -> Decision | None:
+    """What wrong data, wrong labels or a bad new champion ask for, if there are any."""
+    running = state.running_experiment
     if data := by_monitor(alarms, *DATA):
-        return Decision(
-            day, "halt_experiment", f"The data are not what was agreed: {describe(data)}.", data, "contract"
-        )
-    if disaster := _alarms_of(seen, "severe_regression"):
-        return _take_back(day, disaster, policy_state)
+        reason = f"Data contract violated: {describe(data)}."
+        return Decision(day, "halt_experiment", reason, data, "contract", experiment=running)
+    if severe := _alarms_of(results, "severe_regression"):
+        return _roll_back(day, severe, state)
     if labels := by_monitor(alarms, *LABELS):
-        why = f"Nothing is trained or promoted on outcomes in doubt: {describe(labels)}"
-        if policy_state.experiment:  # a verdict on such days would not be used
-            return Decision(
-                day, "halt_experiment", f"{why}. {policy_state.experiment} ends without a verdict.", labels, "labels"
-            )
-        return Decision(day, "defer", f"{why}.", labels, "labels")
-    if watch := _alarms_of(seen, "regression_vs_previous"):
-        return _take_back(day, watch, policy_state)
-    return _improve(day, seen, policy_state) or _inform(day, seen, alarms, policy_state)
-
-
-def _improve(day: str, seen: list[MonitorResult], policy_state: PolicyState) -> Decision | None:
-    """What brings a better model to users, if anything does today."""
-    if policy_state.waits:
-        return _approve(day, seen, policy_state)
-    if policy_state.tied and not policy_state.suspect_days:
-        why = f"The challenger of {policy_state.tied} was no worse, and has seen newer flights: ties go to it."
-        return Decision(day, "promote", why, _standing(seen), "non_inferior", target=policy_state.tied)
-    if broken := _alarms_of(seen, "performance"):
-        return _retrain(day, broken, policy_state)
-    if (age := _days_since(day, policy_state)) >= LONGEST and not _held(day, policy_state)[0]:
-        why = f"The last training is {age} days ago; after {LONGEST} a champion is challenged, however well it does."
-        return Decision(day, "retrain", why, _standing(seen), "age")
+        reason = f"No training and no promotion while labels are in alarm: {describe(labels)}."
+        if not running:
+            return Decision(day, "defer", reason, labels, "labels")
+        reason = f"{reason} {running} ends without a verdict."
+        return Decision(day, "halt_experiment", reason, labels, "labels", experiment=running)
+    if worse := _alarms_of(results, "regression_vs_previous"):
+        return _roll_back(day, worse, state)
     return None
 
 
-def _standing(seen: list[MonitorResult]) -> tuple[MonitorResult, ...]:
-    """How outcomes and champion stand: the evidence for what no alarm has led to."""
-    return by_monitor(seen, *LABELS, *CHAMPION)
+def _roll_back(day: str, alarms: tuple[MonitorResult, ...], state: PolicyState) -> Decision:
+    cause: Cause = "regression_vs_previous"
+    if new := tuple(alarm for alarm in alarms if alarm.version not in state.rolled_back):
+        reason = f"The champion is worse than the previous one: {describe(new)}."
+        return Decision(day, "roll_back", reason, new, cause, version=new[0].version)
+    reason = f"A roll-back was already decided, but the version is still the champion: {describe(alarms)}."
+    return Decision(day, "defer", reason, alarms, cause)
 
 
-def active_alarms(before: Iterable[MonitorResult], findings: Iterable[MonitorResult]) -> tuple[MonitorResult, ...]:
-    """The alarms that are on: today's, and those before that no monitor has seen to be over.
+def _improve(day: str, results: list[MonitorResult], state: PolicyState) -> Decision | None:
+    """What brings a better model to users, if anything does today.
 
-    Over: its monitor looked, and called neither alarm nor insufficient data on the subject. A weekly monitor does not
-    look each day, and a version that is no champion any more is looked at no longer.
+    Where no alarm leads to it, the evidence is how labels and champion are.
     """
-    seen = list(findings)
-    on = {name_of(found): found for found in seen if found.state == "alarm"}
-    unknown = {name_of(found) for found in seen if found.state == "insufficient data"}
-    looked = {found.monitor for found in seen if found.state != "insufficient data"}
-    if any(found.monitor in CHAMPION for found in seen):
-        looked |= {*CHAMPION}
-    for found in before:
-        if found.monitor not in looked or name_of(found) in unknown:
-            on.setdefault(name_of(found), found)
-    return tuple(on[name] for name in sorted(on))
+    status = by_monitor(results, *LABELS, *PERFORMANCE)
+    experiment = state.running_experiment
+    if state.awaits_approval and state.suspect_days:
+        days = ", ".join(state.suspect_days)
+        reason = f"The verdict of {experiment} is not used: data or labels were in alarm on {days}."
+        return Decision(day, "halt_experiment", reason, status, "labels", experiment=experiment)
+    if state.awaits_approval:
+        reason = f"The challenger of {experiment} has won, and neither data nor labels are in alarm."
+        return Decision(day, "promote", reason, status, "verdict", experiment=experiment)
+    if (experiment := state.non_inferior_experiment) and not state.suspect_days:
+        reason = f"{experiment} was inconclusive: its challenger's mean loss was lower, and it knows newer flights."
+        return Decision(day, "promote", reason, status, "non_inferior", experiment=experiment)
+    return _retrain(day, results, status, state)
 
 
-def describe(findings: Iterable[MonitorResult]) -> str:
-    """Findings as words: monitor, subject, what it says, value, limit, rows."""
-    return "; ".join(
-        f"{found.monitor} of {found.target}: {found.message.rstrip('.')} "
-        f"(value {_figure(found.value)}, limit {_figure(found.threshold)}, {found.rows:,} rows)"
-        for found in findings
-    )
+def _retrain(
+    day: str, results: list[MonitorResult], status: tuple[MonitorResult, ...], state: PolicyState
+) -> Decision | None:
+    """Whether the champion needs a challenger, and the limits allow one; status: the evidence where no alarm leads."""
+    limit, because = _retraining_limit(day, state)
+    if broken := _alarms_of(results, "performance"):
+        if limit:
+            return Decision(day, "defer", f"No retraining, because {because}: {describe(broken)}.", broken, limit)
+        reason = f"Observed loss exceeds expected loss: {describe(broken)}."
+        return Decision(day, "retrain", reason, broken, "performance")
+    if (age := _age(day, state)) >= LONGEST and not limit:
+        reason = f"The last training is {age} days ago; after {LONGEST} days a challenger is trained in any case."
+        return Decision(day, "retrain", reason, status, "age")
+    return None
 
 
-def _take_back(day: str, watch: tuple[MonitorResult, ...], policy_state: PolicyState) -> Decision:
-    if new := tuple(found for found in watch if found.target not in policy_state.rolled_back):
-        why = f"The champion does worse than the one before it: {describe(new)}."
-        return Decision(day, "roll_back", why, new, "regression_vs_previous", target=new[0].target)
-    why = f"It was decided to take the champion back already, and it is still there: {describe(watch)}."
-    return Decision(day, "defer", why, watch, "regression_vs_previous")
-
-
-def _approve(day: str, seen: list[MonitorResult], policy_state: PolicyState) -> Decision:
-    if policy_state.suspect_days:
-        days = ", ".join(policy_state.suspect_days)
-        why = f"The verdict of {policy_state.experiment} rests on data or labels in alarm on {days}: it is not used."
-        return Decision(day, "halt_experiment", why, _standing(seen), "labels")
-    why = f"The challenger of {policy_state.experiment} has won, and neither data nor labels are in alarm."
-    return Decision(day, "promote", why, _standing(seen), "verdict", target=policy_state.experiment)
-
-
-def _retrain(day: str, broken: tuple[MonitorResult, ...], policy_state: PolicyState) -> Decision:
-    held, because = _held(day, policy_state)
-    if held:
-        return Decision(day, "defer", f"No retraining, for {because}: {describe(broken)}.", broken, held)
-    return Decision(
-        day, "retrain", f"The champion does not keep its promise: {describe(broken)}.", broken, "performance"
-    )
-
-
-def _held(day: str, policy_state: PolicyState) -> tuple[str, str]:
-    """Why there is no retraining today, in a word and in a sentence's part; both empty where there may be one."""
-    if policy_state.experiment:
-        return "experiment", f"{policy_state.experiment} is under way"
-    if sum(_days_from(one, day) < PERIOD for one in policy_state.trainings) >= BUDGET:
-        return "budget", f"all {BUDGET} retrainings of {PERIOD} days are spent"
-    if policy_state.trainings and (since := _days_since(day, policy_state)) < COOL_DOWN:
-        return "cool-down", f"the last retraining is {since} days ago, and {COOL_DOWN} must pass"
+def _retraining_limit(day: str, state: PolicyState) -> tuple[Cause, str]:
+    """Which limit forbids a retraining today, and why; both empty where none does."""
+    if state.running_experiment:
+        return "experiment", f"{state.running_experiment} is running"
+    if sum(_days_between(one, day) < PERIOD for one in state.retrainings) >= BUDGET:
+        return "budget", f"all {BUDGET} retrainings of {PERIOD} days are used"
+    if state.retrainings and (age := _age(day, state)) < COOL_DOWN:
+        return "cool-down", f"the last retraining is {age} days ago, and {COOL_DOWN} must pass"
     return "", ""
 
 
-def _days_since(day: str, policy_state: PolicyState) -> int:
+def _age(day: str, state: PolicyState) -> int:
     """Days since the last retraining, or since the first day on record."""
-    return _days_from(max(policy_state.trainings, default=policy_state.begun or day), day)
+    return _days_between(max(state.retrainings, default=state.first_day or day), day)
 
 
-def _days_from(first: str, last: str) -> int:
+def _days_between(first: str, last: str) -> int:
     return (date.fromisoformat(last) - date.fromisoformat(first)).days
 
 
-def _inform(
-    day: str, seen: list[MonitorResult], alarms: tuple[MonitorResult, ...], policy_state: PolicyState
-) -> Decision:
-    known = {name_of(found) for found in policy_state.alarms}
-    if new := tuple(found for found in _alarms_of(seen, "drift") if name_of(found) not in known):
+def _notify(day: str, results: list[MonitorResult], alarms: tuple[MonitorResult, ...], state: PolicyState) -> Decision:
+    known = {alarm.alarm_key for alarm in state.alarms}
+    if new := tuple(alarm for alarm in _alarms_of(results, "drift") if alarm.alarm_key not in known):
         return Decision(day, "notify", f"Inputs drift, which alone changes nothing: {describe(new)}.", new, "drift")
-    thin = sum(found.state == "insufficient data" for found in seen)
-    why = f"{len(seen)} findings, none that asks for an act; {thin} with insufficient data"
+    if not results:
+        return Decision(day, "no_action", "No monitor has a result.")
+    thin = sum(result.state == "insufficient data" for result in results)
+    reason = f"{len(results)} monitor results, none that requires an action; {thin} with insufficient data"
     if alarms:
-        why += f"; told before, and going on: {', '.join(f'{one.monitor} of {one.target}' for one in alarms)}"
-    return Decision(day, "no_action", f"{why}." if seen else "No monitor has said anything.")
+        names = ", ".join(f"{alarm.monitor} of {alarm.described_target}" for alarm in alarms)
+        reason += f"; alarms notified before and still active: {names}"
+    return Decision(day, "no_action", f"{reason}.")
 
 
-def name_of(found: MonitorResult) -> tuple[str, str]:
-    """What an alarm is told by from one day to the next: monitor and subject."""
-    return found.monitor, found.target
+def by_monitor(results: Iterable[MonitorResult], *monitors: str) -> tuple[MonitorResult, ...]:
+    """The results of these monitors."""
+    return tuple(result for result in results if result.monitor in monitors)
 
 
-def by_monitor(findings: Iterable[MonitorResult], *monitors: str) -> tuple[MonitorResult, ...]:
-    """The findings of these monitors."""
-    return tuple(found for found in findings if found.monitor in monitors)
+def describe(results: Iterable[MonitorResult]) -> str:
+    """Results in words: monitor, target, message, value, threshold, rows."""
+    return "; ".join(
+        f"{result.monitor} of {result.described_target}: {result.message.rstrip('.')} "
+        f"(value {figure(result.value)}, threshold {figure(result.threshold)}, {result.rows:,} rows)"
+        for result in results
+    )
 
 
-def _alarms_of(findings: Iterable[MonitorResult], monitor: str) -> tuple[MonitorResult, ...]:
-    return tuple(found for found in by_monitor(findings, monitor) if found.state == "alarm")
-
-
-def _figure(value: float | None) -> str:
+def figure(value: float | None) -> str:
+    """A value or threshold in words."""
     return "none" if value is None else f"{value:.4g}"
+
+
+def _alarms_of(results: Iterable[MonitorResult], monitor: Monitor) -> tuple[MonitorResult, ...]:
+    return tuple(result for result in by_monitor(results, monitor) if result.state == "alarm")

@@ -1,84 +1,74 @@
-"""What the policy must know of the days before: from the tables alone, so that a restart knows the same."""
+"""What the policy must know of earlier days: read from the tables alone, so that a restart knows the same."""
 
 import json
 
 import sqlalchemy as sa
 
 from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.experiment_store import APPROVAL, DAYS, INCONCLUSIVE, RUNNING, Experiment
 from level5_monitoring.loop.alerts import ended_key
-from level5_monitoring.loop.loop_store import ALERTS, DECISIONS, MONITOR_RESULTS, load
+from level5_monitoring.loop.loop_store import find_decision
 from level5_monitoring.loop.policy import DATA, FAILED, LABELS, EndedExperiment, PolicyState
+from level5_monitoring.tables import ALERTS, DECISIONS, MONITOR_RESULTS
 
 
 def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
-    """What was before `day`: from the tables alone, decisions of earlier days, and experiments as they stand."""
-    before = DECISIONS.c.day < day
-    acts = sa.select(DECISIONS.c.day, DECISIONS.c.kind, DECISIONS.c.target, DECISIONS.c.result)
-    acts = acts.where(before, DECISIONS.c.kind.in_(["retrain", "roll_back"])).order_by(DECISIONS.c.day)
-    newest = sa.select(DECISIONS.c.cause, DECISIONS.c.alarms).where(before).order_by(DECISIONS.c.day.desc()).limit(1)
-    begun = sa.select(sa.func.min(DECISIONS.c.day)).where(before)
-    announced = sa.select(ALERTS.c.key).where(ALERTS.c.key.like("ended-%"))
+    """The state before `day`: from decisions of earlier days, and the experiments as they are now."""
+    table = DECISIONS.c
+    wanted = (table.day, table.kind, table.experiment, table.version, table.result)
     with log.connect() as connection:
-        done = [act for act in connection.execute(acts) if FAILED not in json.loads(act.result or "{}")]
-        last = connection.execute(newest).first()
-        first = connection.execute(begun).scalar()
-        told = set(connection.execute(announced).scalars())
-    all_of_them = experiment_store.find(log)
-    running = [one for one in all_of_them if one.state in (experiment_store.RUNNING, experiment_store.APPROVAL)]
-    over = [one for one in all_of_them if one not in running and ended_key(one.experiment) not in told]
-    tied = "" if running else _tied(log, all_of_them, day)
-    name = running[0].experiment if running else tied
+        before = connection.execute(sa.select(*wanted).where(table.day < day).order_by(table.day)).all()
+        announced = set(connection.execute(sa.select(ALERTS.c.key).where(ALERTS.c.key.like(ended_key("%")))).scalars())
+    newest = find_decision(log, before[-1].day) if before else None
+    done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
+    experiments = experiment_store.find(log)
+    running = next((one for one in experiments if one.state in (RUNNING, APPROVAL)), None)
+    promoted_from = {one.experiment for one in done if one.kind == "promote"}
+    non_inferior = "" if running else _non_inferior(log, experiments, promoted_from)
+    name = running.experiment if running else non_inferior
     return PolicyState(
-        alarms=load(last.alarms) if last else (),
-        begun=first or "",
-        trainings=tuple(act.day for act in done if act.kind == "retrain"),
-        experiment=running[0].experiment if running else "",
-        tied=tied,
-        waits=bool(running) and running[0].state == experiment_store.APPROVAL,
-        suspect_days=_doubted(log, name, day) if name else (),
-        rolled_back=tuple(act.target for act in done if act.kind == "roll_back"),
-        cause=last.cause if last else "",
-        ended=tuple(_ended(log, one, day) for one in over),
+        alarms=newest.alarms if newest else (),
+        first_day=before[0].day if before else "",
+        retrainings=tuple(one.day for one in done if one.kind == "retrain"),
+        running_experiment=running.experiment if running else "",
+        awaits_approval=running is not None and running.state == APPROVAL,
+        non_inferior_experiment=non_inferior,
+        suspect_days=_suspect_days(log, name, day) if name else (),
+        rolled_back=tuple(one.version for one in done if one.kind == "roll_back"),
+        last_cause=newest.cause if newest else "",
+        ended=tuple(
+            _ended(log, one, day)
+            for one in experiments
+            if one.state not in (RUNNING, APPROVAL) and ended_key(one.experiment) not in announced
+        ),
     )
 
 
-def _ended(log: sa.Engine, one: experiment_store.Experiment, day: str) -> EndedExperiment:
-    today = day in set(experiment_store.days_of(log, one.experiment)["day"])
-    return EndedExperiment(
-        one.experiment, one.challenger, one.state, one.reason, _doubted(log, one.experiment, day), today
-    )
+def _ended(log: sa.Engine, one: Experiment, day: str) -> EndedExperiment:
+    suspect_days = _suspect_days(log, one.experiment, day)
+    counts_today = day in set(experiment_store.days_of(log, one.experiment)["day"])
+    return EndedExperiment(one.experiment, one.challenger, one.state, one.reason, suspect_days, counts_today)
 
 
-def _tied(log: sa.Engine, tried: list[experiment_store.Experiment], day: str) -> str:
-    """The newest experiment, if it ended undecided with a gain above 0, and nothing has followed from that yet."""
-    if not tried or tried[-1].state != experiment_store.INCONCLUSIVE:
+def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: set[str]) -> str:
+    """The newest experiment, if it was inconclusive with a mean gain above 0, and its champion still is the champion.
+
+    Not one from which a promotion was decided already: a refused one is not tried again.
+    """
+    newest = experiments[-1] if experiments else None
+    if newest is None or newest.state != INCONCLUSIVE or newest.experiment in promoted_from:
         return ""
-    name, gains = (
-        tried[-1].experiment,
-        experiment_store.days_of(log, tried[-1].experiment)["mean_loss_difference"].dropna(),
-    )
-    moves = [act for act in experiment_store.acts(log) if act["action"] in ("promote", "roll_back")]
-    followed = not moves or moves[-1]["new_value"] != str(tried[-1].champion)
-    before = sa.select(DECISIONS.c.result).where(DECISIONS.c.day < day, DECISIONS.c.target == name)
-    with log.connect() as connection:
-        results = connection.execute(before).scalars()
-        decided = any(FAILED not in json.loads(result or "{}") for result in results)
-    return "" if followed or decided or not gains.mean() > 0 else name
+    moves = experiment_store.moves(log)
+    replaced = not moves or moves[-1]["new_value"] != str(newest.champion)
+    gains = experiment_store.days_of(log, newest.experiment)["mean_loss_difference"].dropna()
+    return newest.experiment if not replaced and gains.mean() > 0 else ""
 
 
-def _doubted(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
-    """The days before `day` that an experiment has counted, and whose data or labels were in alarm."""
-    counted = sa.select(experiment_store.DAYS.c.day).where(experiment_store.DAYS.c.experiment == experiment)
-    alarm = (
-        MONITOR_RESULTS.c.monitor.in_([*DATA, *LABELS])
-        & (MONITOR_RESULTS.c.state == "alarm")
-        & (MONITOR_RESULTS.c.day < day)
-    )
-    query = (
-        sa.select(MONITOR_RESULTS.c.day)
-        .distinct()
-        .where(alarm, MONITOR_RESULTS.c.day.in_(counted))
-        .order_by(MONITOR_RESULTS.c.day)
-    )
+def _suspect_days(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
+    """The days before `day` that an experiment counted although their data or labels were in alarm."""
+    counted = sa.select(DAYS.c.day).where(DAYS.c.experiment == experiment)
+    table = MONITOR_RESULTS.c
+    in_alarm = table.monitor.in_([*DATA, *LABELS]) & (table.state == "alarm")
+    query = sa.select(table.day).distinct().where(in_alarm, table.day < day, table.day.in_(counted))
     with log.connect() as connection:
-        return tuple(connection.execute(query).scalars())
+        return tuple(connection.execute(query.order_by(table.day)).scalars())

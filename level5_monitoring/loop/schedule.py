@@ -1,4 +1,4 @@
-"""`make watch`: the platform, and the loop's turns by the clock and as soon as a day is closed."""
+"""`make monitor`: the platform with the loop beside it, run every night and as soon as a day is closed."""
 
 import argparse
 import os
@@ -20,38 +20,38 @@ from shared.errors import UserError, command
 from shared.settings import NEW_YORK, Settings
 
 DAY_CLOSED = "flights.day-closed"
-LOOK_EVERY = 2.0  # seconds between two looks at the watermark
-AGAIN = 15.0  # seconds after an event that nothing came of: the server may not have known yet whom to start
+POLL_EVERY = 2.0  # seconds between two reads of the watermark
+REPEAT_AFTER = 15.0  # seconds after an event without effect: the server may not have known the deployment yet
 
 
 def emit_closed_days(log: sa.Engine) -> None:
-    """Emit an event when the watermark has closed a day that was not decided upon; for ever, whatever goes wrong."""
+    """Emit an event whenever a closed day has no decision yet; runs for ever, and reports errors."""
     from prefect.events import emit_event
 
     while True:
-        pause = LOOK_EVERY
+        pause = POLL_EVERY
         try:
-            if due := closed_days(log, after=loop_store.last_done(log)):
-                pause = AGAIN
+            if due := closed_days(log, after=loop_store.last_day_done(log)):
+                pause = REPEAT_AFTER
                 emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is told, and the next look may do better
-            pause = AGAIN
-            console.print(f"The watermark cannot be watched: {error}", markup=False)
+        except Exception as error:  # noqa: BLE001 - the next attempt may succeed
+            pause = REPEAT_AFTER
+            console.print(f"The watermark cannot be read: {error}", markup=False)
         time.sleep(pause)
 
 
 @contextmanager
 def platform(settings: Settings) -> Iterator[str]:
-    """This level's platform, while the block runs: the one that runs, or one of its own. Gives the service's address.
+    """This level's platform while the block runs: the running one, or a new one. Yields the service's address.
 
-    One that promotes by itself asks no policy: raises UserError.
+    Raises UserError for a running one that promotes without approval, because the policy would have no effect.
     """
     folder = config.platform(settings)
     if client.is_running(folder):
         with client.PlatformClient.at(folder, "loop") as there:
             if not there.get("/status")["approval"]:
-                remedy = "Remedy: end it with Ctrl-C; make watch starts one that waits for approval."
-                raise UserError(f"the platform in {folder} promotes by itself, whatever the policy says. {remedy}")
+                remedy = "Remedy: end it with Ctrl-C; make monitor starts one that waits for approval."
+                raise UserError(f"the platform in {folder} promotes by itself, whatever the policy decides. {remedy}")
         yield client.read_addresses(folder)["service"]
         return
     with platform_process.running_platform(folder, "--approval") as started:
@@ -60,15 +60,10 @@ def platform(settings: Settings) -> Iterator[str]:
         yield started.service
 
 
-def main() -> None:
-    """Serve the turns until Ctrl-C."""
-    arguments = argparse.ArgumentParser(prog="python -m level5_monitoring.loop.schedule", description=main.__doc__)
-    arguments.add_argument(
-        "--every", type=schedule.seconds, metavar="SECONDS", help="a clock to watch, instead of half past midnight"
-    )
-    options = arguments.parse_args()
+def monitor(every: float | None = None) -> None:
+    """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight."""
     settings = config.configure()
-    load_reference(config.own(settings))  # without it no turn can be taken: better told now than each night
+    load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
     with prefect_server.prefect_server(settings) as server, platform(settings) as service:
         os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
         with step("Load the libraries"):
@@ -81,15 +76,22 @@ def main() -> None:
         with step("Start the Prefect server"):
             server.wait()
         console.print(f"Platform: {service} · Prefect: {server.address} · end: Ctrl-C")
-        console.print("Turns are taken by the clock, and for every day that its outcomes close.")
+        console.print("The loop runs by the clock, and for every day that closes.")
         threading.Thread(target=emit_closed_days, args=[log], daemon=True).start()
         turns.serve(
             name="nightly",
-            schedule=Interval(options.every) if options.every else Cron("30 0 * * *", timezone=NEW_YORK),
+            schedule=Interval(every) if every else Cron("30 0 * * *", timezone=NEW_YORK),
             triggers=[DeploymentEventTrigger(name="a day is closed", expect={DAY_CLOSED})],
-            limit=1,  # one turn after the other
+            limit=1,  # one run after the other
             print_starting_message=False,
         )
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m level5_monitoring.loop.schedule", description=monitor.__doc__)
+    parser.add_argument("--every", type=schedule.seconds, metavar="SECONDS", help="instead of half past midnight")
+    monitor(parser.parse_args().every)
 
 
 if __name__ == "__main__":

@@ -1,85 +1,33 @@
 """Drift of the inputs, column by column, a week at a time: information, and no reason to retrain by itself.
 
-Evidently's distances (normed Wasserstein for numbers, Jensen-Shannon for codes) against limits that history gives: its
-own 0.1 suits no column here. Drift over all columns at once is not looked at; it hides what happens to one of them.
+The distances are Evidently's: normed Wasserstein for numbers, Jensen-Shannon for codes. The thresholds come from the
+weeks of the history, because Evidently's default of 0.1 suits no column here. Evidently's share of drifting columns is
+not used: it hides a fault of a single column.
 """
-
-from functools import cache
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from level5_monitoring.monitors.monitor_result import MonitorResult
-from level5_monitoring.monitors.window import CODES, NUMBERS
-from shared.settings import NEW_YORK
+from level5_monitoring.monitors.distances import COLUMNS, distances_by_column
+from level5_monitoring.monitors.monitor_result import MonitorResult, above, insufficient
+from level5_monitoring.monitors.reference import Reference
 
-if TYPE_CHECKING:
-    from level5_monitoring.monitors.reference import Reference
-
-CLOCK = "minute_of_day"  # in New York: a schedule in another zone is seen by it
-COLUMNS = [*NUMBERS, CLOCK, *CODES]
-FEWEST = 900  # flights of a week: below that, a distance is chance
-DAYS, ABOVE = 7, 1.25  # of a week, and by how much the largest distance of a week of history may be exceeded
+MIN_FLIGHTS = 900  # of a week: below that, distances are large by chance
 
 
-def distances(current: pd.DataFrame, sample: pd.DataFrame) -> dict[str, float]:
-    """How far each column of a window is from the sample's, as Evidently measures it; NaN where nothing is there."""
-    now, then = _columns(current), _columns(sample)
-    return {name: _distance(name, now[name].dropna(), then[name].dropna()) for name in COLUMNS}
-
-
-def calibrate(sample: pd.DataFrame, history: pd.DataFrame) -> dict[str, float]:
-    """The limit of each column: every whole week of the history, measured against the sample.
-
-    Whole weeks, as neighbouring days share their weather: days drawn one by one would promise far too much calm.
-    """
-    days = sorted(history["day"].unique())
-    weeks = [days[start : start + DAYS] for start in range(0, len(days) - DAYS + 1, DAYS)]
-    found = pd.DataFrame([distances(history[history["day"].isin(week)], sample) for week in weeks])
-    return {name: float(found[name].max() * ABOVE) for name in COLUMNS}
-
-
-def check_drift(window: pd.DataFrame, reference: "Reference", day: str = "") -> list[MonitorResult]:
-    """A finding for each column of the flights of the week that ends with `day`."""
-    day, rows = day or (str(window["day"].max()) if len(window) else ""), len(window)
-    if rows < FEWEST:
-        message = f"{rows} flights in the week; {FEWEST} are needed"
-        return [MonitorResult(day, "drift", name, "insufficient data", message, rows) for name in COLUMNS]
-    found = []
-    for name, distance in distances(window, reference.sample).items():
-        threshold = reference.drift[name]
-        if not np.isfinite(distance):
-            found.append(
-                MonitorResult(day, "drift", name, "insufficient data", f"{name} has no value in the week", rows)
-            )
-            continue
-        message = f"{name} is {distance:.3f} away from the history; its weeks were within {threshold:.3f}"
-        found.append(
-            MonitorResult(
-                day, "drift", name, "alarm" if distance > threshold else "ok", message, rows, distance, threshold
-            )
-        )
-    return found
-
-
-def _columns(window: pd.DataFrame) -> pd.DataFrame:
-    local = window["scheduled_departure"].dt.tz_convert(NEW_YORK).dt
-    found = window.assign(**{CLOCK: (local.hour * 60 + local.minute).astype(float)})[COLUMNS]
-    return found.replace([np.inf, -np.inf], np.nan)
-
-
-def _distance(name: str, now: pd.Series, then: pd.Series) -> float:
-    if now.empty or then.empty:
-        return float("nan")
-    test, kind = _tests()[name in CODES]
-    return float(test(then, now, kind, None).drift_score)
-
-
-@cache
-def _tests() -> list[tuple[Any, Any]]:
-    """Evidently's own functions, for numbers and for codes; importing them takes seconds."""
-    from evidently.legacy.calculations.stattests import jensenshannon_stat_test, wasserstein_stat_test
-    from evidently.legacy.core import ColumnType
-
-    return [(wasserstein_stat_test, ColumnType.Numerical), (jensenshannon_stat_test, ColumnType.Categorical)]
+def check_drift(window: pd.DataFrame, reference: Reference, day: str = "") -> list[MonitorResult]:
+    """A result for each column of the flights of the week that ends with `day`."""
+    day = day or (str(window["day"].max()) if len(window) else "")
+    about = {"day": day, "monitor": "drift", "rows": len(window)}
+    if len(window) < MIN_FLIGHTS:
+        message = f"{len(window)} flights in the week; {MIN_FLIGHTS} are needed"
+        return [insufficient(target=name, message=message, **about) for name in COLUMNS]
+    results = []
+    for name, distance in distances_by_column(window, reference.sample).items():
+        if np.isfinite(distance):
+            threshold = reference.drift[name]
+            message = f"the distance of {name} from the history is {distance:.3f}; its weeks stay below {threshold:.3f}"
+            results.append(above(threshold, distance, target=name, message=message, **about))
+        else:
+            results.append(insufficient(target=name, message=f"{name} has no value in the week", **about))
+    return results

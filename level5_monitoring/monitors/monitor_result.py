@@ -1,18 +1,20 @@
-"""What a monitor says of a day: the one kind of evidence that decisions are made from."""
+"""The result of a monitor: the one kind of evidence that decisions are made from."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Monitor = Literal["contract", "volume", "labels", "drift", "performance", "regression_vs_previous", "severe_regression"]
 State = Literal["ok", "alarm", "insufficient data"]
+CHAMPION = "champion"  # the target of the monitors of performance
 
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What one monitor saw of one subject in a window of flights.
+    """What one monitor measured of one target in a window of flights.
 
-    day: the window's last day of departure in New York, YYYY-MM-DD. subject: a column, a feed, or "version 3".
-    says: one sentence for people. rows: flights behind it. value and limit: in the unit that `says` names.
+    day: the window's last day of departure in New York, YYYY-MM-DD. target: a column, an airport, a feed, or CHAMPION.
+    message: one sentence for people. rows: flights behind it. value and threshold: in the unit that `message` names.
+    version: the champion's, for monitors of its performance.
     """
 
     day: str
@@ -23,8 +25,34 @@ class MonitorResult:
     rows: int
     value: float | None = None
     threshold: float | None = None
+    version: int | None = None
+
+    @property
+    def alarm_key(self) -> tuple[str, str, int]:
+        """Identifies an alarm from one day to the next."""
+        return self.monitor, self.target, self.version or 0
+
+    @property
+    def described_target(self) -> str:
+        """The target, for people: "temp", or "champion (version 3)"."""
+        return self.target if self.version is None else f"{self.target} (version {self.version})"
 
 
-def version_of(target: str) -> int:
-    """3, of the subject "version 3"."""
-    return int(target.removeprefix("version "))
+def above(threshold: float, value: float, **result: Any) -> MonitorResult:
+    """A result that is an alarm if the value is above the threshold; result: the other fields."""
+    return MonitorResult(state="alarm" if value > threshold else "ok", value=value, threshold=threshold, **result)
+
+
+def below(threshold: float, value: float, **result: Any) -> MonitorResult:
+    """A result that is an alarm if the value is below the threshold; result: the other fields."""
+    return MonitorResult(state="alarm" if value < threshold else "ok", value=value, threshold=threshold, **result)
+
+
+def insufficient(**result: Any) -> MonitorResult:
+    """A result without enough data; result: the other fields."""
+    return MonitorResult(state="insufficient data", **result)
+
+
+def in_words(name: str) -> str:
+    """A machine name as people read it: "roll back" for roll_back."""
+    return name.replace("_", " ")

@@ -1,183 +1,160 @@
-"""How the champion does on outcomes that are known: against its own promise, and against the model before it.
+"""How well the champion predicts, from labels: against its expected loss, and against the previous champion.
 
-A raw log loss rises in a stormy month and falls in a calm one, whatever the model is worth. What a model promises moves
-with the month: a flight that it gives a probability p costs it H(p) = -p ln p - (1-p) ln(1-p) on average, if it is
-right. Loss above that promise is what has gone wrong, with no reference window to choose.
+A raw log loss rises in a stormy month and falls in a calm one, however good the model is. The loss that a model expects
+moves with the month: if its probability p is right, a flight costs H(p) = -p ln p - (1-p) ln(1-p) nats on average.
+Observed loss above that expected loss is what has gone wrong, and needs no reference window.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import sqlalchemy as sa
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
-from level4_deployment import prediction_log
 from level4_deployment.experiment import sequential
-from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.monitor_result import CHAMPION, MonitorResult, above, insufficient
+from shared.score import log_losses
 
 Floats = NDArray[np.float64]
-TOLERANCE = 0.005  # nats per flight above the promise: about 1% of the loss
-ALPHA = 0.1  # the chance that a sound model is ever called broken: that costs a training, which the gates then judge
-FIRST_DAY = 14  # days before anything is said: fewer tell little of their spread
-COMPARED_DAYS = 28  # days that a new champion is compared with the one before it
-SEVERE, IN_A_ROW = 0.15, 2  # nats per flight, and days: on a stormy day honest models may differ by 0.1
-FEWEST = 100  # flights of a day, for its mean to count
-CONTRACT, LABELS, NO_DOUBT = "contract", "labels", ""  # of LIVE
-
-DAILY_PERFORMANCE = sa.Table(
-    "daily_performance",  # a closed day of the champion's; written once
-    prediction_log.METADATA,
-    sa.Column("day", sa.Text, primary_key=True),
-    sa.Column("version", sa.Integer, primary_key=True),
-    sa.Column("flights", sa.Integer, nullable=False),  # that it answered and whose outcome is known
-    sa.Column("loss", sa.Double, nullable=False),  # mean log loss, nats per flight
-    sa.Column("expected_loss", sa.Double, nullable=False),  # mean entropy of its answers
-    sa.Column("auc", sa.Double),  # none where all flights ended alike
-    sa.Column("previous_version", sa.Integer),  # the champion before it
-    sa.Column("gain", sa.Double),  # mean loss of that one, on the same flights, minus its own
-    sa.Column(
-        "excluded_reason", sa.Text, nullable=False, default=""
-    ),  # "contract", "labels": what was in alarm on that day
-)
+TOLERANCE = 0.005  # nats per flight above the expected loss: about 1% of the loss
+ALPHA = 0.1  # chance that a sound model is ever called broken: it costs a training, which the gates then judge
+MIN_DAYS = 14  # before a model is judged: the spread of fewer days is not known well enough
+COMPARED_DAYS = 28  # that a new champion is compared with the previous one
+SEVERE, IN_A_ROW = 0.15, 2  # nats per flight, and days: on a stormy day sound models may differ by 0.1
+MIN_FLIGHTS = 100  # of a day, for its mean to count
+CONTRACT, LABELS, NOT_EXCLUDED = "contract", "labels", ""  # excluded_reason: what was in alarm on that day
 
 
-def measure(window: pd.DataFrame, version: int, before: Callable[[pd.DataFrame], Floats] | None) -> dict[str, object]:
-    """A line of LIVE from a closed day's window; before: what the former champion would have answered.
+@dataclass(frozen=True)
+class DayPerformance:
+    """A closed day of a champion.
 
-    Empty where too few flights tell anything.
+    flights: that it predicted and that have a label. loss: mean log loss, nats per flight. expected_loss: mean entropy
+    of its predictions. auc: None where all flights ended alike. previous_version: the champion before it. gain: that
+    one's mean loss on the same flights, minus its own.
+    """
+
+    day: str
+    version: int
+    flights: int
+    loss: float
+    expected_loss: float
+    auc: float | None
+    previous_version: int | None = None
+    gain: float | None = None
+    excluded_reason: str = NOT_EXCLUDED
+
+
+COLUMNS = [field.name for field in fields(DayPerformance)]
+
+
+def measure(
+    window: pd.DataFrame,
+    version: int,
+    previous: Callable[[pd.DataFrame], Floats] | None = None,
+    *,
+    previous_version: int | None = None,
+    excluded_reason: str = NOT_EXCLUDED,
+) -> DayPerformance | None:
+    """The performance of a version on a closed day's window; None where too few flights have a label.
+
+    previous: the probabilities of the previous champion for flights of the window.
     """
     own = window[(window["version"] == version) & window["late"].notna()]
-    if len(own) < FEWEST:
-        return {}
-    late, chance = own["late"].to_numpy(float), _inside(own["probability"].to_numpy(float))
-    loss = _loss(late, chance)
-    gain = float((_loss(late, _inside(before(own))) - loss).mean()) if before else None
-    expected_loss = float(-(chance * np.log(chance) + (1 - chance) * np.log1p(-chance)).mean())
-    auc = float(roc_auc_score(late, chance)) if 0 < late.mean() < 1 else None
-    day = str(own["day"].iloc[-1])
-    return {
-        "day": day,
-        "version": version,
-        "flights": len(own),
-        "loss": float(loss.mean()),
-        "expected_loss": expected_loss,
-        "auc": auc,
-        "gain": gain,
-    }
-
-
-def keep(log: sa.Engine, line: dict[str, object]) -> None:
-    """Write a measured day; written already, it stays as it is."""
-    with log.begin() as connection:
-        connection.execute(prediction_log.insert(log, DAILY_PERFORMANCE), line)
-
-
-def days_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
-    """The measured days of a version, oldest first."""
-    query = (
-        sa.select(DAILY_PERFORMANCE)
-        .where(DAILY_PERFORMANCE.c.version == version, DAILY_PERFORMANCE.c.day <= until)
-        .order_by(DAILY_PERFORMANCE.c.day)
+    if len(own) < MIN_FLIGHTS:
+        return None
+    late, chance = own["late"].to_numpy(float), own["probability"].to_numpy(float)
+    loss = log_losses(late, chance)
+    return DayPerformance(
+        day=str(own["day"].iloc[-1]),
+        version=version,
+        flights=len(own),
+        loss=float(loss.mean()),
+        expected_loss=float((chance * log_losses(1, chance) + (1 - chance) * log_losses(0, chance)).mean()),
+        auc=float(roc_auc_score(late, chance)) if 0 < late.mean() < 1 else None,
+        previous_version=previous_version,
+        gain=float((log_losses(late, previous(own)) - loss).mean()) if previous else None,
+        excluded_reason=excluded_reason,
     )
-    columns = [column.name for column in DAILY_PERFORMANCE.columns]
-    with log.connect() as connection:
-        return pd.DataFrame(connection.execute(query).mappings().all(), columns=columns)
 
 
-def beside(days: pd.DataFrame, before: int) -> pd.DataFrame:
-    """Of the days of a champion, those on which it was compared with this one before it."""
-    return days[days["previous_version"] == before].dropna(subset=["gain"])
-
-
-def last_days(log: sa.Engine, count: int) -> pd.DataFrame:
-    """The last measured days, whoever was the champion, oldest first."""
-    query = sa.select(DAILY_PERFORMANCE).order_by(DAILY_PERFORMANCE.c.day.desc()).limit(count)
-    with log.connect() as connection:
-        return pd.DataFrame(connection.execute(query).mappings().all()[::-1])
+def compared_with(days: pd.DataFrame, previous: int) -> pd.DataFrame:
+    """The days of a champion on which it was compared with this previous version."""
+    return days[days["previous_version"] == previous].dropna(subset=["gain"])
 
 
 def check_expected_loss(day: str, version: int, days: pd.DataFrame) -> MonitorResult:
-    """Whether the champion loses more than it promises, by more than TOLERANCE; days in doubt do not count.
+    """Whether the observed loss exceeds the expected loss by more than TOLERANCE; excluded days do not count.
 
-    A confidence sequence on day means, valid on every day (Podkopaev and Ramdas, ICLR 2022; Waudby-Smith et al. 2024).
-    It takes days for independent; the weather of one is like that of the next, so that alarms come oftener than ALPHA.
+    days: columns COLUMNS. A confidence sequence on day means, valid on every day (Podkopaev and Ramdas, ICLR 2022;
+    Waudby-Smith et al. 2024). It assumes independent days; weather lasts for days, so alarms are more frequent than
+    ALPHA.
     """
-    days = days[days["excluded_reason"] == NO_DOUBT]
+    days = days[days["excluded_reason"] == NOT_EXCLUDED]
     excess = (days["loss"] - days["expected_loss"]).to_numpy(float)
-    target, rows = f"version {version}", int(days["flights"].sum())
-    if len(excess) < FIRST_DAY:
-        return MonitorResult(
-            day, "performance", target, "insufficient data", f"{len(excess)} of {FIRST_DAY} days with outcomes", rows
-        )
-    mean, least = _bound(excess)
+    about = _about(day, "performance", version, days)
+    if len(excess) < MIN_DAYS:
+        return insufficient(message=f"{len(excess)} of {MIN_DAYS} days with labels", **about)
+    mean, lower = _lower_bound(excess)
     message = (
-        f"{target} loses {mean:+.4f} nats per flight more than it promises, surely more than {least:+.4f}, "
-        f"on {len(excess)} days and {rows:,} flights; {TOLERANCE:g} is tolerated"
+        f"observed loss minus expected loss is {mean:+.4f} nats per flight, lower confidence bound {lower:+.4f} "
+        f"(valid at every look), on {len(excess)} days and {about['rows']:,} flights; {TOLERANCE:g} is tolerated"
     )
-    return MonitorResult(
-        day, "performance", target, "alarm" if least > TOLERANCE else "ok", message, rows, least, TOLERANCE
-    )
+    return above(TOLERANCE, lower, message=message, **about)
 
 
-def check_regression(day: str, version: int, before: int, days: pd.DataFrame, tried: list[float]) -> MonitorResult:
-    """Whether a new champion does worse than the one before it would have done, on the very flights it answered.
+def check_regression(
+    day: str, version: int, previous: int, days: pd.DataFrame, experiment_gains: list[float]
+) -> MonitorResult:
+    """Whether a new champion has a larger loss than the previous one, on the flights that the new one predicted.
 
-    tried: the gains by day of the experiment that it has won, which count as well. By the same confidence sequence;
-    days in doubt do not count.
+    experiment_gains: by day, from the experiment that promoted it; they count as well. The same confidence sequence;
+    excluded days do not count.
     """
-    live, rows, target = _beside(days[days["excluded_reason"] == NO_DOUBT], version)
-    if len(live) < FIRST_DAY // 2:
-        message = f"{len(live)} of {FIRST_DAY // 2} days beside version {before}"
-        return MonitorResult(day, "regression_vs_previous", target, "insufficient data", message, rows)
-    mean, least = _bound(np.concatenate([-np.asarray(tried, dtype=float), live]))
+    days = days[days["excluded_reason"] == NOT_EXCLUDED]
+    about = _about(day, "regression_vs_previous", version, days)
+    if len(days) < MIN_DAYS // 2:
+        message = f"{len(days)} of {MIN_DAYS // 2} days compared with version {previous}"
+        return insufficient(message=message, **about)
+    mean, lower = _lower_bound(-np.concatenate([experiment_gains, days["gain"].to_numpy(float)]))
     message = (
-        f"{target} loses {mean:+.4f} nats per flight more than version {before} would have, surely more than "
-        f"{least:+.4f}, on {len(live)} days and {rows:,} flights, and {len(tried)} days in trial before"
+        f"its loss minus that of version {previous} is {mean:+.4f} nats per flight, lower confidence bound "
+        f"{lower:+.4f} (valid at every look), on {len(days)} days and {about['rows']:,} flights, and "
+        f"{len(experiment_gains)} days of the experiment before"
     )
-    return MonitorResult(
-        day, "regression_vs_previous", target, "alarm" if least > 0 else "ok", message, rows, least, 0.0
-    )
+    return above(0.0, lower, message=message, **about)
 
 
-def check_severe_regression(day: str, version: int, before: int, days: pd.DataFrame) -> MonitorResult:
-    """Whether a new champion does far worse than the one before it: there is no time to wait for proof.
+def check_severe_regression(day: str, version: int, previous: int, days: pd.DataFrame) -> MonitorResult:
+    """Whether a new champion is so much worse than the previous one that there is no time for a test.
 
-    Outcomes that are wrong do not look like this: they are wrong for both. Inputs that are wrong may.
+    Days with wrong labels count, because those are wrong for both models; days with wrong inputs do not.
     """
-    live, rows, target = _beside(days[days["excluded_reason"] != CONTRACT], version)
-    if len(live) < IN_A_ROW:
-        message = f"{len(live)} of {IN_A_ROW} days beside version {before}"
-        return MonitorResult(day, "severe_regression", target, "insufficient data", message, rows)
-    least = float(live[-IN_A_ROW:].min())
+    days = days[days["excluded_reason"] != CONTRACT]
+    about = _about(day, "severe_regression", version, days)
+    if len(days) < IN_A_ROW:
+        return insufficient(message=f"{len(days)} of {IN_A_ROW} days compared with version {previous}", **about)
+    least = float((-days["gain"].to_numpy(float)[-IN_A_ROW:]).min())
     message = (
-        f"{target} loses at least {least:+.4f} nats per flight more than version {before} would have, on each of the "
-        f"last {IN_A_ROW} days; {SEVERE:g} is a disaster"
+        f"its loss exceeds that of version {previous} by at least {least:+.4f} nats per flight on each of the last "
+        f"{IN_A_ROW} days; {SEVERE:g} is severe"
     )
-    return MonitorResult(
-        day, "severe_regression", target, "alarm" if least > SEVERE else "ok", message, rows, least, SEVERE
-    )
+    return above(SEVERE, least, message=message, **about)
 
 
-def _beside(days: pd.DataFrame, version: int) -> tuple[Floats, int, str]:
-    """What it has lost more than the one before would have, by day, on so many flights; and its name."""
-    return -days["gain"].to_numpy(float), int(days["flights"].sum()), f"version {version}"
+def _about(day: str, monitor: str, version: int, days: pd.DataFrame) -> dict[str, Any]:
+    rows = int(days["flights"].sum())
+    return {"day": day, "monitor": monitor, "target": CHAMPION, "version": version, "rows": rows}
 
 
-def _bound(values: Floats) -> tuple[float, float]:
-    """The mean of the days so far, and what the true one surely exceeds: on all days at once, but for ALPHA.
+def _lower_bound(values: Floats) -> tuple[float, float]:
+    """The mean of the days so far, and its lower confidence bound, valid on all days at once with chance 1 - ALPHA.
 
-    Asymptotic (Waudby-Smith et al. 2024): the days' own spread is taken for the true one.
+    Asymptotic (Waudby-Smith et al. 2024): the spread of the days stands for the true one.
     """
     mean, error, _ = (part[-1] for part in sequential.running_statistics(values))
     bound = sequential.one_sided_boundary(len(values), sequential.best_rho(2 * ALPHA, COMPARED_DAYS / 2), ALPHA)
     return float(mean), float(mean - bound * error)
-
-
-def _loss(late: Floats, chance: Floats) -> Floats:
-    return np.where(late == 1, -np.log(chance), -np.log1p(-chance))
-
-
-def _inside(chance: Floats) -> Floats:
-    return np.clip(chance, 1e-15, 1 - 1e-15)

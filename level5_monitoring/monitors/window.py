@@ -1,4 +1,4 @@
-"""A window: flights of closed days as they were asked for, what was answered, and how they ended."""
+"""A window: the flights of closed days, each with the request, its first prediction and its label."""
 
 import json
 from typing import Any
@@ -8,18 +8,19 @@ import sqlalchemy as sa
 from numpy.typing import ArrayLike
 
 from level4_deployment.experiment import labels
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE
+from level4_deployment.prediction_log import PREDICTIONS, first_predictions
 from shared.data.schema import KNOWN_BEFORE
 from shared.settings import NEW_YORK
 
 TIMES = ["scheduled_departure", "scheduled_arrival"]
 CODES = ["carrier", "origin", "dest"]
 NUMBERS = [name for name in KNOWN_BEFORE if name not in TIMES + CODES]
-ANSWERED = ["flight_id", "day", "version", "probability", "late", "known_at"]  # beside KNOWN_BEFORE
+PREDICTED = ["flight_id", "day", "version", "probability", "late", "known_at"]  # columns beside KNOWN_BEFORE
+SUNDAY, WEEK = 6, 7
 
 
 def closed_days(log: sa.Engine, after: str | None) -> list[str]:
-    """The days of departure (New York) that the watermark has closed, oldest first, after `after`."""
+    """The days of departure (New York) that the watermark has closed, oldest first; `after`: only later ones."""
     watermark = labels.read_watermark(log)
     with log.connect() as connection:
         first = connection.execute(sa.select(sa.func.min(PREDICTIONS.c.departs_at))).scalar()
@@ -30,45 +31,53 @@ def closed_days(log: sa.Engine, after: str | None) -> list[str]:
     return [str(day.date()) for day in days if after is None or str(day.date()) > after]
 
 
-def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
-    """The flights that were to depart from day `first` to day `last`, each by its first answer, as of their closing.
+def is_end_of_week(day: str) -> bool:
+    """Whether the day is a Sunday."""
+    return pd.Timestamp(day).weekday() == SUNDAY
 
-    Columns: ANSWERED and KNOWN_BEFORE; late is NaN where no outcome was known when the last day closed, or where
-    outcomes contradict each other. Whoever looks later sees the same.
+
+def week_of(sunday: str) -> list[str]:
+    """The days of the week that ends with `sunday`, Monday first."""
+    return [str(day.date()) for day in pd.date_range(end=sunday, periods=WEEK)]
+
+
+def read_week(log: sa.Engine, sunday: str) -> pd.DataFrame:
+    """The window of the week that ends with `sunday`."""
+    return read_window(log, week_of(sunday)[0], sunday)
+
+
+def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
+    """The flights that were to depart from day `first` to day `last`, in columns PREDICTED and KNOWN_BEFORE.
+
+    late is NaN where no label was known when the last day closed, or where labels contradict each other: a later reader
+    gets the same window.
     """
     begin, end = pd.Timestamp(first, tz=NEW_YORK), pd.Timestamp(last, tz=NEW_YORK) + pd.DateOffset(days=1)
-    in_time = LABELS.c.known_at <= (end + labels.LABELS_DUE_AFTER).timestamp()
-    undisputed = LABELS.c.flight_id.not_in(sa.select(QUARANTINE.c.flight_id))
-    wanted = (PREDICTIONS.c.flight_id, PREDICTIONS.c.version, PREDICTIONS.c.probability, PREDICTIONS.c.request_payload)
-    told = PREDICTIONS.outerjoin(LABELS, sa.and_(LABELS.c.flight_id == PREDICTIONS.c.flight_id, in_time, undisputed))
-    query = (
-        sa.select(*wanted, LABELS.c.late, LABELS.c.known_at)
-        .select_from(told)
-        .where(PREDICTIONS.c.departs_at >= begin.timestamp(), PREDICTIONS.c.departs_at < end.timestamp())
-        .order_by(PREDICTIONS.c.asked_at)
+    found = first_predictions(
+        log,
+        [PREDICTIONS.c[name] for name in ("flight_id", "version", "probability", "request_payload")],
+        where=[PREDICTIONS.c.departs_at >= begin.timestamp(), PREDICTIONS.c.departs_at < end.timestamp()],
+        known_by=(end + labels.LABELS_DUE_AFTER).timestamp(),
     )
-    with log.connect() as connection:
-        names = [*(column.name for column in wanted), "late", "known_at"]
-        found = pd.DataFrame(connection.execute(query).all(), columns=names).drop_duplicates("flight_id")
-    asked = pd.DataFrame(json.loads(f"[{','.join(found.pop('request_payload'))}]"), index=found.index)
-    asked = asked.reindex(columns=list(KNOWN_BEFORE)).astype(dict.fromkeys(NUMBERS, float))
+    requests = pd.DataFrame(json.loads(f"[{','.join(found.pop('request_payload'))}]"), index=found.index)
+    requests = requests.reindex(columns=list(KNOWN_BEFORE)).astype(dict.fromkeys(NUMBERS, float))
     for name in TIMES:
-        asked[name] = pd.to_datetime(asked[name], utc=True)
-    day = _day(asked["scheduled_departure"])
+        requests[name] = pd.to_datetime(requests[name], utc=True)
     numbers = found.astype({"late": float, "known_at": float, "probability": float})
-    return pd.concat([numbers.assign(day=day), asked], axis=1)[[*ANSWERED, *KNOWN_BEFORE]].reset_index(drop=True)
+    day = _day(requests["scheduled_departure"])
+    return pd.concat([numbers.assign(day=day), requests], axis=1)[[*PREDICTED, *KNOWN_BEFORE]].reset_index(drop=True)
 
 
 def as_window(flights: pd.DataFrame, probability: ArrayLike, version: int = 1) -> pd.DataFrame:
-    """Flights of the year's table in the shape of a window, with what a model says of them."""
+    """Flights of the year's table as a window, with a model's probabilities."""
     known_at = flights["label_known_at"].astype("int64") / 1e6
-    answered: dict[str, Any] = {
+    predicted: dict[str, Any] = {
         "day": _day(flights["scheduled_departure"]),
         "version": version,
         "probability": probability,
         "known_at": known_at.where(flights["label_known_at"].notna()),
     }
-    return flights.assign(**answered)[[*ANSWERED, *KNOWN_BEFORE]].reset_index(drop=True)
+    return flights.assign(**predicted)[[*PREDICTED, *KNOWN_BEFORE]].reset_index(drop=True)
 
 
 def _day(departure: pd.Series) -> pd.Series:

@@ -1,6 +1,5 @@
-"""A window is what was asked, answered and told, each flight once, of days that are closed."""
+"""A window holds requests, first predictions and labels of closed days, each flight once."""
 
-import json
 from pathlib import Path
 
 import pandas as pd
@@ -9,8 +8,9 @@ import sqlalchemy as sa
 
 from level4_deployment import prediction_log
 from level4_deployment.experiment.labels import Label, ingest
-from level4_deployment.replay_client import as_requests
-from level5_monitoring.monitors.window import as_window, closed_days, read_window
+from level5_monitoring.monitors.window import as_window, closed_days, is_end_of_week, read_week, read_window, week_of
+from shared.settings import NEW_YORK
+from tests.factories import predictions_of
 
 
 @pytest.fixture
@@ -20,25 +20,10 @@ def day(flights: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture
 def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
-    """A log on which the day was asked for, and some of it twice; all outcomes are told."""
+    """A log with predictions for the day, for some flights two, and all labels."""
     engine = prediction_log.open_log(prediction_log.url_of(tmp_path))
-    rows = [
-        {
-            "request_id": f"{turn}-{i}",
-            "flight_id": sent["flight_id"],
-            "departs_at": pd.Timestamp(sent["scheduled_departure"]).timestamp(),
-            "asked_at": turn * 1000.0 + i,
-            "request_payload": json.dumps(sent),
-            "arm": "champion",
-            "propensity": 1.0,
-            "version": 1 + turn,
-            "probability": 0.1 + 0.5 * turn,
-            "fallback": "",
-            "seconds": 0.001,
-        }
-        for turn, asked in enumerate((day, day.head(50)))
-        for i, sent in enumerate(as_requests(asked))
-    ]
+    rows = predictions_of(day, version=1, probability=0.1, asked_at=1.0)
+    rows += predictions_of(day.head(50), version=2, probability=0.6, asked_at=2.0)
     with engine.begin() as connection:
         connection.execute(prediction_log.PREDICTIONS.insert(), rows)
     known = day.dropna(subset=["late"])
@@ -47,20 +32,20 @@ def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
     return engine
 
 
-def test_what_is_read_is_what_was_asked_by_its_first_answer(log: sa.Engine, day: pd.DataFrame) -> None:
+def test_a_window_has_each_flight_with_its_first_prediction(log: sa.Engine, day: pd.DataFrame) -> None:
     found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id").sort_index()
     wanted = as_window(day, 0.1).set_index("flight_id").sort_index()
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=False)
 
 
-def test_outcomes_that_contradict_each_other_are_none(log: sa.Engine, day: pd.DataFrame) -> None:
+def test_labels_that_contradict_each_other_are_missing(log: sa.Engine, day: pd.DataFrame) -> None:
     first = day.dropna(subset=["late"]).iloc[0]
     ingest(log, [Label(first["flight_id"], 1 - int(first["late"]), 2e9)], None)
     found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")
     assert pd.isna(found.loc[first["flight_id"], "late"])
 
 
-def test_an_outcome_known_after_the_closing_is_not_there_however_late_one_looks(
+def test_a_label_known_after_the_day_closed_is_missing_for_every_later_reader(
     log: sa.Engine, day: pd.DataFrame
 ) -> None:
     cancelled = day[day["late"].isna()]["flight_id"].iloc[:2]
@@ -86,3 +71,21 @@ def test_a_day_is_closed_when_the_watermark_is_a_day_beyond_it(log: sa.Engine) -
     ingest(log, [], ends.timestamp())
     assert closed_days(log, None) == ["2013-05-07"]
     assert closed_days(log, "2013-05-07") == []
+
+
+def test_a_week_ends_on_sunday_and_is_read_as_its_seven_days(log: sa.Engine) -> None:
+    assert [is_end_of_week(day) for day in ("2013-05-11", "2013-05-12", "2013-05-13")] == [False, True, False]
+    assert (week_of("2013-05-12")[0], week_of("2013-05-12")[-1], len(week_of("2013-05-12"))) == (
+        "2013-05-06",
+        "2013-05-12",
+        7,
+    )
+    assert set(read_week(log, "2013-05-12")["day"]) == {"2013-05-07"}
+    assert read_week(log, "2013-05-19").empty
+
+
+def test_a_day_is_new_yorks(flights: pd.DataFrame) -> None:
+    window = as_window(flights[flights["flight_id"].str[:7] == "2013-03"], 0.2)
+    local = window["scheduled_departure"].dt.tz_convert(NEW_YORK).dt.strftime("%Y-%m-%d")
+    assert (window["day"] == local).all()
+    assert (window["day"] == window["flight_id"].str[:10]).all()
