@@ -1,15 +1,7 @@
-"""`python -m level2_devops`: run the level."""
+"""`python -m level2_devops`: see `cli`."""
 
-from shared.console import step
+from level2_devops.cli import main
 from shared.errors import command
-
-
-def main() -> None:
-    """Load the libraries, which takes a moment, then tell the story."""
-    with step("Load the libraries"):
-        from level2_devops import run
-    run.main()
-
 
 if __name__ == "__main__":
     command(main)

@@ -1,4 +1,4 @@
-"""The features of a flight: the same code for training and for serving."""
+"""The features of a flight: training and serving use this code."""
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ def features(flights: pd.DataFrame) -> pd.DataFrame:
     """(n, 25) features of flights that have the columns of `shared.data.schema.KNOWN_BEFORE`.
 
     minute_of_day and weekday (0 is Monday) are New York's, scheduled_minutes is from gate to gate. Numbers are
-    float32, so that every runtime, whatever its precision, sees the values that the model was trained on.
+    float32, so that a runtime of any precision sees the values that the model was trained on.
     """
     local = flights["scheduled_departure"].dt.tz_convert(NEW_YORK).dt
     minutes = (flights["scheduled_arrival"] - flights["scheduled_departure"]).dt.total_seconds() / 60
@@ -24,6 +24,6 @@ def features(flights: pd.DataFrame) -> pd.DataFrame:
         "scheduled_minutes": minutes,
         "scheduled_mph": flights["distance"] / minutes * 60,
     }
-    columns = {**flights, **times}  # put together at the end and at once: a table of one row costs what it is touched
+    columns = {**flights, **times}  # one table at the end: for a single row, each step on a table costs time
     numbers = {name: columns[name].to_numpy("float32") for name in NUMBERS}
     return pd.DataFrame({**flights[CATEGORIES], **numbers})

@@ -1,4 +1,4 @@
-"""`python -m level2_devops.load_generator`: load the running service, and read its own figures from /metrics."""
+"""Load a running service from another process, and read what it reports about itself in /metrics."""
 
 import json
 import subprocess
@@ -14,15 +14,9 @@ from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from level2_devops.release.golden import as_requests
-from level2_devops.release.service_status import read_service_status
-from level2_devops.release.store import Store
 from level2_devops.service.worker_process import clean_environment
-from shared.console import console, step
-from shared.data.flights import load_flights
-from shared.data.split import future
-from shared.errors import UserError, command
-from shared.settings import read_settings
+from shared.errors import UserError
+from shared.waiting import wait_until
 
 Request = dict[str, Any]  # the JSON of a request
 CLIENTS, LONGEST = 4, 300.0  # seconds
@@ -38,25 +32,25 @@ class Traffic:
 
     @property
     def failed(self) -> list[list[Any]]:
-        """The requests that got no answer, or another than 200."""
+        """The requests without an answer of status 200."""
         return [row for row in self.rows if row[2] != 200]
 
 
 @contextmanager
 def traffic(address: str, requests: list[Request], pause: float = 0.0, clients: int = CLIENTS) -> Iterator[Traffic]:
-    """Load `address` (loopback only) while the block runs, from a process of its own; then the rows are there.
+    """Load `address` (loopback only) from another process while the block runs; afterwards the rows are there.
 
     pause: seconds that each client rests after an answer.
     """
     if not address.startswith(("http://127.0.0.1:", "http://localhost:")):
-        raise UserError(f"{address} is not this machine's own. Remedy: load only what listens on 127.0.0.1.")
+        raise UserError(f"{address} is not on this machine. Remedy: load only services that listen on 127.0.0.1.")
     seen = Traffic()
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "requests.json"
         file.write_text(json.dumps(requests))
-        script = Path(__file__).with_name("load_client.py")
+        port = int(address.rpartition(":")[2])
         process = subprocess.Popen(
-            [sys.executable, "-P", str(script), address, str(file), str(clients), str(pause), str(LONGEST)],
+            client_command(port, ROUTE, file, clients, pause, LONGEST),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=clean_environment(),
@@ -64,17 +58,23 @@ def traffic(address: str, requests: list[Request], pause: float = 0.0, clients: 
         try:
             yield seen
         finally:
-            told, _ = process.communicate()  # closes its input, which ends it
+            output, _ = process.communicate()  # closes its input, which ends it
     if process.returncode:
         raise RuntimeError(f"the load ended with status {process.returncode}")
-    seen.rows += json.loads(told)
+    seen.rows += json.loads(output)
+
+
+def client_command(*words: object) -> list[str]:
+    """The command that runs `load_client.py` with `words`: port, path, file of bodies, clients, pause, seconds."""
+    script = Path(__file__).with_name("load_client.py")
+    return [sys.executable, "-P", str(script), *map(str, words)]
 
 
 @dataclass(frozen=True)
 class Figures:
-    """What a service counted between two looks at its /metrics.
+    """What a service counted between two scrapes of its /metrics.
 
-    quantiles in seconds, interpolated within the histogram's buckets as Prometheus does.
+    p50, p99: seconds, interpolated within the histogram's buckets as Prometheus does.
     """
 
     requests: float
@@ -89,14 +89,14 @@ class Figures:
         return self.requests / self.seconds
 
     def __str__(self) -> str:
-        """One line for people."""
+        """One line of text."""
         times = f"p50 {self.p50 * 1000:.0f} ms, p99 {self.p99 * 1000:.0f} ms"
         return f"{self.rate:.0f} requests/s, {times}, {self.errors:.0f} errors in {self.requests:,.0f} requests"
 
 
 @dataclass(frozen=True)
 class Scrape:
-    """One look at /metrics. count: requests by status. below: requests by the upper bound of their bucket."""
+    """One scrape of /metrics. count: requests by status. below: cumulative requests by upper bound of the bucket."""
 
     at: float
     count: dict[str, float]
@@ -104,7 +104,7 @@ class Scrape:
 
 
 def scrape(address: str) -> Scrape:
-    """Read the counters of ROUTE from one worker's /metrics; only while a single worker serves is it all there is."""
+    """Read the counters of ROUTE; each worker counts its own requests, so a single worker must be serving."""
     with urllib.request.urlopen(address + "/metrics", timeout=10) as answer:
         families = text_string_to_metric_families(answer.read().decode())
     samples = [sample for family in families for sample in family.samples if sample.labels.get("route") == ROUTE]
@@ -116,7 +116,7 @@ def scrape(address: str) -> Scrape:
 
 
 def between(first: Scrape, last: Scrape) -> Figures:
-    """The figures of the time between two looks at the same worker."""
+    """The figures of the time between two scrapes of the same worker."""
     count = {status: value - first.count.get(status, 0) for status, value in last.count.items()}
     below = {bound: value - first.below.get(bound, 0) for bound, value in last.below.items()}
     errors = sum(value for status, value in count.items() if status.startswith("5"))
@@ -127,7 +127,7 @@ def between(first: Scrape, last: Scrape) -> Figures:
 def quantile(below: dict[float, float], share: float) -> float:
     """The value that `share` of the observations do not exceed, from cumulative counts by upper bound.
 
-    Within a bucket they count as evenly spread; beyond the last finite bound the answer is that bound.
+    Observations are taken as evenly spread within a bucket; beyond the last finite bound, that bound is returned.
 
     >>> quantile({1.0: 50, 2.0: 100, float("inf"): 100}, 0.75)
     1.5
@@ -145,30 +145,17 @@ def quantile(below: dict[float, float], share: float) -> float:
 
 
 def measure(address: str, seconds: float) -> Figures:
-    """What a service that is under load says of itself in the next `seconds`; raises UserError when no load comes."""
-    before = first = scrape(address)
-    until = time.monotonic() + STARTED_WITHIN
-    while sum(first.count.values()) < sum(before.count.values()) + CLIENTS:  # the clients start
-        if time.monotonic() > until:
-            raise UserError(f"no load reached {address} within {STARTED_WITHIN:g} s. Remedy: see what its clients say.")
-        time.sleep(0.05)
-        first = scrape(address)
+    """What a service under load reports about the next `seconds`; raises UserError when no load comes."""
+    before = sum(scrape(address).count.values())
+
+    def loaded() -> Scrape | None:
+        now = scrape(address)
+        return now if sum(now.count.values()) >= before + CLIENTS else None
+
+    try:
+        first = wait_until(loaded, STARTED_WITHIN)
+    except TimeoutError:
+        raise UserError(f"no load reached {address} within {STARTED_WITHIN:g} s. Remedy: see its log.") from None
+    assert first  # noqa: S101 - wait_until returns true results only
     time.sleep(seconds)
     return between(first, scrape(address))
-
-
-def main() -> None:
-    """Load the running service for five seconds with the flights that came after today."""
-    settings = read_settings()
-    serving = read_service_status(Store(settings.level("level2")))
-    if serving is None:
-        raise UserError("no service runs here. Remedy: make serve, in another terminal.")
-    with step("Prepare the requests"):
-        requests = as_requests(future(load_flights(settings), settings.now).head(2000))
-    with step(f"Load {serving.address} for 5 s with {CLIENTS} clients"), traffic(serving.address, requests) as seen:
-        figures = measure(serving.address, 5.0)
-    console.print(f"/metrics: {figures}\nthe clients: {len(seen.failed)} of {len(seen.rows):,} requests failed")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -1,7 +1,8 @@
-"""The model: a stock scikit-learn pipeline, fitted, asked, saved without pickle and loaded again."""
+"""The model: a stock scikit-learn pipeline that is trained, saved without pickle, loaded and used to predict."""
 
 import json
 from dataclasses import asdict, dataclass
+from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,24 +22,24 @@ from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
 
 SEED = 2013
-# The one type outside skops' own list that a model file may hold; fixed here, never read from a file.
+# The only type that a model file may hold besides those that skops trusts; fixed here, never read from a file.
 TRUSTED_TYPES = ["sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor"]
 
 
 class ModelError(UserError):
-    """A model file that is missing, damaged or not to be trusted."""
+    """A model file that is missing, damaged or not trusted."""
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """What must be known of a model to serve it. base_rate: share late in its history of `rows` flights."""
+    """What a service must know about a model. base_rate: share late among the `rows` flights it was trained on."""
 
     base_rate: float
     rows: int
     trained_as_of: str  # YYYY-MM-DD
 
     def __post_init__(self) -> None:
-        """Refuse what would be answered as a probability and is none."""
+        """Refuse a base rate that is no probability, because the service answers with it."""
         if not 0 <= self.base_rate <= 1:
             raise ValueError(f"base_rate is {self.base_rate}; it must lie within [0, 1]")
 
@@ -48,6 +49,13 @@ def build_model(**parameters: Any) -> Pipeline:
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
     columns = ColumnTransformer([("codes", codes, CATEGORIES)], remainder="passthrough")
     return Pipeline([("columns", columns), ("trees", HistGradientBoostingClassifier(random_state=SEED, **parameters))])
+
+
+def train(known: pd.DataFrame, today: date, folder: Path, **parameters: Any) -> Path:
+    """Fit a model on labelled flights and save it with its card into `folder`; returns the folder."""
+    card = ModelCard(base_rate=float(known["late"].mean()), rows=len(known), trained_as_of=str(today))
+    save(fit(known, **parameters), card, folder)
+    return folder
 
 
 def fit(flights: pd.DataFrame, **parameters: Any) -> Pipeline:
@@ -74,7 +82,7 @@ def predict_features(model: Pipeline, table: pd.DataFrame) -> NDArray[np.float64
 
 @cache
 def _threads() -> ThreadpoolController:
-    """Looks for the thread pools once: that takes milliseconds."""
+    """The thread pools, looked up once because that takes milliseconds."""
     return ThreadpoolController()
 
 
@@ -86,15 +94,15 @@ def save(model: Pipeline, card: ModelCard, folder: Path) -> None:
 
 
 def load(folder: Path) -> tuple[Pipeline, ModelCard]:
-    """Read what `save` wrote; raises ModelError, and builds no object of a type that is not trusted."""
+    """Read what `save` wrote; raises ModelError, and creates no object of a type that is not trusted."""
     try:
         model = skops.io.load(folder / MODEL_FILE, trusted=TRUSTED_TYPES)
         return model, ModelCard(**json.loads((folder / MODEL_CARD).read_text()))
-    except Exception as error:  # a cut zip, a strange type, a missing key: each layer has its own exception
+    except Exception as error:  # a damaged zip, an untrusted type, a missing key: each layer raises its own exception
         raise ModelError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
 
 
 def known_categories(model: Pipeline) -> dict[str, set[str]]:
-    """The codes of each category that the model was fitted on."""
+    """The codes of each category in the model's training data."""
     codes = model.named_steps["columns"].named_transformers_["codes"]
     return {name: set(values) for name, values in zip(CATEGORIES, codes.categories_, strict=True)}

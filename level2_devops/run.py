@@ -1,13 +1,12 @@
-"""Level 2 from end to end: modules with tests, a service, releases that can be taken back. The model is a mere file."""
+"""Level 2 from end to end: tested modules, a service, releases and rollback. The model is only a file."""
 
 import time
 from contextlib import ExitStack
 
 from level2_devops import demo
 from level2_devops.load_generator import traffic
-from level2_devops.model import load, predict
+from level2_devops.model import load, predict, train
 from level2_devops.release.pipeline import candidate, roll_back
-from level2_devops.train import train
 from shared.console import closing, headline, show_acts, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
@@ -44,18 +43,18 @@ def main() -> None:
 
     # 5. Operate
     spring, winter = months.index[0], months.index[-1]
-    asked = {month: demo.requests_of(later, month) for month in (spring, winter)}
-    with demo.served(settings) as service, ExitStack() as clients:
+    requests = {month: demo.requests_of(later, month) for month in (spring, winter)}
+    with demo.running_service(settings) as service, ExitStack() as clients:
         with candidate(settings, who=who, note="fewer trees") as second:
-            figures = {month: demo.under_load(service.address, month, asked[month]) for month in asked}
-            seen = clients.enter_context(traffic(service.address, asked[spring], pause=0.1))
+            figures = {month: demo.under_load(service.address, month, requests[month]) for month in requests}
+            seen = clients.enter_context(traffic(service.address, requests[spring], pause=0.1))
             two = second.finish(other)
         back = roll_back(settings, who=who, note="too few")
-        time.sleep(0.5)  # the clients see the release that is back
+        time.sleep(0.5)  # answers of the first release again, after the rollback
     unseen = demo.show_figures(figures, months)
-    swap = demo.show_swap(seen, settings)
+    switches = demo.show_switches(seen, settings)
 
-    # 6. Tell
+    # 6. Report
     keep_summary(settings, "level2", overall, steps=len(demo.ACTS))
     people = show_acts(demo.ACTS)
     adds = {
@@ -63,12 +62,12 @@ def main() -> None:
         "Versioned, checked releases": f"{one.version}: {one.gates['checksums']}, {one.gates['smoke test']}",
         "Release by one command": f"{two.version} after {two.seconds:.1f} s, under load: {two.gates['tests']}",
         "Rollback by one command": f"{back.version} after {back.seconds:.1f} s, under load",
-        "Nobody is cut off": swap,
+        "No request fails": switches,
         "Operational metrics": str(figures[spring]),
     }
     hurts = {
         "No metrics of the model": unseen,
-        "A model without a history": demo.untracked(model, other),
+        "A model without a history": demo.compare_files(model, other),
         "Training is by hand": f"trained as of {settings.today}, and served until {winter}",
         "People wait": people,
     }

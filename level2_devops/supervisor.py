@@ -1,12 +1,10 @@
-"""`python -m level2_devops.supervisor`: keep one address served while releases change and workers crash behind it.
+"""The supervisor keeps one address served while releases change and workers crash.
 
-This process owns the listening socket and never touches a request. Each worker inherits the socket, so a new one
-accepts beside the old one before the old one is asked to leave, and no connection is ever refused.
+This process owns the listening socket and never reads a request. Each worker inherits the socket: a new worker accepts
+connections beside the old one before the old one is stopped, so no connection is ever refused.
 """
 
-import argparse
 import os
-import signal
 import socket
 import threading
 import time
@@ -18,43 +16,43 @@ from level2_devops.release.service_status import STATE, ServiceStatus, read_serv
 from level2_devops.release.store import Current, ReleaseError, Store
 from level2_devops.service.worker_process import Worker, WorkerError, address_of, open_socket, start_worker
 from shared.console import console, step
-from shared.errors import UserError, command
+from shared.errors import UserError
 from shared.files import write_json
-from shared.settings import Settings, read_settings
+from shared.settings import Settings
 
 LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next
-SETTLED = 30.0  # seconds that a worker must live for its end to count as the first
+SETTLED = 30.0  # seconds after which a worker counts as stable, and its end as the first
 
 
 class Supervisor:
-    """Follows the pointer to the current release, and starts a worker again that ended by itself."""
+    """Follows the pointer to the current release, and restarts a worker that ended unexpectedly."""
 
     def __init__(self, store: Store, listening: socket.socket, stop: threading.Event) -> None:
         self.store, self.listening, self.stop = store, listening, stop
         self.address = address_of(listening)
-        self.ends = 0  # in a row
-        self.started = 0
+        self.ends = 0  # unexpected ends in a row
+        self.started = 0  # workers
         current = store.current()
         if current is None:
             raise ReleaseError("nothing is released yet. Remedy: make release.")
         with step(f"Start {current.version}"):
             self.worker = self._start(current.version)
-        self._tell(current, None)
+        self._publish(current, None)
 
     def follow(self) -> None:
-        """Until `stop`: look ten times a second whether there is something to do. Then end the worker in peace."""
+        """Check ten times a second whether the release changed or the worker ended, until `stop` is set."""
         try:
             while not self.stop.wait(0.1):
                 wanted = self.store.current()
                 if wanted is not None and wanted.change != self.current.change:
-                    self._move(wanted)
+                    self._switch(wanted)
                 elif not self.worker.alive:
                     self._start_again()
         finally:
             self.worker.stop()
 
-    def _move(self, to: Current) -> None:
-        """Serve `to` in place of what serves now, or keep that and say why."""
+    def _switch(self, to: Current) -> None:
+        """Replace the worker by one of the release `to`, or keep it and publish why."""
         old, refused = self.worker, None
         if to.version != old.version or not old.alive:
             try:
@@ -63,26 +61,26 @@ class Supervisor:
                 refused = str(error)
             else:
                 threading.Thread(target=old.stop).start()  # it drains while the new one answers
-        self._tell(to, refused)
+        self._publish(to, refused)
 
     def _start_again(self) -> None:
-        """Start the same release once more; the oftener it ends, the longer the wait before."""
+        """Start the same release again, after a wait that doubles with each end."""
         lived = time.monotonic() - self.began
         self.ends = 1 if lived > SETTLED else self.ends + 1
         wait = min(0.1 * 2**self.ends, LONGEST_WAIT)
         status = self.worker.process.returncode
-        self._say(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
+        self._log(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
         if self.stop.wait(wait):
             return
         try:
             self.worker = self._start(self.worker.version)
         except UserError as error:
-            self._say(str(error))
+            self._log(str(error))
         else:
-            self._tell(self.current, None)
+            self._publish(self.current, None)
 
     def _start(self, version: str) -> Worker:
-        """A worker that is ready; raises UserError when its files were touched or it does not get ready."""
+        """A worker that is ready; raises UserError when its files were changed or it does not become ready."""
         from level2_devops.release.artefact import verify  # with pandas, which takes a moment
 
         self.began = time.monotonic()
@@ -97,16 +95,16 @@ class Supervisor:
             raise
         return worker
 
-    def _tell(self, current: Current, refused: str | None) -> None:
-        """Publish what serves now, for those that release; and say it."""
+    def _publish(self, current: Current, refused: str | None) -> None:
+        """Write which release serves now, for `release` and `rollback`, and print it."""
         self.current = current
         worker = self.worker
         state = ServiceStatus(self.address, worker.version, current.change, refused, os.getpid(), worker.process.pid)
         write_json(self.store.home / STATE, asdict(state))
-        self._say(f"{self.worker.version} serves on{f', for {refused}' if refused else ''}")
+        self._log(f"{self.worker.version} serves on{f'; refused: {refused}' if refused else ''}")
 
-    def _say(self, what: str) -> None:
-        console.print(f"{time.strftime('%H:%M:%S')} {self.address} {what}")
+    def _log(self, event: str) -> None:
+        console.print(f"{time.strftime('%H:%M:%S')} {self.address} {event}")
 
 
 def serve(settings: Settings, port: int, stop: threading.Event) -> None:
@@ -117,28 +115,13 @@ def serve(settings: Settings, port: int, stop: threading.Event) -> None:
     except Timeout:
         at = read_service_status(store)
         where = f"at {at.address} by process {at.pid}" if at else "by another process"
-        raise UserError(f"it is already served {where}. Remedy: use that, or end it with Ctrl-C.") from None
+        raise UserError(f"a service already runs {where}. Remedy: use that one, or end it with Ctrl-C.") from None
     with lock, open_socket(port) as listening:
         try:
             (store.home / STATE).unlink(missing_ok=True)
             Supervisor(store, listening, stop).follow()
         except WorkerError:
-            if not stop.is_set():  # else it was ended while it started, as was asked
+            if not stop.is_set():  # otherwise it was stopped while it started
                 raise
         finally:
             (store.home / STATE).unlink(missing_ok=True)
-
-
-def main() -> None:
-    """Serve until SIGTERM or Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m level2_devops.supervisor", description=main.__doc__)
-    parser.add_argument("--port", type=int, default=0, help="on 127.0.0.1; without it, a free one")
-    options = parser.parse_args()
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
-    serve(read_settings(), options.port, stop)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -1,4 +1,4 @@
-"""The artefact: everything a service needs in one folder that vouches for itself."""
+"""The artefact: one folder with everything that a service needs, and a checksum of each of its files."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ NOT_RELEASED = shutil.ignore_patterns("__pycache__", "*.png")
 
 
 def copy_source(source: Path, app: Path) -> None:
-    """Copy the code and the lock: from here on nobody can change what is tested and released."""
+    """Copy the code and the lock file, so that later edits change neither what is tested nor what is released."""
     for name in SOURCES:
         shutil.copytree(source / name, app / name, ignore=NOT_RELEASED)
     shutil.copy(source / REQUIREMENTS, app)
@@ -46,41 +46,41 @@ def seal(app: Path, version: str, commit: str | None, who: str, note: str) -> st
     }
     (app / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     for file in _files(app):
-        file.chmod(0o444)  # the folders stay writable: else `make clean` could not remove them
+        file.chmod(0o444)  # folders stay writable, so that `make clean` can remove them
     return _sha256(app / MANIFEST)
 
 
 def pack(app: Path, archive: Path) -> None:
-    """Write the same files as one archive, to be carried elsewhere."""
+    """Write the same files as one archive, for use on another machine."""
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         tar.add(app, arcname=".")
     archive.chmod(0o444)
 
 
 def verify(app: Path, digest: str) -> int:
-    """Compare each file with the manifest, and the manifest with `digest`; returns the files' number.
+    """Compare each file with the manifest, and the manifest with `digest`; returns the number of files.
 
-    Raises ReleaseError naming every file that is missing, changed or too many.
+    Raises ReleaseError that names the files that are missing, changed or additional.
     """
     try:
-        said = _sha256(app / MANIFEST)
-        told = json.loads((app / MANIFEST).read_text())["files"] if said == digest else {}
+        intact = _sha256(app / MANIFEST) == digest
+        recorded = json.loads((app / MANIFEST).read_text())["files"] if intact else {}
     except OSError:
         raise ReleaseError(f"there is no release in {app}. Remedy: make release.") from None
-    wrong = [MANIFEST] if said != digest else []
-    if not wrong:
-        found = checksums(app)
-        wrong = sorted(name for name in {*told, *found} if told.get(name) != found.get(name))
+    found = checksums(app) if intact else {}
+    wrong = sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name))
+    if not intact:
+        wrong = [MANIFEST]
     if wrong:
         raise ReleaseError(
-            f"{', '.join(wrong[:5])}: {len(wrong)} of {len(told) or 1} files in {app} are not what was released. "
+            f"{', '.join(wrong[:5])}: {len(wrong)} of {len(recorded) or 1} files in {app} are not what was released. "
             "Remedy: do not serve this release; roll back, or make a new one: make release."
         )
-    return len(told)
+    return len(recorded)
 
 
 def checksums(app: Path) -> dict[str, str]:
-    """SHA-256 of each file, by its path in the release; of all but the manifest."""
+    """SHA-256 of each file except the manifest, by its path in the release."""
     return {file.relative_to(app).as_posix(): _sha256(file) for file in _files(app) if file != app / MANIFEST}
 
 

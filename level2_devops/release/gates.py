@@ -1,5 +1,6 @@
-"""The gates: what a release must pass before it may serve."""
+"""The gates that a release must pass before it may serve: its own tests, and a smoke test with real flights."""
 
+import json
 import os
 import shutil
 import signal
@@ -10,43 +11,49 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from level2_devops.release.artefact import REQUIREMENTS, SOURCES
-from level2_devops.release.golden import ask, golden
 from level2_devops.release.store import MODEL, ReleaseError
-from level2_devops.service.worker_process import address_of, clean_environment, open_socket, running, start_worker
+from level2_devops.service.requests import flights_as_requests
+from level2_devops.service.worker_process import Process, address_of, clean_environment, open_socket, start_worker
+from shared.data.flights import load_flights
+from shared.data.split import history
 from shared.settings import Settings
 
-# The quick tests of what is released. Those of the release itself make releases, whose gate would run them
-# again, without end; `make test-all` and CI run them, and the tests of the shared data, which take minutes.
+# The quick tests of the released code. The tests of releases are left out: they make releases, whose gate would run
+# them again without end. `make test-all` and CI run those.
 TESTS = ["tests/level2", "-m", "not slow"]
-LEFT_OUT = ["test_release*", "test_supervisor*", "test_traffic*", "test_run*"]
-GOLDEN_FLIGHTS, ONE_BY_ONE = 100, 6  # asked in one batch; and some of them alone
+LEFT_OUT = ["release", "test_supervisor*", "test_load_generator*", "test_run*"]
+GOLDEN_FLIGHTS, ONE_BY_ONE = 100, 6  # sent in one batch; of these, also sent as single requests
 
 
 @dataclass(frozen=True)
 class Tests:
-    """A run of the tests beside other work; what it prints goes to the file `log`."""
+    """A test run beside other work; its output goes to the file `log`."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     log: Path
 
     def result(self) -> str:
-        """Wait for the end; returns pytest's own summary, or raises ReleaseError with the tests that failed."""
+        """Wait for the end; returns pytest's summary line, or raises ReleaseError with the tests that failed."""
         self.process.wait()
-        said = self.log.read_text(encoding="utf-8", errors="replace").replace("·", "")  # which says: still at work
-        lines = said.strip().splitlines() or ["no output"]
+        output = self.log.read_text(encoding="utf-8", errors="replace").replace("·", "")  # dots that show progress
+        lines = output.strip().splitlines() or ["no output"]
         if self.process.returncode == 0:
             return next(line for line in reversed(lines) if " passed" in line).strip("= ")
         failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or lines[-3:]
-        raise ReleaseError(f"its tests fail: {'; '.join(failed)}. Remedy: mend it (all that they say: {self.log})")
+        raise ReleaseError(f"its tests fail: {'; '.join(failed)}. Remedy: fix the code (full output: {self.log})")
 
 
 @contextmanager
 def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -> Iterator[Tests]:
-    """Start the quick tests of `source` on a copy of the release's own code; they end with the block at the latest.
+    """Start the quick tests of `source` on a copy of the release's code; the end of the block stops them.
 
-    They find the data's cache in the state folder, and load no plugin, which would take longer than they do.
+    They read the data's cache in the state folder, and load no pytest plugin, because that takes longer than they do.
     """
     folder = workshop / "tested"
     for name in SOURCES:
@@ -68,40 +75,63 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
     try:
         yield Tests(process, log)
     finally:
-        _end(process)
+        _kill_session(process)
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End the tests with all that they have started; Windows, which knows no sessions, ends pytest alone."""
+def _kill_session(process: Process) -> None:
+    """Kill the tests and every process that they have started; on Windows, which has no sessions, only pytest."""
     if sys.platform == "win32":
         process.kill()
     else:
-        with suppress(ProcessLookupError, PermissionError):  # nothing is left; macOS says that in its own way
+        with suppress(ProcessLookupError, PermissionError):  # no process is left; macOS raises the second
             os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def smoke_test(app: Path, version: str, settings: Settings, log: Path) -> int:
-    """Start the release from its own folder and ask it about real flights; returns how many.
+    """Start the release from its own folder and send it real flights; returns the number of answers.
 
-    Raises ReleaseError when it does not get ready, or when an answer is not what its own model says.
+    Raises ReleaseError when it does not become ready, or when an answer differs from its own model's.
     """
-    with open_socket() as listening, running(start_worker(app, version, listening, log)) as worker:
-        flights, expected = golden(app / MODEL, settings, GOLDEN_FLIGHTS)  # while it starts
-        worker.wait_ready()
-        address = address_of(listening)
+    with open_socket() as listening:
+        worker = start_worker(app, version, listening, log)
         try:
+            flights, expected = golden_flights(app / MODEL, settings, GOLDEN_FLIGHTS)  # while it starts
+            worker.wait_ready()
+            address = address_of(listening)
             urllib.request.urlopen(address + "/ready", timeout=10).close()
-            answers = ask(address, "/predict/batch", {"flights": flights})["predictions"]
-            answers += [ask(address, "/predict", flight) for flight in flights[:ONE_BY_ONE]]
-        except OSError as error:  # no answer, or one that says 4xx or 5xx
+            answers = post(address, "/predict/batch", {"flights": flights})["predictions"]
+            answers += [post(address, "/predict", flight) for flight in flights[:ONE_BY_ONE]]
+        except OSError as error:  # no answer, or status 4xx or 5xx
             raise ReleaseError(f"the service does not answer real flights: {error}. Remedy: see {log}") from error
-    right = [*expected, *expected[:ONE_BY_ONE]]
-    off = [abs(answer["probability"] - own) for answer, own in zip(answers, right, strict=True)]
-    wrong = sum(difference > 1e-9 for difference in off)
-    if wrong:
+        finally:
+            worker.stop()
+    answered = np.array([answer["probability"] for answer in answers])
+    off = np.abs(answered - [*expected, *expected[:ONE_BY_ONE]])
+    if wrong := int((off > 1e-9).sum()):
         raise ReleaseError(
-            f"{wrong} of {len(off)} answers differ from the model's own, by up to {max(off):.4f}. "
-            "Remedy: find what lies between request and model; look at features and fallbacks first."
+            f"{wrong} of {len(off)} answers differ from the model's own, by up to {off.max():.4f}. "
+            "Remedy: compare what happens between request and model; look at features and fallbacks first."
         )
     return len(off)
+
+
+def golden_flights(model: Path, settings: Settings, count: int) -> tuple[list[dict[str, Any]], NDArray[np.float64]]:
+    """`count` flights spread over the history, as requests, and (count,) expected probabilities.
+
+    They are the model's own; for a flight with a code that the model has never seen, its base rate.
+    """
+    from level2_devops.model import known_categories, load, predict
+
+    known = history(load_flights(settings), settings.now)
+    flights = known.iloc[np.linspace(0, len(known) - 1, count).astype(int)]
+    fitted, card = load(model)
+    unknown = np.any([~flights[name].isin(codes) for name, codes in known_categories(fitted).items()], axis=0)
+    return flights_as_requests(flights), np.where(unknown, card.base_rate, predict(fitted, flights))
+
+
+def post(address: str, route: str, body: Any) -> Any:
+    """Send `body` as JSON to a service on loopback; returns the JSON of its answer."""
+    request = urllib.request.Request(address + route, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)

@@ -1,4 +1,4 @@
-"""A release from end to end: build, checksums, tests, smoke test, switch; and the way back."""
+"""A release from end to end: build, checksums, tests, smoke test, switch; and the rollback."""
 
 import time
 from collections.abc import Iterator
@@ -15,15 +15,13 @@ from shared.errors import UserError
 from shared.files import commit_of
 from shared.settings import PROJECT, Settings
 
-__all__ = ["Candidate", "Release", "candidate", "release", "roll_back"]
-
 
 @dataclass(frozen=True)
 class Release:
     """A release that is current now.
 
-    gates: what it passed, by the name of the gate. seconds: what all of it took. switched_in: seconds until the
-    running service had switched, or None when none runs.
+    gates: the result of each gate, by name. seconds: duration of the release or rollback. switched_in: seconds until
+    the running service had switched, or None when none runs.
     """
 
     version: str
@@ -35,7 +33,7 @@ class Release:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A release in the making: its code is copied, its tests run, its model is yet to come."""
+    """A release in the making: its code is copied and its tests run; its model is still missing."""
 
     version: str
     who: str
@@ -57,7 +55,7 @@ class Candidate:
         return Release(self.version, store.app(self.version), gates, time.monotonic() - self.begun, switched_in)
 
     def _pass_gates(self, model: Path, store: Store) -> dict[str, str]:
-        """Build, check and test what was built, and publish it; returns what each gate found."""
+        """Build the release, put it through all gates and publish it; returns the result of each gate."""
         app, name = self.folder / "app", self.version
         with step(f"Build {name}, while its tests run"):
             add_model(model, app)
@@ -68,16 +66,16 @@ class Candidate:
             answers = smoke_test(app, name, self.settings, store.home / "logs" / f"smoke-{name}.log")
         with step(f"Wait for the tests of {name}"):
             passed = self.tests.result()
-        files = verify(app, digest)  # once more, now that it has run
+        files = verify(app, digest)  # again, because the smoke test ran it
         store.publish(self.folder, name, digest, self.who)
         return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers, all the model's own"}
 
 
 @contextmanager
 def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Iterator[Candidate]:
-    """Copy the code in `source`, start its tests on the copy, and leave time to make the model; then `finish` it.
+    """Copy the code in `source` and start its tests; the block makes the model meanwhile, and calls `finish`.
 
-    Raises ReleaseError when a gate fails: its number is used up, and what served before serves on.
+    Raises ReleaseError when a gate fails: the version number is then used up, and the old release keeps serving.
     """
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone(), store.workshop() as workshop:
@@ -91,18 +89,18 @@ def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PR
         except UserError as error:
             store.record("refused", version, who, why=str(error))
             now = store.current()
-            serves = f"{now.version} serves on" if now else "none was released before"
-            raise ReleaseError(f"release {version} is refused; {serves}. {error}") from error
+            serving = f"{now.version} serves on" if now else "none was released before"
+            raise ReleaseError(f"release {version} is refused; {serving}. {error}") from error
 
 
 def release(model: Path, settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Release:
-    """Release the code in `source` with the model in the folder `model`, through all gates; raises ReleaseError."""
+    """Release the code in `source` with the model in the folder `model`; raises ReleaseError when a gate fails."""
     with candidate(settings, who=who, note=note, source=source) as made:
         return made.finish(model)
 
 
 def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
-    """Switch to the release that served before the current one; raises ReleaseError where there is none."""
+    """Switch to the release that served before the current one; raises ReleaseError when there is none."""
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone():
         now = store.current()
@@ -117,7 +115,7 @@ def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
 
 
 def _switch(store: Store, now: Current | None, to: Current) -> float | None:
-    """Point to a release and wait until the running service has followed; point back when it refuses to."""
+    """Point to a release and wait until the running service has switched; point back when it refuses."""
     with step(f"Switch to {to.version}"):
         store.point_to(to)
         try:

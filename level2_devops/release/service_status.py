@@ -1,4 +1,4 @@
-"""What the serving process says of itself, for those that release: where, which version, and what it refused."""
+"""What the running service publishes for releases: its address, its version, and a switch that it refused."""
 
 import json
 import os
@@ -9,16 +9,17 @@ from dataclasses import dataclass
 from filelock import FileLock, Timeout
 
 from level2_devops.release.store import Current, ReleaseError, Store
+from shared.waiting import wait_until
 
-STATE = "serving.json"  # there while somebody serves; one who was killed leaves it behind
+STATE = "serving.json"  # exists while a service runs; a killed one leaves it behind
 SWITCHED_WITHIN = 120.0  # seconds
 
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """The state of the serving process `pid`, whose present worker is the process `worker`.
+    """The state of the supervisor, process `pid`, and of its present worker, process `worker`.
 
-    change: the number of the last switch it has carried out. refused: why it did not, and kept what served before.
+    change: the number of the last switch that it carried out. refused: why it refused it and kept the old release.
     """
 
     address: str
@@ -30,12 +31,12 @@ class ServiceStatus:
 
 
 def service_lock(store: Store) -> FileLock:
-    """Held by the one process that serves, for as long as it lives."""
+    """The supervisor holds it as long as it lives."""
     return FileLock(store.home / "serving.lock")
 
 
 def read_service_status(store: Store) -> ServiceStatus | None:
-    """The state of the process that serves, or None when there is none, or when it has only begun."""
+    """The state of the running service; None when none runs, or when it has only just started."""
     try:
         state = ServiceStatus(**json.loads((store.home / STATE).read_text()))
     except FileNotFoundError:
@@ -44,7 +45,7 @@ def read_service_status(store: Store) -> ServiceStatus | None:
 
 
 def _is_held(lock: FileLock) -> bool:
-    """Whether anybody holds the lock: who serves, or for a moment another one who looks."""
+    """Whether another process holds the lock: the supervisor, or for a moment another reader of the status."""
     try:
         with lock.acquire(timeout=0):
             return False
@@ -59,7 +60,7 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # it belongs to another user
         return True
     return True
 
@@ -67,16 +68,23 @@ def _is_alive(pid: int) -> bool:
 def wait_until_served(store: Store, current: Current) -> float | None:
     """Wait until the running service has switched to `current`; returns the seconds, or None when none runs.
 
-    Raises ReleaseError when it refused to, or does not answer.
+    Raises ReleaseError when it refused to switch, or does not answer.
     """
     begun = time.monotonic()
-    while (serving := read_service_status(store)) is not None:
-        if serving.change >= current.change:
-            if serving.refused:
-                raise ReleaseError(serving.refused)
-            return time.monotonic() - begun
-        if time.monotonic() - begun > SWITCHED_WITHIN:
-            logs = store.home / "logs"
-            raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {logs}")
-        time.sleep(0.05)
-    return None
+    status: ServiceStatus | None = None
+
+    def switched_or_gone() -> bool:
+        nonlocal status
+        status = read_service_status(store)
+        return status is None or status.change >= current.change
+
+    try:
+        wait_until(switched_or_gone, SWITCHED_WITHIN)
+    except TimeoutError:
+        logs = store.home / "logs"
+        raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {logs}") from None
+    if status is None:
+        return None
+    if status.refused:
+        raise ReleaseError(status.refused)
+    return time.monotonic() - begun

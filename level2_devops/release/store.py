@@ -1,4 +1,4 @@
-"""Where releases are kept: their numbers, which one is current, and who changed what."""
+"""The store of releases: their version numbers, the pointer to the current one, and the history of changes."""
 
 import json
 import re
@@ -25,10 +25,10 @@ class ReleaseError(UserError):
 
 @dataclass(frozen=True)
 class Current:
-    """The release that is to serve.
+    """The release that should serve.
 
-    before: those that served before it, oldest first; a rollback takes the last of them.
-    change: counts the switches, so that whoever serves can say which of them it has carried out.
+    before: the releases that served before it, oldest first; a rollback takes the last of them.
+    change: counts the switches, so that the supervisor can report which of them it has carried out.
     """
 
     version: str
@@ -38,12 +38,12 @@ class Current:
 
 @dataclass(frozen=True)
 class Store:
-    """The folder `home` with everything that level 2 keeps."""
+    """The folder `home`, in which level 2 keeps everything."""
 
     home: Path
 
     def app(self, version: str) -> Path:
-        """The unpacked release: what a service of this version runs from."""
+        """The folder that a service of this version runs from."""
         return self.home / "releases" / version / "app"
 
     def versions(self) -> list[str]:
@@ -52,25 +52,25 @@ class Store:
         return sorted((name for name in found if re.fullmatch(r"\d+\.\d+\.\d+", name)), key=_number)
 
     def next_version(self) -> str:
-        """A number that no attempt has ever had, the failed ones and the deleted ones included."""
+        """A number that no earlier attempt used, not even one that failed or was deleted."""
         tried = [event["version"] for event in self.history()]
         newest = max(map(_number, [*tried, *self.versions()]), default=(1, 0, -1))
         return ".".join(map(str, (*newest[:2], newest[2] + 1)))
 
     def current(self) -> Current | None:
-        """The release that is to serve, or None before the first."""
+        """The release that should serve, or None before the first."""
         try:
-            told = json.loads((self.home / "current.json").read_text())
+            found = json.loads((self.home / "current.json").read_text())
         except FileNotFoundError:
             return None
-        return Current(told["version"], tuple(told["before"]), told["change"])
+        return Current(found["version"], tuple(found["before"]), found["change"])
 
     def point_to(self, current: Current) -> None:
-        """Switch: one small file is replaced as a whole, so every reader sees the old release or the new one."""
+        """Replace the pointer atomically: every reader sees the old release or the new one."""
         write_json(self.home / "current.json", asdict(current))
 
     def publish(self, made: Path, version: str, digest: str, who: str) -> None:
-        """Move a finished release to its place by one rename; the history keeps its digest, apart from its files."""
+        """Move a finished release to its place by one rename; the history keeps its digest, apart from the files."""
         self.record("published", version, who, manifest=digest)
         (self.home / "releases").mkdir(exist_ok=True)
         made.replace(self.home / "releases" / version)
@@ -81,17 +81,17 @@ class Store:
         line = json.dumps({"at": at, "who": who, "what": what, "version": version, **more}) + "\n"
         with (self.home / "history.jsonl").open("a+b") as file:
             file.seek(0)
-            file.truncate(file.read().rfind(b"\n") + 1)  # a line that a sudden end cut off told nothing
+            file.truncate(file.read().rfind(b"\n") + 1)  # remove a line that a killed process left unfinished
             file.write(line.encode())
 
     def history(self) -> list[dict[str, str]]:
-        """All events, oldest first; a last line without its end is none."""
+        """All events, oldest first; an unfinished last line is ignored."""
         file = self.home / "history.jsonl"
         lines = file.read_text().split("\n")[:-1] if file.exists() else []
         return [json.loads(line) for line in lines]
 
     def manifest_digest(self, version: str) -> str:
-        """The SHA-256 of a release's manifest as the history has it: kept apart from what it vouches for."""
+        """The SHA-256 of a release's manifest, from the history: it is kept apart from the files that it protects."""
         digests = (event["manifest"] for event in self.history() if event["version"] == version and "manifest" in event)
         digest = next(digests, None)
         if digest is None:
@@ -100,7 +100,7 @@ class Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Let one release or rollback work at a time; the next waits. A killed one lets go by itself."""
+        """Run one release or rollback at a time; the next one waits. The lock of a killed process is released."""
         lock = FileLock(self.home / "release.lock")
         try:
             lock.acquire(timeout=0)
@@ -114,7 +114,7 @@ class Store:
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:
-        """An empty folder that nobody looks into; what killed releases left in theirs goes as well."""
+        """An empty folder for a release in the making; folders that killed releases left behind are removed."""
         for left in self.home.glob("building-*"):
             shutil.rmtree(left)
         folder = Path(tempfile.mkdtemp(prefix="building-", dir=self.home))

@@ -1,1 +1,5 @@
-"""Room."""
+"""The prediction service of one release: read `app` first, then `requests`, which defines what a caller may send.
+
+A release runs it as `python -m level2_devops.service`. `worker_process` starts that command on a shared socket;
+`graceful_server`, `limits` and `observability` hold what level 4's service uses too.
+"""

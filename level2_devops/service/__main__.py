@@ -1,4 +1,4 @@
-"""`python -m level2_devops.service`: one release's process, that starts fast and leaves in order."""
+"""`python -m level2_devops.service`: serve one release until the process is asked to stop."""
 
 import argparse
 import os
@@ -18,8 +18,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True, help="folder with the model and its card")
     parser.add_argument("--version", required=True, help="name of this release")
-    parser.add_argument("--host", default="127.0.0.1", help="only a container, whose network is its own, needs another")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--host", default="127.0.0.1", help="in a container: 0.0.0.0")
+    parser.add_argument("--port", type=int, default=0, help="0 for a free one")
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port")
     options = parser.parse_args()
     log_as_json()

@@ -1,8 +1,7 @@
-"""The prediction service: one model, one release, nothing global."""
+"""The prediction service: one release with one model, and no global state."""
 
 import asyncio
 import hashlib
-import reprlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from sklearn.pipeline import Pipeline
 from level2_devops.model import ModelCard, ModelError, known_categories, load, predict
 from level2_devops.service.limits import LimitsMiddleware
 from level2_devops.service.observability import Metrics, RequestLogMiddleware, request_id
-from level2_devops.service.requests import Batch, Flight, StrictRoute, as_table
+from level2_devops.service.requests import Batch, Flight, StrictRoute, as_table, reply_invalid
 from shared.artefacts import MODEL_FILE
 
 
@@ -48,27 +47,27 @@ class Answers(BaseModel):
 class Problem(BaseModel):
     """One thing wrong with a request."""
 
-    field: str = Field(description="where: flights.3.temp, or body for the whole")
+    field: str = Field(description="such as flights.3.temp, or body for the whole")
     problem: str
-    value: str | None = Field(description="what was given, shortened")
+    value: str | None = Field(description="the given value, shortened")
 
 
 class Problems(BaseModel):
-    """All that is wrong with a flight; of a batch, with its first wrong flight."""
+    """Every problem of a flight; for a batch, those of its first invalid flight."""
 
     detail: list[Problem]
     request_id: str
 
 
 class Refusal(BaseModel):
-    """Why a request is not answered."""
+    """The reason why a request is not answered."""
 
     detail: str
 
 
 @dataclass
 class State:
-    """What serves at this moment: a model, or the reason why there is none."""
+    """The loaded model, or the reason why there is none."""
 
     version: str
     metrics: Metrics
@@ -95,16 +94,16 @@ def _start(model_folder: Path, version: str) -> State:
 
 
 def create_app(model_folder: Path, version: str) -> FastAPI:
-    """The service with the model in `model_folder`; without a readable one it lives, but is not ready."""
+    """The service with the model in `model_folder`; when that cannot be read, it is live but not ready."""
     state = _start(model_folder, version)
     app = FastAPI(title="Will this flight arrive late?", version=version)
     app.router.route_class = StrictRoute
     app.state.draining, app.state.service = False, state
     app.add_middleware(LimitsMiddleware)
     app.add_middleware(RequestLogMiddleware, metrics=state.metrics)
-    app.exception_handler(RequestValidationError)(_tell_problems)
+    app.exception_handler(RequestValidationError)(reply_invalid)
 
-    # One thread: more would only take turns, and leave the loop no time to answer or refuse the others.
+    # One thread: more would share one processor, and leave the event loop no time to answer or refuse the others.
     thread = ThreadPoolExecutor(1)
 
     async def predictions(flights: list[Any]) -> list[Prediction]:
@@ -129,9 +128,9 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
 
     @app.get("/ready", responses={503: {"model": Refusal}})
     async def ready() -> dict[str, str]:
-        """It can predict, and is not about to end."""
+        """The process can predict, and is not about to stop."""
         if app.state.draining:
-            raise NotReadyError("draining: this process is about to end")
+            raise NotReadyError("draining: this process is about to stop")
         if state.model is None:
             raise NotReadyError(state.reason)
         return {"status": "ready", "version": version}
@@ -149,11 +148,11 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
 
 
 class NotReadyError(RuntimeError):
-    """There is no model to answer with."""
+    """There is no model that can answer."""
 
 
 def _predict(state: State, flights: list[Any]) -> list[Prediction]:
-    """Ask the model; where it has never seen a code, the base rate of its history answers, marked and counted."""
+    """Probabilities of the model; for a flight with an unknown code, the base rate of its training data, marked."""
     if state.model is None or state.card is None:
         raise NotReadyError(state.reason)
     table = as_table(flights)
@@ -167,21 +166,3 @@ def _predict(state: State, flights: list[Any]) -> list[Prediction]:
         Prediction(probability=state.card.base_rate if names else float(chance), fallback=bool(names), unknown=names)
         for names, chance in zip(unknown, predict(state.model, table), strict=True)
     ]
-
-
-async def _tell_problems(_request: Request, error: RequestValidationError) -> JSONResponse:
-    """422 with the wrong fields by name; values as text, for a NaN could not be sent back as JSON."""
-    problems = [
-        Problem(
-            field=".".join(map(_shown, problem["loc"][1:])) or "body",
-            problem=problem["msg"].removeprefix("Value error, "),
-            value=reprlib.repr(problem["input"]) if "input" in problem and problem["type"] != "missing" else None,
-        )
-        for problem in error.errors()
-    ]
-    return JSONResponse(Problems(detail=problems, request_id=request_id.get()).model_dump(), 422)
-
-
-def _shown(part: object) -> str:
-    """A name as it can be sent: JSON may hold half a character, which UTF-8 may not."""
-    return str(part)[:80].encode(errors="backslashreplace").decode()

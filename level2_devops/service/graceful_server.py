@@ -1,4 +1,4 @@
-"""A server that says when it is ready, and drains before it stops."""
+"""A uvicorn server that reports when it is ready, and drains before it stops."""
 
 import asyncio
 import json
@@ -10,25 +10,28 @@ import uvicorn
 
 from level2_devops.service.limits import BoundedHead
 
-NOTICE_SECONDS = 0.3  # not ready, still accepting: whoever watches /ready sends new connections elsewhere
-DRAIN_SECONDS = 1.0  # at the most, accepting no more: each reply tells its connection to close
+NOTICE_SECONDS = 0.3  # not ready but still accepting: a load balancer that polls /ready stops sending connections
+DRAIN_SECONDS = 1.0  # at most, no longer accepting: each reply closes its connection
 
 
 class GracefulServer(uvicorn.Server):
-    """A uvicorn server that says when it is ready, and drains before it stops.
+    """A uvicorn server that prints a line when it is ready, and drains before it stops.
 
-    Closing an idle keep-alive connection at the moment its next request is on the way would lose that request.
-    So for a while every reply closes its connection, and only what stays silent is closed unasked.
+    If it closed an idle keep-alive connection while the next request is on its way, that request would be lost.
+    So for a while every reply closes its connection, and only connections that stay silent are closed after that.
     """
 
     def __init__(self, app: Any, parent: int | None) -> None:
-        quiet: dict[str, Any] = {
-            "log_config": None,
-            "access_log": False,
-            "proxy_headers": False,
-        }  # we log requests ourselves
-        ends: dict[str, Any] = {"timeout_keep_alive": 30, "timeout_graceful_shutdown": 10}  # seconds
-        super().__init__(uvicorn.Config(app, http=BoundedHead, **quiet, **ends))
+        config = uvicorn.Config(
+            app,
+            http=BoundedHead,
+            log_config=None,  # the middleware logs requests
+            access_log=False,
+            proxy_headers=False,
+            timeout_keep_alive=30,  # seconds
+            timeout_graceful_shutdown=10,
+        )
+        super().__init__(config)
         self.app, self.parent = app, parent
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -36,10 +39,10 @@ class GracefulServer(uvicorn.Server):
         await super().startup(sockets)
         state = self.app.state
         address = "http://{}:{}".format(*self.servers[0].sockets[0].getsockname()[:2])
-        told = {"event": "not ready", "reason": state.service.reason} if state.service.reason else {"event": "ready"}
+        line = {"event": "not ready", "reason": state.service.reason} if state.service.reason else {"event": "ready"}
         if self.parent:
-            self.watch = asyncio.create_task(self._leave_with_parent())
-        print(json.dumps({**told, "version": state.service.version, "address": address}), flush=True)  # noqa: T201
+            self.parent_watch = asyncio.create_task(self._stop_with_parent())
+        print(json.dumps({**line, "version": state.service.version, "address": address}), flush=True)  # noqa: T201
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Fail readiness, stop accepting, drain, stop."""
@@ -53,8 +56,8 @@ class GracefulServer(uvicorn.Server):
                 break
         await super().shutdown(sockets)
 
-    async def _leave_with_parent(self) -> None:
-        """End once the process that handed the socket over is gone: nobody else would ever end this one."""
+    async def _stop_with_parent(self) -> None:
+        """Stop once the process that opened the socket is gone: no other process would ever stop this one."""
         while os.getppid() == self.parent:
             await asyncio.sleep(0.5)
         self.should_exit = True

@@ -1,4 +1,4 @@
-"""What the service refuses: requests too large or too slow, and more of them at once than it can answer."""
+"""Limits: the service refuses requests that are too large, too slow, or too many at once."""
 
 import asyncio
 
@@ -7,16 +7,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_BYTES = 1 << 20  # of a body; of a head too
-MAX_BYTES_HELD = 64 << 20  # of all bodies that are here or on their way
+MAX_BYTES_HELD = 64 << 20  # of all bodies, complete or not
 HEAD_SECONDS = BODY_SECONDS = 10.0  # from the first byte to the last
-MAX_IN_FLIGHT = 32  # whose bodies are here
+MAX_IN_FLIGHT = 32  # requests with a complete body
 ALWAYS_ANSWERED = ("/live", "/ready", "/metrics")
 
 
 class LimitsMiddleware:
-    """ASGI middleware that reads a body whole, within bounds, before the application sees the request.
+    """ASGI middleware that reads the whole body, within limits, before the application sees the request.
 
-    A request takes its place among those in flight only then: clients that stall keep nobody out.
+    Only a request with a complete body counts as in flight, so clients that stall do not block others.
     """
 
     def __init__(self, app: ASGIApp, most_in_flight: int = MAX_IN_FLIGHT) -> None:
@@ -25,7 +25,7 @@ class LimitsMiddleware:
         self.held = 0  # bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request: 503 for one too many, 400, 408 or 413 for its body, else what the application says."""
+        """Pass the request on, or refuse it: 503 for one too many, 400, 408 or 413 because of its body."""
         if scope["type"] != "http" or scope["path"] in ALWAYS_ANSWERED:
             await self.app(scope, receive, send)
             return
@@ -42,14 +42,14 @@ class LimitsMiddleware:
             self.held -= len(body)
 
     async def _read(self, receive: Receive, body: bytearray) -> JSONResponse | None:
-        """Fill `body`; returns the refusal as soon as there is a reason for one."""
+        """Fill `body`; returns a refusal as soon as a limit is exceeded."""
         try:
             async with asyncio.timeout(BODY_SECONDS):
                 more = True
                 while more:
                     message = await receive()
                     if message["type"] == "http.disconnect":
-                        return _refusal(400, "the client left before its body had come")
+                        return _refusal(400, "the client left before its body was complete")
                     part, more = message.get("body", b""), message.get("more_body", False)
                     body += part
                     self.held += len(part)
@@ -58,7 +58,7 @@ class LimitsMiddleware:
                     if self.held > MAX_BYTES_HELD:
                         return _refusal(503, "too many bodies at once; try again in a second")
         except TimeoutError:
-            return _refusal(408, f"the body did not come within {BODY_SECONDS:g} seconds")
+            return _refusal(408, f"the body was not complete after {BODY_SECONDS:g} seconds")
         return None
 
     async def _answer(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,31 +80,31 @@ def _refusal(status: int, detail: str) -> JSONResponse:
 
 
 class BoundedHead(HttpToolsProtocol):
-    """uvicorn's protocol, which by itself waits for the head of a request without end and lets it grow without end.
+    """uvicorn's protocol with limits on a request's head, which uvicorn lets grow and waits for without end.
 
-    What else is no body counts as head: the sizes and extensions of chunks, and the trailers after them.
+    The sizes and extensions of chunks, and the trailers after them, count as head too.
     """
 
-    deadline: asyncio.TimerHandle | None = None  # while a head is awaited
+    deadline: asyncio.TimerHandle | None = None  # set while a head is incomplete
     head_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Await the first head."""
+        """Start to wait for the first head."""
         super().connection_made(transport)
         self._await_head()
 
     def on_message_begin(self) -> None:
-        """Await the rest of a head; between requests uvicorn itself closes an idle connection."""
+        """Start to wait for the rest of a head; uvicorn itself closes a connection that is idle between requests."""
         super().on_message_begin()
         self._await_head()
 
     def on_headers_complete(self) -> None:
-        """The head is here."""
+        """Stop waiting: the head is complete."""
         self._end_wait()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Part of a body, whose size `Limits` minds."""
+        """Do not count the body as head: LimitsMiddleware limits it."""
         self.head_bytes -= len(body)
         super().on_body(body)
 
@@ -116,7 +116,7 @@ class BoundedHead(HttpToolsProtocol):
             self.send_400_response(f"The head has more than {MAX_BYTES:,} bytes.")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing is awaited any more."""
+        """Stop waiting."""
         self._end_wait()
         super().connection_lost(exc)
 

@@ -1,136 +1,141 @@
-"""What operations sees: Prometheus metrics, JSON logs, and a request id that ties a reply to its log line."""
+"""Prometheus metrics, JSON logs, and a request id that connects a reply to its log line."""
 
-import json
 import logging
 import re
 import sys
 import time
 from contextvars import ContextVar
-from datetime import UTC, datetime
-from uuid import uuid4
+from secrets import token_hex
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from starlette.datastructures import Headers, MutableHeaders
+from pythonjsonlogger.json import JsonFormatter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LATENCY_BUCKETS = (
-    0.001,
-    0.002,
-    0.003,
-    0.005,
-    0.0075,
-    0.01,
-    0.015,
-    0.02,
-    0.03,
-    0.05,
-    0.075,
-    0.1,
-    0.2,
-    0.5,
-    1,
-    2,
-    5,
-)  # seconds
+# Seconds.
+LATENCY_BUCKETS = (0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.2, 0.5, 1, 2, 5)
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 log = logging.getLogger("service")
 
 
-class Metrics:
-    """The service's metrics, in a registry of its own."""
+class RequestMetrics:
+    """Requests counted and timed by route, in a registry of the service's own."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("http_requests", "Requests answered", ["route", "status"], registry=self.registry)
+        self.registry = registry = CollectorRegistry()
+        self.requests = Counter("http_requests", "Requests answered", ["route", "status"], registry=registry)
         self.seconds = Histogram(
             "http_request_seconds",
             "Seconds from request to reply",
             ["route"],
             buckets=LATENCY_BUCKETS,
-            registry=self.registry,
+            registry=registry,
         )
+
+
+class Metrics(RequestMetrics):
+    """The metrics of level 2's service."""
+
+    def __init__(self) -> None:
+        super().__init__()
         self.in_flight = Gauge("http_requests_in_flight", "Requests being answered", registry=self.registry)
         self.predictions = Counter("predictions", "Flights predicted", registry=self.registry)
         self.fallbacks = Counter("fallbacks", "Flights answered by the base rate", ["unknown"], registry=self.registry)
-        self.release = Gauge("release", "1 for what runs", ["version", "model_sha256"], registry=self.registry)
+        self.release = Gauge(
+            "release", "1 for the running release", ["version", "model_sha256"], registry=self.registry
+        )
 
 
-class RequestLogMiddleware:
-    """ASGI middleware around everything: gives a request its id, counts it, times it, logs it."""
+class RequestMetricsMiddleware:
+    """The outermost ASGI middleware: gives each request an id, counts it, times it, and never lets it end unanswered.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    While the service drains, each reply also closes its connection.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
         self.app, self.metrics = app, metrics
+        self.paths: frozenset[str] = frozenset()
+        # Children by their labels: finding one in the library takes longer than counting.
+        self.requests: dict[tuple[str, int], Counter] = {}
+        self.seconds: dict[str, Histogram] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; also one that fails by an error of ours: 500, under its id."""
+        """Answer one request; an unexpected exception becomes a 500 and a line in the log, both with the id."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
-        identity = given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else uuid4().hex
+        identity = _identity(scope)
         request_id.set(identity)
-        status, begun_to_reply = 500, False
+        status, replying = 500, False
         begun = time.perf_counter()
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status, begun_to_reply
+            nonlocal status, replying
             if message["type"] == "http.response.start":
-                status, begun_to_reply = message["status"], True
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = identity
+                status, replying = message["status"], True
+                message["headers"].append((b"x-request-id", identity.encode()))
                 if scope["app"].state.draining:
-                    headers["connection"] = "close"
+                    message["headers"].append((b"connection", b"close"))
             await send(message)
 
+        try:
+            await self.app(scope, receive, send_with_id)
+        except Exception:
+            log.exception("a request failed")
+            if replying:
+                raise
+            failure = JSONResponse({"detail": "internal error; see the service's log"}, 500, {"connection": "close"})
+            await failure(scope, receive, send_with_id)
+        finally:
+            self.observe(scope, self._route(scope), status, time.perf_counter() - begun)
+
+    def observe(self, scope: Scope, route: str, status: int, seconds: float) -> None:  # noqa: ARG002 - for subclasses
+        """Count one answered request; a subclass may do more."""
+        if (route, status) not in self.requests:
+            self.requests[route, status] = self.metrics.requests.labels(route, str(status))
+            self.seconds[route] = self.metrics.seconds.labels(route)
+        self.requests[route, status].inc()
+        self.seconds[route].observe(seconds)
+
+    def _route(self, scope: Scope) -> str:
+        """The path if the service has it; all other paths share one label, so that callers cannot create labels."""
+        if not self.paths:
+            self.paths = frozenset(getattr(route, "path", "") for route in scope["app"].routes)
+        return scope["path"] if scope["path"] in self.paths else "none"
+
+
+class RequestLogMiddleware(RequestMetricsMiddleware):
+    """Level 2's: it also logs a line for each request, and measures how many are being answered."""
+
+    metrics: Metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         with self.metrics.in_flight.track_inprogress():
-            try:
-                await self.app(scope, receive, send_with_id)
-            except Exception:
-                log.exception("a request failed")
-                if begun_to_reply:
-                    raise
-                failure = JSONResponse({"detail": "an error of ours; our log has it"}, 500, {"connection": "close"})
-                await failure(scope, receive, send_with_id)
-            finally:
-                seconds = time.perf_counter() - begun
-                route = _route(scope)
-                self.metrics.requests.labels(route, str(status)).inc()
-                self.metrics.seconds.labels(route).observe(seconds)
-                log.info(
-                    "request",
-                    extra={"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)},
-                )
+            await super().__call__(scope, receive, send)
+
+    def observe(self, scope: Scope, route: str, status: int, seconds: float) -> None:
+        """Count and log one answered request."""
+        super().observe(scope, route, status, seconds)
+        figures = {"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)}
+        log.info("request", extra=figures)
 
 
-def _route(scope: Scope) -> str:
-    """The path if it is one of ours, also when the request was refused on its way; strangers share one label."""
-    known = any(getattr(route, "path", None) == scope["path"] for route in scope["app"].routes)
-    return scope["path"] if known else "none"
-
-
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line."""
-
-    FIELDS = ("route", "method", "status", "ms", "version", "reason")
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The record's time (UTC), level, message, request id and our own fields."""
-        line = {
-            "at": datetime.fromtimestamp(record.created, UTC).isoformat(),
-            "level": record.levelname,
-            "event": record.getMessage(),
-        }
-        if request_id.get():
-            line["request_id"] = request_id.get()
-        line |= {name: getattr(record, name) for name in self.FIELDS if hasattr(record, name)}
-        if record.exc_info:
-            line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+def _identity(scope: Scope) -> str:
+    """The caller's x-request-id if it is well formed, else a new one."""
+    given = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"x-request-id"), "")
+    return given if re.fullmatch(r"[\w.-]{1,64}", given, re.ASCII) else token_hex(16)
 
 
 def log_as_json() -> None:
-    """Send every log of this process to stderr as JSON lines."""
+    """Send every log record of this process to stderr as one JSON line, under the id of the request it belongs to."""
+
+    def add_request_id(record: logging.LogRecord) -> bool:
+        record.__dict__ |= {"request_id": request_id.get()} if request_id.get() else {}
+        return True
+
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonFormatter())
+    handler.addFilter(add_request_id)
+    names = {"levelname": "level", "message": "event", "exc_info": "error"}
+    handler.setFormatter(JsonFormatter("%(levelname)s%(message)s", rename_fields=names, timestamp="at"))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

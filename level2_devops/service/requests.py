@@ -1,7 +1,8 @@
-"""What a request must look like: types, units and ranges come from the data contract, from nowhere else."""
+"""The schema of a request: types, units and ranges come from the data contract and nowhere else."""
 
 import json
 import re
+import reprlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,11 +20,14 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
+    ValidationError,
     create_model,
     model_validator,
 )
 from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
 
+from level2_devops.service.observability import request_id
 from shared.data.schema import KNOWN_BEFORE
 
 EXAMPLE: dict[str, Any] = {
@@ -44,14 +48,14 @@ MAX_NAMES = 100  # in one JSON object
 
 
 def _only_dates(value: object) -> object:
-    """A number, or a text of one, would pass as seconds since 1970."""
+    """Refuse a number, which would pass as seconds since 1970."""
     if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
         raise ValueError("should be a date and time with offset, such as 2013-04-01T17:30:00-04:00")
     return value
 
 
 def _within_reach(value: datetime) -> datetime:
-    """Keep to years whose every instant pandas and the time-zone tables can hold."""
+    """Allow only years that pandas and the time-zone tables can hold."""
     if not 2000 <= value.year <= 2100:
         raise ValueError("should lie in the years 2000 to 2100")
     return value
@@ -67,7 +71,7 @@ def _field(column: Any) -> Any:
         return (number | None, None) if column.nullable else (number, ...)
     if about.get("unit") == "UTC":
         return Annotated[AwareDatetime, BeforeValidator(_only_dates), AfterValidator(_within_reach)], ...
-    pattern = about.get("pattern", "[A-Z]{3}")  # an origin that is not ours is answered too, as a fallback
+    pattern = about.get("pattern", "[A-Z]{3}")  # an unknown origin is answered too, by the base rate
     return Annotated[str, Field(strict=True, pattern=f"^{pattern}$")], ...
 
 
@@ -85,7 +89,7 @@ class _InOrder(BaseModel):
 Flight: Any = create_model(
     "Flight",
     __base__=_InOrder,
-    __doc__="A flight and what is known of it one hour before its scheduled departure; what is not known is left out.",
+    __doc__="A flight and what is known about it one hour before its scheduled departure; unknown values are left out.",
     **{name: _field(column) for name, column in KNOWN_BEFORE.items()},
 )
 
@@ -110,9 +114,9 @@ def _column(values: list[Any], column: Any) -> Any:
 
 
 def parse_json(body: bytes) -> Any:
-    """Read JSON, no key twice; raises a 400 for what is no JSON.
+    """Read JSON without duplicate keys; raises HTTPException 400 for anything else.
 
-    NaN, Infinity and 1e999 pass here as floats, for the model of the request then refuses them by field.
+    NaN, Infinity and 1e999 pass here as floats, because the request's schema then refuses them by field.
     """
     try:
         return json.loads(body, object_pairs_hook=_object)
@@ -123,7 +127,7 @@ def parse_json(body: bytes) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MAX_NAMES:  # each would be told as a problem of its own
+    if len(pairs) > MAX_NAMES:  # each unknown name would be a problem of its own in the reply
         raise _problem((), f"has {len(pairs):,} names in one object; a flight has {len(KNOWN_BEFORE)}")
     found: dict[str, Any] = {}
     for name, value in pairs:
@@ -138,24 +142,65 @@ def _problem(where: tuple[str, ...], message: str) -> RequestValidationError:
 
 
 class StrictRequest(Request):
-    """A request whose JSON is read by `parse`."""
+    """A request whose body is read by `parse_json`."""
 
     async def json(self) -> Any:
-        """The body, read strictly."""
+        """The body as Python objects."""
         return parse_json(await self.body())
 
 
 class StrictRoute(APIRoute):
-    """A route whose requests are strict."""
+    """A FastAPI route that reads its requests strictly."""
 
     def get_route_handler(self) -> Callable[[Request], Any]:
-        """FastAPI's handler, given a StrictRequest."""
+        """FastAPI's handler, which gets a StrictRequest."""
         handler = super().get_route_handler()
 
         async def strict(request: Request) -> Any:
             try:
                 return await handler(StrictRequest(request.scope, request.receive))
-            except HTTPException as error:  # FastAPI makes a 400 of all that goes wrong in reading; `parse` knows more
+            except HTTPException as error:  # FastAPI turns every error while reading into a 400
                 raise (error.__cause__ if isinstance(error.__cause__, RequestValidationError) else error) from None
 
         return strict
+
+
+def describe_validation_error(error: ValidationError | RequestValidationError) -> list[dict[str, Any]]:
+    """Each problem with its field, such as flights.3.temp; values are texts, since JSON cannot hold a NaN."""
+    skip = isinstance(error, RequestValidationError)  # FastAPI's locations begin with "body"
+    return [
+        {
+            "field": ".".join(_printable(part) for part in problem["loc"][skip:]) or "body",
+            "problem": problem["msg"].removeprefix("Value error, "),
+            "value": reprlib.repr(problem["input"]) if "input" in problem and problem["type"] != "missing" else None,
+        }
+        for problem in error.errors()
+    ]
+
+
+def _printable(part: object) -> str:
+    """A name that can be sent: JSON may hold half a surrogate pair, which UTF-8 cannot."""
+    return str(part)[:80].encode(errors="backslashreplace").decode()
+
+
+async def reply_invalid(_request: Request, error: Exception) -> JSONResponse:
+    """The exception handler of both services: status 422 with every problem."""
+    assert isinstance(error, ValidationError | RequestValidationError)  # noqa: S101 - registered for these two
+    return JSONResponse({"detail": describe_validation_error(error), "request_id": request_id.get()}, 422)
+
+
+def flights_as_requests(flights: pd.DataFrame, *, with_id: bool = False) -> list[dict[str, Any]]:
+    """The JSON of a request for each flight: instants as ISO 8601 texts, missing values left out.
+
+    with_id: include `flight_id`, which level 4's service needs and level 2's refuses.
+    """
+    names = ["flight_id", *KNOWN_BEFORE] if with_id else list(KNOWN_BEFORE)
+    rows = zip(*(_json_values(flights[name]) for name in names), strict=True)
+    return [{name: value for name, value in zip(names, row, strict=True) if value == value} for row in rows]  # noqa: PLR0124 - NaN
+
+
+def _json_values(column: pd.Series) -> list[Any]:
+    """A column's values; instants are formatted together, because one by one takes a third of a request's time."""
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return list(np.datetime_as_string(column.to_numpy("datetime64[s]"), timezone="UTC").tolist())
+    return column.tolist()

@@ -1,4 +1,7 @@
-"""One process of the service: started on a socket that is already open, waited for, and ended in peace."""
+"""A service process on a socket that is already open: start it, wait until it is ready, stop it gracefully.
+
+Level 2's supervisor and level 4's platform share these functions. Here is also level 2's own `Worker`.
+"""
 
 import json
 import os
@@ -7,28 +10,30 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from level2_devops.release.store import MODEL
 from shared.errors import UserError
+from shared.waiting import wait_until
 
-PARENT = "SERVICE_PARENT"  # who started a service: said, for when the service can look, that process may be gone
-READY_WITHIN = 60.0  # seconds
-DRAINED_WITHIN = 15.0  # seconds
+PARENT = "SERVICE_PARENT"  # the process that started a service: it may be gone before the service can look
+READY_WITHIN, DRAINED_WITHIN = 60.0, 15.0  # seconds
+Process = subprocess.Popen[bytes]
+Result = TypeVar("Result")
 
 
 class WorkerError(UserError):
-    """A service that did not get ready."""
+    """A service process that did not become ready."""
 
 
 @dataclass(frozen=True)
 class Worker:
-    """A running service of `version`; what it logs goes to the file `log`."""
+    """A running service of the release `version`; its output goes to the file `log`."""
 
-    process: subprocess.Popen[bytes]
+    process: Process
     version: str
     log: Path
 
@@ -37,70 +42,94 @@ class Worker:
         """Whether the process still runs."""
         return self.process.poll() is None
 
-    def wait_ready(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """Wait until this very process says in its log that it is ready; raises WorkerError.
+    def wait_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+        """Wait until this very process reports in its log that it is ready; raises WorkerError.
 
-        On a socket that two processes share, a request to /ready could be answered by the other one.
+        On a socket that two processes share, the other one could answer a request to /ready.
         """
-        until = time.monotonic() + READY_WITHIN
-        while not (told := self._told()):
-            if stopped():
-                raise WorkerError(f"the service of {self.version} is ended before it was ready, as was asked")
-            if not self.alive or time.monotonic() > until:
-                status = self.process.poll()
-                why = f"is not ready after {READY_WITHIN:g} s" if status is None else f"ended with {status}"
-                raise WorkerError(f"the service of {self.version} {why}. Remedy: see {self.log}")
-            time.sleep(0.02)
-        if told["event"] != "ready":
-            raise WorkerError(f"the service of {self.version} is not ready: {told['reason']}")
+        name = f"the service of {self.version}"
+        line = wait_ready(self.process, self._ready_line, name, self.log, cancelled)
+        if line["event"] != "ready":
+            raise WorkerError(f"{name} is not ready: {line['reason']}")
 
     def stop(self) -> None:
-        """Ask it to finish what is in flight and end; kill it when it does not."""
-        if sys.platform == "win32":
-            self.process.send_signal(signal.CTRL_BREAK_EVENT)
-        else:
-            self.process.terminate()
-        try:
-            self.process.wait(DRAINED_WITHIN)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        """Stop it gracefully, or kill it."""
+        stop_processes([self.process])
 
-    def _told(self) -> dict[str, str] | None:
-        """The line that the service logs once it has started: ready, or not ready with the reason."""
+    def _ready_line(self) -> dict[str, str] | None:
+        """The line that the service prints once it has started: ready, or not ready with the reason."""
         lines = [json.loads(line) for line in self.log.read_text().split("\n")[:-1] if line.startswith("{")]
         return next((line for line in lines if line["event"] in {"ready", "not ready"}), None)
 
 
 def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -> Worker:
-    """Start the service from the release in `app`; it inherits the socket."""
+    """Start the service from the release in the folder `app`, on the socket."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    listening.set_inheritable(True)
-    words = ["--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
-    # In the environment, for a release made before this was said can still be gone back to. On Windows, .venv's Python
+    log.write_bytes(b"")
+    # In the environment, because releases made before this was added must still start. On Windows, .venv's Python
     # is a process between this one and the service, which finds its parent by itself.
     parent = {} if sys.platform == "win32" else {PARENT: str(os.getpid())}
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "level2_devops.service", *words],
-            cwd=app,
-            env=clean_environment() | parent,
-            close_fds=False,  # `pass_fds` would say it better, but Windows has none; other files do not inherit anyway
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows: what CTRL_BREAK_EVENT needs
+    words = ["level2_devops.service", "--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
+    return Worker(start_on_socket(words, listening, log, clean_environment() | parent, app), version, log)
+
+
+def start_on_socket(
+    words: list[str], listening: socket.socket, log: Path, environment: dict[str, str], folder: Path | None = None
+) -> Process:
+    """Run `python -m` with `words` in `folder`; it inherits the socket, and appends its output to `log`."""
+    listening.set_inheritable(True)
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            [sys.executable, "-m", *words],
+            cwd=folder,
+            env=environment,
+            close_fds=False,  # Windows has no `pass_fds`; Python's other files are not inherited in any case
+            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows: needed for CTRL_BREAK_EVENT
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
         )
-    return Worker(process, version, log)
 
 
-@contextmanager
-def running(worker: Worker) -> Iterator[Worker]:
-    """End the worker with the block."""
+def wait_ready(
+    process: Process,
+    ready: Callable[[], Result | None],
+    name: str,
+    log: Path,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Result:
+    """The first true result of `ready`; raises WorkerError when the process ends, takes too long or is cancelled."""
+
+    def running_and_ready() -> Result | None:
+        if result := ready():
+            return result
+        if cancelled():
+            raise WorkerError(f"{name} was stopped before it was ready")
+        if process.poll() is not None:
+            raise WorkerError(f"{name} ended with {process.returncode}. Remedy: see {log}")
+        return None
+
     try:
-        yield worker
-    finally:
-        worker.stop()
+        return wait_until(running_and_ready, READY_WITHIN, pause=0.02)  # type: ignore[return-value] # never None
+    except TimeoutError:
+        raise WorkerError(f"{name} is not ready after {READY_WITHIN:g} s. Remedy: see {log}") from None
+
+
+def stop_processes(processes: Iterable[Process], within: float = DRAINED_WITHIN) -> None:
+    """Ask all processes to finish their requests and end; kill those that still run after `within` seconds."""
+    asked = list(processes)
+    for process in asked:
+        if sys.platform == "win32":
+            process.send_signal(signal.CTRL_BREAK_EVENT)
+        else:
+            process.terminate()
+    deadline = time.monotonic() + within
+    for process in asked:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
 
 
 def open_socket(port: int = 0) -> socket.socket:
@@ -108,16 +137,16 @@ def open_socket(port: int = 0) -> socket.socket:
     try:
         return socket.create_server(("127.0.0.1", port), backlog=1024)
     except OSError as error:
-        raise UserError(f"port {port} cannot be had: {error.strerror}. Remedy: leave --port out.") from error
+        raise UserError(f"port {port} cannot be used: {error.strerror}. Remedy: leave --port out.") from error
 
 
 def address_of(listening: socket.socket) -> str:
-    """The address to give to people."""
+    """The URL of the socket."""
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 def clean_environment() -> dict[str, str]:
-    """The environment of processes that run from a release: no code from elsewhere, and nothing written into it."""
+    """The environment for processes that run from a release: no code from elsewhere, and no file written into it."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return kept | one_thread | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}

@@ -1,7 +1,7 @@
-"""The data plane's service: level 2's requests and refusals, answered by several versions, at many times its speed.
+"""The prediction service of the platform: level 2's requests and refusals, answered many times as fast.
 
-These are plain Starlette routes. FastAPI would take a third of such a request's time: to check once more what `asked`
-has checked, and to write its schema out. That schema is level 2's, on its /docs; `flight_id` comes on top.
+Its routes are plain Starlette. FastAPI would take a third of a request's time: it would validate again what `requests`
+has validated, and serve a schema that level 2 shows on its /docs (here, `flight_id` is added).
 """
 
 import asyncio
@@ -25,26 +25,28 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from level2_devops.service.limits import LimitsMiddleware
+from level2_devops.service.observability import RequestMetricsMiddleware
+from level2_devops.service.requests import reply_invalid
 from level4_deployment.serving.batching import MicroBatcher, NotReadyError, ScoringError
 from level4_deployment.serving.log_writer import LogWriter
-from level4_deployment.serving.metrics import Metrics, RequestMetricsMiddleware
+from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.reloader import ModelReloader, workers
-from level4_deployment.serving.requests import PendingPrediction, describe_validation_error, read_batch, read_one
+from level4_deployment.serving.requests import PendingPrediction, read_batch, read_one
 
-MOST_IN_FLIGHT = 128  # they are short: a full house is answered within 50 ms
+MOST_IN_FLIGHT = 128  # requests are short: that many are answered within 50 ms
 JSON = [(b"content-type", b"application/json")]
 
 
 @dataclass
 class ServiceInfo:
-    """What a starting server says of this service."""
+    """What a GracefulServer prints about this service when it starts."""
 
     version: str
     reason: str = ""
 
 
 class PredictRoute:
-    """A route that reads flights from a body, and replies once their answers are on record."""
+    """A route that reads flights from a body, and replies once their predictions are in the log."""
 
     def __init__(
         self, read: Callable[[bytes], list[PendingPrediction]], reply: Callable[[list[PendingPrediction]], Any]
@@ -52,9 +54,9 @@ class PredictRoute:
         self.read, self.reply = read, reply
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, whose body `Limits` has read whole."""
+        """Answer one request, whose whole body LimitsMiddleware has read."""
         flights = self.read((await receive())["body"])
-        await scope["app"].state.turns.ask(flights)
+        await scope["app"].state.batcher.predict(flights)
         body = json.dumps(self.reply(flights)).encode()
         headers = [*JSON, (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -62,12 +64,12 @@ class PredictRoute:
 
 
 def create_app(home: Path, log: sa.Engine) -> Starlette:
-    """The service of the platform in the folder `home`; it follows the routes there, and lives without any."""
+    """The service of the platform in the folder `home`; it follows the routes there, and is live without any."""
     metrics = Metrics()
     app = Starlette(
         routes=[
             Route("/predict", PredictRoute(read_one, lambda flights: flights[0].as_reply()), methods=["POST"]),
-            Route("/predict/batch", PredictRoute(read_batch, _batch), methods=["POST"]),
+            Route("/predict/batch", PredictRoute(read_batch, _batch_reply), methods=["POST"]),
             Route("/live", _live),
             Route("/ready", _ready),
             Route("/metrics", _metrics),
@@ -77,8 +79,8 @@ def create_app(home: Path, log: sa.Engine) -> Starlette:
             Middleware(LimitsMiddleware, most_in_flight=MOST_IN_FLIGHT),
         ],
         exception_handlers={
-            ValidationError: _invalid,
-            RequestValidationError: _invalid,
+            ValidationError: reply_invalid,
+            RequestValidationError: reply_invalid,
             HTTPException: _refused,
             NotReadyError: _not_ready,
             ScoringError: _failed,
@@ -86,30 +88,30 @@ def create_app(home: Path, log: sa.Engine) -> Starlette:
         lifespan=_lifespan,
     )
     app.state.draining, app.state.metrics, app.state.log = False, metrics, log
-    app.state.follower = ModelReloader(home, metrics)
+    app.state.reloader = ModelReloader(home, metrics)
     app.state.service = ServiceInfo("platform")
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: Starlette) -> AsyncIterator[None]:
-    """Load what is routed, then follow; at the end write what waits."""
+    """Load the routed models and follow the routes; at the end, write what is still queued for the log."""
     state, loop = app.state, asyncio.get_running_loop()
-    follower: ModelReloader = state.follower
-    writer = LogWriter(state.log, loop, state.metrics.log_seconds.observe)
-    state.turns = MicroBatcher(follower.serving, writer, state.metrics)
-    await follower.look()
-    following = loop.create_task(follower.follow())
+    reloader: ModelReloader = state.reloader
+    writer = LogWriter(state.log, loop, state.metrics.commit_seconds.observe)
+    state.batcher = MicroBatcher(reloader.serving, writer, state.metrics)
+    await reloader.poll()
+    polling = loop.create_task(reloader.poll_forever())
     try:
         yield
     finally:
-        following.cancel()
+        polling.cancel()
         await asyncio.to_thread(writer.close)
-        follower.leave()
-        state.metrics.leave()
+        reloader.remove_status()
+        state.metrics.remove_gauges()
 
 
-def _batch(flights: list[PendingPrediction]) -> dict[str, Any]:
+def _batch_reply(flights: list[PendingPrediction]) -> dict[str, Any]:
     return {"predictions": [flight.as_reply() for flight in flights]}
 
 
@@ -120,24 +122,18 @@ async def _live(_request: Request) -> Response:
 async def _ready(request: Request) -> Response:
     state = request.app.state
     if state.draining:
-        raise NotReadyError("draining: this process is about to end")
-    state.follower.serving()
-    return JSONResponse(
-        {"status": "ready", **state.follower.status(), "workers": workers(state.follower.home)},
-    )
+        raise NotReadyError("draining: this process is about to stop")
+    state.reloader.serving()
+    status = {"status": "ready", **state.reloader.status(), "workers": workers(state.reloader.home)}
+    return JSONResponse(status)
 
 
 async def _metrics(request: Request) -> Response:
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
-async def _invalid(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ValidationError | RequestValidationError)  # noqa: S101 - what it is registered for
-    return JSONResponse({"detail": describe_validation_error(error), "request_id": request.scope["x_request_id"]}, 422)
-
-
 async def _refused(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
+    assert isinstance(error, HTTPException)  # noqa: S101 - registered for it
     return JSONResponse({"detail": error.detail}, error.status_code, error.headers)
 
 

@@ -1,6 +1,12 @@
-"""Scoring: what comes in during one turn of the event loop goes through the model together, then into the log."""
+"""Micro-batching: requests that arrive in one event-loop iteration are scored together, and logged before any reply.
+
+A challenger scores the same batch in a thread of its own, under a deadline. Only flights in its live arm wait for it;
+when it fails, is late or hangs, they get the champion's answer.
+"""
 
 import asyncio
+import queue
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -9,14 +15,17 @@ from functools import partial
 from typing import Any
 
 from level4_deployment.experiment.assignment import CHALLENGER, arm, propensity
-from level4_deployment.serving.challenger import LIVE, SHADOW, ChallengerResult, ChallengerRunner
 from level4_deployment.serving.log_writer import LogEntry, LogWriter
 from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.model import Prediction, ServedModel
-from level4_deployment.serving.online_features import tensors
-from level4_deployment.serving.requests import PendingPrediction
+from level4_deployment.serving.package import Numbers, Strings
+from level4_deployment.serving.requests import PendingPrediction, tensors
 from level4_deployment.serving.routes import Split
 
+LIVE, SHADOW = 0.050, 1.0  # seconds that a batch waits for a challenger; in shadow, no caller waits with it
+TIMES = 4  # a batch for which the champion needs long gives the challenger as many times that, on top
+SLOW_FROM = 0.0002  # seconds: a shorter run never counts as slow
+LATE, BUSY = "deadline", "deadline: still at work on earlier flights"
 Rows = list[tuple[Any, ...]]
 
 
@@ -25,12 +34,103 @@ class ScoringError(RuntimeError):
 
 
 class NotReadyError(RuntimeError):
-    """There is nothing to answer with, or no log to write it to."""
+    """No model is loaded, or the log cannot be written."""
+
+
+@dataclass(frozen=True)
+class ChallengerResult:
+    """A challenger's result for one batch: for each flight an answer, or why there is none.
+
+    seconds: processor time; for a batch that was late, the time it was given. slow: it was late, or needed several
+    times as long as the champion for the same flights. Processor time, so that a busy machine makes no model slow.
+    """
+
+    found: list[Prediction | str]
+    seconds: float
+    slow: bool
+
+
+@dataclass
+class ChallengerJob:
+    """One batch for a challenger. settle: called once, in the event loop, after which it is `settled`."""
+
+    strings: Strings
+    numbers: Numbers
+    champion_seconds: float
+    within: float
+    settle: Callable[[ChallengerResult], None]
+    timer: asyncio.TimerHandle | None = None
+    settled: bool = False
+
+
+class ChallengerRunner:
+    """One challenger in a thread of its own.
+
+    A run that hangs cannot be stopped from outside. So while one is past its deadline, new batches are not queued, and
+    the thread is a daemon, which does not keep the process alive.
+    """
+
+    def __init__(self, model: ServedModel, loop: asyncio.AbstractEventLoop) -> None:
+        self.model, self.loop = model, loop
+        self.jobs: queue.SimpleQueue[ChallengerJob | None] = queue.SimpleQueue()
+        self.over_at: float | None = None  # the deadline of the present run
+        self.thread = threading.Thread(target=self._run, name=f"challenger {model.version}", daemon=True)
+        self.thread.start()
+
+    def submit(
+        self,
+        strings: Strings,
+        numbers: Numbers,
+        champion_seconds: float,
+        wait: float,
+        settle: Callable[[ChallengerResult], None],
+    ) -> None:
+        """Score a batch that took the champion `champion_seconds`; `wait` is LIVE or SHADOW."""
+        job = ChallengerJob(strings, numbers, champion_seconds, wait + TIMES * champion_seconds, settle)
+        over_at = self.over_at  # read once, because the thread may set it to None at any time
+        if over_at is not None and time.monotonic() > over_at:
+            self._give_up(job, BUSY)
+            return
+        job.timer = self.loop.call_later(job.within, self._give_up, job, LATE)
+        self.jobs.put(job)
+
+    def close(self) -> None:
+        """End the thread after the jobs in its queue."""
+        self.jobs.put(None)
+
+    def _run(self) -> None:
+        while (job := self.jobs.get()) is not None:
+            if job.settled:
+                continue
+            self.over_at = time.monotonic() + job.within
+            begun = time.thread_time()
+            found = self.model.answers(job.strings, job.numbers)
+            seconds = time.thread_time() - begun
+            self.over_at = None
+            whole = not any(isinstance(one, str) for one in found)  # after a failure, rows are scored one by one
+            slow = whole and seconds > max(TIMES * job.champion_seconds, SLOW_FROM)
+            try:
+                self.loop.call_soon_threadsafe(self._settle, job, ChallengerResult(found, seconds, slow))
+            except RuntimeError:  # the loop has ended, so no caller waits
+                return
+
+    def _give_up(self, job: ChallengerJob, why: str) -> None:
+        self._settle(job, ChallengerResult([why] * len(job.strings), job.within, slow=True))
+
+    @staticmethod
+    def _settle(job: ChallengerJob, result: ChallengerResult) -> None:
+        """Settle a job once, with the answers or at its deadline, whichever comes first."""
+        if job.settled:
+            return
+        job.settled = True
+        if job.timer:
+            job.timer.cancel()
+        job.settle(result)
 
 
 @dataclass(frozen=True)
 class ActiveExperiment:
-    """Who is tried, and on which flights."""
+    """A challenger and the split of the flights."""
 
     challenger: ChallengerRunner
     split: Split
@@ -38,7 +138,7 @@ class ActiveExperiment:
 
 @dataclass(frozen=True)
 class ServingState:
-    """What answers now."""
+    """The models that answer now, and the generation of the routes that name them."""
 
     generation: int
     champion: ServedModel
@@ -47,45 +147,45 @@ class ServingState:
 
 @dataclass
 class PendingRequest:
-    """The flights of one request. on_record: done once their answers are."""
+    """The flights of one request. on_record: done once their predictions are in the log."""
 
     flights: list[PendingPrediction]
     on_record: "asyncio.Future[None]"
 
     def fail(self, error: Exception) -> None:
-        """Have the caller told; one that has left meanwhile needs nothing."""
+        """Raise `error` for the caller, unless it has disconnected."""
         if not self.on_record.done():
             self.on_record.set_exception(error)
 
 
 class MicroBatcher:
-    """Collects, scores, logs. All of it happens in the event loop, one thing after the other."""
+    """Collects requests, scores them and logs them, all in the event loop."""
 
     def __init__(self, serving: Callable[[], ServingState], writer: LogWriter, metrics: Metrics) -> None:
-        """`serving` raises NotReadyError while there is nothing."""
+        """`serving` raises NotReadyError while no model is loaded."""
         self.serving, self.writer, self.metrics = serving, writer, metrics
         self.waiting: list[PendingRequest] = []
 
-    async def ask(self, flights: list[PendingPrediction]) -> None:
-        """Give each flight its answer, and return when that is on record; raises NotReadyError or ScoringError."""
+    async def predict(self, flights: list[PendingPrediction]) -> None:
+        """Give each flight its answer; return when all are in the log. Raises NotReadyError or ScoringError."""
         self.serving()
         loop = asyncio.get_running_loop()
         request = PendingRequest(flights, loop.create_future())
         if not self.waiting:
-            loop.call_soon(self._turn)
+            loop.call_soon(self._score_waiting)
         self.waiting.append(request)
         await request.on_record
 
-    def _turn(self) -> None:
+    def _score_waiting(self) -> None:
         requests, self.waiting = self.waiting, []
         try:
             self._score(requests, self.serving())
-        except Exception as error:  # noqa: BLE001 - nobody else would ever tell those that wait
+        except Exception as error:  # noqa: BLE001 - the callers wait for it
             for request in requests:
                 request.fail(error)
 
     def _score(self, requests: list[PendingRequest], serving: ServingState) -> None:
-        """Ask the champion about every flight; the challenger too, if there is one."""
+        """Score every flight with the champion, and with the challenger if there is one."""
         flights = [flight for request in requests for flight in request.flights]
         strings, numbers = tensors([flight.row for flight in flights])
         begun = time.thread_time()
@@ -96,43 +196,43 @@ class MicroBatcher:
             flight.version, flight.answer = serving.champion.version, answer
         experiment = serving.experiment
         if experiment is None:
-            self._record(requests, {})
+            self._log(requests, {})
             return
         share = experiment.split.share
         for flight in flights:
             flight.experiment = experiment.split.experiment
             flight.arm = arm(experiment.split.salt, share, flight.flight_id)
             flight.propensity = propensity(share, flight.arm)
-        free, held = _apart(requests)
-        self._record(free, {})
-        settle = partial(self._compare, experiment, flights, held)
-        experiment.challenger.ask(strings, numbers, seconds, LIVE if share else SHADOW, settle)
+        answered, held = _split_by_arm(requests)
+        self._log(answered, {})
+        settle = partial(self._use_challenger, experiment, flights, held)
+        experiment.challenger.submit(strings, numbers, seconds, LIVE if share else SHADOW, settle)
 
-    def _compare(
+    def _use_challenger(
         self,
         experiment: ActiveExperiment,
         flights: list[PendingPrediction],
         held: list[PendingRequest],
-        tried: ChallengerResult,
+        result: ChallengerResult,
     ) -> None:
-        """Put down what the challenger said, or did not, and answer those that have waited for it."""
-        version = experiment.challenger.model.version
-        self.metrics.scored(version, tried.found, tried.seconds)
-        paired: Rows = []
-        fell_back = sum(_knows_less(theirs, flight.answer) for flight, theirs in zip(flights, tried.found, strict=True))
-        for flight, theirs in zip(flights, tried.found, strict=True):
+        """Answer the requests that waited for the challenger, and log the score that no caller gets."""
+        version, name = experiment.challenger.model.version, experiment.split.experiment
+        self.metrics.scored(version, result.found, result.seconds)
+        shadow: Rows = []
+        failed = fell_back = 0
+        for flight, theirs in zip(flights, result.found, strict=True):
+            failed += isinstance(theirs, str)
+            fell_back += _only_challenger_falls_back(theirs, flight.answer)
             if flight.arm == CHALLENGER and isinstance(theirs, Prediction):
-                paired.append(_paired(flight, flight.version, flight.answer))
+                shadow.append(_shadow_row(flight, flight.version, flight.answer))
                 flight.version, flight.answer = version, theirs
             else:
-                paired.append(_paired(flight, version, theirs))
-        failed = sum(isinstance(theirs, str) for theirs in tried.found)
-        name = experiment.split.experiment
-        scoring = (version, name, len(flights), failed, tried.seconds, int(tried.slow), fell_back)
-        self._record(held, {"shadow_predictions": paired, "inference_batches": [scoring]})
+                shadow.append(_shadow_row(flight, version, theirs))
+        batch = (version, name, len(flights), failed, result.seconds, int(result.slow), fell_back)
+        self._log(held, {"shadow_predictions": shadow, "inference_batches": [batch]})
 
-    def _record(self, requests: list[PendingRequest], rows: dict[str, Rows]) -> None:
-        """Write the answers to some requests into the log, and whatever else is to be written."""
+    def _log(self, requests: list[PendingRequest], rows: dict[str, Rows]) -> None:
+        """Queue the predictions of some requests for the log, with `rows` of other tables."""
         whole = []
         for request in requests:
             if failures := [flight.answer for flight in request.flights if isinstance(flight.answer, str)]:
@@ -147,24 +247,24 @@ class MicroBatcher:
     def _acknowledge(self, requests: Iterable[PendingRequest], error: Exception | None) -> None:
         for request in requests:
             if error:
-                self.metrics.log_failures.inc()
+                self.metrics.write_failures.inc()
                 request.fail(NotReadyError(f"the prediction log cannot be written: {error}"))
             elif not request.on_record.done():
                 request.on_record.set_result(None)
 
 
-def _apart(requests: list[PendingRequest]) -> tuple[list[PendingRequest], list[PendingRequest]]:
-    """Those that can be answered at once, and those with a flight that is the challenger's to answer."""
-    free: list[PendingRequest] = []
+def _split_by_arm(requests: list[PendingRequest]) -> tuple[list[PendingRequest], list[PendingRequest]]:
+    """Requests that can be answered now, and those with a flight in the challenger's arm."""
+    answered: list[PendingRequest] = []
     held: list[PendingRequest] = []
     for request in requests:
-        theirs = any(flight.arm == CHALLENGER for flight in request.flights)
-        (held if theirs else free).append(request)
-    return free, held
+        waits = any(flight.arm == CHALLENGER for flight in request.flights)
+        (held if waits else answered).append(request)
+    return answered, held
 
 
-def _knows_less(theirs: Prediction | str, champions: Prediction | str) -> bool:
-    """Whether a challenger answers by its base rate where the champion does not."""
+def _only_challenger_falls_back(theirs: Prediction | str, champions: Prediction | str) -> bool:
+    """Whether the challenger answers with its base rate where the champion knows all codes."""
     return (
         isinstance(theirs, Prediction)
         and bool(theirs.unknown)
@@ -173,7 +273,7 @@ def _knows_less(theirs: Prediction | str, champions: Prediction | str) -> bool:
     )
 
 
-def _paired(flight: PendingPrediction, version: int, answer: Prediction | str) -> tuple[Any, ...]:
-    """A row of PAIRED: what the one that does not answer this flight says of it."""
+def _shadow_row(flight: PendingPrediction, version: int, answer: Prediction | str) -> tuple[Any, ...]:
+    """A row of `shadow_predictions`: the score of the model that does not answer this flight."""
     failed = isinstance(answer, str)
     return flight.request_id, version, None if failed else answer[0], answer if failed else None

@@ -1,4 +1,4 @@
-"""The log's one writer: what has come in since the last commit is committed together, and only then acknowledged."""
+"""Group commit: one thread writes the prediction log, and acknowledges rows only once they are committed."""
 
 import queue
 import threading
@@ -14,28 +14,26 @@ from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, SHA
 
 TABLES = (PREDICTIONS, SHADOW_PREDICTIONS, INFERENCE_BATCHES)
 MOST_ENTRIES = 500  # in one commit
-ENDED_WITHIN = 10.0  # seconds
-
-Done = Callable[[Exception | None], None]
+CLOSED_WITHIN = 10.0  # seconds
 
 
 @dataclass
 class LogEntry:
-    """Rows that belong together, by name of their table, each a tuple in the order of its columns.
+    """Rows to be committed together, by table, each a tuple in the order of the columns.
 
-    done: called in the event loop, with None once they are committed, or with what went wrong.
+    done: called in the event loop after the commit, with None or with the error.
     """
 
     rows: dict[str, list[tuple[Any, ...]]] = field(default_factory=dict)
-    done: Done | None = None
+    done: Callable[[Exception | None], None] | None = None
 
 
 class LogWriter:
-    """A thread with a connection of its own. A log that fails is tried again with the next entry."""
+    """A thread with a connection of its own; after an error, the next entry is tried on a new connection."""
 
-    def __init__(self, engine: sa.Engine, loop: AbstractEventLoop, tell: Callable[[float], None]) -> None:
-        """`tell` hears the seconds of each commit."""
-        self.engine, self.loop, self.tell = engine, loop, tell
+    def __init__(self, engine: sa.Engine, loop: AbstractEventLoop, observe: Callable[[float], None]) -> None:
+        """`observe` is called with the seconds of each commit."""
+        self.engine, self.loop, self.observe = engine, loop, observe
         self.statements = {table.name: _statement(engine, table) for table in TABLES}
         self.entries: queue.SimpleQueue[LogEntry | None] = queue.SimpleQueue()
         self.connection: Any = None
@@ -43,13 +41,13 @@ class LogWriter:
         self.thread.start()
 
     def put(self, entry: LogEntry) -> None:
-        """Have an entry written; returns at once."""
+        """Queue an entry; returns at once."""
         self.entries.put(entry)
 
     def close(self) -> None:
-        """Write what waits, and end."""
+        """Write the queued entries and end the thread."""
         self.entries.put(None)
-        self.thread.join(ENDED_WITHIN)
+        self.thread.join(CLOSED_WITHIN)
 
     def _run(self) -> None:
         while (first := self.entries.get()) is not None:
@@ -59,14 +57,14 @@ class LogWriter:
                 if last := entry is None:
                     break
                 group.append(entry)
-            self.loop.call_soon_threadsafe(_settle, group, self._commit(group))
+            self.loop.call_soon_threadsafe(_acknowledge, group, self._commit(group))
             if last:
                 break
         if self.connection is not None:
             self.connection.close()
 
     def _commit(self, group: list[LogEntry]) -> Exception | None:
-        """Commit a group; returns what went wrong."""
+        """Commit all rows of a group; returns the error if it fails."""
         begun = time.perf_counter()
         try:
             if self.connection is None:
@@ -77,29 +75,26 @@ class LogWriter:
                     cursor.executemany(statement, rows)
             cursor.close()
             self.connection.commit()
-        except Exception as error:  # noqa: BLE001 - each driver has its own; whatever it is, nothing was acknowledged
-            self._drop_connection()
+        except Exception as error:  # noqa: BLE001 - each driver has errors of its own; the callers get them
+            if self.connection is not None:
+                self.connection.invalidate()
+                self.connection = None
             return error
-        self.tell(time.perf_counter() - begun)
+        self.observe(time.perf_counter() - begun)
         return None
 
-    def _drop_connection(self) -> None:
-        if self.connection is not None:
-            self.connection.invalidate()
-            self.connection = None
 
-
-def _settle(group: list[LogEntry], error: Exception | None) -> None:
+def _acknowledge(group: list[LogEntry], error: Exception | None) -> None:
     for entry in group:
         if entry.done:
             entry.done(error)
 
 
 def _statement(engine: sa.Engine, table: sa.Table) -> str:
-    """The INSERT as the driver takes it, with places instead of names.
+    """The table's INSERT in the driver's own notation.
 
-    SQLAlchemy writes the statement and its driver runs it: through `Connection.execute`, a commit of eight rows takes
-    three times as long, one of a single row eight times.
+    SQLAlchemy writes the statement and the driver runs it: through `Connection.execute`, a commit of eight rows takes
+    three times as long, and one of a single row eight times.
     """
     dialect: Any = type(engine.dialect)
     plain = dialect(paramstyle="qmark" if engine.dialect.name == "sqlite" else "format")

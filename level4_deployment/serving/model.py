@@ -1,4 +1,4 @@
-"""A version that serves: loaded from the very bytes that were checked, asked without scikit-learn or pandas."""
+"""A loaded version: built from the bytes whose digest was checked, and run without scikit-learn or pandas."""
 
 import json
 from pathlib import Path
@@ -15,29 +15,30 @@ from level4_deployment.serving.package import (
     OUTPUT,
     STRINGS_INPUT,
     Numbers,
+    Package,
     PackageError,
     Strings,
     read_verified,
 )
-from level4_deployment.serving.routes import MODELS, Package
+from level4_deployment.serving.routes import MODELS
 from shared.artefacts import MODEL_CARD
 
 INPUTS = {
     STRINGS_INPUT: ("tensor(string)", len(CATEGORIES)),
     NUMBERS_INPUT: ("tensor(float)", len(NUMBERS)),
 }
-FATAL = 4  # what onnxruntime writes to stderr by itself: we tell of an error where we meet it
+FATAL = 4  # the log level of onnxruntime; other errors are reported where they are caught
 
 
 class Prediction(NamedTuple):
-    """What a version says of one flight. unknown: the fields it has never seen, for which its base rate answers."""
+    """A version's answer. unknown: fields with a code that it has never seen; it then answers with its base rate."""
 
     probability: float
     unknown: list[str]
 
 
 class ServedModel:
-    """One version, ready to be asked from any thread. base_rate: share late in its history."""
+    """One version, which any thread may use. base_rate: share late in its training data."""
 
     def __init__(self, package: Package, session: onnxruntime.InferenceSession, card: dict[str, Any]) -> None:
         self.version, self.digest = package.version, package.digest
@@ -46,14 +47,14 @@ class ServedModel:
         self._session = session
 
     def score(self, strings: Strings, numbers: Numbers) -> NDArray[np.float64]:
-        """(n,) probabilities of arriving late; raises whatever the runtime raises when the graph fails."""
+        """(n,) probabilities of arriving late; raises an error of onnxruntime when the graph fails."""
         (found,) = self._session.run([OUTPUT], {STRINGS_INPUT: strings, NUMBERS_INPUT: numbers})
         if found.shape != (len(strings), 2):
-            raise ValueError(f"the graph gave {found.shape} for {len(strings)} rows")
+            raise ValueError(f"the graph returned {found.shape} for {len(strings)} rows")
         return found[:, 1].astype(np.float64)
 
     def answers(self, strings: Strings, numbers: Numbers) -> list[Prediction | str]:
-        """One answer a row; for a row on which the graph fails, why it does: the others are answered all the same."""
+        """One answer per row; for a row on which the graph fails, the error as a text: the other rows are answered."""
         try:
             found = self.score(strings, numbers).tolist()
         except Exception as error:  # noqa: BLE001 - onnxruntime's own errors have no common ancestor below Exception
@@ -70,13 +71,13 @@ class ServedModel:
 
 
 def load_served(home: Path, package: Package) -> ServedModel:
-    """Load a version from its folder in `home`; raises PackageError for one that is altered, or of another shape."""
+    """Load a version from its folder in `home`; raises PackageError when it was altered or has another signature."""
     folder = home / MODELS / package.digest
     if missing := {GRAPH, MODEL_CARD} - set(package.files):
         raise PackageError(f"version {package.version} has no {' and no '.join(sorted(missing))} on record.")
     files = read_verified(folder, package.files)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1  # workers are processes; rows are few
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # parallel work is done by several workers
     options.log_severity_level = FATAL
     try:
         session = onnxruntime.InferenceSession(files[GRAPH], options, providers=["CPUExecutionProvider"])
@@ -91,11 +92,12 @@ def load_served(home: Path, package: Package) -> ServedModel:
 
 
 def _check_signature(session: onnxruntime.InferenceSession, folder: Path) -> None:
-    """Raise PackageError unless the graph takes our two tensors and gives (n, 2) probabilities."""
+    """Raise PackageError unless the graph takes the two tensors and returns (n, 2) probabilities."""
     takes = {one.name: (one.type, one.shape[-1]) for one in session.get_inputs()}
     gives = {one.name: (one.type, one.shape[-1]) for one in session.get_outputs()}
     wanted = {OUTPUT: ("tensor(float)", 2)}
     if (takes, gives) != (INPUTS, wanted):
         raise PackageError(
-            f"{folder / GRAPH} takes {takes} and gives {gives}; served are models that take {INPUTS} and give {wanted}."
+            f"{folder / GRAPH} takes {takes} and returns {gives}; a served model takes {INPUTS} and returns {wanted}. "
+            "Remedy: publish another version."
         )

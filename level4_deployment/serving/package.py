@@ -1,12 +1,12 @@
-"""A version as it is served: an ONNX graph and its card, made from the registered pipeline, known by their digests.
+"""The package of a version: an ONNX graph and its card, identified by the digests of both files.
 
-Nothing heavy is imported before it is used: the workers read packages, and never load scikit-learn.
+Workers read packages, so this module imports neither scikit-learn nor skl2onnx at its top.
 """
 
 import copy
 import hashlib
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -29,7 +29,23 @@ Numbers = NDArray[np.float32]  # (n, 22), in the order of NUMBERS
 
 
 class PackageError(UserError):
-    """A package that is not what its record says."""
+    """A package whose files differ from the registry's record, or cannot be served."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A version as it is served: a folder of files, named by the digest of its manifest.
+
+    files: SHA-256 of each file, from the registry's record and never from the folder itself.
+    """
+
+    version: int
+    files: dict[str, str]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the manifest: the same at every stage from training to production."""
+        return hashlib.sha256(json.dumps(self.files, sort_keys=True).encode()).hexdigest()
 
 
 class Scores(Protocol):
@@ -77,7 +93,7 @@ def _graph(model: Any) -> bytes:
 
 
 def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
-    """The bytes of each file, exactly those whose digest was checked; raises PackageError."""
+    """The bytes of each file: the very bytes whose digest was checked. Raises PackageError."""
     found = {}
     for name, recorded in files.items():
         try:
@@ -96,7 +112,7 @@ def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
 
 
 def verify(folder: Path, files: dict[str, str]) -> None:
-    """Raise PackageError, naming the file and both digests, unless the folder holds these very files."""
+    """Raise PackageError, with the file and both digests, unless the folder holds exactly these files."""
     read_verified(folder, files)
 
 

@@ -1,72 +1,75 @@
-"""Follow the routes: load what they ask for beside what serves, then switch; what cannot be loaded changes nothing."""
+"""Follow the routes: load new versions beside those that serve, then switch; one that cannot load changes nothing."""
 
 import asyncio
 import json
 import logging
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from level4_deployment.serving.batching import ActiveExperiment, NotReadyError, ServingState
-from level4_deployment.serving.challenger import ChallengerRunner
+from level4_deployment.serving.batching import ActiveExperiment, ChallengerRunner, NotReadyError, ServingState
 from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.model import ServedModel, load_served
-from level4_deployment.serving.routes import ROUTES, WORKERS, Package, Routes, read_routes
+from level4_deployment.serving.package import Package
+from level4_deployment.serving.routes import ROUTES, WORKERS, Routes, read_routes
 from shared.errors import UserError
+from shared.files import write_json
+from shared.waiting import wait_until
 
-LOOK_EVERY, TRY_AGAIN_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 10.0  # seconds
+POLL_EVERY, RETRY_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 10.0  # seconds
 log = logging.getLogger("service")
 
 
 class ModelReloader:
-    """What this worker serves, and why it is not what the routes say, if it is not."""
+    """The models that this worker serves. refused: why it does not serve the present routes, or nothing."""
 
     def __init__(self, home: Path, metrics: Metrics) -> None:
         self.home, self.metrics = home, metrics
         self.now: ServingState | None = None
         self.refused = ""
-        self.told: tuple[ServingState | None, str] | None = None  # what was published last
-        self.untold = ""  # why nothing can be published, at present
-        self.models: dict[tuple[int, str], ServedModel] = {}  # those in use, by version and digest
-        self.seen: tuple[int, int] | None = None  # the file of the routes, as it was last read
-        self.tried_at = 0.0
+        self.published: tuple[ServingState | None, str] | None = None
+        self.publish_error = ""
+        self.models: dict[tuple[int, str], ServedModel] = {}  # in use, by version and digest
+        self.routes_stamp: tuple[int, int] | None = None  # of the routes file when it was last read
+        self.read_at = 0.0
 
     def serving(self) -> ServingState:
-        """What answers now; raises NotReadyError."""
+        """The models that answer now; raises NotReadyError."""
         if self.now is None:
             raise NotReadyError(self.refused or "nothing is routed yet: no version is the champion")
         return self.now
 
-    async def follow(self) -> None:
-        """Look again and again, until cancelled."""
+    async def poll_forever(self) -> None:
+        """Poll until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY)
-            await self.look()
+            await asyncio.sleep(POLL_EVERY)
+            await self.poll()
 
-    async def look(self) -> None:
-        """Load what is new in the routes, and publish it; what was refused is tried again: it may be there whole."""
+    async def poll(self) -> None:
+        """Load new versions in the routes and publish what is served; refused routes are tried again."""
         self.metrics.routes_read.set_to_current_time()
-        await self._load_what_is_new()
-        if (self.now, self.refused) == self.told:
+        await self._load_new_routes()
+        if (self.now, self.refused) == self.published:
             return
         try:
-            self.tell()
-        except OSError as error:  # a full disk, perhaps: the next look may do better
-            if str(error) != self.untold:
+            self._publish()
+        except OSError as error:  # a full disk, perhaps: the next poll tries again
+            if str(error) != self.publish_error:
                 log.warning("cannot publish what is served", extra={"reason": str(error)})
-            self.untold = str(error)
+            self.publish_error = str(error)
         else:
-            self.told, self.untold = (self.now, self.refused), ""
+            self.published, self.publish_error = (self.now, self.refused), ""
 
-    async def _load_what_is_new(self) -> None:
-        seen = _stamp(self.home / ROUTES)
-        again = self.refused and time.monotonic() - self.tried_at > TRY_AGAIN_AFTER
-        if seen == self.seen and not again:
+    async def _load_new_routes(self) -> None:
+        stamp = _stamp(self.home / ROUTES)
+        retry = self.refused and time.monotonic() - self.read_at > RETRY_AFTER
+        if stamp == self.routes_stamp and not retry:
             return
-        self.seen, self.tried_at = seen, time.monotonic()
+        self.routes_stamp, self.read_at = stamp, time.monotonic()
         try:
             routes = read_routes(self.home)
             self.refused = await self._switch(routes) if routes else ""
@@ -74,7 +77,7 @@ class ModelReloader:
             self.refused = str(error) if isinstance(error, UserError) else f"{ROUTES} cannot be read: {error!r}"
 
     async def _switch(self, routes: Routes) -> str:
-        """Serve what the routes say; returns why it is without their challenger, if it is. Raises PackageError."""
+        """Serve the routes; returns why it serves them without their challenger, or nothing. Raises PackageError."""
         refused = ""
         models = {_key(routes.champion): await self._load(routes.champion)}
         if routes.challenger:
@@ -91,7 +94,7 @@ class ModelReloader:
         return refused
 
     async def _load(self, package: Package) -> ServedModel:
-        """The model that is here already, or a new one, loaded in a thread while the loop answers."""
+        """The model if it is loaded already; otherwise it is loaded in a thread while the event loop answers."""
         if found := self.models.get(_key(package)):
             return found
         return await asyncio.to_thread(load_served, self.home, package)
@@ -111,40 +114,38 @@ class ModelReloader:
         return {
             "pid": os.getpid(),
             "generation": now.generation if now else 0,
-            "champion": _named(now.champion) if now else None,
-            "challenger": _named(experiment.challenger.model) if experiment else None,
+            "champion": _identity(now.champion) if now else None,
+            "challenger": _identity(experiment.challenger.model) if experiment else None,
             "experiment": experiment.split.experiment if experiment else None,
             "share": experiment.split.share if experiment else None,
             "refused": self.refused,
         }
 
-    def tell(self) -> None:
-        """Publish what is served: a file that is there as long as this process, metrics, and a line in the log."""
+    def _publish(self) -> None:
+        """Write what is served: to a file that exists as long as this process, to the metrics, and to its log."""
         status = self.status()
-        file = _file(self.home)
+        file = _status_file(self.home)
         file.parent.mkdir(exist_ok=True)
-        beside = file.with_suffix(".part")
-        beside.write_text(json.dumps(status))
-        beside.replace(file)
+        write_json(file, status)
         self.metrics.generation.set(status["generation"])
         self.metrics.refused.set(bool(self.refused))
         champion = status["champion"]
         log.info("serving", extra={"version": champion and champion["version"], "reason": self.refused})
 
-    def leave(self) -> None:
-        """Take the file away."""
-        _file(self.home).unlink(missing_ok=True)
+    def remove_status(self) -> None:
+        """Remove the status file."""
+        _status_file(self.home).unlink(missing_ok=True)
 
 
 def workers(home: Path) -> list[dict[str, Any]]:
-    """What each worker of the platform serves; the file of one that was killed counts no more."""
+    """The status of each running worker of the platform; the file of a killed one is removed."""
     found = []
     for file in sorted((home / WORKERS).glob("*.json")):
         try:
             status = json.loads(file.read_text())
-        except FileNotFoundError:  # it has just left
+        except FileNotFoundError:  # it has just stopped
             continue
-        if _lives(status["pid"]):
+        if _is_running(status["pid"]):
             found.append(status)
         else:
             file.unlink(missing_ok=True)
@@ -152,32 +153,29 @@ def workers(home: Path) -> list[dict[str, Any]]:
 
 
 def wait_for_workers(home: Path) -> None:
-    """Return when every worker serves the routes as they are now, or refuses them; after some seconds in any case."""
-    until = time.monotonic() + FOLLOWED_WITHIN
-    while _somebody_is_behind(home) and time.monotonic() < until:
-        time.sleep(LOOK_EVERY / 10)
+    """Return when every worker serves the present routes or refuses them, at the latest after FOLLOWED_WITHIN."""
+    with suppress(TimeoutError):
+        wait_until(lambda: _all_follow(home), FOLLOWED_WITHIN, pause=POLL_EVERY / 10)
 
 
-def _somebody_is_behind(home: Path) -> bool:
+def _all_follow(home: Path) -> bool:
     routes = read_routes(home)
-    return routes is not None and any(
-        one["generation"] < routes.generation and not one["refused"] for one in workers(home)
-    )
+    return routes is None or all(one["generation"] >= routes.generation or one["refused"] for one in workers(home))
 
 
-def _lives(pid: int) -> bool:
-    """One that was killed, and that its parent has not looked after yet, does not."""
+def _is_running(pid: int) -> bool:
+    """A killed process whose parent has not waited for it (a zombie) does not run."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
 
 
-def _file(home: Path) -> Path:
+def _status_file(home: Path) -> Path:
     return home / WORKERS / f"{os.getpid()}.json"
 
 
-def _named(model: ServedModel) -> dict[str, Any]:
+def _identity(model: ServedModel) -> dict[str, Any]:
     return {"version": model.version, "digest": model.digest}
 
 

@@ -1,19 +1,13 @@
 """A small real model and a running service, for all tests of level 2."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pandas as pd
 import pytest
 
 from level2_devops.model import ModelCard, fit, save
-from shared.data.schema import KNOWN_BEFORE
+from tests.level2.services import Service, Starter, start_service_process, stop
 
 
 @pytest.fixture(scope="session")
@@ -25,54 +19,21 @@ def small_model(known: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -
     return folder
 
 
-def as_request(flight: pd.Series) -> dict[str, Any]:
-    """A flight as its request: instants in ISO 8601, what is missing left out."""
-    known = flight[list(KNOWN_BEFORE)].dropna()
-    return {str(name): value.isoformat() if isinstance(value, pd.Timestamp) else value for name, value in known.items()}
-
-
-@dataclass
-class Service:
-    """A service process of its own, and a client for it."""
-
-    process: "subprocess.Popen[str]"
-    told: dict[str, str]  # its ready line
-    client: httpx.Client
-    log: Path
-
-    def metric(self, line: str) -> float:
-        """The value of one line of /metrics."""
-        found = [row for row in self.client.get("/metrics").text.splitlines() if row.startswith(line + " ")]
-        return float(found[0].split()[-1]) if found else 0.0
-
-
-Starter = Callable[[Path], Service]
-
-
 @pytest.fixture(scope="session")
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
-    """Start services; what still runs at the end is ended."""
+    """Start services; those that still run at the end are stopped."""
     started: list[Service] = []
 
     def start(model: Path) -> Service:
-        command = [sys.executable, "-m", "level2_devops.service", "--model", str(model), "--version", "1.2.3"]
-        log = tmp_path_factory.mktemp("service") / "service.log"
-        with log.open("w") as lines:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines, text=True)
-        assert process.stdout
-        told = json.loads(process.stdout.readline())
-        service = Service(process, told, httpx.Client(base_url=told["address"], timeout=20), log)
-        started.append(service)
-        return service
+        started.append(start_service_process(model, tmp_path_factory.mktemp("service") / "service.log"))
+        return started[-1]
 
     yield start
     for service in started:
-        service.client.close()
-        service.process.terminate()
-        service.process.communicate(timeout=20)
+        stop(service)
 
 
 @pytest.fixture(scope="session")
 def service(start_service: Starter, small_model: Path) -> Service:
-    """One service that most tests ask."""
+    """The service that most tests use."""
     return start_service(small_model)

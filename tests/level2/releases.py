@@ -1,11 +1,10 @@
-"""What the tests of releases share: a project to release from, ready releases, and a service that runs them."""
+"""Helpers for tests of releases: a project to release from, finished releases, and a service that runs them."""
 
 import os
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,8 @@ from level2_devops.release.artefact import add_model, copy_source, seal
 from level2_devops.release.service_status import ServiceStatus, read_service_status
 from level2_devops.release.store import Current, Store
 from shared.settings import PROJECT, Settings
+from shared.waiting import wait_until
+from tests.support import eventually
 
 WHO = "tester"
 
@@ -25,20 +26,21 @@ def copy_project(folder: Path, tests: tuple[str, ...] = ("test_features.py",)) -
     copy_source(PROJECT, folder)
     shutil.copy(PROJECT / "pyproject.toml", folder)
     (folder / "tests" / "level2").mkdir(parents=True)
-    for name in ("__init__.py", "conftest.py", "level2/__init__.py", *(f"level2/{test}" for test in tests)):
-        shutil.copy(PROJECT / "tests" / name, folder / "tests" / name)
+    helpers = [file.relative_to(PROJECT).as_posix() for file in (PROJECT / "tests").glob("*.py")]
+    for name in (*helpers, *(f"tests/level2/{test}" for test in ("__init__.py", *tests))):
+        shutil.copy(PROJECT / name, folder / name)
     return folder
 
 
 def seed_bug(project: Path, module: str, right: str, wrong: str) -> None:
-    """Spoil one line of the project's level 2."""
+    """Change one line of the project's level 2."""
     file = project / "level2_devops" / module
     assert right in file.read_text()
     file.write_text(file.read_text().replace(right, wrong))
 
 
 def publish(store: Store, model: Path) -> str:
-    """Publish this code as the next release, and point to it: what `release` does, without its gates."""
+    """Publish this code as the next release and make it current, as `release` does, but without gates."""
     version, made, now = store.next_version(), store.home / "made", store.current()
     copy_source(PROJECT, made / "app")
     add_model(model, made / "app")
@@ -50,42 +52,46 @@ def publish(store: Store, model: Path) -> str:
 
 @contextmanager
 def serving(settings: Settings, *more: str) -> Iterator[tuple["subprocess.Popen[str]", ServiceStatus]]:
-    """`python -m level2_devops.supervisor` as a process, once it serves."""
+    """`python -m level2_devops serve` as a process, once it serves."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "level2_devops.supervisor", *more],
+        [sys.executable, "-m", "level2_devops", "serve", *more],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
     try:
-        yield process, wait_for(settings, process)
+        yield process, wait_for_service(settings, process)
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         process.communicate(timeout=30)
 
 
-def wait_for(settings: Settings, process: "subprocess.Popen[str]", worker_after: int = 0) -> ServiceStatus:
-    """The state of the service once it has told one, with another worker than the process `worker_after`."""
-    store, until = Store(settings.level("level2")), time.monotonic() + 90
-    while time.monotonic() < until:
+def wait_for_service(settings: Settings, process: "subprocess.Popen[str]", worker_after: int = 0) -> ServiceStatus:
+    """The state of the service once it has published one, with another worker than the process `worker_after`."""
+    store = Store(settings.level("level2"))
+
+    def state() -> ServiceStatus | None:
         assert process.poll() is None, process.communicate()[0]
-        state = read_service_status(store)
-        if state and state.worker != worker_after:
-            return state
-        time.sleep(0.05)
-    raise AssertionError("nothing serves after 90 s")
+        found = read_service_status(store)
+        return found if found and found.worker != worker_after else None
+
+    found = eventually(state, 90)
+    assert found
+    return found
 
 
 def has_ended(pid: int, within: float = 15.0) -> bool:
-    """Whether the process ends within so many seconds; one that only waits to be fetched by its parent has ended."""
-    until = time.monotonic() + within
-    while time.monotonic() < until:
+    """Whether the process ends within so many seconds; a zombie has ended."""
+
+    def ended() -> bool:
         try:
-            if psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
-                return True
+            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
         except psutil.NoSuchProcess:
             return True
-        time.sleep(0.1)
-    return False
+
+    try:
+        return wait_until(ended, within)
+    except TimeoutError:
+        return False

@@ -1,4 +1,4 @@
-"""The image, as far as it can be tested where no engine is: its files, its packages, its command, its health check."""
+"""The image, as far as it can be tested without Docker: its files, packages, commands and health check."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import pytest
 
 from shared.settings import PROJECT
 from tests.gate import without
+from tests.support import eventually
 
 DOCKERFILE = PROJECT / "level2_devops" / "Dockerfile"
 PORT = "8000"
@@ -33,13 +33,13 @@ def of(name: str) -> list[str]:
 
 
 def from_the_project() -> list[tuple[list[str], str]]:
-    """What is copied from the repository: sources, and where to."""
+    """The sources that are copied from the repository, and their targets."""
     copies = [rest.split() for rest in of("COPY") if not rest.startswith("--from")]
     return [(sources, to) for *sources, to in copies]
 
 
 def let_through() -> set[str]:
-    """What the ignore file lets into the build: it shuts out everything else first."""
+    """The names that the ignore file lets into the build; its first line shuts out everything else."""
     lines = DOCKERFILE.with_name("Dockerfile.dockerignore").read_text(encoding="utf-8").split()
     assert lines[0] == "*"
     return {line.removeprefix("!") for line in lines if line.startswith("!")}
@@ -94,6 +94,14 @@ def test_the_installer_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) ->
     assert all(line.strip().startswith("--hash=sha256:") for line in hashes)
 
 
+def test_its_model_is_trained_by_a_verb_that_exists() -> None:
+    train = next(run for run in of("RUN") if "level2_devops" in run)
+    words = re.findall(r"/venv/bin/python (-m level2_devops \w+)", train)
+    assert words == ["-m level2_devops train"]
+    done = subprocess.run([sys.executable, *words[0].split(), "--help"], cwd=PROJECT, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def test_it_does_not_run_as_root() -> None:
     names = [word for word, _ in instructions()]
     user = names.index("USER")
@@ -127,10 +135,8 @@ def test_its_command_starts_from_its_files_alone_and_its_health_check_tells_read
     assert not healthy()
     process = subprocess.Popen([sys.executable, *command[1:]], cwd=app, env=plain, stderr=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + 60
-        while not (ready := healthy()) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.1)
-        assert ready
+        assert eventually(lambda: healthy() or process.poll() is not None, 60)
+        assert process.poll() is None
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0

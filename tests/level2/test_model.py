@@ -1,4 +1,4 @@
-"""The model: saved without pickle, refused when damaged, and behaving as flights do."""
+"""The model: saved without pickle, refused when damaged, and behaving as expected."""
 
 import json
 import shutil
@@ -68,15 +68,15 @@ def test_a_card_without_a_probability_is_refused(small_model: Path, tmp_path: Pa
         load(tmp_path / "model")
 
 
-# How a model of lateness must behave, whatever its parameters.
+# How a model of delays must behave, whatever its parameters.
 
 
 def test_it_beats_the_base_rate_on_flights_that_came_after(small_model: Path, later: pd.DataFrame) -> None:
     model, card = load(small_model)
     some = later.iloc[::20]
-    asked = score(some["late"], predict(model, some))
-    assert asked.log_loss < score(some["late"], np.full(len(some), card.base_rate)).log_loss
-    assert asked.auc > 0.7
+    scored = score(some["late"], predict(model, some))
+    assert scored.log_loss < score(some["late"], np.full(len(some), card.base_rate)).log_loss
+    assert scored.auc > 0.7
 
 
 def test_direction_more_delay_at_the_airport_means_more_risk(small_model: Path, later: pd.DataFrame) -> None:

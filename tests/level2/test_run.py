@@ -1,4 +1,4 @@
-"""The level as a command: what it tells is what it did."""
+"""The level as a command: what it prints is what it did."""
 
 import json
 import re
@@ -37,8 +37,8 @@ def run_level(state: Path, today: str) -> Said:
 
 
 @pytest.fixture(scope="module")
-def told(state: Path) -> str:
-    """What the command prints, its tables on lines of 200 characters."""
+def printed(state: Path) -> str:
+    """The output of the command, its tables on lines of 200 characters."""
     done = run_level(state, "2013-04-01")
     assert (done.status, done.err) == (0, ""), done.out[-2000:] + done.err[-2000:]
     assert done.longest < ALLOWED, done.silences[:3]
@@ -46,7 +46,7 @@ def told(state: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def store(told: str, state: Path) -> Store:
+def store(printed: str, state: Path) -> Store:
     return Store(replace(read_settings(), today=date(2013, 4, 1), state=state).level("level2"))
 
 
@@ -57,14 +57,14 @@ def probability(store: Store, later: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def test_the_scores_it_tells_are_those_of_the_model_it_leaves(
-    told: str, store: Store, later: pd.DataFrame, probability: NDArray[np.float64]
+    printed: str, store: Store, later: pd.DataFrame, probability: NDArray[np.float64]
 ) -> None:
     overall, months = score(later["late"], probability), by_month(later, probability)
     assert json.loads((store.home / "summary.json").read_text())["score"] == overall.as_dict()
-    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in told
+    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in printed
     for month, row in months.iterrows():
         cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
-        assert re.search(r"\s+│\s+".join(map(re.escape, cells)), told), cells
+        assert re.search(r"\s+│\s+".join(map(re.escape, cells)), printed), cells
 
 
 def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
@@ -83,7 +83,7 @@ def test_the_readmes_months_are_those_of_such_a_run(later: pd.DataFrame, probabi
 
 def test_another_today_trains_on_what_was_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
     (tmp_path / "shared").symlink_to(state / "shared", target_is_directory=True)
-    done = listen([sys.executable, "-m", "level2_devops.train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
+    done = listen([sys.executable, "-m", "level2_devops", "train"], MLOPS_STATE=str(tmp_path), TODAY="2013-07-01")
     assert (done.status, done.err) == (0, "")
     _, card = load(tmp_path / "level2" / "model")
     july = replace(read_settings(), today=date(2013, 7, 1))
@@ -98,9 +98,9 @@ def test_it_predicts_as_well_as_what_is_known_an_hour_before_allows(
     assert overall.auc >= 0.75
 
 
-def test_no_request_failed_while_a_release_and_its_rollback_went_live(told: str, store: Store) -> None:
-    found = re.search(r"0 of ([\d,]+) requests failed \(([\d,]+) by 1\.0\.0, ([\d,]+) by 1\.0\.1; the slowest", told)
-    assert found, told
+def test_no_request_failed_while_a_release_and_its_rollback_went_live(printed: str, store: Store) -> None:
+    found = re.search(r"0 of ([\d,]+) requests failed \(([\d,]+) by 1\.0\.0, ([\d,]+) by 1\.0\.1; the slowest", printed)
+    assert found, printed
     asked, by_first, by_second = (int(number.replace(",", "")) for number in found.groups())
     assert asked == by_first + by_second
     assert by_first > 0
@@ -117,12 +117,12 @@ def test_no_request_failed_while_a_release_and_its_rollback_went_live(told: str,
 
 
 def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
-    told: str, later: pd.DataFrame, probability: NDArray[np.float64]
+    printed: str, later: pd.DataFrame, probability: NDArray[np.float64]
 ) -> None:
     months = by_month(later, probability)["log_loss"]
     assert months["2013-12"] > months["2013-04"] + 0.02
     for month in ("2013-04", "2013-12"):
-        row = re.search(rf"│ {month}\s+│((?:[^│\n]+│){{6}})$", told, re.MULTILINE)
+        row = re.search(rf"│ {month}\s+│((?:[^│\n]+│){{6}})$", printed, re.MULTILINE)
         assert row, month
         asked, rate, p50, p99, errors, loss = (cell.split()[0] for cell in row[1].strip("│").split("│"))
         assert int(asked.replace(",", "")) > 0

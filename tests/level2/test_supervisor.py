@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import supervisor as serve
+from level2_devops import supervisor
 from level2_devops.load_generator import traffic
-from level2_devops.release.golden import ask
+from level2_devops.release.gates import post
 from level2_devops.release.pipeline import roll_back
 from level2_devops.release.service_status import ServiceStatus, read_service_status, service_lock, wait_until_served
 from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
 from level2_devops.service.worker_process import open_socket
 from shared.settings import Settings
-from tests.level2.releases import WHO, has_ended, publish, serving, wait_for
+from tests.level2.releases import WHO, has_ended, publish, serving, wait_for_service
 
 pytestmark = [
     pytest.mark.slow,
@@ -69,9 +69,9 @@ def test_releases_change_under_load_and_no_request_fails(
 def test_a_worker_that_is_killed_is_replaced_at_the_same_address(running: Running, settings: Settings) -> None:
     process, service = running
     os.kill(service.worker, signal.SIGKILL)
-    again = wait_for(settings, process, worker_after=service.worker)
+    again = wait_for_service(settings, process, worker_after=service.worker)
     assert again.address == service.address
-    assert ask(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
+    assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
 
 
 def test_a_tampered_release_is_not_served_and_the_old_one_serves_on(
@@ -88,7 +88,7 @@ def test_a_tampered_release_is_not_served_and_the_old_one_serves_on(
     assert pointed
     with pytest.raises(ReleaseError, match=r"model/model\.json"):
         wait_until_served(store, pointed)
-    assert ask(service.address, "/predict", EXAMPLE)["version"] == now.version
+    assert post(service.address, "/predict", EXAMPLE)["version"] == now.version
 
 
 def test_asked_to_end_it_leaves_no_process_behind(running: Running, settings: Settings, store: Store) -> None:
@@ -118,21 +118,21 @@ os._exit(0)
 
 def test_a_worker_does_not_outlive_a_supervisor_that_died_while_it_was_starting(store: Store, tmp_path: Path) -> None:
     command = [sys.executable, "-c", STARTS_A_WORKER_AND_DIES, str(store.app("1.0.0")), str(tmp_path / "worker.log")]
-    told = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert has_ended(int(told.stdout), within=30)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert has_ended(int(done.stdout), within=30)
 
 
 def test_a_second_one_is_told_where_the_first_serves(running: Running, settings: Settings) -> None:
     _, service = running
     second = start(settings)
     assert second.returncode == 2
-    assert f"already served at {service.address}" in second.stderr
+    assert f"already runs at {service.address}" in second.stderr
 
 
 def test_with_nothing_released_it_says_what_to_do(settings: Settings) -> None:
-    told = start(settings)
-    assert told.returncode == 2
-    assert told.stderr == "error: nothing is released yet. Remedy: make release.\n"
+    done = start(settings)
+    assert done.returncode == 2
+    assert done.stderr == "error: nothing is released yet. Remedy: make release.\n"
 
 
 def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_another_command_looks(
@@ -149,25 +149,25 @@ def test_of_a_service_that_was_killed_nothing_is_taken_for_alive_not_even_while_
 def test_the_oftener_a_release_does_not_start_the_longer_the_wait(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "SETTLED", 1.0)
-    monkeypatch.setattr(serve, "LONGEST_WAIT", 0.1)
+    monkeypatch.setattr(supervisor, "SETTLED", 1.0)
+    monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.1)
     with open_socket() as listening:
-        supervisor = serve.Supervisor(store, listening, threading.Event())
+        one = supervisor.Supervisor(store, listening, threading.Event())
         time.sleep(1.1)  # it has settled
-        supervisor.worker.stop()
+        one.worker.stop()
         card = store.app("1.0.0") / "model" / "model.json"
         card.chmod(0o644)
         card.write_text("{}")
         ends = []
         for _ in range(3):
-            supervisor._start_again()
-            ends.append(supervisor.ends)
+            one._start_again()
+            ends.append(one.ends)
     assert ends == [1, 2, 3]
 
 
 def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "level2_devops.supervisor"],
+        [sys.executable, "-m", "level2_devops", "serve"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         capture_output=True,
         text=True,
@@ -177,7 +177,7 @@ def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
 
 def test_one_that_is_ended_while_it_starts_ends_in_peace(settings: Settings, store: Store) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "level2_devops.supervisor"],
+        [sys.executable, "-u", "-m", "level2_devops", "serve"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

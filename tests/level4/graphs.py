@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import onnx
+import pandas as pd
 from onnx import TensorProto, helper
 
 from level2_devops.features import CATEGORIES, NUMBERS
-from level4_deployment.serving.package import GRAPH
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.package import GRAPH, Package
 from shared.artefacts import MODEL_CARD
 from tests.level4.plane import keep
 
@@ -87,6 +87,12 @@ def ignorant(home: Path, version: int, chances: dict[str, float], of: str) -> Pa
     """A table that has never seen the carrier `of`."""
     known = {carrier: chance for carrier, chance in chances.items() if carrier != of}
     return table_of_carriers(home, version, known, carriers=known)
+
+
+def known_to_graphs(flights: pd.DataFrame) -> pd.DataFrame:
+    """The flights whose codes the hand-made models know, to a few destinations."""
+    places = flights["dest"].isin(["BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO"])
+    return flights[places & flights["carrier"].isin(CARRIERS)]
 
 
 def busy(home: Path, version: int, rounds: int, chance: float = 0.5) -> Package:

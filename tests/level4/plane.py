@@ -3,7 +3,6 @@
 import hashlib
 import socket
 import sqlite3
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,10 +16,11 @@ from level2_devops.model import ModelCard
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
-from level4_deployment.serving.package import GRAPH, convert
-from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
+from level4_deployment.serving.package import GRAPH, Package, convert
+from level4_deployment.serving.routes import MODELS, Routes, Split, write_routes
 from level4_deployment.serving.worker import Worker, start_workers
 from shared.artefacts import MODEL_CARD
+from tests.support import eventually
 
 CARD = ModelCard(0.25, 5_000, "2013-04-01")
 
@@ -78,10 +78,11 @@ class Plane:
 
     def wait(self, generation: int, within: float = 10.0) -> None:
         """Until every worker serves these routes."""
-        until = time.monotonic() + within
-        while any((one.status() or {}).get("generation") != generation for one in self.workers):
-            assert time.monotonic() < until, [one.status() for one in self.workers]
-            time.sleep(0.02)
+        eventually(
+            lambda: all((one.status() or {}).get("generation") == generation for one in self.workers),
+            within,
+            shows=lambda: [one.status() for one in self.workers],
+        )
 
 
 @contextmanager

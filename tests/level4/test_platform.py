@@ -30,7 +30,7 @@ from shared.data.replay import replay
 from shared.errors import UserError
 from tests.level4 import graphs
 from tests.level4.conftest import Registry
-from tests.level4.test_shadow import known_to_graphs
+from tests.level4.graphs import known_to_graphs
 
 pytestmark = pytest.mark.slow
 START = pd.Timestamp("2013-04-01", tz="America/New_York").tz_convert("UTC")

@@ -1,4 +1,4 @@
-"""What is answered and logged when the service itself goes wrong."""
+"""An unexpected error of the service: its answer and its log line."""
 
 import asyncio
 import logging

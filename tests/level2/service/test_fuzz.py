@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.level2.conftest import Service
+from tests.level2.services import Service
 
 
 @pytest.mark.slow
 def test_no_request_of_the_schemas_making_or_breaking_gets_a_5xx(service: Service, tmp_path: Path) -> None:
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.told['address']}/openapi.json"),
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.ready['address']}/openapi.json"),
         *("--checks", "not_a_server_error,status_code_conformance,response_schema_conformance"),
         *("--max-examples", "40", "--seed", "2013", "--phases", "examples,coverage,fuzzing"),
     ]

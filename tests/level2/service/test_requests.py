@@ -1,4 +1,4 @@
-"""What the service takes and what it refuses, as a process of its own on loopback."""
+"""Which requests the service accepts and which it refuses."""
 
 import json
 import socket
@@ -6,22 +6,36 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
+import pandas as pd
 import psutil
 import pytest
 
 from level2_devops.service.limits import MAX_IN_FLIGHT
-from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS
-from tests.level2.conftest import Service
+from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS, flights_as_requests
+from shared.data.schema import KNOWN_BEFORE
+from tests.level2.services import Service
 
 JSON = {"content-type": "application/json"}
 TEXT = json.dumps(EXAMPLE)
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
 
 
+def test_flights_become_requests_without_what_is_missing(flights: pd.DataFrame) -> None:
+    some = flights.sample(200, random_state=3)
+    assert some["wind_gust"].isna().any()
+    for with_id, names in ((False, [*KNOWN_BEFORE]), (True, ["flight_id", *KNOWN_BEFORE])):
+        for made, (_, flight) in zip(flights_as_requests(some, with_id=with_id), some.iterrows(), strict=True):
+            known = flight[names].dropna()
+            assert list(made) == list(known.index)
+            for name, value in known.items():
+                sent = made[str(name)]
+                assert (pd.Timestamp(sent) if isinstance(value, pd.Timestamp) else sent) == value
+
+
 @pytest.fixture
 def connect(service: Service) -> Iterator[Callable[[], socket.socket]]:
     """Open connections to the service; they are closed at the end."""
-    host, port = service.told["address"].removeprefix("http://").split(":")
+    host, port = service.address.removeprefix("http://").split(":")
     opened: list[socket.socket] = []
 
     def open_one() -> socket.socket:
@@ -191,8 +205,8 @@ def test_clients_that_stall_keep_nobody_out(service: Service, connect: Callable[
 
 @pytest.mark.slow
 def test_clients_that_stall_are_let_go(service: Service, connect: Callable[[], socket.socket]) -> None:
-    told = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
-    stalled = {sent: connect() for sent in told}
+    expected = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
+    stalled = {sent: connect() for sent in expected}
     for sent, connection in stalled.items():
         connection.sendall(sent)
-    assert {sent: connection.recv(12) for sent, connection in stalled.items()} == told
+    assert {sent: connection.recv(12) for sent, connection in stalled.items()} == expected

@@ -1,4 +1,4 @@
-"""A challenger that fails, is slow or hangs: real graphs that do so, in a real thread."""
+"""A challenger that fails, is slow or hangs: real graphs in a real thread."""
 
 import asyncio
 import time
@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from level4_deployment.serving.challenger import LIVE, SHADOW, ChallengerResult, ChallengerRunner
+from level4_deployment.serving.batching import LIVE, SHADOW, ChallengerResult, ChallengerRunner
 from level4_deployment.serving.model import Prediction, load_served
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.package import Package
 from tests.level4.graphs import busy, table_of_carriers
 
 CHANCES = {"B6": 0.1, "UA": 0.2}
@@ -26,7 +26,7 @@ async def tried(
 ) -> ChallengerResult:
     """Ask once, and wait for what comes of it."""
     heard: asyncio.Future[ChallengerResult] = asyncio.get_running_loop().create_future()
-    challenger.ask(*inputs(*carriers), champion, wait, heard.set_result)
+    challenger.submit(*inputs(*carriers), champion, wait, heard.set_result)
     return await heard
 
 

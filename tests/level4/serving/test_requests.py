@@ -6,15 +6,14 @@ import numpy as np
 import pandas as pd
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
-from level4_deployment.serving.online_features import row_of, tensors
-from level4_deployment.serving.requests import NamedFlight
+from level4_deployment.serving.requests import NamedFlight, features_of, tensors
 from tests.level4.plane import bodies
 
 
 def test_ten_thousand_real_flights_give_the_same_bits(flights: pd.DataFrame) -> None:
     some = flights.sample(10_000, random_state=3)
     parsed = [NamedFlight.model_validate_json(json.dumps(body)) for body in bodies(some)]
-    strings, numbers = tensors([row_of(flight) for flight in parsed])
+    strings, numbers = tensors([features_of(flight) for flight in parsed])
     wanted = features(some)
     assert (strings == wanted[CATEGORIES].to_numpy(object)).all()
     expected = wanted[NUMBERS].to_numpy("float32")
@@ -38,5 +37,5 @@ def test_both_sides_of_a_change_of_clocks_and_any_offset() -> None:
     for name in NUMBERS:
         if name not in table:
             table[name] = np.nan
-    _, numbers = tensors([row_of(NamedFlight.model_validate_json(json.dumps(one))) for one in sent])
+    _, numbers = tensors([features_of(NamedFlight.model_validate_json(json.dumps(one))) for one in sent])
     assert numbers.tobytes() == features(table)[NUMBERS].to_numpy("float32").tobytes()

@@ -20,10 +20,12 @@ from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control.server import api_server
 from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
-from level4_deployment.serving.routes import Package
-from tests.level4.load import load
+from level4_deployment.serving.package import Package
+from tests.level2.releases import has_ended
 from tests.level4.plane import Plane, bodies, package, plane, route
 from tests.level4.postgres import new_database
+from tests.level4.serving.load import load
+from tests.support import eventually
 
 
 @pytest.fixture(scope="module")
@@ -140,10 +142,7 @@ def test_a_worker_that_is_told_to_end_under_load_loses_no_request(
 
 def wait_for_answers(running: Plane, many: int) -> None:
     """Return when so many are on record: how soon that is, is the machine's doing."""
-    until = time.monotonic() + 30
-    while len(running.logged()) < many:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    eventually(lambda: len(running.logged()) >= many, 30)
 
 
 def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) -> None:
@@ -154,17 +153,7 @@ def test_a_worker_whose_parent_is_gone_before_it_is_up_leaves(tmp_path: Path) ->
     )
     words = [sys.executable, "-c", script, str(tmp_path), url_of(tmp_path)]
     pid = int(subprocess.check_output(words, text=True))
-    until = time.monotonic() + 20
-    while _runs(pid) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert not _runs(pid)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+    assert has_ended(pid, within=20)
 
 
 def test_a_worker_is_small_and_brings_no_training_libraries(

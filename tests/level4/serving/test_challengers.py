@@ -1,27 +1,26 @@
-"""Versions that should not be served, and challengers that fail, are slow or hang: users get the champion's answers."""
+"""Challengers in real workers: in shadow, failing, slow or hanging; callers get the champion's answers in time."""
 
 import time
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from level2_devops.model import fit
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.prediction_log import open_log, url_of
-from level4_deployment.serving.package import GRAPH
-from level4_deployment.serving.routes import MODELS, WORKERS
-from tests.level4.graphs import busy, ignorant, table_of_carriers
-from tests.level4.load import load
-from tests.level4.plane import bodies, package, plane, route
+from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
+from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.serving.load import load
 
 FOREVER = 2**62  # rounds
-CARRIERS = ["B6", "UA", "WN", "AA", "DL", "EV", "MQ", "US", "9E", "VX"]
-CHANCES = {carrier: 0.1 + 0.01 * i for i, carrier in enumerate(CARRIERS)}
+ALARMED = 0.987  # no champion answers this
+TEN_CARRIERS = ["B6", "UA", "WN", "AA", "DL", "EV", "MQ", "US", "9E", "VX"]
+CHANCES = {carrier: 0.1 + 0.01 * i for i, carrier in enumerate(TEN_CARRIERS)}
 
 
 @pytest.fixture(scope="module")
@@ -29,36 +28,14 @@ def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
     return bodies(flights.sample(300, random_state=4))
 
 
+@pytest.fixture(scope="module")
+def known_flights(flights: pd.DataFrame) -> list[dict[str, Any]]:
+    return bodies(known_to_graphs(flights).sample(200, random_state=6))
+
+
 def known_to_tables(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same flights, with codes that hand-made tables know: each carrier a tenth of them."""
-    return [one | {"carrier": CARRIERS[i % 10], "dest": "BOS"} for i, one in enumerate(sent)]
-
-
-@pytest.mark.parametrize("role", ["champion", pytest.param("challenger", marks=pytest.mark.slow)])
-def test_a_file_that_was_touched_is_refused_and_the_last_good_one_serves(
-    trained: Pipeline, known: pd.DataFrame, tmp_path: Path, sent: list[dict[str, Any]], role: str
-) -> None:
-    good, bad = package(tmp_path, 1, trained), package(tmp_path, 2, fit(known.iloc[::30], max_iter=5))
-    file = tmp_path / MODELS / bad.digest / GRAPH
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    route(tmp_path, 1, good)
-    with plane(tmp_path) as running:
-        route(tmp_path, 2, bad) if role == "champion" else route(tmp_path, 2, good, bad, 0.5)
-        until = time.monotonic() + 10
-        while not (ready := running.client.get("/ready").json())["refused"] and time.monotonic() < until:
-            time.sleep(0.05)
-        assert f"{GRAPH} has SHA-256" in ready["refused"]
-        assert (ready["champion"]["version"], ready["challenger"]) == (1, None)
-        assert {running.ask(one)["version"] for one in sent[:20]} == {1}
-        assert "routes_refused" in running.client.get("/metrics").text
-        file.write_bytes(whole)
-        running.wait(2)
-        until = time.monotonic() + 10
-        while (ready := running.client.get("/ready").json())["refused"] and time.monotonic() < until:
-            time.sleep(0.05)
-        served = ready["champion"] if role == "champion" else ready["challenger"]
-        assert served["version"] == 2, "once it is whole, it serves"
+    return [one | {"carrier": TEN_CARRIERS[i % 10], "dest": "BOS"} for i, one in enumerate(sent)]
 
 
 @pytest.mark.slow
@@ -78,25 +55,6 @@ def test_a_challenger_that_fails_for_a_tenth_costs_nobody_anything(tmp_path: Pat
     in_time = [row for row in arms if "deadline" not in (row[2] or "")]  # which a busy machine may keep it from
     assert {(bool(is_vx), version) for is_vx, version, _, _ in in_time} == {(False, 2), (True, 1)}
     assert all("out of" in failure for is_vx, _, failure, _ in in_time if is_vx)
-
-
-def test_a_worker_that_cannot_publish_what_it_serves_follows_all_the_same(
-    tmp_path: Path, sent: list[dict[str, Any]]
-) -> None:
-    one, two = (table_of_carriers(tmp_path, number, CHANCES) for number in (1, 2))
-    route(tmp_path, 1, one)
-    with plane(tmp_path) as running:
-        for generation, package_ in ((2, two), (3, one)):
-            (tmp_path / WORKERS).rename(tmp_path / "away")
-            (tmp_path / WORKERS).write_text("as good as a full disk")
-            route(tmp_path, generation, package_)
-            until = time.monotonic() + 10
-            while running.ask(sent[0])["version"] != package_.version and time.monotonic() < until:
-                time.sleep(0.05)
-            assert running.ask(sent[0])["version"] == package_.version
-            (tmp_path / WORKERS).unlink()
-            (tmp_path / "away").rename(tmp_path / WORKERS)
-            running.wait(generation)
 
 
 def test_a_challenger_that_knows_less_than_the_champion_is_told_to_control_and_ends(
@@ -158,3 +116,52 @@ def test_a_challenger_that_hangs_leaves_users_the_champions_answer_and_lets_the_
     slow = sum(seconds > 0.5 for seconds in seen.seconds)
     assert slow <= max(8, 0.1 * len(seen.seconds)), "only those who asked first have waited, and not for long"
     assert len(seen.answers) > 50
+
+
+def test_what_another_model_says_in_shadow_is_on_the_log_and_in_no_answer(
+    trained: Pipeline, tmp_path: Path, known_flights: list[dict[str, Any]]
+) -> None:
+    champion = package(tmp_path, 1, trained)
+    route(tmp_path, 1, champion)
+    with plane(tmp_path) as running:
+        alone = running.client.post("/predict/batch", json={"flights": known_flights}).json()["predictions"]
+        route(tmp_path, 2, champion, table_of_carriers(tmp_path, 2, dict.fromkeys(CARRIERS, ALARMED)))
+        running.wait(2)
+        beside = running.client.post("/predict/batch", json={"flights": known_flights}).json()["predictions"]
+        one = running.client.post("/predict", json=known_flights[0])
+        running.ask(known_flights[0])  # its group carries what came after the answers before
+        logged = running.rows("SELECT version, probability FROM shadow_predictions")
+    assert [answer["probability"] for answer in beside] == [answer["probability"] for answer in alone]
+    assert {answer["version"] for answer in beside} == {1}
+    assert "0.98" not in one.text
+    assert str(ALARMED) not in str(one.headers)
+    assert len(logged) > len(known_flights)
+    assert {(version, round(chance, 3)) for version, chance in logged} == {(2, ALARMED)}
+
+
+@pytest.mark.slow
+def test_nobody_waits_for_a_challenger_in_shadow_that_is_ten_times_slower(
+    tmp_path: Path, known_flights: list[dict[str, Any]]
+) -> None:
+    champion, slow = busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000)
+    route(tmp_path, 1, champion)
+    with plane(tmp_path) as running:
+        ratios = []
+        for number in range(5):  # in turns: whatever else the machine does falls on both alike
+            route(tmp_path, 2 * number + 2, champion)
+            without = median_seconds(running, 2 * number + 2, known_flights)
+            route(tmp_path, 2 * number + 3, champion, slow)
+            ratios.append(median_seconds(running, 2 * number + 3, known_flights) / without)
+        ((times,),) = running.rows("SELECT sum(slow) FROM inference_batches WHERE version = 2")
+    assert times > 50, "it was that slow"
+    assert median(ratios) < 4, f"{ratios}: who waited for it would take ten times as long"
+
+
+def median_seconds(running: Plane, generation: int, sent: list[dict[str, Any]]) -> float:
+    """The median seconds of an answer under these routes."""
+    running.wait(generation)
+    with load(running.address, sent, clients=2, pause=0.01) as seen:
+        time.sleep(1.0)
+    assert seen.failures == []
+    assert {answer["version"] for answer in seen.answers} == {1}
+    return median(seen.seconds)

@@ -10,8 +10,8 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.features import features
 from level4_deployment.serving.model import Prediction, load_served
-from level4_deployment.serving.package import GRAPH, PackageError, inputs_of
-from level4_deployment.serving.routes import MODELS, Package
+from level4_deployment.serving.package import GRAPH, Package, PackageError, inputs_of
+from level4_deployment.serving.routes import MODELS
 from shared.artefacts import MODEL_CARD
 from tests.level4.graphs import graph_package, table_of_carriers
 from tests.level4.plane import CARD, keep, package
@@ -67,7 +67,7 @@ def test_files_that_are_not_on_record_are_not_read(trained: Pipeline, tmp_path: 
 
 def test_a_graph_with_another_signature_is_refused(tmp_path: Path) -> None:
     made = graph_package(tmp_path, 1, [helper.make_node("Identity", ["numbers"], ["probabilities"])], [])
-    with pytest.raises(PackageError, match="served are models that take"):
+    with pytest.raises(PackageError, match="a served model takes"):
         load_served(tmp_path, made)
 
 

@@ -6,7 +6,6 @@ import json
 import shutil
 import signal
 import threading
-import time
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -16,11 +15,12 @@ import pandas as pd
 import pytest
 
 from level2_devops.model import load, predict
-from level2_devops.release.golden import golden
-from level2_devops.service.requests import EXAMPLE
+from level2_devops.release.gates import golden_flights
+from level2_devops.service.requests import EXAMPLE, flights_as_requests
 from shared.artefacts import MODEL_FILE
 from shared.settings import read_settings
-from tests.level2.conftest import Service, Starter, as_request
+from tests.level2.services import Service, Starter
+from tests.support import eventually
 
 JSON = {"content-type": "application/json"}
 
@@ -28,7 +28,7 @@ JSON = {"content-type": "application/json"}
 def test_it_answers_what_the_model_predicts(service: Service, small_model: Path, later: pd.DataFrame) -> None:
     model, _ = load(small_model)
     some = later.sample(50, random_state=3)
-    flights = [as_request(flight) for _, flight in some.iterrows()]
+    flights = flights_as_requests(some)
     answers = service.client.post("/predict/batch", json={"flights": flights}).json()
     assert [answer["probability"] for answer in answers["predictions"]] == list(predict(model, some))
     single = service.client.post("/predict", json=flights[0], headers={"x-request-id": "golden-1"})
@@ -53,7 +53,7 @@ def test_an_unknown_code_is_answered_by_the_base_rate_and_counted(
 def test_a_code_newer_than_the_model_is_expected_to_get_the_base_rate(service: Service, small_model: Path) -> None:
     """A release in July of the model of April: the smoke test asks about flights to places it has never seen."""
     july = replace(read_settings(), today=date(2013, 7, 22))
-    flights, expected = golden(small_model, july, 1000)
+    flights, expected = golden_flights(small_model, july, 1000)
     answers = service.client.post("/predict/batch", json={"flights": flights}).json()["predictions"]
     assert [answer["probability"] for answer in answers] == list(expected)
     assert any(answer["fallback"] for answer in answers)
@@ -65,10 +65,14 @@ def test_each_request_is_logged_as_json_under_the_id_it_was_answered_with(servic
     made = service.client.post("/predict", json={}, headers={"x-request-id": "not one, but\ttwo"})
     ids = [answer.headers["x-request-id"] for answer in (given, made)]
     assert ids == ["from-the-client", made.json()["request_id"]]
-    until, logged = time.monotonic() + 10, dict[str, dict[str, object]]()
-    while not set(ids) <= set(logged) and time.monotonic() < until:  # a line follows its answer
+
+    def logged_requests() -> dict[str, dict[str, object]]:
         lines = [json.loads(line) for line in service.log.read_text().split("\n")[:-1]]
-        logged = {line["request_id"]: line for line in lines if line["event"] == "request"}
+        return {line["request_id"]: line for line in lines if line["event"] == "request"}
+
+    eventually(lambda: set(ids) <= set(logged_requests()))  # a line follows its answer
+    logged = logged_requests()
+    assert {"at", "level", "method", "ms"} <= set(logged[ids[0]])
     assert [(logged[name]["route"], logged[name]["status"]) for name in ids] == [("/predict", 200), ("/predict", 422)]
 
 
@@ -100,7 +104,7 @@ def test_without_a_model_it_lives_and_says_why_it_is_not_ready(
         shutil.copytree(small_model, tmp_path / "model")
         (tmp_path / "model" / MODEL_FILE).write_bytes((small_model / MODEL_FILE).read_bytes()[:10_000])
     service = start_service(tmp_path / "model")
-    assert service.told["event"] == "not ready"
+    assert service.ready["event"] == "not ready"
     assert service.client.get("/live").status_code == 200
     for answer in (service.client.get("/ready"), service.client.post("/predict", json=EXAMPLE)):
         assert answer.status_code == 503
@@ -115,7 +119,7 @@ def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
     answers: list[int] = []
 
     def ask_until_told_to_close() -> None:
-        with httpx.Client(base_url=service.told["address"], timeout=20) as client:
+        with httpx.Client(base_url=service.address, timeout=20) as client:
             while True:
                 answer = client.post("/predict", json=EXAMPLE)
                 answers.append(answer.status_code)
@@ -125,13 +129,16 @@ def test_sigterm_under_load_fails_readiness_first_and_loses_no_request(
     askers = [threading.Thread(target=ask_until_told_to_close) for _ in range(4)]
     for asker in askers:
         asker.start()
-    while len(answers) < 12:
-        time.sleep(0.05)
+    eventually(lambda: len(answers) >= 12, 30)
     service.client.get("/live")
     service.process.send_signal(signal.SIGTERM)
-    ready = service.client.get("/ready")
-    while ready.status_code == 200:
+
+    def refusal() -> httpx.Response | None:
         ready = service.client.get("/ready")
+        return None if ready.status_code == 200 else ready
+
+    ready = eventually(refusal)
+    assert ready
     assert ready.status_code == 503
     assert "draining" in ready.json()["detail"]
     for asker in askers:
@@ -147,7 +154,7 @@ def test_more_than_it_can_answer_is_shed_with_retry_after(start_service: Starter
 
     async def ask_at_once(times: int) -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=times)
-        async with httpx.AsyncClient(base_url=service.told["address"], timeout=60, limits=limits) as client:
+        async with httpx.AsyncClient(base_url=service.address, timeout=60, limits=limits) as client:
             return await asyncio.gather(
                 *(client.post("/predict/batch", content=body, headers=JSON) for _ in range(times))
             )

@@ -1,4 +1,4 @@
-"""A release passes every gate or never serves; the way back is one command."""
+"""A release passes every gate or never serves; one command rolls back."""
 
 import os
 import shutil
@@ -16,7 +16,9 @@ from level2_devops.release.artefact import copy_source
 from level2_devops.release.pipeline import release, roll_back
 from level2_devops.release.store import ReleaseError, Store
 from shared.settings import Settings, read_settings
+from shared.waiting import wait_until
 from tests.level2.releases import WHO, copy_project, has_ended, publish, seed_bug
+from tests.support import eventually
 
 pytestmark = pytest.mark.slow
 
@@ -53,8 +55,8 @@ def test_a_release_passes_its_gates_becomes_current_and_can_be_taken_back(
     assert store.current().version == "1.0.0"  # type: ignore[union-attr]
     with pytest.raises(ReleaseError, match="no earlier release"):
         roll_back(settings, who=WHO)
-    told = [(event["what"], event["version"]) for event in store.history() if event["what"] != "published"]
-    assert told == [
+    events = [(event["what"], event["version"]) for event in store.history() if event["what"] != "published"]
+    assert events == [
         ("building", "1.0.0"),
         ("released", "1.0.0"),
         ("building", "1.0.1"),
@@ -87,14 +89,14 @@ def test_a_bug_that_turns_a_test_red_is_not_released(
 def test_a_bug_that_no_test_sees_is_caught_by_the_smoke_test(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
-    seed_bug(project, "app.py", "else float(chance)", "else float(chance) / 2")
+    seed_bug(project, "service/app.py", "else float(chance)", "else float(chance) / 2")
     refused(small_model, settings, project, store, r"106 of 106 answers differ from the model's own")
 
 
 def test_a_release_that_does_not_start_is_refused(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
-    seed_bug(project, "service.py", "log_as_json()\n", "log_as_json()\n    sys.exit(3)\n")
+    seed_bug(project, "service/__main__.py", "log_as_json()\n", "log_as_json()\n    sys.exit(3)\n")
     refused(small_model, settings, project, store, "ended with 3")
 
 
@@ -148,17 +150,15 @@ def test_what_the_tests_have_started_ends_with_them(settings: Settings, project:
     (project / "tests" / "level2" / "test_features.py").write_text(STARTS_A_PROCESS.format(file=str(started)))
     copy_source(project, tmp_path / "release" / "app")
     with gates.tests_running(project, tmp_path, settings, tmp_path / "tests.log"):
-        until = time.monotonic() + 60
-        while not (started.exists() and started.read_text().endswith(" ")):
-            assert time.monotonic() < until, (tmp_path / "tests.log").read_text()
-            time.sleep(0.1)
+        log = tmp_path / "tests.log"
+        eventually(lambda: started.exists() and started.read_text().endswith(" "), 60, shows=log.read_text)
     assert has_ended(int(started.read_text()))
 
 
 RELEASE = """
 import sys
 from pathlib import Path
-from level2_devops import release
+from level2_devops.release.pipeline import release
 from shared.settings import read_settings
 release(Path(sys.argv[1]), read_settings(), who="tester", source=Path(sys.argv[2]))
 """
@@ -174,9 +174,7 @@ def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_
             env=os.environ | {"MLOPS_STATE": str(settings.state)},
             stdout=subprocess.DEVNULL,
         )
-        until = time.monotonic() + 60
-        while len(store.history()) < events and time.monotonic() < until:
-            time.sleep(0.005)
+        wait_until(lambda: store.history()[events - 1 :], 60, pause=0.005)  # noqa: B023 - called at once
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()

@@ -13,7 +13,7 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import predict
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.package import Package
 from tests.level4.plane import CARD, Plane, bodies, package, plane, route
 
 
@@ -191,7 +191,7 @@ def test_metrics_tell_versions_apart(serving: Plane, sent: dict[str, Any]) -> No
     assert count('scoring_seconds_count{version="8"}') > 0
     assert count("routes_generation") == 1
     assert count('http_requests_total{route="/predict",status="200"}') > 0
-    assert count("log_seconds_count") > 0
+    assert count("prediction_log_commit_seconds_count") > 0
 
 
 def test_the_logs_address_is_not_for_everybody_to_see(serving: Plane) -> None:
