@@ -23,8 +23,8 @@ from level4_deployment.prediction_log import PREDICTIONS, first_predictions, ope
 from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_table
 from shared.errors import UserError
-from shared.score import Score, by_slice, score
-from shared.settings import FIRST_TODAY, LAST_TODAY, NEW_YORK, Settings
+from shared.score import Score, by_month, score
+from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
 STORY_TODAY = date(2013, 4, 1)  # both verdicts are known in advance only as of this day
 RESTORED_WITHIN = 5.0  # seconds after the command to roll back
@@ -87,8 +87,8 @@ def show_served(home: Path) -> str:
     """Print the log loss of the predictions that were served, by month of departure; returns one line of evidence."""
     columns = [PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability]
     found = first_predictions(open_log(url_of(home)), columns).dropna(subset=["late"])
-    local = pd.to_datetime(found["departs_at"], unit="s", utc=True).dt.tz_convert(NEW_YORK)
-    months = by_slice(found.assign(month=local.dt.strftime("%Y-%m")), found["probability"], "month")
+    departure = pd.to_datetime(found["departs_at"], unit="s", utc=True)
+    months = by_month(found.assign(scheduled_departure=departure), found["probability"])
     months = months[months["rows"] >= FEWEST_FLIGHTS]
     rows = [[str(name), f"{row.rows:,.0f}", f"{row.log_loss:.4f}"] for name, row in months.iterrows()]
     show_table("Predictions served, by the prediction log", ["Month", "labelled flights", "log loss"], rows)
