@@ -15,7 +15,7 @@ import psutil
 
 from level2_devops.features import features
 from level2_devops.model import ModelCard, save
-from level2_devops.service.worker_process import open_socket
+from level2_devops.service.worker_process import open_socket, stop_processes
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import convert
@@ -25,7 +25,7 @@ from shared.errors import UserError
 from shared.settings import Settings
 from shared.waiting import wait_until
 
-UP_WITHIN = 90.0  # seconds
+UP_WITHIN = 120.0  # seconds
 BARE, MLFLOW = "bare FastAPI", "mlflow serve"
 CHAMPION_ONLY, WITH_SHADOW, TWO_WORKERS = "level 4 alone", "level 4", "level 4, two"  # both others with a challenger
 
@@ -103,8 +103,8 @@ class ServiceStarter:
         with open_socket() as free:
             port = free.getsockname()[1]
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn by name
-        file = self.folder / f"{words[0]}.log"
-        output = self.stack.enter_context(file.open("wb"))
+        log = self.folder / f"{words[0]}.log"
+        output = self.stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
             [sys.executable, "-m", *words, "--port", str(port)],
             stdin=subprocess.DEVNULL,
@@ -115,9 +115,9 @@ class ServiceStarter:
         self.stack.callback(_end, process)
         address = f"http://127.0.0.1:{port}{ready}"
         with suppress(TimeoutError):  # reported below, like the end of the process
-            wait_until(lambda: process.poll() is not None or _answers(address), UP_WITHIN, pause=0.1)
-        if process.poll() is not None or not _answers(address):
-            end = file.read_text(errors="replace")[-300:]
+            wait_until(lambda: process.poll() is not None or _answers(address), UP_WITHIN, pause=0.25)
+        if not _answers(address):
+            end = log.read_text(errors="replace")[-300:]
             raise UserError(f"{name} does not start: {end!r}. Remedy: run python -m {' '.join(words)} by hand.")
         return Service(name, port, path, bodies, [process.pid])
 
@@ -132,11 +132,10 @@ def service_starter(model: Any, card: ModelCard, flights: pd.DataFrame, folder: 
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """End a server and its children: MLflow starts another server, and does not end it."""
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
+    stop_processes([process])
     for child in children:
         if child.is_running():
             child.terminate()
-    process.wait(30)
 
 
 def _answers(address: str) -> bool:

@@ -7,16 +7,14 @@ of the machine disturbs all of them alike. The load comes from a process of its 
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
+import pandas as pd
 
+from level2_devops.load_generator import client_command
 from level2_devops.model import ModelCard, fit
 from level3_training_pipeline.pipeline import tune
 from level4_deployment.benchmarks.services import (
@@ -39,67 +37,51 @@ FLIGHTS = 2_000  # different requests
 ENOUGH_CORES = 4  # for two workers, their log writers and challengers, and the load
 
 
-@dataclass
-class LoadResult:
-    """One service at one number of connections. rates: requests/s of each round."""
-
-    rates: list[float] = field(default_factory=list)
-    milliseconds: list[float] = field(default_factory=list)
-    errors: int = 0
-
-
-Results = dict[tuple[str, int], LoadResult]  # by service and number of connections
-
-
 def load(service: Service, connections: int, folder: Path, seconds: float) -> dict[str, Any]:
-    """Load a service from another process."""
-    file = folder / f"{service.path.strip('/')}-{service.port}.json"
-    if not file.exists():
-        file.write_text(json.dumps({"path": service.path, "bodies": service.bodies}))
-    words = [str(service.port), str(file), str(connections), str(seconds)]
-    client = subprocess.run(
-        [sys.executable, "-m", "level4_deployment.benchmarks.load_client", *words], stdout=subprocess.PIPE, check=True
-    )
-    found: dict[str, Any] = json.loads(client.stdout)
-    return found
+    """Load a service from another process: requests/s, the milliseconds of each request, and the number of errors."""
+    bodies = folder / f"{service.path.strip('/')}-{service.port}.json"
+    if not bodies.exists():
+        bodies.write_text(json.dumps(service.bodies))
+    command = client_command(service.port, service.path, bodies, connections, 0, seconds)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:  # ends with its input
+        rows = pd.DataFrame(json.load(cast("IO[bytes]", client.stdout)), columns=["at", "ms", "status", "version"])
+    took = rows["at"].max() - (rows["at"] - rows["ms"] / 1000).min()
+    return {"rate": len(rows) / took, "ms": rows["ms"].to_numpy(), "errors": int((rows["status"] != 200).sum())}
 
 
-def measure(services: list[Service], folder: Path) -> Results:
-    """All rounds; a first round, which warms the services up, does not count."""
-    results: Results = defaultdict(LoadResult)
+def measure(services: list[Service], folder: Path) -> pd.DataFrame:
+    """A row for each round, number of connections and service; a first round, which warms them up, does not count."""
+    rows = []
     with bar("Rounds", ROUNDS + 1) as advance:
         for number in range(ROUNDS + 1):
             for connections in CONNECTIONS:
                 for service in services:
                     found = load(service, connections, folder, SECONDS if number else SECONDS / 2)
-                    if number:
-                        result = results[service.name, connections]
-                        result.rates.append(found["rate"])
-                        result.milliseconds += found["ms"]
-                        result.errors += found["errors"]
+                    rows.append({"round": number, "connections": connections, "service": service.name, **found})
             advance()
-    return results
+    table = pd.DataFrame(rows)
+    return table[table["round"] > 0]
 
 
-def ratio(results: Results, one: str, other: str, connections: int) -> float:
+def ratio(rounds: pd.DataFrame, one: str, other: str, connections: int) -> float:
     """Requests/s of `one` divided by those of `other` in the same round: the median over the rounds."""
-    pairs = zip(results[one, connections].rates, results[other, connections].rates, strict=True)
-    return median(rate / others for rate, others in pairs)
+    rates = rounds[rounds["connections"] == connections].pivot(index="round", columns="service", values="rate")
+    return float((rates[one] / rates[other]).median())
 
 
-def show(services: list[Service], results: Results) -> None:
+def show(services: list[Service], rounds: pd.DataFrame) -> None:
     """Print a table for each number of connections."""
-    relative_to_bare = "relative\nto bare\nFastAPI"
-    columns = ["Service", "requests/s", relative_to_bare, "p50\nms", "p99\nms", "errors", "sent", "MB"]  # 80 wide
+    relative = "relative\nto bare\nFastAPI"
+    columns = ["Service", "requests/s", relative, "p50\nms", "p99\nms", "errors", "sent", "MB"]  # 80 wide
     for connections in CONNECTIONS:
         rows = []
         for service in services:
-            result = results[service.name, connections]
-            relative = ratio(results, service.name, BARE, connections)
-            p50, p99 = np.percentile(result.milliseconds, [50, 99])
-            figures = [f"{median(result.rates):,.0f}", f"{relative:.2f}", f"{p50:.1f}", f"{p99:.1f}"]
-            counts = [f"{result.errors}", f"{len(result.milliseconds):,}", f"{service.megabytes():.0f}"]
-            rows.append([service.name, *figures, *counts])
+            own = rounds[(rounds["service"] == service.name) & (rounds["connections"] == connections)]
+            milliseconds = np.concatenate(own["ms"].to_list())
+            p50, p99 = np.percentile(milliseconds, [50, 99])
+            speed = [f"{own['rate'].median():,.0f}", f"{ratio(rounds, service.name, BARE, connections):.2f}"]
+            counts = [f"{own['errors'].sum()}", f"{len(milliseconds):,}", f"{service.megabytes():.0f}"]
+            rows.append([service.name, *speed, f"{p50:.1f}", f"{p99:.1f}", *counts])
         many = f"{connections} connection{'s' * (connections > 1)}"
         show_table(f"{many}, one flight per request, median of {ROUNDS} rounds of {SECONDS:g} s", columns, rows)
     console.print(
@@ -109,21 +91,21 @@ def show(services: list[Service], results: Results) -> None:
     )
 
 
-def show_aims(services: list[Service], results: Results) -> None:
+def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
     """Print the figures of level 4 beside its aims."""
     most = CONNECTIONS[-1]
-    p99 = float(np.percentile(results[WITH_SHADOW, most].milliseconds, 99))
-    level4 = (CHAMPION_ONLY, WITH_SHADOW, TWO_WORKERS)
-    errors = float(sum(result.errors for (name, _), result in results.items() if name in level4))
+    own = rounds[(rounds["service"] == WITH_SHADOW) & (rounds["connections"] == most)]
+    p99 = float(np.percentile(np.concatenate(own["ms"].to_list()), 99))
+    errors = rounds["errors"][rounds["service"].isin([CHAMPION_ONLY, WITH_SHADOW, TWO_WORKERS])].sum()
     memory = next(service for service in services if service.name == WITH_SHADOW).megabytes()
     aims = [
-        ("requests/s relative to bare FastAPI", ratio(results, WITH_SHADOW, BARE, most), ">=", 0.45),
-        ("the same, ideally", ratio(results, WITH_SHADOW, BARE, most), ">=", 0.7),
-        ("requests/s relative to mlflow models serve", ratio(results, WITH_SHADOW, MLFLOW, most), ">=", 25.0),
+        ("requests/s relative to bare FastAPI", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.45),
+        ("the same, ideally", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.7),
+        ("requests/s relative to mlflow models serve", ratio(rounds, WITH_SHADOW, MLFLOW, most), ">=", 25.0),
         ("ms, 99th percentile", p99, "<", 50.0),
-        ("errors", errors, "<", 1.0),
+        ("errors", float(errors), "<", 1.0),
         ("MB of one worker", memory, "<", 250.0),
-        ("requests/s of two workers relative to one", ratio(results, TWO_WORKERS, WITH_SHADOW, most), ">=", 1.6),
+        ("requests/s of two workers relative to one", ratio(rounds, TWO_WORKERS, WITH_SHADOW, most), ">=", 1.6),
     ]
     rows = [
         [what, f"{value:.2f}", f"{sign} {aim:g}", "yes" if (value >= aim if sign == ">=" else value < aim) else "no"]
@@ -154,10 +136,10 @@ def main() -> None:
                     start.level4(TWO_WORKERS, shadow=True, workers=2),
                     start.mlflow(settings),
                 ]
-            results = measure(services, folder)
-            show(services, results)
-            show_aims(services, results)
-        console.print(f"{sum(len(result.milliseconds) for result in results.values()):,} requests were measured.")
+            rounds = measure(services, folder)
+            show(services, rounds)
+            show_aims(services, rounds)
+        console.print(f"{sum(map(len, rounds['ms'])):,} requests were measured.")
 
 
 if __name__ == "__main__":

@@ -89,13 +89,12 @@ def shift(day: str, days: int) -> str:
 def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
     """All ratios of these days that are near a limit (columns RATIO), with the fault from `first` on."""
     window = window_of(period, fault, size, seed)
-    of_requests = period.clean
-    if not of_requests or not fault or FAULTS[fault].apply_to_flights:
-        of_requests = _check_requests(period, window)
+    labels_only = bool(fault) and not FAULTS[fault].apply_to_flights
+    of_requests = period.clean if labels_only and period.clean else _check_requests(period, window)
     if not fault:
         period.clean.update(of_requests)
     of_labels = _check_labels(period, window)
-    ratios = [(*one, day) for day in of_requests for one in of_requests[day] + of_labels[day]]
+    ratios = [(*one, day) for day in of_labels for one in of_requests[day] + of_labels[day]]
     table = pd.DataFrame(ratios, columns=RATIO)
     return table[table["ratio"] >= min(SCALES)]
 
@@ -109,13 +108,10 @@ def measure(window: pd.DataFrame) -> list[DayPerformance]:
 def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
     """The ratios that need no label: of each day, and on Sundays also of the week."""
     table, reference = features(window), period.reference
-    ratios, found = {}, False
+    ratios = {}
     for day, rows, week in _days(period, window):
         of_day = period.baselines.check_day(table.loc[rows.index])
-        if not found:  # at every scale: later days cannot be the first
-            contract = [_ratio("monitors", result) for result in check_contract(rows, reference, day)]
-            found = bool(period.clean) and _surely_new(contract, period.clean[day])
-            of_day += contract
+        of_day += [_ratio("monitors", result) for result in check_contract(rows, reference, day)]
         if len(week):
             of_day += [_ratio("drift", result) for result in check_drift(week, reference)]
             of_day += period.baselines.check_week(table.loc[week.index])
@@ -164,12 +160,6 @@ def _predictions(champion: Pipeline, requests: pd.DataFrame, before: pd.DataFram
     """The champion's probabilities, computed only if the fault has changed its inputs."""
     faulty, clean = features(requests), features(before.loc[requests.index])
     return requests["probability"] if faulty.equals(clean) else predict_features(champion, faulty)
-
-
-def _surely_new(ratios: list[AlarmRatio], clean: list[AlarmRatio]) -> bool:
-    """Whether one is an alarm at every scale with the fault, and at none without it."""
-    quiet = {one[:3] for one in clean if one.ratio < min(SCALES)}
-    return any(one.ratio >= max(SCALES) and one[:3] in quiet for one in ratios)
 
 
 def _ratio(detector: str, result: MonitorResult) -> AlarmRatio:

@@ -125,7 +125,7 @@ def show_tables(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
     _show_faults(found)
     _show_methods(found, false, days)
     console.print(
-        "  Delay: median days until a fault is found (never: half are missed, or more).\n"
+        "  Delay: median days until a fault is found (-: half are missed, or more).\n"
         "  Attributed: of those found, by an alarm that names what is wrong.\n"
         "  Missed incl. drift: where alarms of drift, which only informs, count as well.\n"
         "  An alarm that is also there without the fault does not find it.\n"
@@ -137,44 +137,46 @@ def _show_ours(found: pd.DataFrame) -> None:
     missed_with_drift = summary(found[found["method"] == WITH_DRIFT], ["fault", "size"])["missed"]
     rows = []
     for line, missed in zip(_lines(found[found["method"] == OURS], ["fault", "size"]), missed_with_drift, strict=True):
-        fault = FAULTS[line["fault"]]
-        rows.append([fault.name, fault.sizes[line["size"] - 1], *_cells(line), str(missed), line["detected_by"]])
-    columns = ["Fault", "Size", "delay", "missed", "attributed", "missed incl. drift", "detected by"]
+        size = FAULTS[line.fault].sizes[line.size - 1]
+        rows.append([f"{line.fault}, {size}", *_cells(line), str(missed), line.detected_by])
+    columns = ["Fault", "delay", "missed", "attributed", "missed\nincl.\ndrift", "detected by"]  # 80 columns wide
     cases = len(found) // len(METHODS)
     show_table(f"This level's monitors, on {cases} faults of {FAULT_DAYS} days", columns, rows)
 
 
 def _show_faults(found: pd.DataFrame) -> None:
     methods = [method for method in METHODS if "data set" not in method]  # those find nearly nothing
-    lines = {(line["fault"], line["method"]): line for line in _lines(found, ["fault", "method"])}
-    rows = []
-    for fault in found["fault"].unique():
-        of_fault = [lines[fault, method] for method in methods]
-        rows.append([str(fault), *(f"{_in_days(line['delay'])} ({line['missed']})" for line in of_fault)])
+    cells = {
+        (line.fault, line.method): f"{_in_days(line.delay)} ({line.missed})"
+        for line in _lines(found, ["fault", "method"])
+    }
+    rows = [[fault, *(cells[fault, method] for method in methods)] for fault in found["fault"].unique()]
     cases = len(found) // len(METHODS) // len(rows)
-    show_table(f"Median delay in days (missed), of {cases} of each fault", ["Fault", *methods], rows)
+    heads = [method.replace(" ", "\n") for method in methods]
+    show_table(f"Median delay in days (missed), of {cases} of each fault", ["Fault", *heads], rows)
 
 
 def _show_methods(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
     rows = []
     for line in _lines(found, ["method"]):
-        alerts, in_alarm = false.loc[line["method"]]
-        rows.append([line["method"], *_cells(line), f"{alerts:.1f}", f"{in_alarm:.1f}"])
+        alerts, in_alarm = false.loc[line.method]
+        rows.append([line.method, *_cells(line), f"{alerts:.1f}", f"{in_alarm:.1f}"])
     columns = ["Method", "delay", "missed", "attributed", "false alerts", "days in alarm"]
     show_table(f"All faults; and false alarms, per 30 of {days} days without a fault", columns, rows)
 
 
-def _lines(found: pd.DataFrame, by: list[str]) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in line.items()} for line in summary(found, by).to_dict("records")]
-
-
 def _in_days(delay: float) -> str:
-    return f"{delay:g}" if np.isfinite(delay) else "never"
+    return f"{delay:g}" if np.isfinite(delay) else "-"
 
 
-def _cells(line: dict[str, Any]) -> list[str]:
-    attributed = f"{line['attributed']:.0%}" if line["missed"] < line["cases"] else "-"
-    return [_in_days(line["delay"]), f"{line['missed']} of {line['cases']}", attributed]
+def _lines(found: pd.DataFrame, by: list[str]) -> list[Any]:
+    return list(summary(found, by).itertuples())
+
+
+def _cells(line: Any) -> list[str]:
+    """line: a row of `summary`."""
+    attributed = f"{line.attributed:.0%}" if line.missed < line.cases else "-"
+    return [_in_days(line.delay), f"{line.missed} of {line.cases}", attributed]
 
 
 def detection_plot(points: pd.DataFrame, days: int) -> "Figure":

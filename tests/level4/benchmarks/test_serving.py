@@ -2,30 +2,44 @@
 
 import os
 
+import pandas as pd
 import pytest
 
 from level4_deployment.benchmarks.services import BARE, CHAMPION_ONLY, MLFLOW, TWO_WORKERS, WITH_SHADOW, Service
-from level4_deployment.benchmarks.serving import CONNECTIONS, LoadResult, ratio, show, show_aims
+from level4_deployment.benchmarks.serving import CONNECTIONS, ratio, show, show_aims
 
-RATES = {BARE: [100.0, 10.0], CHAMPION_ONLY: [80.0, 8.0], WITH_SHADOW: [50.0, 6.0], TWO_WORKERS: [90.0, 9.0]}
-RESULTS = {
-    (name, connections): LoadResult(rates, [1.0] * 99 + [60.0], errors=0)
-    for name, rates in (RATES | {MLFLOW: [1.0, 1.0]}).items()
-    for connections in CONNECTIONS
+RATES = {
+    BARE: [100.0, 10.0],
+    CHAMPION_ONLY: [80.0, 8.0],
+    WITH_SHADOW: [50.0, 6.0],
+    TWO_WORKERS: [90.0, 9.0],
+    MLFLOW: [1.0, 1.0],
 }
 SERVICES = [Service(name, 1, "/predict", [], [os.getpid()]) for name in RATES]
 
 
-def test_services_are_compared_within_a_round_so_that_a_slow_round_is_slow_for_both() -> None:
-    assert ratio(RESULTS, WITH_SHADOW, BARE, 32) == pytest.approx(0.55)
+@pytest.fixture
+def rounds() -> pd.DataFrame:
+    """Two rounds, the second one ten times as slow for all services but one."""
+    rows = [
+        {"round": number, "connections": connections, "service": name, "rate": rate, "ms": [1.0] * 99 + [60.0]}
+        for name, rates in RATES.items()
+        for number, rate in enumerate(rates, start=1)
+        for connections in CONNECTIONS
+    ]
+    return pd.DataFrame(rows).assign(errors=0)
+
+
+def test_services_are_compared_within_a_round_so_that_a_slow_round_is_slow_for_both(rounds: pd.DataFrame) -> None:
+    assert ratio(rounds, WITH_SHADOW, BARE, 32) == pytest.approx(0.55)
 
 
 def test_the_tables_name_their_units_and_report_missed_aims(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    rounds: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    show(SERVICES, RESULTS)
-    show_aims(SERVICES, RESULTS)
+    show(SERVICES, rounds)
+    show_aims(SERVICES, rounds)
     shown = capsys.readouterr().out
     lines = {
         line.split("│")[1].strip(): [cell.strip() for cell in line.split("│")[2:-1]]

@@ -42,3 +42,4 @@ def test_celsius_and_a_dead_feed_are_attributed_within_a_day_where_others_find_n
     for head in ("attributed", "incl.", "detected"):
         assert head in shown
     assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown, "a word that is cut off"
