@@ -22,8 +22,8 @@ class Operator:
 
     def get(self, _path: str) -> list[dict[str, Any]]:
         number = str(len(self.rows))
-        act = {"action": f"act {number}", "old_value": None, "new_value": number, "actor": "platform", "reason": "why"}
-        self.rows.append(act)
+        values = {"old_value": None, "new_value": number, "experiment": None, "version": None}
+        self.rows.append({"action": f"act {number}", "actor": "platform", "reason": "why", **values})
         return self.rows
 
 
