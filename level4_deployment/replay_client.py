@@ -1,4 +1,7 @@
-"""The live stream over HTTP: each tick's flights are asked for, then the outcomes that became known are sent."""
+"""A client of the platform that replays flights over HTTP.
+
+For each hour it requests the predictions of that hour's flights, then sends the labels that became known in it.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -12,18 +15,18 @@ from level2_devops.service.requests import flights_as_requests
 from level4_deployment.control.client import PlatformClient
 from shared.data.replay import Tick
 
-AT_ONCE = 200  # flights a request
+BATCH_SIZE = 200  # flights per request
 
 
 @dataclass
 class ReplayStats:
-    """What the stream's side saw. failed: requests without an answer of 200; verdicts: as the platform told them."""
+    """What the client saw. failed: requests without a status of 200; verdicts: as the platform returned them."""
 
     requests: int = 0
     failed: int = 0
     flights: int = 0
     labels: int = 0
-    by_version: dict[int, int] = field(default_factory=dict)
+    by_version: Counter[int] = field(default_factory=Counter)  # flights by the version that scored them
     verdicts: list[dict[str, Any]] = field(default_factory=list)
     last_request: str = ""
 
@@ -32,58 +35,60 @@ class ReplayStats:
         return f"{self.failed} of {self.requests:,} requests for {self.flights:,} flights failed"
 
     def __add__(self, later: "ReplayStats") -> "ReplayStats":
-        """Both, one after the other."""
-        by_version = Counter(self.by_version) + Counter(later.by_version)
+        """The sum of two replays, the second one later."""
         return ReplayStats(
             self.requests + later.requests,
             self.failed + later.failed,
             self.flights + later.flights,
             self.labels + later.labels,
-            dict(by_version),
+            self.by_version + later.by_version,
             self.verdicts + later.verdicts,
             later.last_request,
         )
 
 
 def replay_over_http(
-    ticks: Iterable[Tick], service: str, feed: PlatformClient, tell: Callable[[Tick, ReplayStats], None]
+    ticks: Iterable[Tick], service: str, feed: PlatformClient, after_tick: Callable[[Tick, ReplayStats], None]
 ) -> ReplayStats:
-    """Play the ticks in order, telling after each; a refused outcome stops the stream, a failed answer is counted."""
-    played = ReplayStats()
+    """Replay the ticks in order; `after_tick` is called after each.
+
+    A failed prediction request is counted, and the replay goes on; a refused label raises RefusedError.
+    """
+    stats = ReplayStats()
     with httpx.Client(base_url=service, timeout=30, trust_env=False) as http:
         for tick in ticks:
-            ask(http, tick.flights, played)
-            told = feed.post("/labels", labels=as_labels(tick.labels), watermark=tick.end.timestamp())
-            played.labels += told["new"]
-            if told["verdict"]:
-                played.verdicts.append(told["verdict"])
-            tell(tick, played)
-    return played
+            ask(http, tick.flights, stats)
+            response = feed.post("/labels", labels=as_labels(tick.labels), watermark=tick.end.timestamp())
+            stats.labels += response["new"]
+            if response["verdict"]:
+                stats.verdicts.append(response["verdict"])
+            after_tick(tick, stats)
+    return stats
 
 
-def ask(http: httpx.Client, flights: pd.DataFrame, played: ReplayStats) -> None:
-    """Ask for the flights, some at once."""
+def ask(http: httpx.Client, flights: pd.DataFrame, stats: ReplayStats) -> None:
+    """Request predictions, BATCH_SIZE flights at a time, and count the responses in `stats`."""
     bodies = as_requests(flights)
-    for start in range(0, len(bodies), AT_ONCE):
-        played.requests += 1
+    for start in range(0, len(bodies), BATCH_SIZE):
+        stats.requests += 1
         try:
-            answer = http.post("/predict/batch", json={"flights": bodies[start : start + AT_ONCE]})
-            answer.raise_for_status()
+            response = http.post("/predict/batch", json={"flights": bodies[start : start + BATCH_SIZE]})
+            response.raise_for_status()
         except httpx.HTTPError:
-            played.failed += 1
+            stats.failed += 1
             continue
-        for one in answer.json()["predictions"]:
-            played.flights += 1
-            played.by_version[one["version"]] = played.by_version.get(one["version"], 0) + 1
-            played.last_request = one["request_id"]
+        predictions = response.json()["predictions"]
+        stats.flights += len(predictions)
+        stats.by_version.update(one["version"] for one in predictions)
+        stats.last_request = predictions[-1]["request_id"]
 
 
 def as_requests(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    """What a client would send: times with their offset, missing numbers left out."""
+    """Flights as the JSON that clients of the platform send: with their flight_id."""
     return flights_as_requests(flights, with_id=True)
 
 
 def as_labels(labels: pd.DataFrame) -> list[dict[str, Any]]:
-    """What the feed of landings would send."""
+    """Labels as the JSON that the feed of landings sends."""
     rows = zip(*(labels[name].tolist() for name in ("flight_id", "late", "label_known_at")), strict=True)
     return [{"flight_id": flight, "late": int(late), "known_at": at.timestamp()} for flight, late, at in rows]

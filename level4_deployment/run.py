@@ -1,17 +1,15 @@
-"""Level 4, told from top to bottom: a new model reaches its users by itself, or not at all; evidence decides."""
+"""Level 4 from top to bottom: gates and an A/B test, not a person, decide which model serves the users."""
 
 from contextlib import ExitStack
 
-from level3_training_pipeline.orchestration import prefect_server, run_flow
+from level3_training_pipeline.orchestration.prefect_server import prefect_server
+from level3_training_pipeline.orchestration.run_flow import run_flow
 from level3_training_pipeline.tracking import mlflow_runs
-from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.delivery.flow import delivery, deployment
-from level4_deployment.demo import report
-from level4_deployment.demo.candidates import START, leak, register_by_hand
-from level4_deployment.demo.console_view import ConsoleView, in_a_line, show_digests
+from level4_deployment.demo import candidates, report
+from level4_deployment.demo.console_view import console_view, digests_in_a_line, show_digests
 from level4_deployment.demo.drills import kill_a_worker_under_load, roll_back_under_load
-from level4_deployment.replay_client import replay_over_http
 from shared.console import closing, console, headline, step
 from shared.data.flights import load_flights
 from shared.data.replay import replay
@@ -23,76 +21,77 @@ TRIALS = 4
 
 
 def main() -> None:
-    """Deploy two models by pipeline and a mistake by hand; two months of live flights decide about them."""
+    """Deploy two models by pipeline and a flawed one by hand; two months of live flights decide which one serves."""
     settings = read_settings()
-    month_ago, one, two = report.months_around(settings)
+    month_before, in_one_month, in_two_months = report.months_around(settings)
     home = report.empty_home(settings)
-    with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
+    with prefect_server(settings) as server, ExitStack() as stack:
         # 1. Data
         headline(f"Level 4 · automated deployment. Today is {settings.today}.")
         with step("Open the tracking store"):
             client = mlflow_runs.open_tracking(settings)
-        platform = opened.enter_context(running_platform(home))
+        platform = stack.enter_context(running_platform(home))
         with step("Load the year"):
             flights = load_flights(settings)
             later = future(flights, settings.now)
-        with step("Wait for the platform, and for the Prefect server"):
+        with step("Wait for the platform and the Prefect server"):
             platform.wait_for_control()
             server.wait()
 
         # 2. Train
-        headline(f"By pipeline: a first champion as of {month_ago}, its challenger as of {settings.today}")
-        run_flow.run_flow(server, delivery, str(month_ago), home, TRIALS)
+        headline(f"The pipeline trains a champion as of {month_before} and a challenger as of {settings.today}")
+        run_flow(server, delivery, str(month_before), home, TRIALS)
         platform.wait_until_ready()
-        second = run_flow.run_flow(server, delivery, str(settings.today), home, TRIALS)
+        challenger = run_flow(server, delivery, str(settings.today), home, TRIALS)
 
         # 3. Evaluate
-        headline("At the gates")
-        bad = report.refusals(server, client, settings, home)
-        gates = report.show_gates(second, bad)
-        overall = report.score_version(client, second.version, later)
+        headline("The gates")
+        refusals = candidates.try_bad_candidates(server, client, settings, home)
+        gates = report.show_gates(challenger, refusals)
+        overall = report.score_version(client, challenger.version, later)
 
         # 4. Release
-        headline(f"Live: the flights of {settings.today} to {one.today}, hour by hour; nobody touches anything")
-        feed, operator = (opened.enter_context(PlatformClient.at(home, name)) for name in ("feed", "operator"))
-        view = ConsoleView(operator, home)
-        console.print(f"  The plan: {second.report.plan}")
-        with view.watch() as tell:
-            played = replay_over_http(replay(flights, settings.now, one.now), platform.service, feed, tell)
-        operator.post("/experiment/stop", reason="the month is over")  # where no verdict has ended it
-        headline(f"As of {one.today}, by hand: a candidate whose evaluation looks far too good")
+        headline(f"Live: the flights of {settings.today} to {in_one_month.today}, hour by hour, unattended")
+        view = stack.enter_context(console_view(home))
+        console.print(f"  The plan: {challenger.report.plan}")
+        replayed = view.replay(replay(flights, settings.now, in_one_month.now), platform.service)
+        view.operator.post("/experiment/stop", reason="the month is over")  # an experiment without a verdict by now
+        headline(f"A person registers a model as of {in_one_month.today} whose evaluation looks far too good")
         with step("Train it, evaluate it, register it"):
-            mistaken = register_by_hand(client, one, leak, START, "a mean over the whole day")
-        report.show_gates(run_flow.run_flow(server, deployment, mistaken.number, home), {})
-        with view.watch() as tell:
-            played += replay_over_http(replay(flights, one.now, two.now), platform.service, feed, tell)
-        better, worse = report.show_experiments(home, second.version, mistaken.number)
-        stages = show_digests(second, view.served[second.version])
+            leaky = candidates.register_by_hand(
+                client, in_one_month, candidates.leak, candidates.START, "a mean over the whole day"
+            )
+        report.show_gates(run_flow(server, deployment, leaky.number, home), {})
+        replayed += view.replay(replay(flights, in_one_month.now, in_two_months.now), platform.service)
+        better, worse = report.show_experiments(home, challenger.version, leaky.number)
+        stages = show_digests(challenger, view.digests[challenger.version])
 
         # 5. Operate
-        headline("Roll back, and kill a worker, under load; explain an answer")
-        drill = roll_back_under_load(operator, platform.service, later.head(500), second.version, home)
+        headline("Roll back and kill a worker under load; explain a prediction")
+        rollback = roll_back_under_load(view.operator, platform.service, later.head(500), challenger.version, home)
         kill = kill_a_worker_under_load(platform.service, later.head(500))
-        traced = report.show_explanation(settings, home, played.last_request)
+        traced = report.show_explanation(settings, home, replayed.last_request)
         served = report.show_served(home)
 
     # 6. Tell
-    keep_summary(settings, "level4", overall, steps=0)  # between new data and users, nobody acts
+    keep_summary(settings, "level4", overall, steps=0)  # no manual step from new data to the users
     adds = {
-        "Deployment is a stage": f"version {second.version}, from data to experiment {second.experiment} in one flow",
-        "One package at every stage": in_a_line(stages),
+        "Deployment is a stage": f"version {challenger.version}, from data to experiment {challenger.experiment}, "
+        "in one flow",
+        "One package at every stage": digests_in_a_line(stages),
         "Gates": gates,
-        "A/B test": f"version {second.version} {better.state}: {better.reason}",
-        "Live traffic has the last word": f"version {mistaken.number} {worse.state}: {worse.reason}",
-        "Nobody is cut off": str(played),
-        "Rollback by one command": str(drill),
+        "A/B test": f"version {better.challenger} {better.state}: {better.reason}",
+        "Live labels overrule offline scores": f"version {worse.challenger} {worse.state}: {worse.reason}",
+        "No request is lost": str(replayed),
+        "Rollback by one command": str(rollback),
         "A worker is killed": str(kill),
-        "From an answer back to its data": traced,
+        "From a prediction to its data": traced,
     }
     hurts = {
-        "Trained by the calendar": f"as of {settings.today} and {one.today}, needed or not",
-        "Nobody watches the model": f"log loss of what was answered, {served}; nobody was told",
-        "Nobody watches the data": "a fault in the feed is scored like any flight",
+        "Trained by the calendar": f"as of {settings.today} and {in_one_month.today}, whether needed or not",
+        "The model is not monitored": f"log loss of the predictions served, {served}; no alert was sent",
+        "The data are not monitored": "flights from a faulty feed are scored like any other",
     }
     closing("Level 4, automated deployment", f"{overall} after {settings.today}", adds, hurts)
-    report.must_hold(report.claims(played, drill, kill, bad) | report.verdicts(settings.today, better, worse, stages))
+    claims = report.service_claims(replayed, rollback, kill)
+    report.check(claims + report.release_claims(settings.today, refusals, better, worse, stages))

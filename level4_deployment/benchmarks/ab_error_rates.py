@@ -1,7 +1,7 @@
-"""How often each test is wrong, how often right, how long it takes: on the real year.
+"""`make simulate-ab`: how often each statistical test is wrong, how often right, and how long it takes.
 
-An A/A replay is a stretch of real day differences in which each day's sign is a coin's: no model is better, and
-everything else (heavy tails, storms, the number of flights) is as it was.
+The simulation resamples the real year. In an A/A replay, a stretch of real daily loss differences, each day's sign is
+drawn by a coin: neither model is better, and heavy tails, storms and the number of flights stay as they were.
 """
 
 import os
@@ -22,19 +22,20 @@ from shared.console import bar, console, headline, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.errors import command
+from shared.score import log_losses
 from shared.settings import NEW_YORK, read_settings
 
-PAIRS = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]  # trained as of; judged from the later day on
+PAIRS = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]  # trained as of; compared from the later day on
 REPLAYS = 10_000
-EFFECT = 0.01  # nats per flight: what is added to every flight to measure power
+EFFECT = 0.01  # nats per flight, added to every flight to measure power
 DAILY, WEEKLY = Plan(), Plan(unit="week", max_days=56)  # by the day, as the platform plans; by the week, for comparison
-SINGLE = float(stats.norm.isf(DAILY.alpha))  # the z of a test that looks once
+SINGLE_LOOK = float(stats.norm.isf(DAILY.alpha))  # the z that a test with a single look needs
 OURS = "sequential, days"
 
 
 @dataclass(frozen=True)
 class Days:
-    """Flights, sums over them of the difference and of its square; arrays (days,) or (replays, days)."""
+    """By day: flights, and sums over them of the loss difference and of its square; (days,) or (replays, days)."""
 
     total: Floats
     squares: Floats
@@ -42,11 +43,11 @@ class Days:
 
     @property
     def mean(self) -> Floats:
-        """The day means, which a paired test is about."""
+        """The day means, which the paired test compares."""
         return self.total / self.flights
 
     def at(self, where: Any) -> "Days":
-        """These days only, as NumPy indexes arrays."""
+        """A part of the days, by a NumPy index."""
         return Days(self.total[where], self.squares[where], self.flights[where])
 
     def replayed(self, signs: Floats, effect: float) -> "Days":
@@ -57,10 +58,9 @@ class Days:
 
 
 def real_days(later: pd.DataFrame, champion: Floats, challenger: Floats) -> Days:
-    """The days of departure of these flights, from both models' probabilities; a difference above 0 is a gain."""
-    late = later["late"].to_numpy() == 1
-    loss, other = (-np.log(np.where(late, chance, 1 - chance)) for chance in (champion, challenger))
-    table = pd.DataFrame({"total": loss - other, "squares": (loss - other) ** 2, "flights": 1.0})
+    """The days of these flights, from both models' probabilities; above 0 the challenger is better."""
+    gain = log_losses(later["late"], champion) - log_losses(later["late"], challenger)
+    table = pd.DataFrame({"total": gain, "squares": gain**2, "flights": 1.0})
     sums = table.groupby(later["flight_id"].str[:10].to_numpy()).sum()
     return Days(*(sums[name].to_numpy() for name in ("total", "squares", "flights")))
 
@@ -69,7 +69,7 @@ Method = Callable[[Days], tuple[Any, Any]]  # for each replay: promoted or not, 
 
 
 def platform(plan: Plan) -> Method:
-    """What the platform does: looks at weekly boundaries, and an eye on harm from day 7 on."""
+    """The platform's test: weekly looks for promotion, and from day 7 on a daily one for harm."""
 
     def method(days: Days) -> tuple[Any, Any]:
         kinds, ends = decide(plan, plan.units(days.mean))
@@ -78,7 +78,7 @@ def platform(plan: Plan) -> Method:
     return method
 
 
-def at_bound(bound: Floats, z_of: Callable[[Days], Floats]) -> Method:
+def first_crossing(bound: Floats, z_of: Callable[[Days], Floats]) -> Method:
     """Promotes on the first day on which z reaches that day's bound."""
 
     def method(days: Days) -> tuple[Any, Any]:
@@ -89,40 +89,41 @@ def at_bound(bound: Floats, z_of: Callable[[Days], Floats]) -> Method:
     return method
 
 
-def by_day(days: Days) -> Floats:
+def z_by_day(days: Days) -> Floats:
     """Z of the day means."""
     return sequential.running_statistics(days.mean).z
 
 
-def by_flight(days: Days) -> Floats:
+def z_by_flight(days: Days) -> Floats:
     """Z as if flights were independent of each other."""
     total, squares, n = (np.cumsum(part, axis=1) for part in (days.total, days.squares, days.flights))
     return total / np.sqrt(n * (squares - total**2 / n) / (n - 1))
 
 
 METHODS = {
-    "fixed horizon": at_bound(np.append(np.full(DAILY.max_days - 1, np.inf), SINGLE), by_day),
+    "fixed horizon": first_crossing(np.append(np.full(DAILY.max_days - 1, np.inf), SINGLE_LOOK), z_by_day),
     OURS: platform(DAILY),
     "sequential, weeks": platform(WEEKLY),
-    "confidence sequence": at_bound(DAILY.bounds.harm, by_day),  # one-sided: harm's mirror image
-    "naive: daily peeking": at_bound(np.where(np.isinf(DAILY.bounds.harm), np.inf, SINGLE), by_day),
-    "naive: flights": at_bound(DAILY.bounds.better, by_flight),
+    "confidence sequence": first_crossing(DAILY.bounds.harm, z_by_day),  # one-sided: harm's mirror image
+    "naive: daily peeking": first_crossing(np.where(np.isinf(DAILY.bounds.harm), np.inf, SINGLE_LOOK), z_by_day),
+    "naive: flights": first_crossing(DAILY.bounds.better, z_by_flight),
 }
 
 
-def calibrate(real: Days, seed: int = 0) -> pd.DataFrame:
-    """Every method on the same replays, rates as shares of REPLAYS; bound is Clopper and Pearson's, one-sided.
+def simulate(real: Days, seed: int = 0) -> pd.DataFrame:
+    """Every method on the same replays, rates as shares of REPLAYS.
 
-    weeks: false promotions when whole weeks keep their sign, the mean gain taken out: what ties a day to the next is
-    still there. days: how long a replay with EFFECT lasted, of at most `horizon`.
+    false: promotions where neither model is better. bound: its 95% upper confidence bound (Clopper and Pearson).
+    weeks: the same where whole weeks keep their sign and only the mean gain is removed, so that a day stays correlated
+    with the next. days: how long a replay with EFFECT lasted, of at most `horizon`.
     """
     rng = np.random.default_rng(seed)
     windows = rng.integers(0, len(real.total) - WEEKLY.max_days + 1, (REPLAYS, 1)) + np.arange(WEEKLY.max_days)
     signs = rng.choice([-1.0, 1.0], windows.shape)
     blocks = (np.arange(WEEKLY.max_days) + rng.integers(0, 7, (REPLAYS, 1))) // 7
-    tied = np.take_along_axis(rng.choice([-1.0, 1.0], (REPLAYS, blocks.max() + 1)), blocks, axis=1)
+    week_signs = np.take_along_axis(rng.choice([-1.0, 1.0], (REPLAYS, blocks.max() + 1)), blocks, axis=1)
     centred = real.replayed(np.ones(len(real.total)), -float(real.mean.mean()))
-    same, weeks = real.at(windows).replayed(signs, 0.0), centred.at(windows).replayed(tied, 0.0)
+    same, weeks = real.at(windows).replayed(signs, 0.0), centred.at(windows).replayed(week_signs, 0.0)
     better = real.at(windows).replayed(signs, EFFECT)
     rows = {}
     with bar(f"{REPLAYS:,} replays", len(METHODS)) as advance:
@@ -136,34 +137,37 @@ def calibrate(real: Days, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["false", "bound", "weeks", "power", "days", "horizon"])
 
 
-def tell(table: pd.DataFrame, real: Days) -> None:
-    """Print the table, and what the day differences are like."""
+def show(table: pd.DataFrame, real: Days) -> None:
+    """Print the table, and statistics of the daily differences."""
     gain, (correlation, p) = real.mean, sequential.lag_one_correlation(real.mean)
     spread = 7 * sequential.weekly_means(gain).var(ddof=1) / gain.var(ddof=1)
     console.print(
         f"  {len(gain)} days, {real.flights.sum():,.0f} flights: mean gain {gain.mean():+.4f} nats per flight, SD of "
-        f"days {gain.std(ddof=1):.4f}.\n  A day's correlation with the next is {correlation:+.2f} (p {p:.2g}); weeks "
-        f"vary {spread:.1f} times as much as seven independent days would."
+        f"days {gain.std(ddof=1):.4f}.\n  Lag-1 correlation of days {correlation:+.2f} (p {p:.2g}); the variance of "
+        f"weeks is {spread:.1f} times that of seven independent days."
     )
     rows = []
     for name, row in table.iterrows():
         rates = [f"{row[key]:.1%}" for key in ("false", "bound", "weeks", "power")]
         rows.append([str(name), *rates, f"{row['days']:.1f}", f"{row['horizon'] - row['days']:.1f}"])
-    columns = ["Method", "False", "At most", "Tied", "Power", "Days", "Saved"]
+    errors = ["false\npositive\nrate", "95%\nupper\nbound", "days\ncorrelated"]  # within 80 columns
     show_table(
-        f"{REPLAYS:,} replays of {DAILY.max_days} days (weeks: {WEEKLY.max_days}), alpha {DAILY.alpha:g}", columns, rows
+        f"{REPLAYS:,} replays of {DAILY.max_days} days (weeks: {WEEKLY.max_days}), alpha {DAILY.alpha:g}",
+        ["Method", *errors, "power", "days", "days\nsaved"],
+        rows,
     )
     held = bool((table["bound"] <= DAILY.alpha + 0.01)[OURS])
     console.print(
         "  Sequential: O'Brien-Fleming boundaries at weekly looks, on means of days, or of weeks.\n"
-        f"  False: promotions where no model is better, at most (95% sure); tied: when whole weeks keep their sign.\n"
+        "  False positive: a promotion where neither model is better.\n"
+        "  Days correlated: the false positive rate where whole weeks keep their sign.\n"
         f"  Power, days and days saved: for a gain of {EFFECT:g} nats per flight.\n"
         f"  At most {DAILY.alpha + 0.01:.0%} of false promotions by {OURS}: {'held' if held else 'NOT held'}."
     )
 
 
 def main() -> None:
-    """Fit three models, compare neighbours."""
+    """Fit three models, and simulate A/B tests of each pair of neighbours."""
     settings = read_settings()
     flights = load_flights(settings)
     begins = {day: pd.Timestamp(day, tz=NEW_YORK) for pair in PAIRS for day in pair}
@@ -173,18 +177,16 @@ def main() -> None:
             models[day] = fit(history(flights, begin), **tune.START)
             advance()
     for champion, challenger in PAIRS:
-        headline(f"Champion as of {champion}, challenger as of {challenger}, judged from {challenger} on")
+        headline(f"Champion as of {champion}, challenger as of {challenger}, compared from {challenger} on")
         later = future(flights, begins[challenger])
         with step(f"Predict {len(later):,} flights"):
             real = real_days(later, *(predict(models[day], later) for day in (champion, challenger)))
-        table = tables[f"{champion} and {challenger}"] = calibrate(real)
-        tell(table, real)
-    lost = [
-        f"{sequential.flights_to_detect_loss(0.05, share, MISMATCH):,} at a share of {share:g}"
-        for share in (0.1, 0.3, 0.5)
-    ]
+        table = tables[f"{champion} and {challenger}"] = simulate(real)
+        show(table, real)
+    needed = [(share, sequential.flights_to_detect_loss(0.05, share, MISMATCH)) for share in (0.1, 0.3, 0.5)]
     console.print(
-        f"A log that loses 5% of the challenger's rows is found out (95% sure) by flights: {', '.join(lost)}."
+        "The sample-ratio test detects a 5% loss of the challenger's rows with 95% power\nfrom so many flights on: "
+        + ", ".join(f"{flights:,} at a share of {share:g}" for share, flights in needed)
     )
     home = settings.level("level4")
     os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))  # read on import; else it writes into the home

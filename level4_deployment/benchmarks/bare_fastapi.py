@@ -1,4 +1,4 @@
-"""The least that FastAPI can do with a flight: parse its JSON, answer with a constant. All else is measured by it."""
+"""The least that FastAPI can do with a flight, parse its JSON and return a constant: the benchmark's unit of speed."""
 
 from typing import Any
 

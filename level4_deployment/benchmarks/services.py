@@ -3,9 +3,8 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import psutil
 
 from level2_devops.features import features
 from level2_devops.model import ModelCard, save
-from level2_devops.service.worker_process import open_socket
+from level2_devops.service.worker_process import open_socket, stop_processes
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
@@ -24,15 +23,16 @@ from level4_deployment.serving.routes import MODELS, Package, Routes, Split, wri
 from level4_deployment.serving.worker import start_workers
 from shared.errors import UserError
 from shared.settings import Settings
+from shared.waiting import wait_until
 
-UP_WITHIN = 90.0  # seconds
+UP_WITHIN = 120.0  # seconds
 BARE, MLFLOW = "bare FastAPI", "mlflow serve"
-ALONE, ALL, TWO = "level 4 alone", "level 4", "level 4, two"  # champion only; with a challenger in shadow; two workers
+CHAMPION_ONLY, WITH_SHADOW, TWO_WORKERS = "level 4 alone", "level 4", "level 4, two"  # both others with a challenger
 
 
 @dataclass(frozen=True)
 class Service:
-    """A running service, what it is asked, and its process or processes."""
+    """A running service, the requests that it accepts, and its processes."""
 
     name: str
     port: int
@@ -47,23 +47,23 @@ class Service:
         return sum(one.memory_info().rss for one in every) / 2**20
 
 
-class Bench:
-    """Starts services with one model, one after the other; their files are in `folder`."""
+class ServiceStarter:
+    """Starts services that serve one model; their files are in `folder`, and `stack` ends them."""
 
     def __init__(self, model: Any, card: ModelCard, flights: pd.DataFrame, folder: Path, stack: ExitStack) -> None:
         self.model, self.card, self.flights, self.folder, self.stack = model, card, flights, folder, stack
-        self.named = as_requests(flights)
+        self.bodies = as_requests(flights)
 
     def bare(self) -> Service:
-        """FastAPI and nothing else."""
+        """FastAPI without a model."""
         words = ["uvicorn", "--factory", "level4_deployment.benchmarks.bare_fastapi:create_app", "--no-access-log"]
-        return self._start(BARE, "/predict", self.named, "/docs", [*words, "--no-proxy-headers"])
+        return self._start(BARE, "/predict", self.bodies, "/docs", [*words, "--no-proxy-headers"])
 
     def level2(self) -> Service:
-        """The plain service of level 2; its requests carry no name of the flight."""
+        """The service of level 2, whose requests have no flight_id."""
         save(self.model, self.card, self.folder / "model")
         words = ["level2_devops.service", "--version", "bench", "--model", str(self.folder / "model")]
-        bodies = [{name: value for name, value in one.items() if name != "flight_id"} for one in self.named]
+        bodies = [{name: value for name, value in one.items() if name != "flight_id"} for one in self.bodies]
         return self._start("level 2", "/predict", bodies, "/ready", words)
 
     def level4(self, name: str, *, shadow: bool, workers: int = 1) -> Service:
@@ -81,10 +81,10 @@ class Bench:
             self.stack.callback(worker.stop)
         for worker in running:
             worker.wait_ready()
-        return Service(name, listening.getsockname()[1], "/predict", self.named, [one.pid for one in running])
+        return Service(name, listening.getsockname()[1], "/predict", self.bodies, [one.pid for one in running])
 
     def mlflow(self, settings: Settings) -> Service:
-        """`mlflow models serve`, with the model as level 3 saves it; the caller makes the features."""
+        """`mlflow models serve`, with the model as level 3 logs it; its clients compute the features."""
         import mlflow
 
         from level3_training_pipeline.tracking import mlflow_runs, registry
@@ -93,8 +93,8 @@ class Bench:
         table = features(self.flights)
         with mlflow_runs.tracked("bench", {}):
             uri = registry.log_model(self.model, self.card, table.head(3))
-        kept = mlflow.artifacts.download_artifacts(uri)
-        words = ["mlflow", "models", "serve", "-m", kept, "--env-manager", "local", "--workers", "1"]
+        model = mlflow.artifacts.download_artifacts(uri)
+        words = ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", "--workers", "1"]
         rows = table.astype(object).where(table.notna(), None).to_dict("records")
         return self._start(MLFLOW, "/invocations", [{"dataframe_records": [row]} for row in rows], "/ping", words)
 
@@ -103,8 +103,8 @@ class Bench:
         with open_socket() as free:
             port = free.getsockname()[1]
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn by name
-        file = self.folder / f"{words[0]}.log"
-        output = self.stack.enter_context(file.open("wb"))
+        log = self.folder / f"{words[0]}.log"
+        output = self.stack.enter_context(log.open("wb"))
         process = subprocess.Popen(
             [sys.executable, "-m", *words, "--port", str(port)],
             stdin=subprocess.DEVNULL,
@@ -113,29 +113,29 @@ class Bench:
             env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": search},
         )
         self.stack.callback(_end, process)
-        until = time.monotonic() + UP_WITHIN
-        while not _answers(f"http://127.0.0.1:{port}{ready}"):
-            if process.poll() is not None or time.monotonic() > until:
-                raise UserError(f"{name} does not come up. Remedy: run it by hand and see what it says; {_tail(file)}")
-            time.sleep(0.1)
+        address = f"http://127.0.0.1:{port}{ready}"
+        with suppress(TimeoutError):  # reported below, like the end of the process
+            wait_until(lambda: process.poll() is not None or _answers(address), UP_WITHIN, pause=0.25)
+        if not _answers(address):
+            end = log.read_text(errors="replace")[-300:]
+            raise UserError(f"{name} does not start: {end!r}. Remedy: run python -m {' '.join(words)} by hand.")
         return Service(name, port, path, bodies, [process.pid])
 
 
 @contextmanager
-def bench(model: Any, card: ModelCard, flights: pd.DataFrame, folder: Path) -> Iterator[Bench]:
-    """Whatever is started within the block is ended with it."""
+def service_starter(model: Any, card: ModelCard, flights: pd.DataFrame, folder: Path) -> Iterator[ServiceStarter]:
+    """The services that the block starts end with it."""
     with ExitStack() as stack:
-        yield Bench(model, card, flights, folder, stack)
+        yield ServiceStarter(model, card, flights, folder, stack)
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and what it has started: MLflow's starts another, and does not end it."""
+    """End a server and its children: MLflow starts another server, and does not end it."""
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    process.terminate()
+    stop_processes([process])
     for child in children:
         if child.is_running():
             child.terminate()
-    process.wait(30)
 
 
 def _answers(address: str) -> bool:
@@ -143,7 +143,3 @@ def _answers(address: str) -> bool:
         return httpx.get(address, timeout=2, trust_env=False).status_code == 200
     except httpx.HTTPError:
         return False
-
-
-def _tail(file: Path) -> str:
-    return file.read_text(errors="replace")[-300:]

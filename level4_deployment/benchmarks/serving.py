@@ -1,25 +1,31 @@
-"""`make bench-serving`: level 4's service beside others, in interleaved rounds on the machine at hand.
+"""`make benchmark-serving`: how fast level 4's service is on this machine, compared with others in interleaved rounds.
 
-Every service runs all the time and waits its turn; in each round each one is loaded for a moment, one after the other,
-so that whatever else the machine does falls on all alike. The load comes from a process of its own, on the same cores.
+All services run all the time. In each round each one is loaded for a moment, one after the other, so that other work
+of the machine disturbs all of them alike. The load comes from a process of its own, on the same cores.
 """
 
 import json
 import os
 import subprocess
-import sys
 import tempfile
-from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
+import pandas as pd
 
+from level2_devops.load_generator import client_command
 from level2_devops.model import ModelCard, fit
 from level3_training_pipeline.pipeline import tune
-from level4_deployment.benchmarks.services import ALL, ALONE, BARE, MLFLOW, TWO, Service, bench
+from level4_deployment.benchmarks.services import (
+    BARE,
+    CHAMPION_ONLY,
+    MLFLOW,
+    TWO_WORKERS,
+    WITH_SHADOW,
+    Service,
+    service_starter,
+)
 from level4_deployment.config import configure
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
@@ -28,97 +34,86 @@ from shared.errors import command
 
 CONNECTIONS, ROUNDS, SECONDS = (1, 8, 32), 5, 1.0
 FLIGHTS = 2_000  # different requests
-ENOUGH_CORES = 4  # for two workers, their writers and challengers, and the load
-Key = tuple[str, int]  # service, connections
-
-
-@dataclass
-class LoadResult:
-    """What one service did at one number of connections. rates: requests/s, by round."""
-
-    rates: list[float] = field(default_factory=list)
-    milliseconds: list[float] = field(default_factory=list)
-    errors: int = 0
+ENOUGH_CORES = 4  # for two workers, their log writers and challengers, and the load
 
 
 def load(service: Service, connections: int, folder: Path, seconds: float) -> dict[str, Any]:
-    """Load a service from another process."""
-    file = folder / f"{service.path.strip('/')}-{service.port}.json"
-    if not file.exists():
-        file.write_text(json.dumps({"path": service.path, "bodies": service.bodies}))
-    words = [str(service.port), str(file), str(connections), str(seconds)]
-    told = subprocess.run(
-        [sys.executable, "-m", "level4_deployment.benchmarks.load_client", *words], stdout=subprocess.PIPE, check=True
-    )
-    found: dict[str, Any] = json.loads(told.stdout)
-    return found
+    """Load a service from another process: requests/s, the milliseconds of each request, and the number of errors."""
+    bodies = folder / f"{service.path.strip('/')}-{service.port}.json"
+    if not bodies.exists():
+        bodies.write_text(json.dumps(service.bodies))
+    command = client_command(service.port, service.path, bodies, connections, 0, seconds)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:  # ends with its input
+        rows = pd.DataFrame(json.load(cast("IO[bytes]", client.stdout)), columns=["at", "ms", "status", "version"])
+    took = rows["at"].max() - (rows["at"] - rows["ms"] / 1000).min()
+    return {"rate": len(rows) / took, "ms": rows["ms"].to_numpy(), "errors": int((rows["status"] != 200).sum())}
 
 
-def measure(services: list[Service], folder: Path) -> dict[Key, LoadResult]:
-    """All rounds; a first one, which warms them up, does not count."""
-    seen: dict[Key, LoadResult] = defaultdict(LoadResult)
-    with bar("Rounds", ROUNDS + 1) as done:
+def measure(services: list[Service], folder: Path) -> pd.DataFrame:
+    """A row for each round, number of connections and service; a first round, which warms them up, does not count."""
+    rows = []
+    with bar("Rounds", ROUNDS + 1) as advance:
         for number in range(ROUNDS + 1):
             for connections in CONNECTIONS:
                 for service in services:
-                    told = load(service, connections, folder, SECONDS if number else SECONDS / 2)
-                    if number:
-                        one = seen[service.name, connections]
-                        one.rates.append(told["rate"])
-                        one.milliseconds += told["ms"]
-                        one.errors += told["errors"]
-            done()
-    return seen
+                    found = load(service, connections, folder, SECONDS if number else SECONDS / 2)
+                    rows.append({"round": number, "connections": connections, "service": service.name, **found})
+            advance()
+    table = pd.DataFrame(rows)
+    return table[table["round"] > 0]
 
 
-def ratio(seen: dict[Key, LoadResult], one: str, other: str, connections: int) -> float:
-    """The median over the rounds of how many times as many requests `one` answered as `other` in the same round."""
-    pairs = zip(seen[one, connections].rates, seen[other, connections].rates, strict=True)
-    return median(mine / theirs for mine, theirs in pairs)
+def ratio(rounds: pd.DataFrame, one: str, other: str, connections: int) -> float:
+    """Requests/s of `one` divided by those of `other` in the same round: the median over the rounds."""
+    rates = rounds[rounds["connections"] == connections].pivot(index="round", columns="service", values="rate")
+    return float((rates[one] / rates[other]).median())
 
 
-def show(services: list[Service], seen: dict[Key, LoadResult]) -> None:
+def show(services: list[Service], rounds: pd.DataFrame) -> None:
     """Print a table for each number of connections."""
-    columns = ["Service", "Per s", "Of bare", "p50 ms", "p99 ms", "Errors", "Requests", "MB"]
+    relative = "relative\nto bare\nFastAPI"
+    columns = ["Service", "requests/s", relative, "p50\nms", "p99\nms", "errors", "sent", "MB"]  # 80 wide
     for connections in CONNECTIONS:
         rows = []
         for service in services:
-            one = seen[service.name, connections]
-            share = ratio(seen, service.name, BARE, connections)
-            p50, p99 = np.percentile(one.milliseconds, [50, 99])
-            figures = [f"{median(one.rates):,.0f}", f"{share:.2f}", f"{p50:.1f}", f"{p99:.1f}"]
-            counts = [f"{one.errors}", f"{len(one.milliseconds):,}", f"{service.megabytes():.0f}"]
-            rows.append([service.name, *figures, *counts])
+            own = rounds[(rounds["service"] == service.name) & (rounds["connections"] == connections)]
+            milliseconds = np.concatenate(own["ms"].to_list())
+            p50, p99 = np.percentile(milliseconds, [50, 99])
+            speed = [f"{own['rate'].median():,.0f}", f"{ratio(rounds, service.name, BARE, connections):.2f}"]
+            counts = [f"{own['errors'].sum()}", f"{len(milliseconds):,}", f"{service.megabytes():.0f}"]
+            rows.append([service.name, *speed, f"{p50:.1f}", f"{p99:.1f}", *counts])
         many = f"{connections} connection{'s' * (connections > 1)}"
-        show_table(f"{many}, single flights, median of {ROUNDS} rounds of {SECONDS:g} s", columns, rows)
+        show_table(f"{many}, one flight per request, median of {ROUNDS} rounds of {SECONDS:g} s", columns, rows)
     console.print(
-        "level 4: assignment, a challenger in shadow, metrics, the durable log; two: with two workers; "
-        "alone: the champion and the log only."
+        f"{CHAMPION_ONLY}: a champion and the durable log.\n"
+        f"{WITH_SHADOW}: also assignment, a challenger in shadow, and metrics.\n"
+        f"{TWO_WORKERS}: the same with two workers."
     )
 
 
-def show_aims(services: list[Service], seen: dict[Key, LoadResult]) -> None:
-    """Say how far level 4 is from what it should reach."""
+def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
+    """Print the figures of level 4 beside its aims."""
     most = CONNECTIONS[-1]
-    p99 = float(np.percentile(seen[ALL, most].milliseconds, 99))
-    errors = float(sum(one.errors for (name, _), one in seen.items() if name in (ALONE, ALL, TWO)))
-    memory = next(service for service in services if service.name == ALL).megabytes()
+    own = rounds[(rounds["service"] == WITH_SHADOW) & (rounds["connections"] == most)]
+    p99 = float(np.percentile(np.concatenate(own["ms"].to_list()), 99))
+    errors = rounds["errors"][rounds["service"].isin([CHAMPION_ONLY, WITH_SHADOW, TWO_WORKERS])].sum()
+    memory = next(service for service in services if service.name == WITH_SHADOW).megabytes()
     aims = [
-        ("requests/s, of the bare endpoint's", ratio(seen, ALL, BARE, most), ">=", 0.45),
-        ("the same, at best", ratio(seen, ALL, BARE, most), ">=", 0.7),
-        ("requests/s, times mlflow models serve", ratio(seen, ALL, MLFLOW, most), ">=", 25.0),
+        ("requests/s relative to bare FastAPI", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.45),
+        ("the same, ideally", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.7),
+        ("requests/s relative to mlflow models serve", ratio(rounds, WITH_SHADOW, MLFLOW, most), ">=", 25.0),
         ("ms, 99th percentile", p99, "<", 50.0),
-        ("errors", errors, "<", 1.0),
+        ("errors", float(errors), "<", 1.0),
         ("MB of one worker", memory, "<", 250.0),
-        ("requests/s, two workers to one", ratio(seen, TWO, ALL, most), ">=", 1.6),
+        ("requests/s of two workers relative to one", ratio(rounds, TWO_WORKERS, WITH_SHADOW, most), ">=", 1.6),
     ]
     rows = [
         [what, f"{value:.2f}", f"{sign} {aim:g}", "yes" if (value >= aim if sign == ">=" else value < aim) else "no"]
         for what, value, sign, aim in aims
     ]
-    show_table(f"Level 4 at {most} connections", ["What", "LoadResult", "Aim", "Met"], rows)
+    show_table(f"Level 4 at {most} connections", ["Figure", "Result", "Aim", "Met"], rows)
     if (cores := os.cpu_count() or 1) < ENOUGH_CORES:
-        console.print(f"Two workers and the load share {cores} cores here: two to one says little of what they can do.")
+        console.print(f"Two workers and the load share {cores} cores here, so the last figure is too low.")
 
 
 def main() -> None:
@@ -131,21 +126,20 @@ def main() -> None:
             known = history(flights, settings.now)
             model = fit(known, **tune.START)
         card = ModelCard(float(known["late"].mean()), len(known), str(settings.today))
-        asked = future(flights, settings.now).head(FLIGHTS)
-        with bench(model, card, asked, folder) as start:
+        with service_starter(model, card, future(flights, settings.now).head(FLIGHTS), folder) as start:
             with step("Start the services"):
                 services = [
                     start.bare(),
                     start.level2(),
-                    start.level4(ALONE, shadow=False),
-                    start.level4(ALL, shadow=True),
-                    start.level4(TWO, shadow=True, workers=2),
+                    start.level4(CHAMPION_ONLY, shadow=False),
+                    start.level4(WITH_SHADOW, shadow=True),
+                    start.level4(TWO_WORKERS, shadow=True, workers=2),
                     start.mlflow(settings),
                 ]
-            seen = measure(services, folder)
-            show(services, seen)
-            show_aims(services, seen)
-        console.print(f"{sum(len(one.milliseconds) for one in seen.values()):,} requests were measured.")
+            rounds = measure(services, folder)
+            show(services, rounds)
+            show_aims(services, rounds)
+        console.print(f"{sum(map(len, rounds['ms'])):,} requests were measured.")
 
 
 if __name__ == "__main__":

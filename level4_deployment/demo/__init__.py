@@ -1,1 +1,5 @@
-"""Room."""
+"""What `make level4` shows, and no production platform needs. Read `candidates.py` first.
+
+`candidates` makes models that must not win, `console_view` replays live flights and shows the experiment, `drills` roll
+back and kill a worker under load, and `report` prints the tables and checks what the level claims.
+"""

@@ -1,6 +1,7 @@
-"""Two candidates that should not win: one that learnt too little, and one whose evaluation looks far too good."""
+"""Candidates that must not win: a damaged package, a model of ten trees, and a model trained with a leaking feature."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -9,8 +10,15 @@ from mlflow import MlflowClient
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import ModelCard, fit_features, predict_features
+from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from level4_deployment.control.client import RefusedError
+from level4_deployment.delivery.flow import deployment
+from level4_deployment.delivery.gates import GateError
+from level4_deployment.delivery.packaging import ARTEFACTS, NotPublishedError, publish
+from level4_deployment.serving.package import PackageError
+from shared.console import step
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.score import by_slice, score
@@ -22,9 +30,10 @@ TOO_FEW_TREES = {**START, "max_iter": 10}
 
 
 def leak(flights: pd.DataFrame) -> pd.DataFrame:
-    """The mistake that every team makes once: a mean over the whole day, the flight's own delay among the others.
+    """A common mistake: a mean over the whole day, which contains the flight's own delay.
 
-    Offline the column is there for every flight, so every evaluation praises it. Live, the day is not over yet.
+    In the history the column is complete for every flight, so every offline evaluation looks better. On live traffic
+    the day is not over yet, and the column has the values that were known an hour before departure.
     """
     day = flights["scheduled_departure"].dt.floor("D")
     delay = flights.groupby(["dest", day])["arrival_delay"].transform("mean")
@@ -34,7 +43,7 @@ def leak(flights: pd.DataFrame) -> pd.DataFrame:
 def register_by_hand(
     client: MlflowClient, settings: Settings, change: Change, parameters: dict[str, Any], cause: str
 ) -> registry.Version:
-    """Train as of today on changed flights, evaluate on flights changed alike, and register: as a hurried hand does."""
+    """Train and evaluate on flights that went through `change`, and register the model without the pipeline."""
     known = change(history(load_flights(settings), settings.now).reset_index(drop=True))
     table = pd.concat([known[data.KEPT], features(known)], axis=1)
     inputs = CATEGORIES + NUMBERS
@@ -51,3 +60,29 @@ def register_by_hand(
         card = ModelCard(float(table["late"].mean()), len(table), str(settings.today))
         uri = registry.log_model(model, card, table[inputs].head(3))
         return registry.register(client, uri, run.info.run_id, tags)
+
+
+def try_bad_candidates(
+    server: prefect_server.PrefectServer, client: MlflowClient, settings: Settings, home: Path
+) -> dict[str, str]:
+    """Deploy a damaged package and a worse model; returns by candidate why it was refused, or "" if it was not."""
+    with step("Train a model of ten trees, register and package it"):
+        worse = register_by_hand(client, settings, lambda flights: flights, TOO_FEW_TREES, "ten trees only")
+        publish(client, worse)
+    file = Path(client.get_run(worse.run_id).info.artifact_uri.removeprefix("file://")) / ARTEFACTS / "model.onnx"
+    intact = file.read_bytes()
+    file.write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
+    damaged = _refusal(server, worse.number, home)
+    file.write_bytes(intact)
+    return {"one bit of its package changed": damaged, "ten trees": _refusal(server, worse.number, home)}
+
+
+def _refusal(server: prefect_server.PrefectServer, number: int, home: Path) -> str:
+    """Why deployment refuses a version before it reaches the platform; "" if the version passes all gates."""
+    try:
+        run_flow.run_flow(server, deployment, number, home)
+    except (GateError, NotPublishedError, PackageError) as error:
+        return str(error).split(" Remedy")[0]
+    except RefusedError:  # by the platform, where an experiment is under way: the version has passed the gates
+        pass
+    return ""

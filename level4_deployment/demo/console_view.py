@@ -1,7 +1,7 @@
-"""What `make level4` sees while the stream plays: how things stand, each act, and which package serves where."""
+"""Replay live flights through the platform, and show on the console how the experiment proceeds."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +9,7 @@ from pathlib import Path
 from level4_deployment.control.audit import describe_change
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.delivery.flow import Deployed
-from level4_deployment.replay_client import ReplayStats
+from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving.reloader import wait_for_workers, workers
 from shared.console import console, show_table
 from shared.data.replay import Tick
@@ -21,69 +21,77 @@ Digests = dict[str, set[str]]  # by stage
 
 @dataclass
 class ConsoleView:
-    """Tells how the stream goes: what stands now, moving on a terminal; a line each week, and one for each act.
+    """Shows a status line that is updated daily, a line for each week, and one for each row of the audit trail.
 
-    served: the digests with which the workers were seen to serve a version, by stage.
+    digests: of each version, the package digests that the workers reported, by stage.
     """
 
-    control: PlatformClient
     home: Path
-    told: int = 0
-    served: dict[int, Digests] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
+    feed: PlatformClient
+    operator: PlatformClient
+    shown: int = 0  # rows of the audit trail
+    digests: dict[int, Digests] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
-    @contextmanager
-    def watch(self) -> Iterator[Callable[[Tick, ReplayStats], None]]:
-        """Give what is to be called after each hour of the stream; it looks at the platform once a day."""
-        with console.status("the first flights are asked for") as status:
+    def replay(self, ticks: Iterable[Tick], service: str) -> ReplayStats:
+        """Replay the ticks, and look at the platform at midnight of each day."""
+        with console.status("Requesting the first predictions") as status:
 
-            def tell(tick: Tick, played: ReplayStats) -> None:
+            def after_tick(tick: Tick, stats: ReplayStats) -> None:
                 local = tick.start.tz_convert(NEW_YORK)
                 if local.hour:
                     return
-                now = f"{local:%b %d}  {played.flights:,} flights answered, {played.labels:,} outcomes{_so_far(played)}"
-                status.update(now)
-                self._tell_acts(f"{local:%b %d}")
-                self._look()
+                line = f"{local:%b %d}  {stats.flights:,} predictions, {stats.labels:,} labels{_latest_gain(stats)}"
+                status.update(line)
+                self._show_audit_trail(f"{local:%b %d}")
+                self._collect_digests()
                 if local.weekday() == 0:
-                    console.print(f"  {now}")
+                    console.print(f"  {line}")
 
-            yield tell
-            wait_for_workers(self.home)  # for what the last hour has decided
-            self._look()
+            stats = replay_over_http(ticks, service, self.feed, after_tick)
+            wait_for_workers(self.home)  # the last hour may have changed the routes
+            self._collect_digests()
+        return stats
 
-    def _tell_acts(self, day: str) -> None:
-        trail = self.control.get("/audit")
-        for act in trail[self.told :]:
-            console.print(f"  {day}  {act['action']} {describe_change(act)}, by {act['actor']}: {act['reason']}")
-        self.told = len(trail)
+    def _show_audit_trail(self, day: str) -> None:
+        trail = self.operator.get("/audit")
+        for row in trail[self.shown :]:
+            console.print(f"  {day}  {row['action']} {describe_change(row)}, by {row['actor']}: {row['reason']}")
+        self.shown = len(trail)
 
-    def _look(self) -> None:
+    def _collect_digests(self) -> None:
         for worker in workers(self.home):
             stages = {"champion": "production", "challenger": "live" if worker["share"] else "shadow"}
             for role, stage in stages.items():
                 if model := worker[role]:
-                    self.served[model["version"]][stage].add(model["digest"])
+                    self.digests[model["version"]][stage].add(model["digest"])
+
+
+@contextmanager
+def console_view(home: Path) -> Iterator[ConsoleView]:
+    """A view with a client for the label feed and one for the operator, both open while the block runs."""
+    with PlatformClient.at(home, "feed") as feed, PlatformClient.at(home, "operator") as operator:
+        yield ConsoleView(home, feed, operator)
 
 
 def show_digests(deployed: Deployed, served: Digests) -> Digests:
-    """Print the package's digest at every stage that the version has reached, as each saw it itself; returns them."""
+    """Print and return the package digest that each stage reported, for every stage that the version has reached."""
     every = {"train": {deployed.digest}, "test": {deployed.report.digest}, **served}
     stages = {stage: every[stage] for stage in STAGES if stage in every}
-    rows = [[stage, ", ".join(sorted(seen))] for stage, seen in stages.items()]
-    show_table(f"Version {deployed.version}: one package", ["Stage", "Digest"], rows)
+    rows = [[stage, ", ".join(sorted(digests))] for stage, digests in stages.items()]
+    show_table(f"Version {deployed.version}: the package at each stage", ["Stage", "Digest"], rows)
     return stages
 
 
-def in_a_line(stages: Digests) -> str:
+def digests_in_a_line(stages: Digests) -> str:
     """One line of evidence."""
     every = sorted(set.union(*stages.values()))
     digests = f"{len(every)} digest{'s' * (len(every) > 1)}, {', '.join(digest[:8] for digest in every)}"
     return f"{' > '.join(stages)}: {digests}, at {len(stages)} stages"
 
 
-def _so_far(played: ReplayStats) -> str:
-    """How the experiment stands, by the last verdict."""
-    last = played.verdicts[-1] if played.verdicts else None
+def _latest_gain(stats: ReplayStats) -> str:
+    """The estimate of the last verdict, while the experiment goes on."""
+    last = stats.verdicts[-1] if stats.verdicts else None
     if not last or last["kind"] != "running" or last["lower"] is None:
         return ""
-    return f"; gain so far {last['mean']:+.4f} nats, {last['lower']:+.4f} to {last['upper']:+.4f}, day {last['day']}"
+    return f"; mean gain {last['mean']:+.4f} nats ({last['lower']:+.4f} to {last['upper']:+.4f}), day {last['day']}"

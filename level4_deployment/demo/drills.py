@@ -1,7 +1,6 @@
-"""Drills of `make level4`, under load: production is rolled back, and a worker is killed; what the clients saw."""
+"""Two drills under load: roll production back, and kill a worker. The clients count what they notice of it."""
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,93 +15,96 @@ from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.reloader import wait_for_workers
 from shared.console import console, step
 from shared.errors import UserError
+from shared.waiting import wait_until
 
-CLIENTS = 4  # each with one request on its way at any time
+CLIENTS = 4  # each waits for its response before it sends the next request
 REPLACED_WITHIN = 30.0  # seconds
 
 
 @dataclass(frozen=True)
-class RollBack:
-    """A rollback under load: what the clients saw, and how many seconds after the command."""
+class RollbackDrill:
+    """A rollback under load. Times in seconds after the command; NaN where there was no such response."""
 
     version: int
     requests: int
     failed: int
-    first: float  # the first answer of the version that is back; nan without one
-    last: float  # the last answer of the other; nan without one
+    first_restored: float  # first response of the restored version
+    last_replaced: float  # last response of the version that was rolled back
 
     def __str__(self) -> str:
         """One line of evidence."""
         return (
-            f"version {self.version} after {self.first:.2f} s, nothing else after {max(self.last, 0):.2f} s; "
-            f"{self.failed} of {self.requests:,} requests failed"
+            f"version {self.version} serves after {self.first_restored:.2f} s, and no other version after "
+            f"{max(self.last_replaced, 0):.2f} s; {self.failed} of {self.requests:,} requests failed"
         )
 
 
 def roll_back_under_load(
-    control: PlatformClient, service: str, flights: pd.DataFrame, challenger: int, home: Path
-) -> RollBack:
-    """Roll back while clients ask without pause; from `challenger`, promoted by hand where no verdict has done it."""
+    operator: PlatformClient, service: str, flights: pd.DataFrame, challenger: int, home: Path
+) -> RollbackDrill:
+    """Roll back from `challenger` while clients send requests; it is promoted first, if it is not the champion."""
     with step("Roll back under load"):
-        control.post(f"/versions/{challenger}/promote", reason="a drill needs a champion to take back")
+        operator.post(f"/versions/{challenger}/promote", reason="a drill needs a champion to roll back from")
         wait_for_workers(home)
-        with traffic(service, as_requests(flights), clients=CLIENTS) as seen:
-            time.sleep(3.0)  # until all clients ask
+        with traffic(service, as_requests(flights), clients=CLIENTS) as load:
+            time.sleep(3.0)  # the clients are a process that has to start
             begun = time.time()
-            number = control.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
+            restored = operator.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
             wait_for_workers(home)
             time.sleep(2.0)
-    drill = RollBack(number, len(seen.rows), len(seen.failed), *answers_after(seen.rows, begun, number))
+    drill = RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
     console.print(f"  rolled back: {drill}")
     return drill
 
 
-def answers_after(rows: list[list[Any]], begun: float, number: int) -> tuple[float, float]:
-    """Seconds after the command: the first answer of the version that is back, and the last one of the other."""
-    told = [(at - begun, version) for at, _, status, version in rows if status == 200]
-    first = min((at for at, version in told if version == number and at > 0), default=float("nan"))
-    return first, max((at for at, version in told if version != number), default=float("nan"))
+def switch_times(rows: list[list[Any]], begun: float, restored: int) -> tuple[float, float]:
+    """Seconds from the command to the first response of the restored version, and to the last one of any other.
+
+    rows: as of level 2's `Traffic`. A response of the restored version from before the command does not count.
+    """
+    answered = [(at - begun, version) for at, _, status, version in rows if status == 200]
+    first = min((at for at, version in answered if version == restored and at > 0), default=float("nan"))
+    return first, max((at for at, version in answered if version != restored), default=float("nan"))
 
 
 @dataclass(frozen=True)
-class Kill:
-    """A worker that was killed under load. cut: requests that were on their way to it, and got no answer."""
+class KillDrill:
+    """A worker that was killed under load. lost: requests that it was working on, which got no response."""
 
     requests: int
-    cut: int
-    replaced: float  # seconds until another one served in its place
+    lost: int
+    replaced_after: float  # seconds until another worker was ready
 
     def __str__(self) -> str:
         """One line of evidence."""
         return (
-            f"another served after {self.replaced:.1f} s; {self.cut} of {self.requests:,} requests were cut off with it"
+            f"another worker was ready after {self.replaced_after:.1f} s; "
+            f"{self.lost} of {self.requests:,} requests were lost with the killed one"
         )
 
 
-def kill_a_worker_under_load(service: str, flights: pd.DataFrame) -> Kill:
-    """Kill one of the workers while clients ask without pause, and wait until another has taken its place."""
-    with step("Kill a worker under load"), traffic(service, as_requests(flights), clients=CLIENTS) as seen:
-        time.sleep(2.0)
-        before = _workers(service)
+def kill_a_worker_under_load(service: str, flights: pd.DataFrame) -> KillDrill:
+    """Kill one of the workers while clients send requests, and wait until another one has replaced it."""
+    with step("Kill a worker under load"), traffic(service, as_requests(flights), clients=CLIENTS) as load:
+        time.sleep(2.0)  # the clients are a process that has to start
+        before = _ready_workers(service)
         begun = time.monotonic()
         psutil.Process(min(before)).kill()
-        _wait(lambda: len(_workers(service) - before) > 0)
-        replaced = time.monotonic() - begun
+        try:
+            wait_until(lambda: _ready_workers(service) - before, REPLACED_WITHIN)
+        except TimeoutError as error:
+            raise UserError(
+                f"process {min(before)}, a killed worker, was not replaced within {REPLACED_WITHIN:g} s. "
+                "Remedy: see worker.log."
+            ) from error
+        replaced_after = time.monotonic() - begun
         time.sleep(0.5)
-    drill = Kill(len(seen.rows), len(seen.failed), replaced)
+    drill = KillDrill(len(load.rows), len(load.failed), replaced_after)
     console.print(f"  a worker killed: {drill}")
     return drill
 
 
-def _workers(service: str) -> set[int]:
-    """The workers that serve, by process; a new one is among them once it has loaded its models."""
-    told = httpx.get(f"{service}/ready", timeout=10, trust_env=False).json()
-    return {worker["pid"] for worker in told["workers"]}
-
-
-def _wait(done: Callable[[], bool]) -> None:
-    until = time.monotonic() + REPLACED_WITHIN
-    while not done():
-        if time.monotonic() > until:
-            raise UserError(f"nobody took its place within {REPLACED_WITHIN:g} s. Remedy: see worker.log.")
-        time.sleep(0.05)
+def _ready_workers(service: str) -> set[int]:
+    """The process ids of the workers that have loaded their models."""
+    status = httpx.get(f"{service}/ready", timeout=10, trust_env=False).json()
+    return {worker["pid"] for worker in status["workers"]}

@@ -1,40 +1,42 @@
-"""A stretch of the real year as the monitors would have seen it, with a fault in it or without; no server, no log."""
+"""Days of the real year as the monitors would have seen them, with a fault or without; no server and no log."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
 from level2_devops.features import features
-from level2_devops.model import predict_features
+from level2_devops.model import predict, predict_features
 from level4_deployment.experiment import labels
 from level5_monitoring.benchmarks.baseline_detectors import AlarmRatio, BaselineDetectors
-from level5_monitoring.benchmarks.detection_metrics import SCALES
+from level5_monitoring.benchmarks.detection_metrics import FAULT_DAYS, RATIO, SCALES
 from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
 from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.drift import check_drift
 from level5_monitoring.monitors.labels import check_labels
 from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.monitors.reference import Reference
-from level5_monitoring.monitors.window import as_window
+from level5_monitoring.monitors.window import WEEK, as_window, is_end_of_week, week_of
 from shared.data.replay import ASKED, TOLD
 from shared.settings import NEW_YORK
 
 VERSION = 1
-WEEK = 7
+RatiosByDay = dict[str, list[AlarmRatio]]
 
 
 @dataclass(frozen=True)
 class BacktestPeriod:
-    """What is looked at from `first` to `last` (days), and what its champion and the monitors know.
+    """The days `first` to `last`, and what champion, monitors and baselines know when they begin.
 
-    flights: the year's, from a week before `first` on, with `day` and the champions' `probability`. since: the day on
-    which the champion of this stretch went live. measured: how it did on the days from then to `first`.
-    asked: figures that hang on what is asked alone, by day, without a fault; `look` fills it.
+    flights: the year's, from a week before `first` on, with `day` and the champion's `probability`. since: the day on
+    which this champion went live. measured: its daily performance from then to `first`. clean: the ratios of requests
+    without a fault, which `run_period` keeps here.
     """
 
     flights: pd.DataFrame
@@ -43,108 +45,130 @@ class BacktestPeriod:
     last: str
     champion: Pipeline
     reference: Reference
-    rivals: BaselineDetectors
-    measured: list[performance.DayPerformance] = field(default_factory=list)
-    asked: dict[str, list[AlarmRatio]] = field(default_factory=dict)
+    baselines: BaselineDetectors
+    measured: list[DayPerformance] = field(default_factory=list)
+    clean: RatiosByDay = field(default_factory=dict)
 
 
-def run_period(stretch: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
-    """All figures of these days that come near a limit (judged.SEEN), with the fault from `first` on."""
-    window = window_of(stretch, fault, size, seed)
-    asked = stretch.asked
-    if not asked or not fault or FAULTS[fault].apply_to_flights:
-        asked = _of_asked(stretch, window)
+def monthly_periods(
+    flights: pd.DataFrame, champions: dict[str, Pipeline], reference: Reference, baselines: BaselineDetectors
+) -> list[BacktestPeriod]:
+    """A period for each month, by its first day; each has a champion of its own, which predicts all flights of it."""
+    flights = flights.assign(day=flights["flight_id"].str[:10], probability=np.nan)
+    flights = flights[flights["day"] >= min(champions)]
+    ends = {month: str((pd.Timestamp(month) + pd.offsets.MonthEnd()).date()) for month in champions}
+    for month, end in ends.items():
+        rows = flights["day"].between(month, end)
+        flights.loc[rows, "probability"] = predict(champions[month], flights[rows])
+    periods = []
+    for month, end in ends.items():
+        rows = flights["day"].between(shift(month, -WEEK), end)
+        periods.append(BacktestPeriod(flights[rows], month, month, end, champions[month], reference, baselines))
+    return periods
+
+
+def fault_period(months: list[BacktestPeriod], date: str) -> BacktestPeriod:
+    """FAULT_DAYS from `date` on; the champion of the month in which they begin predicts all of their flights."""
+    month = max((month for month in months if month.since <= date), key=lambda month: month.since)
+    last = shift(date, FAULT_DAYS - 1)
+    before = window_of(month)
+    before = before[before["day"].between(month.since, shift(date, -1))]
+    flights = pd.concat([month.flights for month in months]).drop_duplicates("flight_id")
+    flights = flights[flights["day"].between(shift(date, -WEEK), last)].copy()
+    beyond = flights["day"] > month.last
+    if beyond.any():
+        flights.loc[beyond, "probability"] = predict(month.champion, flights[beyond])
+    return replace(month, flights=flights, first=date, last=last, measured=measure(before), clean={})
+
+
+def shift(day: str, days: int) -> str:
+    """A day (YYYY-MM-DD) so many days later."""
+    return str((pd.Timestamp(day) + pd.Timedelta(days=days)).date())
+
+
+def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
+    """All ratios of these days that are near a limit (columns RATIO), with the fault from `first` on."""
+    window = window_of(period, fault, size, seed)
+    labels_only = bool(fault) and not FAULTS[fault].apply_to_flights
+    of_requests = period.clean if labels_only and period.clean else _check_requests(period, window)
     if not fault:
-        stretch.asked.update(asked)
-    told = _of_outcomes(stretch, window)
-    seen = [(*one, day) for day in asked for one in asked[day] + told[day]]
-    near = pd.DataFrame(seen, columns=[*AlarmRatio._fields, "day"])
-    return near[near["ratio"] >= min(SCALES)]
+        period.clean.update(of_requests)
+    of_labels = _check_labels(period, window)
+    ratios = [(*one, day) for day in of_labels for one in of_requests[day] + of_labels[day]]
+    table = pd.DataFrame(ratios, columns=RATIO)
+    return table[table["ratio"] >= min(SCALES)]
 
 
-def measure(window: pd.DataFrame) -> list[performance.DayPerformance]:
-    """The performance of each day of a window, as the loop keeps it."""
-    lines = [performance.measure(rows, VERSION) for _, rows in window.groupby("day")]
-    return [line for line in lines if line]
+def measure(window: pd.DataFrame) -> list[DayPerformance]:
+    """The daily performance of a window, as the loop keeps it."""
+    days = [performance.measure(rows, VERSION) for _, rows in window.groupby("day")]
+    return [day for day in days if day]
 
 
-def _of_asked(stretch: BacktestPeriod, window: pd.DataFrame) -> dict[str, list[AlarmRatio]]:
-    """What monitors and rivals say of the flights as they were asked: each day, on Sundays also of the week."""
-    table, reference = features(window), stretch.reference
-    found, caught = {}, False
-    for day, rows, week in _days(stretch, window):
-        figures = stretch.rivals.look_at_day(table.loc[rows.index])
-        if not caught:  # however wide the limits: later days could not be the first
-            acts = [_as_seen("acts", finding) for finding in check_contract(rows, reference, day)]
-            caught = bool(stretch.asked) and _surely_new(acts, stretch.asked[day])
-            figures += acts
+def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
+    """The ratios that need no label: of each day, and on Sundays also of the week."""
+    table, reference = features(window), period.reference
+    ratios = {}
+    for day, rows, week in _days(period, window):
+        of_day = period.baselines.check_day(table.loc[rows.index])
+        of_day += [_ratio("monitors", result) for result in check_contract(rows, reference, day)]
         if len(week):
-            figures += [_as_seen("drift", finding) for finding in check_drift(week, reference)]
-            figures += stretch.rivals.look_at_week(table.loc[week.index])
-        found[day] = figures
-    return found
+            of_day += [_ratio("drift", result) for result in check_drift(week, reference)]
+            of_day += period.baselines.check_week(table.loc[week.index])
+        ratios[day] = of_day
+    return ratios
 
 
-def _of_outcomes(stretch: BacktestPeriod, window: pd.DataFrame) -> dict[str, list[AlarmRatio]]:
-    """What they say of how the flights ended, and of the champion's answers to them."""
-    lines = stretch.measured + measure(window[window["day"] >= stretch.first])
-    measured = pd.DataFrame(lines, columns=performance.COLUMNS)
-    found = {}
-    for day, rows, week in _days(stretch, window):
-        findings = check_labels(rows, day)
-        findings.append(performance.check_expected_loss(day, VERSION, measured[measured["day"] <= day]))
-        figures = [_as_seen("acts", finding) for finding in findings]
-        found[day] = figures + (stretch.rivals.look_at_outcomes(week) if len(week) else [])
-    return found
+def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
+    """The ratios that need labels: of the labels themselves, and of the champion's performance."""
+    days = period.measured + measure(window[window["day"] >= period.first])
+    measured = pd.DataFrame(days, columns=performance.COLUMNS)
+    ratios = {}
+    for day, rows, week in _days(period, window):
+        results = check_labels(rows, day)
+        results.append(performance.check_expected_loss(day, VERSION, measured[measured["day"] <= day]))
+        of_week = period.baselines.check_labels(week) if len(week) else []
+        ratios[day] = [_ratio("monitors", result) for result in results] + of_week
+    return ratios
 
 
-def _days(stretch: BacktestPeriod, window: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    """Each day with its flights, and on a Sunday those of the week that it ends; else none."""
+def _days(period: BacktestPeriod, window: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
+    """Each day with its flights, and with those of the week that ends on it, which is empty unless it is a Sunday."""
     days, none = {str(day): rows for day, rows in window.groupby("day")}, window.iloc[:0]
-    for day in pd.date_range(stretch.first, stretch.last):
-        name, week = str(day.date()), none
-        if day.weekday() == WEEK - 1:
-            week = window[window["day"].isin(pd.date_range(end=day, periods=WEEK).strftime("%Y-%m-%d"))]
-        yield name, days.get(name, none), week
+    for day in map(str, pd.date_range(period.first, period.last).date):
+        week = window[window["day"].isin(week_of(day))] if is_end_of_week(day) else none
+        yield day, days.get(day, none), week
 
 
-def window_of(stretch: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
-    """The flights as asked, answered and ended, each day's outcomes as they were known when the day closed."""
-    spoilt = stretch.flights["day"] >= stretch.first
-    before, then = stretch.flights[~spoilt], stretch.flights[spoilt]
+def window_of(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
+    """The period's flights as a window of the monitors, each with its label if known when its day is closed."""
+    affected = period.flights["day"] >= period.first
+    before, after = period.flights[~affected], period.flights[affected]
     if fault:
-        asked = inject_fault(then[[*ASKED, "day", "probability"]], fault, size, seed)
-        told = inject_label_fault(then.loc[then["late"].notna(), TOLD], fault, size, seed)
-        chance = _answers(stretch.champion, asked, then)
-        then = asked.assign(probability=chance).merge(told, how="left", on="flight_id")
-    flights = pd.concat([before, then], ignore_index=True)
-    closes = pd.to_datetime(flights["day"]).dt.tz_localize(NEW_YORK) + pd.DateOffset(days=1) + labels.LABELS_DUE_AFTER
-    in_time = flights["label_known_at"] <= closes
-    flights = flights.assign(
-        late=flights["late"].where(in_time), label_known_at=flights["label_known_at"].where(in_time)
-    )
+        requests = inject_fault(after[[*ASKED, "day", "probability"]], fault, size, seed)
+        known = inject_label_fault(after.loc[after["late"].notna(), TOLD], fault, size, seed)
+        probability = _predictions(period.champion, requests, after)
+        after = requests.assign(probability=probability).merge(known, how="left", on="flight_id")
+    flights = pd.concat([before, after], ignore_index=True)
+    closed = pd.to_datetime(flights["day"]).dt.tz_localize(NEW_YORK) + pd.DateOffset(days=1) + labels.LABELS_DUE_AFTER
+    in_time = flights["label_known_at"] <= closed
+    flights = flights.assign(**{name: flights[name].where(in_time) for name in ("late", "label_known_at")})
     return as_window(flights, flights["probability"].to_numpy(), VERSION)
 
 
-def _answers(champion: Pipeline, asked: pd.DataFrame, then: pd.DataFrame) -> NDArray[Any] | pd.Series:
-    """The champion's answers, computed only where what it is asked has changed."""
-    now, before = features(asked), features(then.loc[asked.index])
-    return asked["probability"] if now.equals(before) else predict_features(champion, now)
+def _predictions(champion: Pipeline, requests: pd.DataFrame, before: pd.DataFrame) -> NDArray[Any] | pd.Series:
+    """The champion's probabilities, computed only if the fault has changed its inputs."""
+    faulty, clean = features(requests), features(before.loc[requests.index])
+    return requests["probability"] if faulty.equals(clean) else predict_features(champion, faulty)
 
 
-def _surely_new(figures: list[AlarmRatio], before: list[AlarmRatio]) -> bool:
-    """Whether one is an alarm at every scale, and was none at any."""
-    quiet = {one[:3] for one in before if one.ratio < min(SCALES)}
-    return any(one.ratio >= max(SCALES) and one[:3] in quiet for one in figures)
-
-
-def _as_seen(watch: str, finding: MonitorResult) -> AlarmRatio:
-    """A finding's distance to its limit, whichever side the limit is on."""
-    value, threshold = finding.value, finding.threshold
-    alarm = finding.state == "alarm"
-    if value is None or not threshold or finding.state == "insufficient data":
-        return AlarmRatio(watch, finding.monitor, finding.target, float("inf") if alarm else 0.0)
+def _ratio(detector: str, result: MonitorResult) -> AlarmRatio:
+    """A result's value divided by its threshold, or the other way round where the threshold is a lower one."""
+    value, threshold = result.value, result.threshold
+    alarm = result.state == "alarm"
+    if value is None or not threshold or result.state == "insufficient data":
+        return AlarmRatio(detector, result.monitor, result.target, float("inf") if alarm else 0.0)
     ratio = value / threshold
-    if (ratio < 1) == alarm:  # the limit is a lower one
+    if (ratio < 1) == alarm:  # a lower threshold
         ratio = threshold / value if value > 0 else float("inf") if alarm else 0.0
-    return AlarmRatio(watch, finding.monitor, finding.target, ratio)
+    return AlarmRatio(detector, result.monitor, result.target, ratio)

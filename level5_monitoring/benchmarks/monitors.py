@@ -1,41 +1,91 @@
-"""How good the monitors are: every fault, in three sizes, at twenty dates of the real year, beside what others use.
+"""`make benchmark-monitors`: every fault, in three sizes, at twenty dates, for the monitors and for other detectors.
 
-It replays April to December offline. Each month has a champion trained on what was known when it began; a fault
-lasts 14 days and meets the champion of the month that it begins in.
+April to December are replayed offline. Each month has a champion trained on what was known when it began; a fault
+lasts FAULT_DAYS, on which the champion of the month in which it begins makes the predictions.
 """
 
-import json
 import os
 import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import fit, predict
 from level3_training_pipeline.pipeline import data, tune
 from level5_monitoring import config
-from level5_monitoring.benchmarks.backtest import WEEK, BacktestPeriod, measure, run_period, window_of
+from level5_monitoring.benchmarks.backtest import BacktestPeriod, fault_period, monthly_periods, run_period, shift
 from level5_monitoring.benchmarks.baseline_detectors import BaselineDetectors, fit_baseline_detectors
-from level5_monitoring.benchmarks.detection_metrics import CASE, DAYS, ONE, curve, detections, false_alarms, summary
-from level5_monitoring.benchmarks.tables import show_tables
+from level5_monitoring.benchmarks.detection_metrics import (
+    ALARM,
+    CASE,
+    FAULT_DAYS,
+    METHODS,
+    OURS,
+    WITH_DRIFT,
+    curve,
+    detections,
+    false_alarms,
+    summary,
+)
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.monitors.reference import Reference, build_reference
-from shared.console import bar, console, step
+from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.errors import command
+from shared.files import write_json
+from shared.score import score
 from shared.settings import NEW_YORK, Settings
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 START, END = "2013-04-01", "2013-12-31"
 DATES = [str(day.date()) for day in pd.date_range("2013-04-04", "2013-12-15", periods=20)]  # when faults begin
-PICTURE = Path(__file__).parents[1] / "pictures" / "judge.png"
+PICTURE = Path(__file__).parents[1] / "pictures" / "judge.png"  # of the README
+
+
+def run_benchmark(
+    flights: pd.DataFrame, dates: list[str], faults: list[str], workers: int
+) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Ratios with faults, ratios without, and the number of days without; each process takes one date or month."""
+    months = [str(day.date()) for day in pd.date_range(START, END, freq="MS")]
+    months = [month for month in months if month <= shift(max(dates), FAULT_DAYS)]
+    with step("Learn what is known on the first day"):
+        known = learn(flights)
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        samples = (data.sample(history(flights, midnight(month)), midnight(month)) for month in months)
+        with bar(f"Train {len(months)} champions", len(months)) as advance:
+            champions = {}
+            for month, model in zip(months, pool.map(train, samples), strict=True):
+                champions[month] = model
+                advance()
+        periods = monthly_periods(flights, champions, *known)
+        tasks = [(fault_period(periods, date), date, faults) for date in dates]
+        cases = len(dates) * len(faults) * 3
+        clean: list[pd.DataFrame] = []
+        faulty: list[pd.DataFrame] = []
+        with bar(f"{cases} faults, and {len(months)} months without", len(periods) + len(tasks)) as advance:
+            for results, tables in ((pool.map(run_period, periods), clean), (pool.map(run_faults, tasks), faulty)):
+                for table in results:
+                    tables.append(table)
+                    advance()
+    without = pd.concat(clean, ignore_index=True)
+    days = len(pd.date_range(periods[0].first, periods[-1].last))
+    return pd.concat(faulty, ignore_index=True), without.assign(number=_number(without["day"], START)), days
+
+
+def learn(flights: pd.DataFrame) -> tuple[Reference, BaselineDetectors]:
+    """What the monitors and the other detectors know on the first day: the history, and a log loss on March."""
+    known, march = history(flights, midnight(START)), future(history(flights, midnight(START)), midnight("2013-03-01"))
+    probability = predict(train(history(flights, midnight("2013-03-01"))), march)
+    return build_reference(known), fit_baseline_detectors(known, score(march["late"], probability).log_loss)
 
 
 def train(known: pd.DataFrame) -> Pipeline:
@@ -43,19 +93,24 @@ def train(known: pd.DataFrame) -> Pipeline:
     return fit(known, **tune.START)
 
 
-def inject(task: tuple[BacktestPeriod, str, list[str]]) -> pd.DataFrame:
-    """All faults in all sizes at one date, and the same days without: SEEN, CASE, number of the day, clean."""
-    stretch, date, faults = task
+def midnight(day: str) -> pd.Timestamp:
+    """The begin of a day in New York."""
+    return pd.Timestamp(day, tz=NEW_YORK)
+
+
+def run_faults(task: tuple[BacktestPeriod, str, list[str]]) -> pd.DataFrame:
+    """All faults in all sizes at one date: RATIO, CASE, the day's number, and `clean`, the ratio without the fault."""
+    period, date, faults = task
     seed = int(date.replace("-", ""))
-    clean = run_period(stretch).rename(columns={"ratio": "clean"})
+    clean = run_period(period).rename(columns={"ratio": "clean"})
     parts = []
     for fault in faults:
         for size in (1, 2, 3):
-            seen = run_period(stretch, fault, size, seed).assign(fault=fault, size=size, date=date)
-            if seen.empty:  # a case in which nothing was near a limit is a case
-                seen.loc[0, [*CASE, "ratio", "day"]] = [fault, size, date, 0.0, date]
-            parts.append(seen)
-    table = pd.concat(parts, ignore_index=True).merge(clean, how="left", on=[*ONE, "day"])
+            ratios = run_period(period, fault, size, seed).assign(fault=fault, size=size, date=date)
+            if ratios.empty:  # a case in which no ratio is near a limit is a case as well
+                ratios.loc[0, [*CASE, "ratio", "day"]] = [fault, size, date, 0.0, date]
+            parts.append(ratios)
+    table = pd.concat(parts, ignore_index=True).merge(clean, how="left", on=[*ALARM, "day"])
     return table.assign(number=_number(table["day"], date))
 
 
@@ -63,116 +118,124 @@ def _number(day: pd.Series, first: str) -> pd.Series:
     return (pd.to_datetime(day) - pd.Timestamp(first)).dt.days + 1
 
 
-def begins(day: str) -> pd.Timestamp:
-    """Midnight in New York."""
-    return pd.Timestamp(day, tz=NEW_YORK)
+def show_tables(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
+    """Print what this level's monitors find of each fault, then all methods beside each other."""
+    console.print()
+    _show_ours(found)
+    _show_faults(found)
+    _show_methods(found, false, days)
+    console.print(
+        "  Delay: median days until a fault is found (-: half are missed, or more).\n"
+        "  Attributed: of those found, by an alarm that names what is wrong.\n"
+        "  Missed incl. drift: where alarms of drift, which only informs, count as well.\n"
+        "  An alarm that is also there without the fault does not find it.\n"
+        "  A week in alarm is seven days. An error of a detector counts as its alarm."
+    )
 
 
-def rivals_and_ours(flights: pd.DataFrame) -> tuple[Reference, BaselineDetectors]:
-    """What is known on the first day: the reference of each."""
-    known, march = history(flights, begins(START)), future(history(flights, begins(START)), begins("2013-03-01"))
-    chance = predict(train(history(flights, begins("2013-03-01"))), march)
-    return build_reference(known), fit_baseline_detectors(known, float(log_loss(march["late"], chance)))
+def _show_ours(found: pd.DataFrame) -> None:
+    missed_with_drift = summary(found[found["method"] == WITH_DRIFT], ["fault", "size"])["missed"]
+    rows = []
+    for line, missed in zip(_lines(found[found["method"] == OURS], ["fault", "size"]), missed_with_drift, strict=True):
+        size = FAULTS[line.fault].sizes[line.size - 1]
+        rows.append([f"{line.fault}, {size}", *_cells(line), str(missed), line.detected_by])
+    columns = ["Fault", "delay", "missed", "attributed", "missed\nincl.\ndrift", "detected by"]  # 80 columns wide
+    cases = len(found) // len(METHODS)
+    show_table(f"This level's monitors, on {cases} faults of {FAULT_DAYS} days", columns, rows)
 
 
-def stretches(
-    flights: pd.DataFrame, champions: dict[str, Pipeline], known: tuple[Reference, BaselineDetectors]
-) -> list[BacktestPeriod]:
-    """The months, each with its champion, with what it and the one before have answered."""
-    flights = flights.assign(day=flights["flight_id"].str[:10], probability=np.nan)
-    flights = flights[flights["day"] >= START]
-    months = list(champions)
-    ends = [str((pd.Timestamp(month) + pd.offsets.MonthEnd()).date()) for month in months]
-    for month, end in zip(months, ends, strict=True):
-        rows = flights["day"].between(month, end)
-        flights.loc[rows, "probability"] = predict(champions[month], flights[rows])
-    return [
-        BacktestPeriod(
-            flights[flights["day"].between(_day(month, -WEEK), end)], month, month, end, champions[month], *known
-        )
-        for month, end in zip(months, ends, strict=True)
-    ]
+def _show_faults(found: pd.DataFrame) -> None:
+    methods = [method for method in METHODS if "data set" not in method]  # those find nearly nothing
+    cells = {
+        (line.fault, line.method): f"{_in_days(line.delay)} ({line.missed})"
+        for line in _lines(found, ["fault", "method"])
+    }
+    rows = [[fault, *(cells[fault, method] for method in methods)] for fault in found["fault"].unique()]
+    cases = len(found) // len(METHODS) // len(rows)
+    heads = [method.replace(" ", "\n") for method in methods]
+    show_table(f"Median delay in days (missed), of {cases} of each fault", ["Fault", *heads], rows)
 
 
-def _day(day: str, shift: int) -> str:
-    return str((pd.Timestamp(day) + pd.Timedelta(days=shift)).date())
+def _show_methods(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
+    rows = []
+    for line in _lines(found, ["method"]):
+        alerts, in_alarm = false.loc[line.method]
+        rows.append([line.method, *_cells(line), f"{alerts:.1f}", f"{in_alarm:.1f}"])
+    columns = ["Method", "delay", "missed", "attributed", "false alerts", "days in alarm"]
+    show_table(f"All faults; and false alarms, per 30 of {days} days without a fault", columns, rows)
 
 
-def at_date(months: list[BacktestPeriod], date: str) -> BacktestPeriod:
-    """The fortnight from `date` on, all of it answered by the champion of the month in which it begins."""
-    own = max((month for month in months if month.since <= date), key=lambda month: month.since)
-    last = _day(date, DAYS - 1)
-    before = window_of(own)
-    before = before[before["day"].between(own.since, _day(date, -1))]
-    flights = pd.concat([month.flights for month in months]).drop_duplicates("flight_id")
-    flights = flights[flights["day"].between(_day(date, -WEEK), last)].copy()
-    beyond = flights["day"] > own.last
-    if beyond.any():
-        flights.loc[beyond, "probability"] = predict(own.champion, flights[beyond])
-    return replace(own, flights=flights, first=date, last=last, measured=measure(before), asked={})
+def _in_days(delay: float) -> str:
+    return f"{delay:g}" if np.isfinite(delay) else "-"
 
 
-def judge(
-    flights: pd.DataFrame, dates: list[str], faults: list[str], workers: int
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """What was seen with faults, and without on so many days. A process takes one date or month at a time."""
-    months = [str(day.date()) for day in pd.date_range(START, END, freq="MS")]
-    months = [month for month in months if month <= _day(max(dates), DAYS)]
-    with step("What is known on the first day"):
-        known = rivals_and_ours(flights)
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        learned = (data.sample(history(flights, begins(month)), begins(month)) for month in months)
-        with bar(f"Train {len(months)} champions", len(months)) as advance:
-            champions = {}
-            for month, model in zip(months, pool.map(train, learned), strict=True):
-                champions[month] = model
-                advance()
-        parts = stretches(flights, champions, known)
-        tasks = [(at_date(parts, date), date, faults) for date in dates]
-        cases = len(dates) * len(faults) * 3
-        clean: list[pd.DataFrame] = []
-        spoilt: list[pd.DataFrame] = []
-        with bar(f"{cases} faults, and {len(months)} months without", len(parts) + len(tasks)) as advance:
-            for results, tables in ((pool.map(run_period, parts), clean), (pool.map(inject, tasks), spoilt)):
-                for table in results:
-                    tables.append(table)
-                    advance()
-    without = pd.concat(clean, ignore_index=True)
-    days = len(pd.date_range(parts[0].first, parts[-1].last))
-    return pd.concat(spoilt, ignore_index=True), without.assign(number=_number(without["day"], START)), days
+def _lines(found: pd.DataFrame, by: list[str]) -> list[Any]:
+    return list(summary(found, by).itertuples())
 
 
-def keep(settings: Settings, spoilt: pd.DataFrame, clean: pd.DataFrame, days: int, seconds: float) -> None:
-    """Write the figures and the picture."""
-    folder = config.own(settings) / "judge"
+def _cells(line: Any) -> list[str]:
+    """line: a row of `summary`."""
+    attributed = f"{line.attributed:.0%}" if line.missed < line.cases else "-"
+    return [_in_days(line.delay), f"{line.missed} of {line.cases}", attributed]
+
+
+def detection_plot(points: pd.DataFrame, days: int) -> "Figure":
+    """Mean delay against false alarms: a line for each method as its limits are scaled, a dot at its own limits.
+
+    Narrow enough for a phone.
+    """
+    from matplotlib.figure import Figure  # reads MPLCONFIGDIR on import
+
+    figure = Figure(figsize=(5.4, 6.2), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    for i, method in enumerate(METHODS):
+        line = points[points["method"] == method].sort_values("scale")
+        own = line[line["scale"] == 1]
+        width = 3 if method == OURS else 1.5
+        axes.plot(line["days in alarm"], line["delay"], color=f"C{i}", linewidth=width, label=method)
+        axes.plot(own["days in alarm"], own["delay"], "o", color=f"C{i}", markersize=9, zorder=6)
+    axes.set(
+        xlim=(-0.5, 30.5),
+        ylim=(0, FAULT_DAYS + 1.5),
+        xlabel=f"days in alarm, per 30 of {days} days without a fault",
+        ylabel=f"mean days until a fault is found (missed: {FAULT_DAYS + 1})",
+    )
+    axes.set_title("Best is bottom left. Lines: limits scaled; dots: as they are.", fontsize=10, loc="left")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
+    return figure
+
+
+def keep(settings: Settings, faulty: pd.DataFrame, clean: pd.DataFrame, days: int, seconds: float) -> None:
+    """Write the figures and the picture, and put the picture into the README."""
+    folder = config.own(settings) / "benchmark"
     folder.mkdir(parents=True, exist_ok=True)
-    found, false = detections(spoilt), false_alarms(clean, days)
-    points = curve(spoilt, clean, days)
+    found, false = detections(faulty), false_alarms(clean, days)
+    points = curve(faulty, clean, days)
+    alarms = clean.query("ratio >= 1").groupby(ALARM).size().rename("times").reset_index()
     figures = {
         "seconds": round(seconds, 1),
         "days without a fault": days,
         "faults": summary(found, ["method", "fault", "size"]).to_dict("records"),
         "false alarms per 30 days": false.to_dict("index"),
         "curve": points.to_dict("records"),
-        "false alerts": clean.query("ratio >= 1").groupby(ONE).size().rename("times").reset_index().to_dict("records"),
+        "false alerts": alarms.to_dict("records"),
     }
-    (folder / "judge.json").write_text(json.dumps(figures, indent=1, default=float))
-    os.environ.setdefault("MPLCONFIGDIR", str(config.own(settings) / "matplotlib"))  # read on import
-    from level5_monitoring.benchmarks.plots import judge_plot
-
-    judge_plot(points, days).savefig(folder / "judge.png")
-    console.print(f"  kept: {folder / 'judge.json'}, judge.png beside it")
+    write_json(folder / "monitors.json", figures)
+    os.environ.setdefault("MPLCONFIGDIR", str(config.own(settings) / "matplotlib"))
+    detection_plot(points, days).savefig(folder / "monitors.png")
+    shutil.copy(folder / "monitors.png", PICTURE)
+    console.print(f"  kept: {folder / 'monitors.json'}, monitors.png beside it")
 
 
 def main() -> None:
-    """Judge on all dates and faults; the picture is the README's, too."""
+    """All dates and all faults."""
     begun, settings = time.perf_counter(), config.configure()
     flights = load_flights(settings)
-    spoilt, clean, days = judge(flights, DATES, list(FAULTS), min(2, os.cpu_count() or 1))
-    show_tables(detections(spoilt), false_alarms(clean, days), days)
-    keep(settings, spoilt, clean, days, time.perf_counter() - begun)
-    PICTURE.parent.mkdir(exist_ok=True)
-    shutil.copy(config.own(settings) / "judge" / "judge.png", PICTURE)
+    faulty, clean, days = run_benchmark(flights, DATES, list(FAULTS), min(2, os.cpu_count() or 1))
+    show_tables(detections(faulty), false_alarms(clean, days), days)
+    keep(settings, faulty, clean, days, time.perf_counter() - begun)
 
 
 if __name__ == "__main__":

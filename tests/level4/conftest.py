@@ -1,6 +1,5 @@
 """A registry with three small versions, packaged for serving; each test gets a platform's folder of its own."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from level4_deployment.demo.candidates import TOO_FEW_TREES, register_by_hand
 from level4_deployment.experiment.design import Plan, make_plan
 from level4_deployment.prediction_log import open_log, url_of
 from shared.settings import Settings
+from tests.support import environment
 
 TODAY = date(2013, 3, 1)
 MODEL = "flight-delays"
@@ -46,20 +46,17 @@ def alias(registry_: Registry, name: str) -> int | None:
 
 @contextmanager
 def three_versions(folder: Path) -> Iterator[Registry]:
-    """Level 4's own registry, in a state folder of the tests; the environment says so while the block runs."""
-    before = dict(os.environ)
-    settings = Settings(TODAY, None, folder, within="level4")
-    os.environ.update({"MLOPS_STATE": str(settings.state), "MLOPS_WORKSPACE": "level4", "TODAY": str(TODAY)})
-    library_setup.set_up_libraries(settings)
-    client = mlflow_runs.open_tracking(settings)
-    for trees in (5, 10, 20):
-        parameters = {**TOO_FEW_TREES, "max_iter": trees}
-        made = register_by_hand(client, settings, lambda table: table, parameters, f"{trees} trees")
-        publish(client, made)
-        gates.record(client, made.number, [gates.Gate("all", passed=True, seen="of the tests")])
-    yield Registry(settings, client)
-    os.environ.clear()
-    os.environ.update(before)
+    """Level 4's own registry in a folder of the tests, which the environment names while the block runs."""
+    settings = Settings(TODAY, None, folder, workspace="level4")
+    with environment(MLOPS_STATE=str(settings.state), MLOPS_WORKSPACE="level4", TODAY=str(TODAY)):
+        library_setup.set_up_libraries(settings)
+        client = mlflow_runs.open_tracking(settings)
+        for trees in (5, 10, 20):
+            parameters = {**TOO_FEW_TREES, "max_iter": trees}
+            made = register_by_hand(client, settings, lambda table: table, parameters, f"{trees} trees")
+            publish(client, made)
+            gates.record(client, made.number, [gates.Gate("all", passed=True, seen="of the tests")])
+        yield Registry(settings, client)
 
 
 @pytest.fixture(scope="package")
@@ -117,7 +114,7 @@ def running(registered: Registry, folder: Path) -> Iterator[RunningPlatform]:
 
 @pytest.fixture
 def idle(running: RunningPlatform) -> Iterator[RunningPlatform]:
-    """It, with no experiment under way, before and after."""
+    """The running platform without an experiment, before and after the test."""
     yield running
     with PlatformClient.at(running.home, "operator") as operator:
         operator.post("/experiment/stop", reason="the test is over")

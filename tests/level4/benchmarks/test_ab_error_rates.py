@@ -1,4 +1,4 @@
-"""The calibration: that it replays what it says, and that the platform's test keeps its word on the real year."""
+"""The simulation of A/B tests: what is replayed, and the error rates of the platform's test on the real year."""
 
 import numpy as np
 import pandas as pd
@@ -12,9 +12,9 @@ from level4_deployment.benchmarks.ab_error_rates import (
     OURS,
     WEEKLY,
     Days,
-    calibrate,
     main,
     real_days,
+    simulate,
 )
 from level4_deployment.experiment.design import judge
 
@@ -57,7 +57,7 @@ def test_a_replay_is_as_if_every_flight_had_been_flipped_and_shifted() -> None:
 
 
 @pytest.mark.parametrize(("name", "plan"), [(OURS, DAILY), ("sequential, weeks", WEEKLY)])
-def test_what_is_calibrated_is_what_judges(name: str, plan: ab_error_rates.Plan, replays: Days) -> None:
+def test_the_simulated_test_decides_like_the_platforms_own(name: str, plan: ab_error_rates.Plan, replays: Days) -> None:
     promoted, ends = METHODS[name](replays)
     assert 0 < promoted.sum() < 300
     for run in range(0, 300, 7):
@@ -69,15 +69,17 @@ def test_what_is_calibrated_is_what_judges(name: str, plan: ab_error_rates.Plan,
         assert verdict.day == ends[run]
 
 
-def test_taking_flights_for_independent_looks_at_the_same_means_with_too_small_an_error(replays: Days) -> None:
-    by_flight, by_day = (z(replays)[:, 55] for z in (ab_error_rates.by_flight, ab_error_rates.by_day))
+def test_z_by_flight_is_of_the_same_means_with_too_small_an_error(replays: Days) -> None:
+    by_flight, by_day = (z(replays)[:, 55] for z in (ab_error_rates.z_by_flight, ab_error_rates.z_by_day))
     assert np.corrcoef(by_flight, by_day)[0, 1] > 0.95
     assert by_flight.std() > 2 * by_day.std()
 
 
-def test_the_honest_tests_keep_to_alpha_and_the_naive_do_not(stormy: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_honest_tests_have_error_rates_near_alpha_and_naive_ones_do_not(
+    stormy: Days, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(ab_error_rates, "REPLAYS", 4000)
-    found = calibrate(stormy)
+    found = simulate(stormy)
     assert (found["bound"] > found["false"]).all()
     for honest in ("fixed horizon", OURS, "confidence sequence"):
         assert found["bound"][honest] < 0.06

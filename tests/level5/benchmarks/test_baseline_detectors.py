@@ -1,0 +1,84 @@
+"""The distances that SciPy computes here are those of Evidently's public API, on the real year."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from level2_devops.features import CATEGORIES, NUMBERS, features
+from level5_monitoring.benchmarks.baseline_detectors import (
+    DISTANCE_LIMIT,
+    PSI_LIMIT,
+    BaselineDetectors,
+    fit_baseline_detectors,
+    psi,
+)
+
+
+@pytest.fixture(scope="module")
+def detectors(known: pd.DataFrame) -> BaselineDetectors:
+    return fit_baseline_detectors(known, 0.5)
+
+
+@pytest.fixture(scope="module")
+def day(later: pd.DataFrame) -> pd.DataFrame:
+    return features(later.head(900))
+
+
+def evidently(current: pd.DataFrame, reference: pd.DataFrame, method: str | None) -> dict[str, dict[str, Any]]:
+    """Evidently's metric for each column, from one report."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Evidently's own, and those of its dependencies
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import ValueDrift
+
+        about = DataDefinition(numerical_columns=NUMBERS, categorical_columns=CATEGORIES)
+        tables = [Dataset.from_pandas(table, data_definition=about) for table in (current, reference)]
+        metrics = Report([ValueDrift(column=name, method=method) for name in current]).run(*tables).dict()["metrics"]
+    return {metric["config"]["column"]: metric for metric in metrics}
+
+
+def test_every_column_has_evidentlys_default_distance_divided_by_its_default_limit(
+    detectors: BaselineDetectors, day: pd.DataFrame
+) -> None:
+    ratios = {one.target: one.ratio for one in detectors.check_day(day) if one.detector == "columns daily"}
+    metrics = evidently(day, detectors.reference, None)
+    assert set(ratios) == set(metrics) == {*NUMBERS, *CATEGORIES}
+    for name, metric in metrics.items():
+        assert metric["config"]["threshold"] == DISTANCE_LIMIT, "a distance; a p-value has 0.05"
+        assert ratios[name] * DISTANCE_LIMIT == pytest.approx(metric["value"], rel=1e-6), name  # of float32
+
+
+def test_every_column_has_evidentlys_psi(detectors: BaselineDetectors, day: pd.DataFrame) -> None:
+    ratios = {one.target: one.ratio for one in detectors.check_week(day) if one.detector == "PSI"}
+    for name, metric in evidently(day, detectors.reference, "psi").items():
+        assert ratios[name] * PSI_LIMIT == pytest.approx(metric["value"], rel=1e-9), name
+
+
+def test_psi_of_two_shares_by_hand() -> None:
+    reference, current = (pd.Series(["a"] * a + ["b"] * (10 - a), name="carrier") for a in (5, 8))
+    assert psi(current, reference) == pytest.approx((0.5 - 0.8) * np.log(0.5 / 0.8) + (0.5 - 0.2) * np.log(0.5 / 0.2))
+
+
+def test_the_data_set_drifts_when_half_of_its_columns_do(detectors: BaselineDetectors, day: pd.DataFrame) -> None:
+    ratios = detectors.check_day(day)
+    columns = [one.ratio for one in ratios if one.detector == "columns daily"]
+    (data_set,) = (one.ratio for one in ratios if one.detector == "data set daily")
+    assert data_set == sorted(columns, reverse=True)[12], "13 of 25 columns are at least a half"
+
+
+def test_a_column_without_a_value_where_evidently_raises_is_an_alarm(
+    detectors: BaselineDetectors, day: pd.DataFrame
+) -> None:
+    ratios = {one.target: one.ratio for one in detectors.check_day(day.assign(temp=np.float32("nan")))}
+    assert ratios["temp"] == np.inf
+
+
+def test_a_week_without_labels_is_an_alarm_of_the_loss(detectors: BaselineDetectors) -> None:
+    window = pd.DataFrame({"late": [1.0, 0.0], "probability": [0.5, 0.5]})
+    (loss,) = detectors.check_labels(window)
+    assert loss.ratio == pytest.approx(np.log(2) / 0.5 / 1.1)
+    (missing,) = detectors.check_labels(window.assign(late=np.nan))
+    assert missing.ratio == np.inf

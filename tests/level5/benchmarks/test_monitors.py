@@ -1,0 +1,45 @@
+"""The whole benchmark: a few faults on the real year, and its picture and tables."""
+
+import os
+
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from level5_monitoring.benchmarks import monitors
+from level5_monitoring.benchmarks.detection_metrics import METHODS, OURS, SCALES, detections, false_alarms, summary
+from level5_monitoring.benchmarks.monitors import detection_plot, show_tables
+
+FAULTS = ["celsius", "labels stop"]
+
+
+def test_the_picture_has_a_line_and_a_dot_for_each_method() -> None:
+    rows = [[method, scale, 3.0, 1.0] for method in METHODS for scale in SCALES]
+    axes = detection_plot(pd.DataFrame(rows, columns=["method", "scale", "delay", "days in alarm"]), 275).axes[0]
+    assert len(axes.lines) == 2 * len(METHODS)
+    assert len({to_hex(line.get_color()) for line in axes.lines}) == len(METHODS)
+
+
+@pytest.mark.slow
+def test_celsius_and_a_dead_feed_are_attributed_within_a_day_where_others_find_nothing(
+    flights: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    faulty, clean, days = monitors.run_benchmark(flights, ["2013-04-10"], FAULTS, workers=min(2, os.cpu_count() or 1))
+    found, false = detections(faulty), false_alarms(clean, days)
+    lines = summary(found, ["fault", "size", "method"]).set_index(["fault", "size", "method"])
+    assert days == 30
+    for fault in FAULTS:
+        assert list(lines.loc[(fault, 3, OURS), ["delay", "missed", "attributed"]]) == [1, 0, 1.0]
+        for method in ("Evidently data set, daily", "Evidently data set, weekly"):
+            assert lines.loc[(fault, 3, method), "missed"] == 1
+    assert lines.loc[("labels stop", 2, OURS), "missed"] == 0  # those of one airport
+    in_alarm = false["days in alarm"].to_dict()
+    assert in_alarm[OURS] < in_alarm["Evidently columns, weekly"]
+    monkeypatch.setenv("COLUMNS", "80")
+    capsys.readouterr()
+    show_tables(found, false, days)
+    shown = capsys.readouterr().out
+    for head in ("attributed", "incl.", "detected"):
+        assert head in shown
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown, "a word that is cut off"
