@@ -14,9 +14,10 @@ from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level4_deployment.control.client import RefusedError
+from level4_deployment.control.registry_client import ARTEFACTS, NotPublishedError
 from level4_deployment.delivery.flow import deployment
 from level4_deployment.delivery.gates import GateError
-from level4_deployment.delivery.packaging import ARTEFACTS, NotPublishedError, publish
+from level4_deployment.delivery.packaging import publish
 from level4_deployment.serving.package import PackageError
 from shared.console import step
 from shared.data.flights import load_flights

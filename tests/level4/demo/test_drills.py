@@ -14,7 +14,7 @@ from level4_deployment.demo.drills import CLIENTS, kill_a_worker_under_load, rol
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.reloader import wait_for_workers
 from tests.level4.conftest import Registry
-from tests.level4.down import DOWN
+from tests.level4.registry_faults import DOWN
 from tests.support import eventually
 
 

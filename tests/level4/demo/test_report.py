@@ -17,7 +17,7 @@ from level4_deployment.demo.drills import KillDrill, RollbackDrill
 from level4_deployment.demo.report import Claim
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINE, open_log, url_of
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
 from shared.errors import UserError
 from tests.factories import label, prediction
@@ -154,6 +154,6 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
     with log.begin() as connection:
         connection.execute(PREDICTIONS.insert(), rows)
         connection.execute(LABELS.insert(), [label("a"), label("b", late=1), label("disputed", late=1)])
-        connection.execute(QUARANTINE.insert(), [label("disputed")])
+        connection.execute(QUARANTINED_LABELS.insert(), [label("disputed")])
     expected = (-math.log(0.75) - math.log(0.5)) / 2
     assert report.show_served(tmp_path) == f"2013-04: {expected:.3f}"
