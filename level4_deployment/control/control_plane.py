@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from level3_training_pipeline.tracking.registry import CHAMPION, Version
 from level4_deployment.control import audit
 from level4_deployment.control.audit import PLATFORM, PROMOTE, REGISTRY, ROLL_BACK, Action
-from level4_deployment.control.registry_client import Registry, UnavailableError, gates_passed
+from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, gates_passed
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict, verdict_on
 from level4_deployment.experiment.experiment_store import (
@@ -58,7 +58,7 @@ class ControlPlane:
     Commands change something and record it; queries change nothing.
     """
 
-    def __init__(self, home: Path, registry: Registry, log: sa.Engine, *, approval: bool = False) -> None:
+    def __init__(self, home: Path, registry: ModelRegistry, log: sa.Engine, *, approval: bool = False) -> None:
         self.home, self.registry, self.log, self.approval = home, registry, log, approval
         self.routes = read_routes(home)
         self.problems: dict[str, str] = {}  # why a step fails at present, by step

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import mlflow
 import sqlalchemy as sa
@@ -35,30 +35,6 @@ class NotPublishedError(UserError):
     """A version without a package, or whose files are not those on record."""
 
 
-class Registry(Protocol):
-    """What the control plane needs of a registry. Each method raises UnavailableError while it cannot be used."""
-
-    def champion(self) -> Version | None:
-        """The version that the alias champion names, if there is one."""
-        ...
-
-    def version(self, number: int) -> Version:
-        """The version with this number; raises RegistryError."""
-        ...
-
-    def set_alias(self, alias: str, number: int) -> None:
-        """Let an alias name this version."""
-        ...
-
-    def delete_alias(self, alias: str) -> None:
-        """Remove an alias, if it is there."""
-        ...
-
-    def pull(self, version: Version) -> Package:
-        """The version's package, with verified files in the platform's folder; raises NotPublishedError."""
-        ...
-
-
 @contextmanager
 def _available() -> Iterator[None]:
     try:
@@ -70,7 +46,11 @@ def _available() -> Iterator[None]:
 
 
 class ModelRegistry:
-    """MLflow's registry; packages are pulled into the platform's folder `home`."""
+    """MLflow's registry, as far as the control plane needs it; tests replace it by one in memory.
+
+    home: the platform's folder, which packages are pulled into. Each method raises UnavailableError while the registry
+    cannot be used.
+    """
 
     def __init__(self, open_client: Callable[[], MlflowClient], home: Path) -> None:
         self.open_client, self.home = open_client, home
@@ -82,27 +62,27 @@ class ModelRegistry:
 
     @_available()
     def champion(self) -> Version | None:
-        """See Registry."""
+        """The version that the alias champion names, if there is one."""
         return registry.by_alias(self.client, registry.CHAMPION)
 
     @_available()
     def version(self, number: int) -> Version:
-        """See Registry."""
+        """The version with this number; raises RegistryError."""
         return registry.get(self.client, str(number))
 
     @_available()
     def set_alias(self, alias: str, number: int) -> None:
-        """See Registry."""
+        """Let an alias name this version."""
         self.client.set_registered_model_alias(registry.MODEL, alias, str(number))
 
     @_available()
     def delete_alias(self, alias: str) -> None:
-        """See Registry."""
+        """Remove an alias, if it is there."""
         self.client.delete_registered_model_alias(registry.MODEL, alias)
 
     @_available()
     def pull(self, version: Version) -> Package:
-        """See Registry."""
+        """The version's package, with verified files in the platform's folder; raises NotPublishedError."""
         return pull(version, self.home)
 
 

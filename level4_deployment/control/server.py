@@ -38,19 +38,18 @@ UP_WITHIN = 30.0  # seconds, for the control plane's service
 
 def run_platform(settings: Settings, home: Path, workers: int, stop: threading.Event, *, approval: bool) -> None:
     """Serve until `stop` is set; raises UserError when a platform runs in the folder already."""
-    with step("Load the libraries"):
-        from level4_deployment.control.api import create_api
-        from level4_deployment.control.control_plane import ControlPlane
-        from level4_deployment.control.registry_client import ModelRegistry, open_client
-
     make_tokens(home)
     url = url_of(home)
     try:
         lock = FileLock(home / LOCK).acquire(timeout=1)
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
-    (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed
     with lock, open_socket() as service, open_socket() as control:
+        (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed
+        with step("Load the libraries"):
+            from level4_deployment.control.api import create_api
+            from level4_deployment.control.control_plane import ControlPlane
+            from level4_deployment.control.registry_client import ModelRegistry, open_client
         log = open_log(url)
         pool = WorkerPool(lambda: start_worker(home, service, url), workers)  # they serve what they served before
         try:

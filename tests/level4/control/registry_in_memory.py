@@ -4,12 +4,12 @@ import json
 from dataclasses import dataclass, field
 
 from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, Version
-from level4_deployment.control.registry_client import GATES, NotPublishedError, UnavailableError
+from level4_deployment.control.registry_client import GATES, ModelRegistry, NotPublishedError, UnavailableError
 from level4_deployment.serving.routes import Package
 
 
 @dataclass
-class InMemoryRegistry:
+class InMemoryRegistry(ModelRegistry):
     """Versions 1 to 4; 4 has failed a gate.
 
     broken: versions without a whole package. away: nothing can be read or written. read_only: no alias can be moved.
