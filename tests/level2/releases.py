@@ -39,15 +39,24 @@ def seed_bug(project: Path, module: str, right: str, wrong: str) -> None:
     file.write_text(file.read_text().replace(right, wrong))
 
 
-def publish(store: Store, model: Path) -> str:
+def publish(store: Store, model: Path, *, current: bool = True) -> str:
     """Publish this code as the next release and make it current, as `release` does, but without gates."""
-    version, made, now = store.next_version(), store.home / "made", store.current()
+    version, made = store.next_version(), store.home / "made"
     copy_source(PROJECT, made / "app")
     add_model(model, made / "app")
     store.publish(made, version, seal(made / "app", version, None, WHO, ""), WHO)
-    before = (*now.before, now.version) if now else ()
-    store.point_to(Current(version, before, now.change + 1 if now else 1))
+    if current:
+        make_current(store, version)
     return version
+
+
+def make_current(store: Store, version: str) -> Current:
+    """Point to a published release."""
+    now = store.current()
+    before = (*now.before, now.version) if now else ()
+    pointed = Current(version, before, now.change + 1 if now else 1)
+    store.point_to(pointed)
+    return pointed
 
 
 @contextmanager

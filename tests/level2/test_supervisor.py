@@ -20,7 +20,7 @@ from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
 from level2_devops.service.worker_process import open_socket
 from shared.settings import Settings
-from tests.level2.releases import WHO, has_ended, publish, serving, wait_for_service
+from tests.level2.releases import WHO, has_ended, make_current, publish, serving, wait_for_service
 
 pytestmark = [
     pytest.mark.slow,
@@ -78,17 +78,13 @@ def test_a_tampered_release_is_not_served_and_the_old_one_serves_on(
     running: Running, store: Store, small_model: Path
 ) -> None:
     _, service = running
-    now = store.current()
-    version = publish(store, small_model)
+    version = publish(store, small_model, current=False)
     card = store.app(version) / "model" / "model.json"
     card.chmod(0o644)
     card.write_text("{}")
-    pointed = store.current()
-    assert now
-    assert pointed
     with pytest.raises(ReleaseError, match=r"model/model\.json"):
-        wait_until_served(store, pointed)
-    assert post(service.address, "/predict", EXAMPLE)["version"] == now.version
+        wait_until_served(store, make_current(store, version))
+    assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
 
 
 def test_when_stopped_it_leaves_no_process_behind(running: Running, settings: Settings, store: Store) -> None:
