@@ -53,7 +53,7 @@ def main() -> None:
         policy_comparison.show_comparison(table, results)
         report.draw_page(settings)
 
-    # 6. Tell
+    # 6. Report
     loop = results[policy_comparison.LOOP]
     keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
     policy_comparison.keep_results(settings, results, played.failed)

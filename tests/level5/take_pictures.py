@@ -1,4 +1,4 @@
-"""`python -m tests.level5.take_pictures` takes the pictures of the page that `make level5` has written, anew."""
+"""`python -m tests.level5.take_pictures` takes new pictures of the page that `make level5` has written."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ SHOTS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
 
 
 def main() -> None:
-    """As a laptop shows it, and as a phone does in the dark."""
+    """On a laptop, and on a phone in dark mode."""
     written = config.own(config.configure()) / page.FILE
     for name, (width, height, scheme) in SHOTS.items():
         with opened(written.as_uri(), width, scheme) as shown:
