@@ -15,9 +15,7 @@ from level5_monitoring.loop.alerts import Alert
 from shared.settings import NEW_YORK
 
 STALLED = labels.LABELS_DUE_AFTER + pd.Timedelta(days=2)  # labels behind flights: two days should have closed by then
-CAUGHT_UP = (
-    labels.LABELS_DUE_AFTER
-)  # a lower limit to recover, so that a feed near the first one causes no daily alerts
+CAUGHT_UP = labels.LABELS_DUE_AFTER  # lower than STALLED, so that a feed near the limit causes no daily alerts
 MIN_FLIGHTS = 100  # flights beyond the newest departure that counts: a few with wrong times cause no alert
 STOPPED, BACK = "labels-stopped-", "labels-back-"  # keys of alerts, followed by the number of the stall
 OF_FEEDS = 2000  # number of an alert that follows from no decision: after those that do

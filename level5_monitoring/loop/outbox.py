@@ -101,7 +101,7 @@ class WebhookSink:
 
     def send(self, alert: Alert) -> None:
         """Try ATTEMPTS times; an alert that the address refuses for good (4xx) is not tried again at once."""
-        trouble = ""
+        reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE * 2 ** (attempt - 1))
@@ -110,23 +110,23 @@ class WebhookSink:
                 with self.http.stream("POST", self.url, json=asdict(alert), headers=headers) as answer:
                     status = answer.status_code
             except httpx.HTTPError as error:
-                trouble = f"{type(error).__name__} {error}"
+                reason = f"{type(error).__name__} {error}"
                 continue
             if status < 300:
                 return
-            trouble = f"status {status}"
+            reason = f"status {status}"
             if status < 500 and status not in TRANSIENT:
-                raise SinkError(f"{self.url} refuses the alert {alert.key}: {trouble}")
-        raise UnreachableError(f"{self.url} accepted no alert in {ATTEMPTS} attempts: {trouble}")
+                raise SinkError(f"{self.url} refuses the alert {alert.key}: {reason}")
+        raise UnreachableError(f"{self.url} accepted no alert in {ATTEMPTS} attempts: {reason}")
 
 
 @dataclass(frozen=True)
 class Delivery:
-    """sent: alerts that the sink accepted now. waiting: those that are undelivered. trouble: the reason, or ""."""
+    """sent: alerts that the sink accepted now. waiting: those that are undelivered. error: the reason, or ""."""
 
     sent: int
     waiting: int
-    trouble: str
+    error: str
 
 
 def sink_of(settings: Settings) -> Sink:
@@ -156,19 +156,19 @@ def deliver(log: sa.Engine, sink: Sink) -> Delivery:
     with log.connect() as connection:
         query = sa.select(*COLUMNS).where(ALERTS.c.delivered == 0).order_by(ALERTS.c.day, ALERTS.c.number)
         waiting = [Alert(**row) for row in connection.execute(query).mappings()]
-    sent, trouble, log_name = 0, "", instance_id(log)
+    sent, reason, log_name = 0, "", instance_id(log)
     for alert in waiting:
         try:
             sink.send(replace(alert, key=f"{log_name}-{alert.key}"))
         except SinkError as error:
-            trouble = str(error)
-            _update(log, alert, error=trouble)
+            reason = str(error)
+            _update(log, alert, error=reason)
             if isinstance(error, UnreachableError):
                 break
         else:
             sent += 1
             _update(log, alert, delivered=1, error=None)
-    return Delivery(sent, undelivered(log), trouble)
+    return Delivery(sent, undelivered(log), reason)
 
 
 def _update(log: sa.Engine, alert: Alert, **values: object) -> None:

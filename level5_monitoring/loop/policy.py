@@ -1,6 +1,6 @@
 """The policy: one decision for each day. Pure and total: equal results and equal state give an equal decision.
 
-Monitor precedence, first to last; a later step never uses what an earlier one calls into question:
+Monitor precedence: the first step that applies decides, because bad data makes every later one unreliable.
 
 1. contract, volume: the inputs are wrong. Halt the experiment, train nothing.
 2. severe_regression: a new champion is far worse than the previous one. Roll back.
@@ -49,7 +49,7 @@ class EndedExperiment:
 
 @dataclass(frozen=True)
 class PolicyState:
-    """What the record holds before the day. An act that FAILED does not count as done.
+    """The state of the loop before the day. An act that FAILED does not count as done.
 
     alarms: the newest result of each active alarm. first_day: of the record. retrainings: their days.
     running_experiment: its name, or "". awaits_approval: whether its challenger has won.
@@ -72,7 +72,7 @@ class PolicyState:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do about a day, why in a sentence, and the monitor results behind it.
+    """The act for a day, the reason in a sentence, and the monitor results behind it.
 
     experiment: to promote from or to halt, or "". version: to roll back. alarms: the newest result of each alarm that
     is active after the day.
@@ -119,7 +119,7 @@ def active_alarms(before: Iterable[MonitorResult], results: Iterable[MonitorResu
 def _protect(
     day: str, results: list[MonitorResult], alarms: tuple[MonitorResult, ...], state: PolicyState
 ) -> Decision | None:
-    """What wrong data, wrong labels or a bad new champion ask for, if there are any."""
+    """The reaction to wrong data, wrong labels or a bad new champion, if there is one."""
     running = state.running_experiment
     if data := by_monitor(alarms, *DATA):
         reason = f"Data contract violated: {describe(data)}."
@@ -147,7 +147,7 @@ def _roll_back(day: str, alarms: tuple[MonitorResult, ...], state: PolicyState) 
 
 
 def _improve(day: str, results: list[MonitorResult], state: PolicyState) -> Decision | None:
-    """What brings a better model to users, if anything does today.
+    """A promotion or a retraining, if one is due.
 
     Where no alarm leads to it, the evidence is how labels and champion are.
     """

@@ -1,4 +1,4 @@
-"""What the policy must know of earlier days: read from the tables alone, so that a restart knows the same."""
+"""The state that the policy decides from: read from the tables alone, so that a restart reads the same."""
 
 import json
 

@@ -216,12 +216,12 @@ def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> 
     assert hook.requests == 8
 
 
-def test_a_sink_in_trouble_loses_nothing_and_says_why(sqlite: sa.Engine, hook: Hook) -> None:
+def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook: Hook) -> None:
     """It gets ATTEMPTS attempts; the alerts wait for the next delivery."""
     hook.answers = [503] * ATTEMPTS
     failed = deliver(sqlite, WebhookSink(hook.url))
     assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
-    assert "503" in failed.trouble
+    assert "503" in failed.error
     assert deliver(sqlite, WebhookSink("http://127.0.0.1:9/")).waiting == 6
     assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
@@ -241,7 +241,7 @@ def test_a_file_that_cannot_be_written_stops_nothing(sqlite: sa.Engine, tmp_path
     """A folder in its place; the error names it."""
     failed = deliver(sqlite, FileSink(tmp_path))
     assert (failed.sent, failed.waiting) == (0, 6)
-    assert str(tmp_path) in failed.trouble
+    assert str(tmp_path) in failed.error
 
 
 def test_the_console_shows_each_alert_once(waiting: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
