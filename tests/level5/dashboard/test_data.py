@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, QUARANTINED_LABELS
+from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINED_LABELS
 from level5_monitoring.dashboard.data import Week, platform_health, read_year
 from level5_monitoring.tables import open_log
 from tests.factories import label
@@ -43,6 +43,7 @@ def test_all_policies_are_compared_on_the_same_flights(log: sa.Engine, tmp_path:
     with log.begin() as connection:  # a flight that no calendar policy has predicted
         extra = day_of_predictions("2013-04-02")[0] | {"request_id": "extra", "flight_id": "2013-04-02-extra"}
         connection.execute(PREDICTIONS.insert(), [extra])
+        connection.execute(LABELS.insert(), label("2013-04-02-extra"))
     year = read_year(log, tmp_path, {})
     assert year.compared
     constant = pytest.approx(total_loss(np.full(7, 0.4)) / 7)
