@@ -57,7 +57,9 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         eventually(lambda: caused_by("schedule"), 300)
-        emit("2013-03", world.settings)
+        arrives = [sys.executable, "-m", "level3_training_pipeline", "emit-data-event", "2013-03"]
+        done = subprocess.run(arrives, capture_output=True, text=True, timeout=180, check=False)
+        assert "The pipeline trains as of 2013-04-01" in done.stdout, done.stderr
         eventually(lambda: caused_by("data of 2013-03 arrived"), 300)
     finally:
         interrupt(process)
