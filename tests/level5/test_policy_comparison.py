@@ -78,7 +78,7 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
     flights: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The models here predict how many flights they know, which shows on which day each was trained."""
-    spring = flights[flights["predicted_at"] < START + pd.Timedelta(days=40)]
+    spring = flights[flights["predicted_at"] < START + pd.Timedelta(days=50)]
     monkeypatch.setattr(policy_comparison.data, "sample", lambda known, _day: known)
     monkeypatch.setattr(policy_comparison, "fit_features", lambda inputs, _late, **_plan: len(inputs))
     monkeypatch.setattr(policy_comparison, "predict_features", lambda rows, inputs: np.full(len(inputs), float(rows)))
@@ -92,6 +92,7 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
         "2013-04-10": ("2013-04-01", "2013-04-01", "2013-04-08"),
         "2013-05-03": ("2013-04-01", "2013-04-01", "2013-04-29"),
         "2013-05-08": ("2013-04-01", "2013-05-06", "2013-05-06"),
+        "2013-05-15": ("2013-04-01", "2013-05-06", "2013-05-13"),
     }.items():
         rows = found[found["flight_id"].str.startswith(day)]
         models = [{*rows[policy]} for policy in policy_comparison.CALENDAR]
