@@ -73,7 +73,7 @@ def main() -> None:
         traced = report.show_explanation(settings, home, replayed.last_request)
         served = report.show_served(home)
 
-    # 6. Tell
+    # 6. Report
     keep_summary(settings, "level4", overall, steps=0)  # no manual step from new data to the users
     adds = {
         "Deployment is a stage": f"version {challenger.version}, from data to experiment {challenger.experiment}, "

@@ -2,7 +2,7 @@
 
 import getpass
 import os
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -34,12 +34,6 @@ class Settings:
     data: Path | None
     state: Path
     workspace: str = ""
-    within: InitVar[str] = ""  # the old name of `workspace`
-
-    def __post_init__(self, within: str) -> None:
-        """Take the old name for the new one."""
-        if within:
-            object.__setattr__(self, "workspace", within)
 
     @property
     def now(self) -> pd.Timestamp:
@@ -52,9 +46,6 @@ class Settings:
         folder = self.state / name if outside else self.state / self.workspace / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
-
-
-Settings.within = property(lambda settings: settings.workspace)  # type: ignore[attr-defined]
 
 
 def read_settings() -> Settings:

@@ -155,7 +155,10 @@ class ControlPlane:
             audit.record(self.log, audit.move(REGISTRY, PROMOTE, known, champion, why))
 
     def _end_what_is_over(self, champion: int) -> None:
-        """End the experiment if its champion was replaced, or if its challenger's package cannot be served."""
+        """End the experiment if its champion was replaced, or if its challenger's package cannot be served.
+
+        A promotion ends its experiment itself; here, one that was cut off before it could.
+        """
         running = self.running()
         if running is None:
             return
@@ -320,6 +323,10 @@ class ControlPlane:
         self.registry.pull(self.registry.version(new))
         with self._on_record(audit.move(actor, action, old, new, reason)):
             self.registry.set_alias(CHAMPION, new)
+        running = self.running()
+        if running and (action, new) == (PROMOTE, running.challenger):
+            with self.mark_degraded_on_error(ALIASES, "the experiment that this decides has not ended"):
+                self._end(running, PROMOTED, PLATFORM, reason)
         self.sync()
 
     def approve(self, actor: str) -> int:

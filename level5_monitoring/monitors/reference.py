@@ -8,9 +8,8 @@ import pandas as pd
 
 from level5_monitoring.monitors.distances import COLUMNS, distances_by_column
 from level5_monitoring.monitors.window import CODES, NUMBERS, TIMES, WEEK, as_window
-from shared.data.flights import write_whole
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import write_json, write_parquet
 
 SAMPLE = 5_000  # flights that drift is measured against; above 1,000, Evidently measures distances by default
 FILE, LIMITS = "reference.parquet", "reference.json"
@@ -46,7 +45,7 @@ class Reference:
         """Write it to a folder. The sample comes last: where it exists, the reference is complete."""
         limits = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "sample"}
         write_json(folder / LIMITS, limits)
-        write_whole(self.sample, folder / FILE)
+        write_parquet(self.sample, folder / FILE)
 
 
 def load_reference(folder: Path) -> Reference:

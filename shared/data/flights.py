@@ -96,6 +96,3 @@ def digest(table: pd.DataFrame) -> str:
     total = hashlib.sha256(repr([(name, str(kind)) for name, kind in table.dtypes.items()]).encode())
     total.update(pd.util.hash_pandas_object(table, index=False).to_numpy().tobytes())
     return total.hexdigest()
-
-
-write_whole = write_parquet  # its old name
