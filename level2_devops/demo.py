@@ -3,9 +3,6 @@
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,13 +16,11 @@ from level2_devops.plots import draw_switches
 from level2_devops.release.service_status import ServiceStatus, read_service_status
 from level2_devops.release.store import Store
 from level2_devops.service.requests import flights_as_requests
+from level2_devops.service.worker_process import start_module, stop_processes, wait_ready
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
-from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings
-from shared.waiting import wait_until
 
-READY_WITHIN = 90.0  # seconds
 # Role, manual step, and what it blocks: from an idea to a model that serves.
 MANUAL_STEPS = [
     ("data scientist", "writes features and parameters into the code", "the release"),
@@ -44,28 +39,14 @@ def running_service(settings: Settings) -> Iterator[ServiceStatus]:
         yield running
         return
     log = store.home / "logs" / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "level2_devops", "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"MLOPS_STATE": str(settings.state)},
-        )
-
-    def status() -> ServiceStatus | None:
-        if process.poll() is not None:
-            raise UserError(f"the service did not start: {log.read_text().strip()[-300:]}. Remedy: see {log}")
-        return read_service_status(store)
-
+    process = start_module(["level2_devops", "serve"], log, os.environ | {"MLOPS_STATE": str(settings.state)})
     try:
         with step("Start the service"):
-            running = wait_until(status, READY_WITHIN)
+            running = wait_ready(process, lambda: read_service_status(store), "the service", log)
         yield running
     finally:
         with step("Stop the service once all requests are answered"):
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            stop_processes([process], 30.0)
 
 
 def requests_of(flights: pd.DataFrame, month: str) -> list[dict[str, Any]]:

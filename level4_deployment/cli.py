@@ -8,6 +8,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
@@ -19,21 +20,41 @@ if TYPE_CHECKING:
     from level4_deployment.control.client import PlatformClient
 
 
+Verb = Callable[[argparse.Namespace], None]
+ACTIONS: dict[str, tuple[Any, ...]] = {  # on the running platform: what it does; type of its value, an example
+    "promote": ("Make a version the champion by hand.", int, "VERSION=2"),
+    "rollback": ("Make the version before this champion the champion again.",),
+    "approve": ("Let the winner that waits for approval become the champion.",),
+    "traffic-split": ("Let the challenger answer another share of flights, in a new experiment.", float, "SHARE=0.3"),
+    "stop": ("End the experiment without a verdict.",),
+}
+
+
 def main() -> None:
     """Read a verb from the command line, and do it; without a verb, run the level."""
     parser = argparse.ArgumentParser(prog="python -m level4_deployment", description=main.__doc__)
     parser.set_defaults(do=run_level)
     verbs = parser.add_subparsers(title="verbs", metavar="")
-    for name, do, kind, example in VERBS:
-        explained = ACTIONS.get(name, do.__doc__)
-        verb = verbs.add_parser(name, help=explained, description=explained)
+
+    def add(name: str, do: Verb, about: str | None = None, kind: Any = None, example: str = "") -> Any:
+        """A verb; one that has a `kind` needs a value of that type, for example `example`."""
+        verb = verbs.add_parser(name, help=about or do.__doc__, description=about or do.__doc__)
         verb.set_defaults(do=do, name=name, example=example)
         if kind:
             verb.add_argument("value", nargs="?", type=kind, metavar=example)
-        if do is act:
-            verb.add_argument("--reason", default=f"by {user()}")
-        if do is run_platform:
-            verb.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+        return verb
+
+    platform = add("platform", run_platform)
+    platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
+    platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+    add("submit", submit, kind=int, example="VERSION=2")
+    add("status", show_status)
+    add("audit", show_audit)
+    for name, action in ACTIONS.items():
+        add(name, act, *action).add_argument("--reason", default=f"by {user()}")
+    add("explain", explain_prediction, kind=str, example="REQUEST=id")
+    add("simulate-ab", simulate_ab)
+    add("benchmark-serving", benchmark_serving)
     options = parser.parse_args()
     if getattr(options, "value", "") is None:
         raise UserError(f"{options.name} needs a value. Remedy: make {options.name} {options.example}, for example.")
@@ -52,7 +73,7 @@ def run_platform(options: argparse.Namespace) -> None:
     """Run the platform: control plane and workers on free ports."""
     from level4_deployment.control import server
 
-    server.serve(None, server.WORKERS, approval=options.approval)
+    server.serve(options.home, approval=options.approval)
 
 
 @contextmanager
@@ -88,14 +109,16 @@ def submit(options: argparse.Namespace) -> None:
     """Put a registered version through the gates, and try it against the champion."""
     from level3_training_pipeline.orchestration import prefect_server
 
-    with operator() as platform, prefect_server.prefect_server(configure()) as server:
+    settings = configure()
+    with operator() as platform, prefect_server.prefect_server(settings) as server:
         with step("Load the libraries"):
             from level3_training_pipeline.orchestration import run_flow
             from level4_deployment.delivery.flow import deployment
         with step("Wait for the Prefect server"):
             server.wait()
-        home = configure().level("level4")
-        run_flow.run_flow(server, deployment, options.value, home, None, True)  # noqa: FBT003 - show the gates first
+        deployed = run_flow.run_flow(server, deployment, options.value, settings.level("level4"))
+        for gate in deployed.report.gates:
+            console.print(f"  passed: {gate.name}: {gate.seen}")
         print_status(platform)
 
 
@@ -170,27 +193,3 @@ def benchmark_serving(_options: argparse.Namespace) -> None:
     from level4_deployment.benchmarks import serving
 
     serving.main()
-
-
-ACTIONS = {
-    "promote": "Make a version the champion by hand.",
-    "rollback": "Make the version before this champion the champion again.",
-    "approve": "Let the winner that waits for approval become the champion.",
-    "traffic-split": "Let the challenger answer another share of flights: a new experiment begins.",
-    "stop": "End the experiment without a verdict.",
-}
-Verb = Callable[[argparse.Namespace], None]
-VERBS: list[tuple[str, Verb, Any, str]] = [  # name, what it does, type of its value, an example
-    ("platform", run_platform, None, ""),
-    ("submit", submit, int, "VERSION=2"),
-    ("status", show_status, None, ""),
-    ("audit", show_audit, None, ""),
-    ("promote", act, int, "VERSION=2"),
-    ("rollback", act, None, ""),
-    ("approve", act, None, ""),
-    ("traffic-split", act, float, "SHARE=0.3"),
-    ("stop", act, None, ""),
-    ("explain", explain_prediction, str, "REQUEST=id"),
-    ("simulate-ab", simulate_ab, None, ""),
-    ("benchmark-serving", benchmark_serving, None, ""),
-]

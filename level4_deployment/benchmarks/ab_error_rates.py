@@ -21,7 +21,6 @@ from level4_deployment.experiment.sequential import Floats
 from shared.console import bar, console, headline, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.errors import command
 from shared.score import log_losses
 from shared.settings import NEW_YORK, read_settings
 
@@ -194,7 +193,3 @@ def main() -> None:
 
     calibration_plot(tables, DAILY.alpha).savefig(home / "calibration.png")
     console.print(f"  drawn: {home / 'calibration.png'}")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -30,7 +30,6 @@ from level4_deployment.config import configure
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.errors import command
 
 CONNECTIONS, ROUNDS, SECONDS = (1, 8, 32), 5, 1.0
 FLIGHTS = 2_000  # different requests
@@ -100,7 +99,6 @@ def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
     memory = next(service for service in services if service.name == WITH_SHADOW).megabytes()
     aims = [
         ("requests/s relative to bare FastAPI", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.45),
-        ("the same, ideally", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.7),
         ("requests/s relative to mlflow models serve", ratio(rounds, WITH_SHADOW, MLFLOW, most), ">=", 25.0),
         ("ms, 99th percentile", p99, "<", 50.0),
         ("errors", float(errors), "<", 1.0),
@@ -140,7 +138,3 @@ def main() -> None:
             show(services, rounds)
             show_aims(services, rounds)
         console.print(f"{sum(map(len, rounds['ms'])):,} requests were measured.")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
-from level4_deployment.serving.package import verify
+from level4_deployment.serving.package import read_verified
 from level4_deployment.serving.routes import MODELS, ROUTES, Package
 from shared.errors import UserError
 from shared.settings import Settings
@@ -140,7 +140,7 @@ def pull(version: Version, home: Path) -> Package:
     kept = home / MODELS / package.digest
     if kept.exists():
         try:
-            verify(kept, package.files)
+            read_verified(kept, package.files)
         except UserError:  # this copy is damaged; the registry's may be whole
             shutil.rmtree(kept)
         else:
@@ -161,5 +161,5 @@ def pull(version: Version, home: Path) -> Package:
         except OSError:
             if not kept.exists():
                 raise
-            verify(kept, package.files)  # another process that shares the folder was first
+            read_verified(kept, package.files)  # another process that shares the folder was first
     return package

@@ -13,7 +13,7 @@ from level2_devops.load_generator import traffic
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.reloader import wait_for_workers
-from shared.console import console, step
+from shared.console import step
 from shared.errors import UserError
 from shared.waiting import wait_until
 
@@ -52,9 +52,7 @@ def roll_back_under_load(
             restored = operator.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
             wait_for_workers(home)
             time.sleep(2.0)
-    drill = RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
-    console.print(f"  rolled back: {drill}")
-    return drill
+    return RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
 
 
 def switch_times(rows: list[list[Any]], begun: float, restored: int) -> tuple[float, float]:
@@ -99,9 +97,7 @@ def kill_a_worker_under_load(service: str, flights: pd.DataFrame) -> KillDrill:
             ) from error
         replaced_after = time.monotonic() - begun
         time.sleep(0.5)
-    drill = KillDrill(len(load.rows), len(load.failed), replaced_after)
-    console.print(f"  a worker killed: {drill}")
-    return drill
+    return KillDrill(len(load.rows), len(load.failed), replaced_after)
 
 
 def _ready_workers(service: str) -> set[int]:
