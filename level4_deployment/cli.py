@@ -116,9 +116,8 @@ def submit(options: argparse.Namespace) -> None:
             from level4_deployment.delivery.flow import deployment
         with step("Wait for the Prefect server"):
             server.wait()
-        deployed = run_flow.run_flow(server, deployment, options.value, settings.level("level4"))
-        for gate in deployed.report.gates:
-            console.print(f"  passed: {gate.name}: {gate.seen}")
+        home = settings.level("level4")
+        run_flow.run_flow(server, deployment, options.value, home, None, True)  # noqa: FBT003 - show the gates first
         print_status(platform)
 
 

@@ -12,7 +12,7 @@ from level3_training_pipeline.tracking import mlflow_runs, registry
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.delivery.gates import Report, run_gates
 from level4_deployment.delivery.packaging import publish
-from shared.console import step
+from shared.console import console, step
 from shared.settings import Settings, read_settings
 
 
@@ -50,15 +50,20 @@ def submit_step(number: int, report: Report, home: Path) -> str | None:
 
 
 @flow(name="deployment", description="Package a registered version, put it through the gates, and submit it.")
-def deployment(number: int, home: Path, plan: dict[str, Any] | None = None) -> Deployed:
+def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show: bool = False) -> Deployed:  # noqa: FBT001, FBT002 - flows are given their parameters by place
     """The stages after training; raises GateError, or RefusedError with the platform's reason.
 
     plan: fields of Plan to be fixed, for example {"look_every": 1, "share": 0.3}.
+    show: print what the gates found, and the plan, before the version is submitted.
     """
     settings = read_settings()
     mlflow_runs.open_tracking(settings)
     digest = package_step(number)
     report = gates_step(number, settings, home, plan)
+    if show:
+        for gate in report.gates:
+            console.print(f"  passed: {gate.name}: {gate.seen}")
+        console.print(f"  the plan: {report.plan or 'none, for there is no champion to be tried against'}")
     return Deployed(number, digest, report, submit_step(number, report, home))
 
 
