@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 Verb = Callable[[argparse.Namespace], None]
-ACTIONS: dict[str, tuple[Any, ...]] = {  # on the running platform: what it does; type of its value, an example
-    "promote": ("Make a version the champion by hand.", int, "VERSION=2"),
-    "rollback": ("Make the version before this champion the champion again.",),
-    "approve": ("Let the winner that waits for approval become the champion.",),
-    "traffic-split": ("Let the challenger answer another share of flights, in a new experiment.", float, "SHARE=0.3"),
-    "stop": ("End the experiment without a verdict.",),
+ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what it does, type of its value, an example
+    "promote": ("versions/{value}/promote", "Make a version the champion by hand.", int, "VERSION=2"),
+    "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
+    "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
+    "traffic-split": ("experiment/traffic-split", "Begin a new experiment with another share.", float, "SHARE=0.3"),
+    "stop": ("experiment/stop", "End the experiment without a verdict.", None, ""),
 }
 
 
@@ -50,8 +50,8 @@ def main() -> None:
     add("submit", submit, kind=int, example="VERSION=2")
     add("status", show_status)
     add("audit", show_audit)
-    for name, action in ACTIONS.items():
-        add(name, act, *action).add_argument("--reason", default=f"by {user()}")
+    for name, (_, *described) in ACTIONS.items():
+        add(name, act, *described).add_argument("--reason", default=f"by {user()}")
     add("explain", explain_prediction, kind=str, example="REQUEST=id")
     add("simulate-ab", simulate_ab)
     add("benchmark-serving", benchmark_serving)
@@ -90,17 +90,9 @@ def act(options: argparse.Namespace) -> None:
     """Change what the running platform does."""
     begun = time.perf_counter()
     with operator() as platform:
-        match options.name:
-            case "promote":
-                platform.post(f"/versions/{options.value}/promote", reason=options.reason)
-            case "rollback":
-                platform.post("/rollback", reason=options.reason)
-            case "approve":
-                platform.post("/experiment/approve")
-            case "traffic-split":
-                platform.post("/experiment/traffic-split", share=options.value)
-            case "stop":
-                platform.post("/experiment/stop", reason=options.reason)
+        path = ACTIONS[options.name][0].format(**vars(options))
+        body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
+        platform.post(f"/{path}", **body)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
         print_status(platform)
 
