@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from level2_devops.load_generator import Figures, Traffic, measure, traffic
-from level2_devops.plots import draw_switches
 from level2_devops.release.service_status import ServiceStatus, read_service_status
 from level2_devops.release.store import Store
 from level2_devops.service.requests import flights_as_requests
@@ -85,15 +84,41 @@ def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
 
 
 def show_switches(seen: Traffic, settings: Settings) -> str:
-    """Print and draw how many requests each version answered during the switches; returns one line."""
+    """Draw the requests that each version answered during the switches; returns one line with their numbers."""
     with step("Draw what the clients saw"):
         picture = draw_switches(seen, settings)
     answered = Counter(row[3] for row in seen.rows)
     slowest = max(row[1] for row in seen.rows)
     by = ", ".join(f"{count} by {version}" for version, count in answered.items())
-    line = f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
-    console.print(f"  {line}\n  as a picture: {picture}")
-    return line
+    console.print(f"  drawn: {picture}")
+    return f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
+
+
+def draw_switches(seen: Traffic, settings: Settings) -> Path:
+    """Draw the milliseconds of every request, coloured by the version that answered it; returns the PNG."""
+    home = settings.level("level2")
+    # Matplotlib reads this on import; without it, it writes into the user's home.
+    os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    begun = seen.rows[0][0]
+    for version in sorted({row[3] for row in seen.rows if row[2] == 200}):
+        rows = [row for row in seen.rows if row[2] == 200 and row[3] == version]
+        label = f"{version}: {len(rows):,} answers"
+        axes.scatter([row[0] - begun for row in rows], [row[1] for row in rows], s=7, label=label)
+    times, milliseconds = [row[0] - begun for row in seen.failed], [row[1] for row in seen.failed]
+    axes.scatter(times, milliseconds, marker="x", color="red", s=40, label=f"failed: {len(seen.failed)}")
+    axes.set(yscale="log", xlabel="seconds", ylabel="milliseconds", title="Requests during a release and its rollback")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(ncols=3, loc="upper center", frameon=False, markerscale=2)
+    axes.set_ylim(top=3 * max(row[1] for row in seen.rows))
+    axes.set_yticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+    axes.minorticks_off()
+    file = home / "swap.png"
+    figure.savefig(file)
+    return file
 
 
 def compare_files(first: Path, second: Path) -> str:

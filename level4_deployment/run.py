@@ -71,7 +71,7 @@ def main() -> None:
         # 5. Operate
         headline("Roll back and kill a worker under load; explain a prediction")
         rollback = roll_back_under_load(operator, platform.service, later.head(500), challenger.version, home)
-        kill = kill_a_worker_under_load(platform.service, later.head(500))
+        kill = kill_a_worker_under_load(platform.service, later.head(500), home)
         traced = report.show_explanation(settings, home, replayed.last_request)
         served = report.show_served(home)
 

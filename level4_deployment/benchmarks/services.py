@@ -2,8 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -111,13 +110,6 @@ class ServiceStarter:
             end = log.read_text(errors="replace")[-300:]
             raise UserError(f"{name} does not start: {end!r}. Remedy: run python -m {' '.join(words)} by hand.")
         return Service(name, port, path, bodies, [process.pid])
-
-
-@contextmanager
-def service_starter(model: Any, card: ModelCard, flights: pd.DataFrame, folder: Path) -> Iterator[ServiceStarter]:
-    """The services that the block starts end with it."""
-    with ExitStack() as stack:
-        yield ServiceStarter(model, card, flights, folder, stack)
 
 
 def _end(process: Process) -> None:

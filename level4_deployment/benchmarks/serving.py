@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,7 +25,7 @@ from level4_deployment.benchmarks.services import (
     TWO_WORKERS,
     WITH_SHADOW,
     Service,
-    service_starter,
+    ServiceStarter,
 )
 from level4_deployment.config import configure
 from shared.console import bar, console, show_table, step
@@ -117,24 +118,24 @@ def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
 def main() -> None:
     """Start the services, measure them, print the tables."""
     settings = configure()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         with step("Train a model"):
             flights = load_flights(settings)
             known = history(flights, settings.now)
             model = fit(known, **tune.START)
         card = ModelCard(float(known["late"].mean()), len(known), str(settings.today))
-        with service_starter(model, card, future(flights, settings.now).head(FLIGHTS), folder) as start:
-            with step("Start the services"):
-                services = [
-                    start.bare(),
-                    start.level2(),
-                    start.level4(CHAMPION_ONLY, shadow=False),
-                    start.level4(WITH_SHADOW, shadow=True),
-                    start.level4(TWO_WORKERS, shadow=True, workers=2),
-                    start.mlflow(settings),
-                ]
-            rounds = measure(services, folder)
-            show(services, rounds)
-            show_aims(services, rounds)
+        start = ServiceStarter(model, card, future(flights, settings.now).head(FLIGHTS), folder, stack)
+        with step("Start the services"):
+            services = [
+                start.bare(),
+                start.level2(),
+                start.level4(CHAMPION_ONLY, shadow=False),
+                start.level4(WITH_SHADOW, shadow=True),
+                start.level4(TWO_WORKERS, shadow=True, workers=2),
+                start.mlflow(settings),
+            ]
+        rounds = measure(services, folder)
+        show(services, rounds)
+        show_aims(services, rounds)
         console.print(f"{sum(map(len, rounds['ms'])):,} requests were measured.")

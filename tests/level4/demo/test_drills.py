@@ -47,7 +47,7 @@ def test_a_rollback_loses_no_request_and_soon_only_the_restored_version_answers(
 def test_a_killed_worker_loses_only_what_it_was_working_on_and_is_replaced(
     idle: RunningPlatform, requested: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drill = kill_a_worker_under_load(idle.service, requested)
+    drill = kill_a_worker_under_load(idle.service, requested, idle.home)
     assert drill.requests > 50
     assert drill.lost <= CLIENTS
     assert drill.replaced_after > 0.1, "it is another process, which had to start"
