@@ -17,7 +17,7 @@ from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import registry
-from level4_deployment.control.registry_client import GATES, NotPublishedError, pull
+from level4_deployment.control.registry_client import GATES, pull
 from level4_deployment.delivery.packaging import Scores
 from level4_deployment.experiment.design import Plan, make_plan
 from level4_deployment.serving.model import load_served
@@ -80,7 +80,7 @@ def run_gates(
     try:
         package = pull(version, home)
         served = load_served(home, package)
-    except (PackageError, NotPublishedError) as error:
+    except PackageError as error:
         raise _refusal(client, version, Report("", [Gate(OPENED, passed=False, seen=str(error))], None)) from error
     rival = load_served(home, pull(champion, home)) if champion else served
     flights = load_flights(settings)
