@@ -161,14 +161,9 @@ def explain_prediction(options: argparse.Namespace) -> None:
     """Trace an answer back to version, run, commit and data, and show which features moved it."""
     settings = configure()
     from level4_deployment import explain
-    from level4_deployment.prediction_log import url_of
 
-    home = settings.level("level4")
-    url = url_of(home)
-    if url.startswith("sqlite") and not (home / "log.db").exists():
-        raise UserError(f"no flight was predicted yet: {home} has no log. Remedy: make level4, or make platform.")
     with step("Look it up"):
-        explained = explain.explain(settings, home, url, options.value)
+        explained = explain.explain(settings, settings.level("level4"), options.value)
     explain.show(explained)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvicorn
 from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
+from starlette.types import ASGIApp
 
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.config import configure
@@ -26,7 +27,6 @@ from level4_deployment.serving.worker import COUNTS, Worker, start_worker, stop_
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import write_json
-from shared.settings import Settings
 from shared.waiting import wait_until
 
 WORKERS = 2
@@ -35,8 +35,15 @@ POLL_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 UP_WITHIN = 30.0  # seconds, for the control plane's service
 
 
-def run_platform(settings: Settings, home: Path, stop: threading.Event, *, approval: bool) -> None:
-    """Serve until `stop` is set; raises UserError when a platform runs in the folder already."""
+def serve(home: Path | None, *, approval: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C; raises UserError when a platform runs in the folder already.
+
+    home: the platform's folder; None for level 4's state.
+    """
+    settings, stop = configure(), threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    home = home or settings.level("level4")
     make_tokens(home)
     url = url_of(home)
     try:
@@ -55,7 +62,7 @@ def run_platform(settings: Settings, home: Path, stop: threading.Event, *, appro
             registry = ModelRegistry(lambda: open_client(settings, home), home)
             platform = ControlPlane(home, registry, log, approval=approval)
             platform.poll()
-            with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
+            with api_server(create_api(platform), control):
                 addresses = {"service": address_of(service), "control": address_of(control)}
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
@@ -126,9 +133,9 @@ def next_backoff(last: float, lived: float) -> float:
 
 
 @contextmanager
-def api_server(config: uvicorn.Config, listening: socket.socket) -> Iterator[None]:
-    """The control plane's service, in a thread, while the block runs."""
-    server = uvicorn.Server(config)
+def api_server(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
+    """Serve an application, for example the control plane's, in a thread while the block runs."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -137,14 +144,3 @@ def api_server(config: uvicorn.Config, listening: socket.socket) -> Iterator[Non
     finally:
         server.should_exit = True
         thread.join()
-
-
-def serve(home: Path | None, *, approval: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C. home: the platform's folder; None for level 4's state."""
-    settings = configure()
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
-    home = home or settings.level("level4")
-    home.mkdir(parents=True, exist_ok=True)
-    run_platform(settings, home, stop, approval=approval)

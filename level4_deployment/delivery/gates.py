@@ -18,9 +18,8 @@ from level2_devops.model import predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import GATES, pull
-from level4_deployment.delivery.packaging import Scores
 from level4_deployment.experiment.design import Plan, make_plan
-from level4_deployment.serving.model import load_served
+from level4_deployment.serving.model import ServedModel, load_served
 from level4_deployment.serving.package import PackageError, inputs_of
 from shared.data.flights import load_flights
 from shared.errors import UserError
@@ -156,14 +155,14 @@ def _days_since(
     return by_slice(test.assign(day=test["flight_id"].str[:10]), chance, "day")
 
 
-def parity_gate(model: Any, served: Scores, flights: pd.DataFrame) -> Gate:
+def parity_gate(model: Any, served: ServedModel, flights: pd.DataFrame) -> Gate:
     """The served model must give the probabilities of the trained one."""
     table = features(flights)
     apart = float(np.abs(predict_features(model, table) - served.score(*inputs_of(table))).max())
     return Gate("parity", apart <= PARITY, f"largest difference {apart:.1e} on {len(flights):,} flights")
 
 
-def latency_gate(served: Scores, rival: Scores, flights: pd.DataFrame) -> Gate:
+def latency_gate(served: ServedModel, rival: ServedModel, flights: pd.DataFrame) -> Gate:
     """One flight at a time, alternating with the champion: the ratio of the median times."""
     row = inputs_of(features(flights.head(1)))
     times: dict[int, list[float]] = {0: [], 1: []}

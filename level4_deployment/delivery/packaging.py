@@ -6,27 +6,17 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
 from mlflow import MlflowClient
-from numpy.typing import NDArray
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import ModelCard, load
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import ARTEFACTS, MANIFEST, package_of
-from level4_deployment.serving.package import GRAPH, NUMBERS_INPUT, OUTPUT, STRINGS_INPUT, Numbers, Strings
+from level4_deployment.serving.package import GRAPH, NUMBERS_INPUT, OUTPUT, STRINGS_INPUT
 from level4_deployment.serving.routes import Package
 from shared.artefacts import MODEL_CARD
-
-
-class Scores(Protocol):
-    """A model as it is served: (n,) probabilities of being late for two tensors."""
-
-    def score(self, strings: Strings, numbers: Numbers) -> NDArray[np.float64]:
-        """The probabilities."""
-        ...
 
 
 def publish(client: MlflowClient, version: registry.Version) -> Package:

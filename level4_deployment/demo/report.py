@@ -97,7 +97,7 @@ def show_served(home: Path) -> str:
 
 def show_explanation(settings: Settings, home: Path, request: str) -> str:
     """Print which model and which data a prediction comes from; returns one line of evidence."""
-    explained = explain(settings, home, url_of(home), request)
+    explained = explain(settings, home, request)
     show(explained)
     version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
     return f"request {request[:8]} → version {version} → run {run[:8]} → commit {commit[:8]} → its data"
