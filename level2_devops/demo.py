@@ -3,9 +3,6 @@
 import hashlib
 import json
 import os
-import signal
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,17 +12,14 @@ from typing import Any
 import pandas as pd
 
 from level2_devops.load_generator import Figures, Traffic, measure, traffic
-from level2_devops.plots import draw_switches
 from level2_devops.release.service_status import ServiceStatus, read_service_status
 from level2_devops.release.store import Store
 from level2_devops.service.requests import flights_as_requests
+from level2_devops.service.worker_process import start_module, stop_processes, wait_ready
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
-from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings
-from shared.waiting import wait_until
 
-READY_WITHIN = 90.0  # seconds
 # Role, manual step, and what it blocks: from an idea to a model that serves.
 MANUAL_STEPS = [
     ("data scientist", "writes features and parameters into the code", "the release"),
@@ -44,28 +38,14 @@ def running_service(settings: Settings) -> Iterator[ServiceStatus]:
         yield running
         return
     log = store.home / "logs" / "serve.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "level2_devops", "serve"],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"MLOPS_STATE": str(settings.state)},
-        )
-
-    def status() -> ServiceStatus | None:
-        if process.poll() is not None:
-            raise UserError(f"the service did not start: {log.read_text().strip()[-300:]}. Remedy: see {log}")
-        return read_service_status(store)
-
+    process = start_module(["level2_devops", "serve"], log, os.environ | {"MLOPS_STATE": str(settings.state)})
     try:
         with step("Start the service"):
-            running = wait_until(status, READY_WITHIN)
+            running = wait_ready(process, lambda: read_service_status(store), "the service", log)
         yield running
     finally:
         with step("Stop the service once all requests are answered"):
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            stop_processes([process], 30.0)
 
 
 def requests_of(flights: pd.DataFrame, month: str) -> list[dict[str, Any]]:
@@ -104,15 +84,41 @@ def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
 
 
 def show_switches(seen: Traffic, settings: Settings) -> str:
-    """Print and draw how many requests each version answered during the switches; returns one line."""
+    """Draw the requests that each version answered during the switches; returns one line with their numbers."""
     with step("Draw what the clients saw"):
         picture = draw_switches(seen, settings)
     answered = Counter(row[3] for row in seen.rows)
     slowest = max(row[1] for row in seen.rows)
     by = ", ".join(f"{count} by {version}" for version, count in answered.items())
-    line = f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
-    console.print(f"  {line}\n  as a picture: {picture}")
-    return line
+    console.print(f"  drawn: {picture}")
+    return f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
+
+
+def draw_switches(seen: Traffic, settings: Settings) -> Path:
+    """Draw the milliseconds of every request, coloured by the version that answered it; returns the PNG."""
+    home = settings.level("level2")
+    # Matplotlib reads this on import; without it, it writes into the user's home.
+    os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.4), dpi=100, layout="constrained")
+    axes = figure.subplots()
+    begun = seen.rows[0][0]
+    for version in sorted({row[3] for row in seen.rows if row[2] == 200}):
+        rows = [row for row in seen.rows if row[2] == 200 and row[3] == version]
+        label = f"{version}: {len(rows):,} answers"
+        axes.scatter([row[0] - begun for row in rows], [row[1] for row in rows], s=7, label=label)
+    times, milliseconds = [row[0] - begun for row in seen.failed], [row[1] for row in seen.failed]
+    axes.scatter(times, milliseconds, marker="x", color="red", s=40, label=f"failed: {len(seen.failed)}")
+    axes.set(yscale="log", xlabel="seconds", ylabel="milliseconds", title="Requests during a release and its rollback")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(ncols=3, loc="upper center", frameon=False, markerscale=2)
+    axes.set_ylim(top=3 * max(row[1] for row in seen.rows))
+    axes.set_yticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
+    axes.minorticks_off()
+    file = home / "swap.png"
+    figure.savefig(file)
+    return file
 
 
 def compare_files(first: Path, second: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
 from level2_devops.service.worker_process import clean_environment
@@ -74,7 +75,7 @@ def client_command(*words: object) -> list[str]:
 class Figures:
     """What a service counted between two scrapes of its /metrics.
 
-    p50, p99: seconds, interpolated within the histogram's buckets as Prometheus does.
+    p50, p99: seconds, interpolated within the histogram's buckets.
     """
 
     requests: float
@@ -125,23 +126,17 @@ def between(first: Scrape, last: Scrape) -> Figures:
 
 
 def quantile(below: dict[float, float], share: float) -> float:
-    """The value that `share` of the observations do not exceed, from cumulative counts by upper bound.
+    """The value that `share` of the observations do not exceed, from cumulative counts by upper bound; NaN without any.
 
     Observations are taken as evenly spread within a bucket; beyond the last finite bound, that bound is returned.
 
     >>> quantile({1.0: 50, 2.0: 100, float("inf"): 100}, 0.75)
     1.5
     """
-    bounds = sorted(below)
-    wanted = share * below[bounds[-1]]
-    if not wanted:
-        return float("nan")  # nothing was observed
-    low, under = 0.0, 0.0
-    for bound in bounds[:-1]:
-        if below[bound] >= wanted > under:
-            return low + (bound - low) * (wanted - under) / (below[bound] - under)
-        low, under = bound, below[bound]
-    return low
+    *bounds, infinite = sorted(below)
+    wanted = share * below[infinite]
+    counts = [below[bound] for bound in bounds]
+    return float(np.interp(wanted, [0, *counts], [0, *bounds])) if wanted else float("nan")
 
 
 def measure(address: str, seconds: float) -> Figures:

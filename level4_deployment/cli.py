@@ -8,6 +8,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
@@ -19,21 +20,41 @@ if TYPE_CHECKING:
     from level4_deployment.control.client import PlatformClient
 
 
+Verb = Callable[[argparse.Namespace], None]
+ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what it does, type of its value, an example
+    "promote": ("versions/{value}/promote", "Make a version the champion by hand.", int, "VERSION=2"),
+    "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
+    "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
+    "traffic-split": ("experiment/traffic-split", "Begin a new experiment with another share.", float, "SHARE=0.3"),
+    "stop": ("experiment/stop", "End the experiment without a verdict.", None, ""),
+}
+
+
 def main() -> None:
     """Read a verb from the command line, and do it; without a verb, run the level."""
     parser = argparse.ArgumentParser(prog="python -m level4_deployment", description=main.__doc__)
     parser.set_defaults(do=run_level)
     verbs = parser.add_subparsers(title="verbs", metavar="")
-    for name, do, kind, example in VERBS:
-        explained = ACTIONS.get(name, do.__doc__)
-        verb = verbs.add_parser(name, help=explained, description=explained)
+
+    def add(name: str, do: Verb, about: str | None = None, kind: Any = None, example: str = "") -> Any:
+        """A verb; one that has a `kind` needs a value of that type, for example `example`."""
+        verb = verbs.add_parser(name, help=about or do.__doc__, description=about or do.__doc__)
         verb.set_defaults(do=do, name=name, example=example)
         if kind:
             verb.add_argument("value", nargs="?", type=kind, metavar=example)
-        if do is act:
-            verb.add_argument("--reason", default=f"by {user()}")
-        if do is run_platform:
-            verb.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+        return verb
+
+    platform = add("platform", run_platform)
+    platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
+    platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+    add("submit", submit, kind=int, example="VERSION=2")
+    add("status", show_status)
+    add("audit", show_audit)
+    for name, (_, *described) in ACTIONS.items():
+        add(name, act, *described).add_argument("--reason", default=f"by {user()}")
+    add("explain", explain_prediction, kind=str, example="REQUEST=id")
+    add("simulate-ab", simulate_ab)
+    add("benchmark-serving", benchmark_serving)
     options = parser.parse_args()
     if getattr(options, "value", "") is None:
         raise UserError(f"{options.name} needs a value. Remedy: make {options.name} {options.example}, for example.")
@@ -52,7 +73,7 @@ def run_platform(options: argparse.Namespace) -> None:
     """Run the platform: control plane and workers on free ports."""
     from level4_deployment.control import server
 
-    server.serve(None, server.WORKERS, approval=options.approval)
+    server.serve(options.home, approval=options.approval)
 
 
 @contextmanager
@@ -69,17 +90,9 @@ def act(options: argparse.Namespace) -> None:
     """Change what the running platform does."""
     begun = time.perf_counter()
     with operator() as platform:
-        match options.name:
-            case "promote":
-                platform.post(f"/versions/{options.value}/promote", reason=options.reason)
-            case "rollback":
-                platform.post("/rollback", reason=options.reason)
-            case "approve":
-                platform.post("/experiment/approve")
-            case "traffic-split":
-                platform.post("/experiment/traffic-split", share=options.value)
-            case "stop":
-                platform.post("/experiment/stop", reason=options.reason)
+        path = ACTIONS[options.name][0].format(**vars(options))
+        body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
+        platform.post(f"/{path}", **body)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
         print_status(platform)
 
@@ -88,13 +101,14 @@ def submit(options: argparse.Namespace) -> None:
     """Put a registered version through the gates, and try it against the champion."""
     from level3_training_pipeline.orchestration import prefect_server
 
-    with operator() as platform, prefect_server.prefect_server(configure()) as server:
+    settings = configure()
+    with operator() as platform, prefect_server.prefect_server(settings) as server:
         with step("Load the libraries"):
             from level3_training_pipeline.orchestration import run_flow
             from level4_deployment.delivery.flow import deployment
         with step("Wait for the Prefect server"):
             server.wait()
-        home = configure().level("level4")
+        home = settings.level("level4")
         run_flow.run_flow(server, deployment, options.value, home, None, True)  # noqa: FBT003 - show the gates first
         print_status(platform)
 
@@ -147,14 +161,9 @@ def explain_prediction(options: argparse.Namespace) -> None:
     """Trace an answer back to version, run, commit and data, and show which features moved it."""
     settings = configure()
     from level4_deployment import explain
-    from level4_deployment.prediction_log import url_of
 
-    home = settings.level("level4")
-    url = url_of(home)
-    if url.startswith("sqlite") and not (home / "log.db").exists():
-        raise UserError(f"no flight was predicted yet: {home} has no log. Remedy: make level4, or make platform.")
     with step("Look it up"):
-        explained = explain.explain(settings, home, url, options.value)
+        explained = explain.explain(settings, settings.level("level4"), options.value)
     explain.show(explained)
 
 
@@ -170,27 +179,3 @@ def benchmark_serving(_options: argparse.Namespace) -> None:
     from level4_deployment.benchmarks import serving
 
     serving.main()
-
-
-ACTIONS = {
-    "promote": "Make a version the champion by hand.",
-    "rollback": "Make the version before this champion the champion again.",
-    "approve": "Let the winner that waits for approval become the champion.",
-    "traffic-split": "Let the challenger answer another share of flights: a new experiment begins.",
-    "stop": "End the experiment without a verdict.",
-}
-Verb = Callable[[argparse.Namespace], None]
-VERBS: list[tuple[str, Verb, Any, str]] = [  # name, what it does, type of its value, an example
-    ("platform", run_platform, None, ""),
-    ("submit", submit, int, "VERSION=2"),
-    ("status", show_status, None, ""),
-    ("audit", show_audit, None, ""),
-    ("promote", act, int, "VERSION=2"),
-    ("rollback", act, None, ""),
-    ("approve", act, None, ""),
-    ("traffic-split", act, float, "SHARE=0.3"),
-    ("stop", act, None, ""),
-    ("explain", explain_prediction, str, "REQUEST=id"),
-    ("simulate-ab", simulate_ab, None, ""),
-    ("benchmark-serving", benchmark_serving, None, ""),
-]

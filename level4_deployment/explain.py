@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from level2_devops.features import features
 from level2_devops.service.requests import Flight, as_table
-from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log
+from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from shared.console import show_table
 from shared.errors import UserError
 from shared.settings import Settings, parse_today
@@ -31,14 +31,20 @@ class Explanation:
     contributions: pd.Series
 
 
-def explain(settings: Settings, home: Path, url: str, request: str) -> Explanation:
-    """Look up the request, its version, and the contributions of its features; raises UserError."""
+def explain(settings: Settings, home: Path, request: str) -> Explanation:
+    """Look up the request, its version, and the contributions of its features; raises UserError.
+
+    home: the platform's folder.
+    """
     from level3_training_pipeline.pipeline import data
     from level3_training_pipeline.tracking import mlflow_runs, registry
     from level4_deployment.control.registry_client import package_of, pull
     from level4_deployment.serving.model import load_served
     from level4_deployment.serving.package import inputs_of
 
+    url = url_of(home)
+    if url.startswith("sqlite") and not (home / "log.db").exists():
+        raise UserError(f"no flight was predicted yet: {home} has no log. Remedy: make level4, or make platform.")
     answer = look_up(url, request)
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(answer["version"]))

@@ -1,8 +1,7 @@
 """The prediction log: all tables of level 4 in one database, SQLite or PostgreSQL."""
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +160,10 @@ def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
     with engine.connect() as connection:
         if not _missing(connection, metadata):
             return
-    with _exclusive(engine) as connection:  # several processes may start at once: the first one makes the tables
+    with engine.begin() as connection:
+        # Several processes may start at once: the first one makes the tables, and the others wait.
+        lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "SELECT pg_advisory_xact_lock(2013)"
+        connection.exec_driver_sql(lock)
         there = set(sa.inspect(connection).get_table_names())
         if not there & metadata.tables.keys():
             metadata.create_all(connection)
@@ -184,15 +186,6 @@ def _missing(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
             f"{name}.{column.name}" for column in metadata.tables[name].columns if column.name not in there[name]
         ]
     return sorted(missing)
-
-
-@contextmanager
-def _exclusive(engine: sa.Engine) -> Iterator[sa.Connection]:
-    """A transaction that no other process prepares tables beside."""
-    lock = "BEGIN IMMEDIATE" if engine.dialect.name == "sqlite" else "SELECT pg_advisory_xact_lock(2013)"
-    with engine.begin() as connection:
-        connection.exec_driver_sql(lock)
-        yield connection
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

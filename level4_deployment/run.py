@@ -5,10 +5,11 @@ from contextlib import ExitStack
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from level3_training_pipeline.orchestration.run_flow import run_flow
 from level3_training_pipeline.tracking import mlflow_runs
+from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.delivery.flow import delivery, deployment
 from level4_deployment.demo import candidates, report
-from level4_deployment.demo.console_view import console_view, digests_in_a_line, show_digests
+from level4_deployment.demo.console_view import ConsoleView, digests_in_a_line, show_digests
 from level4_deployment.demo.drills import kill_a_worker_under_load, roll_back_under_load
 from shared.console import closing, console, headline, step
 from shared.data.flights import load_flights
@@ -52,10 +53,11 @@ def main() -> None:
 
         # 4. Release
         headline(f"Live: the flights of {settings.today} to {in_one_month.today}, hour by hour, unattended")
-        view = stack.enter_context(console_view(home))
+        operator = stack.enter_context(PlatformClient.at(home, "operator"))
+        view = ConsoleView(home, stack.enter_context(PlatformClient.at(home, "feed")))
         console.print(f"  The plan: {challenger.report.plan}")
         replayed = view.replay(replay(flights, settings.now, in_one_month.now), platform.service)
-        view.operator.post("/experiment/stop", reason="the month is over")  # an experiment without a verdict by now
+        operator.post("/experiment/stop", reason="the month is over")  # an experiment without a verdict by now
         headline(f"A person registers a model as of {in_one_month.today} whose evaluation looks far too good")
         with step("Train it, evaluate it, register it"):
             leaky = candidates.register_by_hand(
@@ -68,8 +70,8 @@ def main() -> None:
 
         # 5. Operate
         headline("Roll back and kill a worker under load; explain a prediction")
-        rollback = roll_back_under_load(view.operator, platform.service, later.head(500), challenger.version, home)
-        kill = kill_a_worker_under_load(platform.service, later.head(500))
+        rollback = roll_back_under_load(operator, platform.service, later.head(500), challenger.version, home)
+        kill = kill_a_worker_under_load(platform.service, later.head(500), home)
         traced = report.show_explanation(settings, home, replayed.last_request)
         served = report.show_served(home)
 

@@ -43,7 +43,8 @@ def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
     """Closed days of an experiment from 1 April on, 900 flights each, with these mean loss differences (nats)."""
     values = np.asarray(differences, dtype=float)
     names = [str(day.date()) for day in pd.date_range("2013-04-01", periods=len(values))]
-    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values}).assign(**columns)
+    arms = {"champion_arm": 0, "challenger_arm": 0}  # as in shadow
+    return pd.DataFrame({"day": names, "flights": 900, "mean_loss_difference": values}).assign(**arms | columns)
 
 
 def day_differences(mean: float, days: int = 28, seed: int = 0, sd: float = 0.01) -> NDArray[np.float64]:

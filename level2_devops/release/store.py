@@ -1,7 +1,6 @@
 """The store of releases: their version numbers, the pointer to the current one, and the history of changes."""
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -44,16 +43,11 @@ class Store:
         """The folder that a service of this version runs from."""
         return self.home / "releases" / version / "app"
 
-    def versions(self) -> list[str]:
-        """The releases that were published, oldest first."""
-        found = [child.name for child in (self.home / "releases").glob("*")]
-        return sorted((name for name in found if re.fullmatch(r"\d+\.\d+\.\d+", name)), key=_number)
-
     def next_version(self) -> str:
         """A number that no earlier attempt used, not even one that failed or was deleted."""
-        tried = [event["version"] for event in self.history()]
-        newest = max(map(_number, [*tried, *self.versions()]), default=(1, 0, -1))
-        return ".".join(map(str, (*newest[:2], newest[2] + 1)))
+        tried = [tuple(map(int, event["version"].split("."))) for event in self.history()]
+        major, minor, patch = max(tried, default=(1, 0, -1))
+        return f"{major}.{minor}.{patch + 1}"
 
     def current(self) -> Current | None:
         """The release that should serve, or None before the first."""
@@ -120,8 +114,3 @@ class Store:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _number(version: str) -> tuple[int, int, int]:
-    major, minor, patch = version.split(".")
-    return int(major), int(minor), int(patch)

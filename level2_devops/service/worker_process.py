@@ -1,4 +1,4 @@
-"""A service process on a socket that is already open: start it, wait until it is ready, stop it gracefully.
+"""A service process: start it, on a socket that is already open, wait until it is ready, stop it gracefully.
 
 Level 2's supervisor and level 4's platform share these functions. Here is also level 2's own `Worker`.
 """
@@ -20,7 +20,7 @@ from shared.waiting import wait_until
 
 MODEL = "model"  # the folder of the model inside a release
 PARENT = "SERVICE_PARENT"  # the process that started a service: it may be gone before the service can look
-READY_WITHIN, DRAINED_WITHIN = 60.0, 15.0  # seconds
+READY_WITHIN, DRAINED_WITHIN = 90.0, 15.0  # seconds
 Process = subprocess.Popen[bytes]
 Result = TypeVar("Result")
 
@@ -66,18 +66,16 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     """Start the service from the release in the folder `app`, on the socket."""
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
+    listening.set_inheritable(True)
     # In the environment, because releases made before this was added must still start. On Windows, .venv's Python
     # is a process between this one and the service, which finds its parent by itself.
     parent = {} if sys.platform == "win32" else {PARENT: str(os.getpid())}
     words = ["level2_devops.service", "--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
-    return Worker(start_on_socket(words, listening, log, clean_environment() | parent, app), version, log)
+    return Worker(start_module(words, log, clean_environment() | parent, app), version, log)
 
 
-def start_on_socket(
-    words: list[str], listening: socket.socket, log: Path, environment: dict[str, str], folder: Path | None = None
-) -> Process:
-    """Run `python -m` with `words` in `folder`; it inherits the socket, and appends its output to `log`."""
-    listening.set_inheritable(True)
+def start_module(words: list[str], log: Path, environment: dict[str, str], folder: Path | None = None) -> Process:
+    """Run `python -m` with `words` in `folder`; it inherits inheritable sockets, and appends its output to `log`."""
     with log.open("ab") as output:
         return subprocess.Popen(
             [sys.executable, "-m", *words],
@@ -101,13 +99,11 @@ def wait_ready(
     """The first true result of `ready`; raises WorkerError when the process ends, takes too long or is cancelled."""
 
     def running_and_ready() -> Result | None:
-        if result := ready():
-            return result
         if cancelled():
             raise WorkerError(f"{name} was stopped before it was ready")
         if process.poll() is not None:
             raise WorkerError(f"{name} ended with {process.returncode}. Remedy: see {log}")
-        return None
+        return ready()
 
     try:
         return wait_until(running_and_ready, READY_WITHIN, pause=0.02)

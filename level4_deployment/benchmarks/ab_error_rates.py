@@ -4,7 +4,6 @@ The simulation resamples the real year. In an A/A replay, a stretch of real dail
 drawn by a coin: neither model is better, and heavy tails, storms and the number of flights stay as they were.
 """
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,15 +14,15 @@ from scipy import stats
 
 from level2_devops.model import fit, predict
 from level3_training_pipeline.pipeline import tune
+from level4_deployment.config import configure
 from level4_deployment.experiment import sequential
 from level4_deployment.experiment.design import BETTER, MISMATCH, Plan, decide
 from level4_deployment.experiment.sequential import Floats
 from shared.console import bar, console, headline, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.errors import command
 from shared.score import log_losses
-from shared.settings import NEW_YORK, read_settings
+from shared.settings import NEW_YORK
 
 PAIRS = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]  # trained as of; compared from the later day on
 REPLAYS = 10_000
@@ -168,7 +167,7 @@ def show(table: pd.DataFrame, real: Days) -> None:
 
 def main() -> None:
     """Fit three models, and simulate A/B tests of each pair of neighbours."""
-    settings = read_settings()
+    settings = configure()
     flights = load_flights(settings)
     begins = {day: pd.Timestamp(day, tz=NEW_YORK) for pair in PAIRS for day in pair}
     models, tables = {}, {}
@@ -189,12 +188,7 @@ def main() -> None:
         + ", ".join(f"{flights:,} at a share of {share:g}" for share, flights in needed)
     )
     home = settings.level("level4")
-    os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))  # read on import; else it writes into the home
     from level4_deployment.experiment.plots import calibration_plot
 
     calibration_plot(tables, DAILY.alpha).savefig(home / "calibration.png")
     console.print(f"  drawn: {home / 'calibration.png'}")
-
-
-if __name__ == "__main__":
-    command(main)

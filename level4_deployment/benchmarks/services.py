@@ -1,27 +1,25 @@
 """The services that the benchmark compares: processes of their own on ports of loopback, all with the same model."""
 
 import os
-import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 import psutil
 
 from level2_devops.features import features
 from level2_devops.model import ModelCard, save
-from level2_devops.service.worker_process import open_socket, stop_processes
+from level2_devops.service.worker_process import Process, open_socket, start_module, stop_processes
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
-from level4_deployment.serving.worker import start_workers
+from level4_deployment.serving.worker import start_worker, stop_workers
 from shared.errors import UserError
+from shared.loopback import answers, free_port
 from shared.settings import Settings
 from shared.waiting import wait_until
 
@@ -76,9 +74,8 @@ class ServiceStarter:
         experiment = (Package(2, champion.files), Split("bench", "salt", 0.0)) if shadow else ()
         write_routes(home, Routes(1, champion, *experiment))
         listening = self.stack.enter_context(open_socket())
-        running = start_workers(home, listening, workers, url_of(home))
-        for worker in running:
-            self.stack.callback(worker.stop)
+        running = [start_worker(home, listening, url_of(home)) for _ in range(workers)]
+        self.stack.callback(stop_workers, running)
         for worker in running:
             worker.wait_ready()
         return Service(name, listening.getsockname()[1], "/predict", self.bodies, [one.pid for one in running])
@@ -100,46 +97,25 @@ class ServiceStarter:
 
     def _start(self, name: str, path: str, bodies: list[Any], ready: str, words: list[str]) -> Service:
         """Start a Python module as a server, and wait until it answers."""
-        with open_socket() as free:
-            port = free.getsockname()[1]
+        port = free_port()
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn by name
         log = self.folder / f"{words[0]}.log"
-        output = self.stack.enter_context(log.open("wb"))
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words, "--port", str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=os.environ | {"OMP_NUM_THREADS": "1", "PATH": search},
-        )
+        own = {"OMP_NUM_THREADS": "1", "PATH": search}
+        process = start_module([*words, "--port", str(port)], log, os.environ | own)
         self.stack.callback(_end, process)
         address = f"http://127.0.0.1:{port}{ready}"
         with suppress(TimeoutError):  # reported below, like the end of the process
-            wait_until(lambda: process.poll() is not None or _answers(address), UP_WITHIN, pause=0.25)
-        if not _answers(address):
+            wait_until(lambda: process.poll() is not None or answers(address), UP_WITHIN, pause=0.25)
+        if not answers(address):
             end = log.read_text(errors="replace")[-300:]
             raise UserError(f"{name} does not start: {end!r}. Remedy: run python -m {' '.join(words)} by hand.")
         return Service(name, port, path, bodies, [process.pid])
 
 
-@contextmanager
-def service_starter(model: Any, card: ModelCard, flights: pd.DataFrame, folder: Path) -> Iterator[ServiceStarter]:
-    """The services that the block starts end with it."""
-    with ExitStack() as stack:
-        yield ServiceStarter(model, card, flights, folder, stack)
-
-
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: Process) -> None:
     """End a server and its children: MLflow starts another server, and does not end it."""
     children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
     stop_processes([process])
     for child in children:
         if child.is_running():
             child.terminate()
-
-
-def _answers(address: str) -> bool:
-    try:
-        return httpx.get(address, timeout=2, trust_env=False).status_code == 200
-    except httpx.HTTPError:
-        return False

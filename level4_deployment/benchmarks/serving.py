@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -24,13 +25,12 @@ from level4_deployment.benchmarks.services import (
     TWO_WORKERS,
     WITH_SHADOW,
     Service,
-    service_starter,
+    ServiceStarter,
 )
 from level4_deployment.config import configure
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.errors import command
 
 CONNECTIONS, ROUNDS, SECONDS = (1, 8, 32), 5, 1.0
 FLIGHTS = 2_000  # different requests
@@ -100,7 +100,6 @@ def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
     memory = next(service for service in services if service.name == WITH_SHADOW).megabytes()
     aims = [
         ("requests/s relative to bare FastAPI", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.45),
-        ("the same, ideally", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.7),
         ("requests/s relative to mlflow models serve", ratio(rounds, WITH_SHADOW, MLFLOW, most), ">=", 25.0),
         ("ms, 99th percentile", p99, "<", 50.0),
         ("errors", float(errors), "<", 1.0),
@@ -119,28 +118,24 @@ def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
 def main() -> None:
     """Start the services, measure them, print the tables."""
     settings = configure()
-    with tempfile.TemporaryDirectory() as name:
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         with step("Train a model"):
             flights = load_flights(settings)
             known = history(flights, settings.now)
             model = fit(known, **tune.START)
         card = ModelCard(float(known["late"].mean()), len(known), str(settings.today))
-        with service_starter(model, card, future(flights, settings.now).head(FLIGHTS), folder) as start:
-            with step("Start the services"):
-                services = [
-                    start.bare(),
-                    start.level2(),
-                    start.level4(CHAMPION_ONLY, shadow=False),
-                    start.level4(WITH_SHADOW, shadow=True),
-                    start.level4(TWO_WORKERS, shadow=True, workers=2),
-                    start.mlflow(settings),
-                ]
-            rounds = measure(services, folder)
-            show(services, rounds)
-            show_aims(services, rounds)
+        start = ServiceStarter(model, card, future(flights, settings.now).head(FLIGHTS), folder, stack)
+        with step("Start the services"):
+            services = [
+                start.bare(),
+                start.level2(),
+                start.level4(CHAMPION_ONLY, shadow=False),
+                start.level4(WITH_SHADOW, shadow=True),
+                start.level4(TWO_WORKERS, shadow=True, workers=2),
+                start.mlflow(settings),
+            ]
+        rounds = measure(services, folder)
+        show(services, rounds)
+        show_aims(services, rounds)
         console.print(f"{sum(map(len, rounds['ms'])):,} requests were measured.")
-
-
-if __name__ == "__main__":
-    command(main)

@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
+from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
@@ -66,11 +66,73 @@ class ShareIn(BaseModel):
 def create_api(platform: ControlPlane) -> FastAPI:
     """The service of this platform."""
     api = FastAPI(title="The platform's control plane")
-    for routes in (_for_everybody, _for_pipelines, _for_operators):
-        api.include_router(routes(platform))
     for kind in UNAVAILABLE:
         api.exception_handler(kind)(_refuse)
+
+    @api.get("/status")
+    def status() -> dict[str, Any]:
+        """What serves, what is tried, what is wrong."""
+        return describe(platform)
+
+    @api.get("/metrics")
+    def metrics() -> Response:
+        """The platform's state, for Prometheus; requests and predictions are on the service's own /metrics."""
+        return Response(platform_metrics(platform), media_type=CONTENT_TYPE_LATEST)
+
+    @api.get("/audit")
+    def read_audit() -> list[dict[str, Any]]:
+        """Every action, oldest first."""
+        return audit.trail(platform.log)
+
+    @api.post("/labels", dependencies=[_allowed(platform, "labels")])
+    def labels(sent: LabelsIn) -> dict[str, Any]:
+        """Take labels, and judge the days that they close."""
+        taken = ingest(platform.log, [Label(**one.model_dump()) for one in sent.labels], sent.watermark)
+        verdict = platform.judge() if sent.watermark is not None else None
+        return {**asdict(taken), "verdict": asdict(verdict) if verdict else None}
+
+    @api.post("/versions")
+    def submit(sent: SubmissionIn, actor: str = _allowed(platform, "submit")) -> dict[str, Any]:
+        """Try a version against the champion."""
+        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, actor, sent.champion)
+        return {"experiment": made.experiment if made else None}
+
+    _add_actions(api, platform)
     return api
+
+
+def _add_actions(api: FastAPI, platform: ControlPlane) -> None:
+    operator = _allowed(platform, "operate")
+
+    @api.post("/versions/{number}/promote")
+    def promote(number: int, why: MoveIn, actor: str = operator) -> dict[str, Any]:
+        """Make a version the champion by hand."""
+        platform.promote(number, actor, why.reason, why.expected)
+        return describe(platform)
+
+    @api.post("/rollback")
+    def roll_back(why: MoveIn, actor: str = operator) -> dict[str, Any]:
+        """Back to the champion before this one."""
+        platform.roll_back(actor, why.reason, why.expected)
+        return describe(platform)
+
+    @api.post("/experiment/stop")
+    def stop(why: ReasonIn, actor: str = operator) -> dict[str, Any]:
+        """End the experiment without a verdict."""
+        platform.stop(actor, why.reason)
+        return describe(platform)
+
+    @api.post("/experiment/traffic-split")
+    def change_traffic_split(wanted: ShareIn, actor: str = operator) -> dict[str, Any]:
+        """Another share: the running experiment is invalid, and a new one begins."""
+        platform.change_traffic_split(wanted.share, actor)
+        return describe(platform)
+
+    @api.post("/experiment/approve")
+    def approve(actor: str = operator) -> dict[str, Any]:
+        """Let the winner that waits for approval become the champion."""
+        platform.approve(actor)
+        return describe(platform)
 
 
 async def _refuse(_request: Request, error: Exception) -> JSONResponse:
@@ -90,83 +152,6 @@ def _allowed(platform: ControlPlane, permission: str) -> Any:
         return auth.name_of(platform.home, authorization.removeprefix("Bearer "), permission)
 
     return Depends(check)
-
-
-def _for_everybody(platform: ControlPlane) -> APIRouter:
-    routes = APIRouter()
-
-    @routes.get("/status")
-    def status() -> dict[str, Any]:
-        """What serves, what is tried, what is wrong."""
-        return describe(platform)
-
-    @routes.get("/metrics")
-    def metrics() -> Response:
-        """The platform's state, for Prometheus; requests and predictions are on the service's own /metrics."""
-        return Response(platform_metrics(platform), media_type=CONTENT_TYPE_LATEST)
-
-    @routes.get("/audit")
-    def read_audit() -> list[dict[str, Any]]:
-        """Every action, oldest first."""
-        return audit.trail(platform.log)
-
-    return routes
-
-
-def _for_pipelines(platform: ControlPlane) -> APIRouter:
-    routes = APIRouter()
-
-    @routes.post("/labels", dependencies=[_allowed(platform, "labels")])
-    def labels(sent: LabelsIn) -> dict[str, Any]:
-        """Take labels, and judge the days that they close."""
-        taken = ingest(platform.log, [Label(**one.model_dump()) for one in sent.labels], sent.watermark)
-        verdict = platform.judge() if sent.watermark is not None else None
-        return {**asdict(taken), "verdict": asdict(verdict) if verdict else None}
-
-    @routes.post("/versions")
-    def submit(sent: SubmissionIn, actor: str = _allowed(platform, "submit")) -> dict[str, Any]:
-        """Try a version against the champion."""
-        made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, actor, sent.champion)
-        return {"experiment": made.experiment if made else None}
-
-    return routes
-
-
-def _for_operators(platform: ControlPlane) -> APIRouter:
-    routes = APIRouter()
-    operator = _allowed(platform, "operate")
-
-    @routes.post("/versions/{number}/promote")
-    def promote(number: int, why: MoveIn, actor: str = operator) -> dict[str, Any]:
-        """Make a version the champion by hand."""
-        platform.promote(number, actor, why.reason, why.expected)
-        return describe(platform)
-
-    @routes.post("/rollback")
-    def roll_back(why: MoveIn, actor: str = operator) -> dict[str, Any]:
-        """Back to the champion before this one."""
-        platform.roll_back(actor, why.reason, why.expected)
-        return describe(platform)
-
-    @routes.post("/experiment/stop")
-    def stop(why: ReasonIn, actor: str = operator) -> dict[str, Any]:
-        """End the experiment without a verdict."""
-        platform.stop(actor, why.reason)
-        return describe(platform)
-
-    @routes.post("/experiment/traffic-split")
-    def change_traffic_split(wanted: ShareIn, actor: str = operator) -> dict[str, Any]:
-        """Another share: the running experiment is invalid, and a new one begins."""
-        platform.change_traffic_split(wanted.share, actor)
-        return describe(platform)
-
-    @routes.post("/experiment/approve")
-    def approve(actor: str = operator) -> dict[str, Any]:
-        """Let the winner that waits for approval become the champion."""
-        platform.approve(actor)
-        return describe(platform)
-
-    return routes
 
 
 def platform_metrics(platform: ControlPlane) -> bytes:

@@ -14,7 +14,6 @@ from shared.errors import UserError
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
 LOCK = "platform.lock"  # held by the platform that runs in the folder; the system releases it at a sudden end
-SHOWN = 200  # characters of an answer that is not the platform's
 
 
 class RefusedError(UserError):
@@ -70,7 +69,7 @@ class PlatformClient:
             kind = RefusedError if answer.is_client_error else UserError  # a failure is no refusal
             raise kind(f"{what}: {_as_sentence(content['detail'])}")
         raise UserError(
-            f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:SHOWN]!r}. "
+            f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:200]!r}. "
             "Remedy: see platform.log, and try again."
         )
 

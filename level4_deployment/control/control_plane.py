@@ -15,7 +15,7 @@ from level4_deployment.control import audit
 from level4_deployment.control.audit import PLATFORM, PROMOTE, REGISTRY, ROLL_BACK, Action
 from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, gates_passed
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan, Verdict, verdict_on
+from level4_deployment.experiment.design import Plan, Verdict, judge
 from level4_deployment.experiment.experiment_store import (
     ABORTED,
     APPROVAL,
@@ -192,6 +192,7 @@ class ControlPlane:
             return None
 
     def _close_and_decide(self) -> Verdict | None:
+        """The same days lead to the same decision, however often it is made."""
         running = self.running()
         if running is None:
             return None
@@ -202,17 +203,12 @@ class ControlPlane:
             return None
         if not (closed or self.undecided):
             return None
-        verdict = self._decide(running)
-        self.undecided = False
-        return verdict
-
-    def _decide(self, running: Experiment) -> Verdict:
-        """Carry out what the closed days show; the same days lead to the same decision, however often it is made."""
         days = experiment_store.days_of(self.log, running.experiment)
-        verdict = verdict_on(running.plan, days)
+        verdict = judge(running.plan, days)
         if running.state != APPROVAL:  # else it waits for a person, also where the platform now needs no approval
             self._carry_out(verdict, running, len(days))
         self.sync()
+        self.undecided = False
         return verdict
 
     def _carry_out(self, verdict: Verdict, running: Experiment, days: int) -> None:

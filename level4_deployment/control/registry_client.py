@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
-from level4_deployment.serving.package import verify
+from level4_deployment.serving.package import PackageError, read_verified
 from level4_deployment.serving.routes import MODELS, ROUTES, Package
 from shared.errors import UserError
 from shared.settings import Settings
@@ -29,10 +29,6 @@ ARTEFACTS = "serving"  # the folder of the version's run that holds the package'
 
 class UnavailableError(UserError):
     """The registry cannot be used at present; the same call may succeed later."""
-
-
-class NotPublishedError(UserError):
-    """A version without a package, or whose files are not those on record."""
 
 
 @contextmanager
@@ -82,7 +78,7 @@ class ModelRegistry:
 
     @_available()
     def pull(self, version: Version) -> Package:
-        """The version's package, with verified files in the platform's folder; raises NotPublishedError."""
+        """The version's package, with verified files in the platform's folder; raises PackageError."""
         return pull(version, self.home)
 
 
@@ -125,9 +121,9 @@ def gates_passed(version: Version) -> bool:
 
 
 def package_of(version: Version) -> Package:
-    """The package that the registry has on record; raises NotPublishedError."""
+    """The package that the registry has on record; raises PackageError."""
     if MANIFEST not in version.tags:
-        raise NotPublishedError(
+        raise PackageError(
             f"version {version.number} is registered, but was never packaged for serving. "
             f"Remedy: make submit VERSION={version.number}."
         )
@@ -135,12 +131,12 @@ def package_of(version: Version) -> Package:
 
 
 def pull(version: Version, home: Path) -> Package:
-    """Make sure that `home` has a verified copy of the version's package; raises NotPublishedError."""
+    """Make sure that `home` has a verified copy of the version's package; raises PackageError."""
     package = package_of(version)
     kept = home / MODELS / package.digest
     if kept.exists():
         try:
-            verify(kept, package.files)
+            read_verified(kept, package.files)
         except UserError:  # this copy is damaged; the registry's may be whole
             shutil.rmtree(kept)
         else:
@@ -152,7 +148,7 @@ def pull(version: Version, home: Path) -> Package:
         for name, recorded in package.files.items():
             found = lineage.file_digest(got / name) if (got / name).exists() else "none, the file is missing"
             if found != recorded:
-                raise NotPublishedError(
+                raise PackageError(
                     f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {found[:16]}, "
                     f"on record {recorded[:16]}. Remedy: train anew; an altered file is never served."
                 )
@@ -161,5 +157,5 @@ def pull(version: Version, home: Path) -> Package:
         except OSError:
             if not kept.exists():
                 raise
-            verify(kept, package.files)  # another process that shares the folder was first
+            read_verified(kept, package.files)  # another process that shares the folder was first
     return package

@@ -1,10 +1,9 @@
-"""The platform's process: the control plane and its pool of workers, `python -m level4_deployment.control.server`.
+"""The platform's process, `python -m level4_deployment platform`: the control plane and its pool of workers.
 
 The workers share one listening socket. If this process dies, they end with it. Started again, it finishes what was cut
 off, and serves what it served before from its verified copies, whether the registry is there or not.
 """
 
-import argparse
 import signal
 import socket
 import threading
@@ -16,18 +15,18 @@ from pathlib import Path
 
 import uvicorn
 from filelock import FileLock, Timeout
+from prometheus_client.multiprocess import mark_process_dead
+from starlette.types import ASGIApp
 
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.config import configure
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.prediction_log import open_log, url_of
-from level4_deployment.serving import metrics
 from level4_deployment.serving.worker import COUNTS, Worker, start_worker, stop_workers
 from shared.console import console, step
-from shared.errors import UserError, command
+from shared.errors import UserError
 from shared.files import write_json
-from shared.settings import Settings
 from shared.waiting import wait_until
 
 WORKERS = 2
@@ -36,8 +35,15 @@ POLL_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 UP_WITHIN = 30.0  # seconds, for the control plane's service
 
 
-def run_platform(settings: Settings, home: Path, workers: int, stop: threading.Event, *, approval: bool) -> None:
-    """Serve until `stop` is set; raises UserError when a platform runs in the folder already."""
+def serve(home: Path | None, *, approval: bool) -> None:
+    """Serve until SIGTERM or Ctrl-C; raises UserError when a platform runs in the folder already.
+
+    home: the platform's folder; None for level 4's state.
+    """
+    settings, stop = configure(), threading.Event()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(sign, lambda *_: stop.set())
+    home = home or settings.level("level4")
     make_tokens(home)
     url = url_of(home)
     try:
@@ -51,12 +57,12 @@ def run_platform(settings: Settings, home: Path, workers: int, stop: threading.E
             from level4_deployment.control.control_plane import ControlPlane
             from level4_deployment.control.registry_client import ModelRegistry, open_client
         log = open_log(url)
-        pool = WorkerPool(lambda: start_worker(home, service, url), workers)  # they serve what they served before
+        pool = WorkerPool(lambda: start_worker(home, service, url), WORKERS)  # they serve what they served before
         try:
             registry = ModelRegistry(lambda: open_client(settings, home), home)
             platform = ControlPlane(home, registry, log, approval=approval)
             platform.poll()
-            with api_server(uvicorn.Config(create_api(platform), log_config=None, access_log=False), control):
+            with api_server(create_api(platform), control):
                 addresses = {"service": address_of(service), "control": address_of(control)}
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
@@ -104,7 +110,7 @@ class WorkerPool:
                 _wait(place, now, now - place.begun, f"worker {place.worker.pid} has ended")
             try:
                 if ended or now >= place.due:
-                    metrics.forget(place.worker.home / COUNTS, place.worker.pid)
+                    mark_process_dead(place.worker.pid, str(place.worker.home / COUNTS))  # its counters remain
                 if now >= place.due:
                     place.worker, place.begun, place.due = self.start(), now, 0.0
             except OSError as error:
@@ -127,9 +133,9 @@ def next_backoff(last: float, lived: float) -> float:
 
 
 @contextmanager
-def api_server(config: uvicorn.Config, listening: socket.socket) -> Iterator[None]:
-    """The control plane's service, in a thread, while the block runs."""
-    server = uvicorn.Server(config)
+def api_server(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
+    """Serve an application, for example the control plane's, in a thread while the block runs."""
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
@@ -138,28 +144,3 @@ def api_server(config: uvicorn.Config, listening: socket.socket) -> Iterator[Non
     finally:
         server.should_exit = True
         thread.join()
-
-
-def serve(home: Path | None, workers: int, *, approval: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C. home: the platform's folder; None for level 4's state."""
-    settings = configure()
-    stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
-    home = home or settings.level("level4")
-    home.mkdir(parents=True, exist_ok=True)
-    run_platform(settings, home, workers, stop, approval=approval)
-
-
-def main() -> None:
-    """Read the options from the command line, and serve."""
-    parser = argparse.ArgumentParser(prog="python -m level4_deployment.control.server", description=main.__doc__)
-    parser.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
-    parser.add_argument("--workers", type=int, default=WORKERS)
-    parser.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
-    options = parser.parse_args()
-    serve(options.home, options.workers, approval=options.approval)
-
-
-if __name__ == "__main__":
-    command(main)

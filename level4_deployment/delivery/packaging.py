@@ -6,28 +6,17 @@ import json
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import numpy as np
-import pandas as pd
 from mlflow import MlflowClient
-from numpy.typing import NDArray
 
-from level2_devops.features import CATEGORIES, NUMBERS, features
-from level2_devops.model import ModelCard, load, predict_features
+from level2_devops.features import CATEGORIES, NUMBERS
+from level2_devops.model import ModelCard, load
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import ARTEFACTS, MANIFEST, package_of
-from level4_deployment.serving.package import GRAPH, NUMBERS_INPUT, OUTPUT, STRINGS_INPUT, Numbers, Strings, inputs_of
+from level4_deployment.serving.package import GRAPH, NUMBERS_INPUT, OUTPUT, STRINGS_INPUT
 from level4_deployment.serving.routes import Package
 from shared.artefacts import MODEL_CARD
-
-
-class Scores(Protocol):
-    """A model as it is served: (n,) probabilities of being late for two tensors."""
-
-    def score(self, strings: Strings, numbers: Numbers) -> NDArray[np.float64]:
-        """The probabilities."""
-        ...
 
 
 def publish(client: MlflowClient, version: registry.Version) -> Package:
@@ -80,9 +69,3 @@ def _graph(model: Any) -> bytes:
     del graph.graph.output[:]
     graph.graph.output.append(kept)
     return graph.SerializeToString(deterministic=True)
-
-
-def parity(model: Any, served: Scores, flights: pd.DataFrame) -> float:
-    """The largest difference between the probabilities of the trained and the served model for the same flights."""
-    table = features(flights)
-    return float(np.abs(predict_features(model, table) - served.score(*inputs_of(table))).max())

@@ -14,11 +14,10 @@ from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level4_deployment.control.client import RefusedError
-from level4_deployment.control.registry_client import ARTEFACTS, NotPublishedError
+from level4_deployment.control.registry_client import ARTEFACTS
 from level4_deployment.delivery.flow import deployment
 from level4_deployment.delivery.gates import GateError
 from level4_deployment.delivery.packaging import publish
-from level4_deployment.serving.package import PackageError
 from shared.console import step
 from shared.data.flights import load_flights
 from shared.data.split import history
@@ -82,7 +81,7 @@ def _refusal(server: prefect_server.PrefectServer, number: int, home: Path) -> s
     """Why deployment refuses a version before it reaches the platform; "" if the version passes all gates."""
     try:
         run_flow.run_flow(server, deployment, number, home)
-    except (GateError, NotPublishedError, PackageError) as error:
+    except GateError as error:
         return str(error).split(" Remedy")[0]
     except RefusedError:  # by the platform, where an experiment is under way: the version has passed the gates
         pass

@@ -1,8 +1,7 @@
 """Replay live flights through the platform, and show on the console how the experiment proceeds."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +27,6 @@ class ConsoleView:
 
     home: Path
     feed: PlatformClient
-    operator: PlatformClient
     shown: int = 0  # rows of the audit trail
     digests: dict[int, Digests] = field(default_factory=lambda: defaultdict(lambda: defaultdict(set)))
 
@@ -53,7 +51,7 @@ class ConsoleView:
         return stats
 
     def _show_audit_trail(self, day: str) -> None:
-        trail = self.operator.get("/audit")
+        trail = self.feed.get("/audit")
         for row in trail[self.shown :]:
             console.print(f"  {day}  {row['action']} {describe_change(row)}, by {row['actor']}: {row['reason']}")
         self.shown = len(trail)
@@ -64,13 +62,6 @@ class ConsoleView:
             for role, stage in stages.items():
                 if model := worker[role]:
                     self.digests[model["version"]][stage].add(model["digest"])
-
-
-@contextmanager
-def console_view(home: Path) -> Iterator[ConsoleView]:
-    """A view with a client for the label feed and one for the operator, both open while the block runs."""
-    with PlatformClient.at(home, "feed") as feed, PlatformClient.at(home, "operator") as operator:
-        yield ConsoleView(home, feed, operator)
 
 
 def show_digests(deployed: Deployed, served: Digests) -> Digests:

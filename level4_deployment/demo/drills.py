@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pandas as pd
 import psutil
 
 from level2_devops.load_generator import traffic
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.replay_client import as_requests
-from level4_deployment.serving.reloader import wait_for_workers
-from shared.console import console, step
+from level4_deployment.serving.reloader import wait_for_workers, workers
+from shared.console import step
 from shared.errors import UserError
 from shared.waiting import wait_until
 
@@ -52,9 +51,7 @@ def roll_back_under_load(
             restored = operator.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
             wait_for_workers(home)
             time.sleep(2.0)
-    drill = RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
-    console.print(f"  rolled back: {drill}")
-    return drill
+    return RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
 
 
 def switch_times(rows: list[list[Any]], begun: float, restored: int) -> tuple[float, float]:
@@ -83,15 +80,15 @@ class KillDrill:
         )
 
 
-def kill_a_worker_under_load(service: str, flights: pd.DataFrame) -> KillDrill:
+def kill_a_worker_under_load(service: str, flights: pd.DataFrame, home: Path) -> KillDrill:
     """Kill one of the workers while clients send requests, and wait until another one has replaced it."""
     with step("Kill a worker under load"), traffic(service, as_requests(flights), clients=CLIENTS) as load:
         time.sleep(2.0)  # the clients are a process that has to start
-        before = _ready_workers(service)
+        before = _pids(home)
         begun = time.monotonic()
         psutil.Process(min(before)).kill()
         try:
-            wait_until(lambda: _ready_workers(service) - before, REPLACED_WITHIN)
+            wait_until(lambda: _pids(home) - before, REPLACED_WITHIN)
         except TimeoutError as error:
             raise UserError(
                 f"process {min(before)}, a killed worker, was not replaced within {REPLACED_WITHIN:g} s. "
@@ -99,12 +96,9 @@ def kill_a_worker_under_load(service: str, flights: pd.DataFrame) -> KillDrill:
             ) from error
         replaced_after = time.monotonic() - begun
         time.sleep(0.5)
-    drill = KillDrill(len(load.rows), len(load.failed), replaced_after)
-    console.print(f"  a worker killed: {drill}")
-    return drill
+    return KillDrill(len(load.rows), len(load.failed), replaced_after)
 
 
-def _ready_workers(service: str) -> set[int]:
+def _pids(home: Path) -> set[int]:
     """The process ids of the workers that have loaded their models."""
-    status = httpx.get(f"{service}/ready", timeout=10, trust_env=False).json()
-    return {worker["pid"] for worker in status["workers"]}
+    return {worker["pid"] for worker in workers(home)}

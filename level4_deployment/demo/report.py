@@ -15,7 +15,7 @@ from level4_deployment.control.client import is_running
 from level4_deployment.delivery.flow import Deployed
 from level4_deployment.demo.console_view import STAGES, Digests
 from level4_deployment.demo.drills import CLIENTS, KillDrill, RollbackDrill
-from level4_deployment.experiment.design import verdict_on
+from level4_deployment.experiment.design import judge
 from level4_deployment.experiment.experiment_store import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.experiment.plots import verdict_plot
 from level4_deployment.explain import explain, show
@@ -71,7 +71,7 @@ def show_experiments(home: Path, *versions: int) -> list[Experiment]:
         days = days_of(log, one.experiment)
         arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
         picture = home / f"{one.experiment}.png"
-        verdict_plot(one.plan, days, verdict_on(one.plan, days)).savefig(picture)
+        verdict_plot(one.plan, days, judge(one.plan, days)).savefig(picture)
         share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
         name = f"{one.challenger} against {one.champion}"
         rows.append([name, one.state, f"{len(days)} days, {days['flights'].sum():,} flights", share, one.reason])
@@ -97,7 +97,7 @@ def show_served(home: Path) -> str:
 
 def show_explanation(settings: Settings, home: Path, request: str) -> str:
     """Print which model and which data a prediction comes from; returns one line of evidence."""
-    explained = explain(settings, home, url_of(home), request)
+    explained = explain(settings, home, request)
     show(explained)
     version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
     return f"request {request[:8]} → version {version} → run {run[:8]} → commit {commit[:8]} → its data"

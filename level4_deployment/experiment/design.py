@@ -3,7 +3,6 @@
 A verdict depends on the plan and the closed days alone: the same days give the same verdict, after any restart.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Self, get_type_hints
@@ -19,6 +18,7 @@ from shared.errors import UserError
 BETTER, HARM, UNDECIDED = 1, -1, 0
 SIMULATED = 4000  # experiments, to predict the power of a plan
 MISMATCH = 0.001  # no verdict where the sample ratio is less likely than this
+COLUMNS = ("day", "flights", "mean_loss_difference", "champion_arm", "challenger_arm")  # of closed days
 Kind = Literal["running", "promote", "reject", "inconclusive", "blocked"]
 
 
@@ -195,24 +195,14 @@ class Verdict:
                 return f"{word}: {found}; upper confidence bound {self.most:+.4f}, below {limit} (valid at every look)"
 
 
-def verdict_on(plan: Plan, days: pd.DataFrame) -> Verdict:
+def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
     """The verdict after these closed days: `days_of` an experiment.
 
-    The sample ratio is that of the days that the verdict was found on: later days neither block nor release it.
+    Days without evidence (no flight with both scores and a label) do not count. The sample ratio is that of the days
+    that the verdict was found on: later days neither block nor release it; in shadow, both arms are empty.
+    Raises UserError for days that cannot be judged.
     """
-    found_on = judge(plan, days, {"champion": 0, "challenger": 0}).day
-    evidence = (days["flights"] > 0).astype(int)
-    arms = days[evidence.cumsum() - evidence < found_on][["champion_arm", "challenger_arm"]].sum()
-    return judge(plan, days, {"champion": int(arms.champion_arm), "challenger": int(arms.challenger_arm)})
-
-
-def judge(plan: Plan, days: pd.DataFrame, arms: Mapping[str, int]) -> Verdict:
-    """The verdict after these closed days: columns day, flights, mean_loss_difference (above 0: a gain).
-
-    arms: flights of the live split by arm, `champion` and `challenger`; all 0 in shadow. Days without evidence (no
-    flight with both scores and a label) do not count. Raises UserError for days that cannot be judged.
-    """
-    days = _evidence(days)
+    days = _evidence(closed)
     units = plan.units(days["mean_loss_difference"].to_numpy(float))
     if len(units) < 2:
         return Verdict("running", len(days), int(days["flights"].sum()))
@@ -223,6 +213,9 @@ def judge(plan: Plan, days: pd.DataFrame, arms: Mapping[str, int]) -> Verdict:
     lower, upper, most = (
         float(part[-1]) if np.isfinite(part[-1]) else None for part in (path.lower, path.upper, path.most)
     )
+    evidence = (closed["flights"] > 0).astype(int)
+    found_on = closed[evidence.cumsum() - evidence < end * plan.size]
+    arms = {arm: int(found_on[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
     mismatch = sequential.sample_ratio(arms, plan.share) < MISMATCH
     return Verdict(
         "blocked" if mismatch else _kind(plan, path, int(kinds[0])),
@@ -278,8 +271,8 @@ def _in_nats(bound: Floats, error: Floats) -> Floats:
 
 def _evidence(days: pd.DataFrame) -> pd.DataFrame:
     """The days that count, checked."""
-    if missing := [name for name in ("day", "flights", "mean_loss_difference") if name not in days]:
-        raise UserError(f"days: no column {', '.join(missing)}. Remedy: day, flights and mean_loss_difference.")
+    if missing := [name for name in COLUMNS if name not in days]:
+        raise UserError(f"days: no column {', '.join(missing)}. Remedy: {', '.join(COLUMNS)}.")
     if not (days["day"].is_monotonic_increasing and days["day"].is_unique):
         raise UserError("days: not in order, or one comes twice. Remedy: give each closed day once, oldest first.")
     found = days[days["flights"] > 0]

@@ -24,12 +24,13 @@ def guardrail_violation(log: sa.Engine, experiment: Experiment) -> str:
     with log.connect() as connection:
         found = connection.execute(sa.select(sa.func.count(), *sums).where(*own)).one()
     times, rows, failed, slow, fell_back, failed_batches, fell_back_batches = found
-    challenger = f"version {experiment.challenger}"
-    if guardrail(min(failed_batches, times), times, *FAILED, ALPHA):
-        return f"{challenger} gave no score for {failed:,} of {rows:,} flights; {FAILED[0]:.0%} is tolerated"
-    if guardrail(slow, times, *SLOW, ALPHA):
-        return f"{challenger} took far longer than the champion {slow:,} of {times:,} times; {SLOW[0]:.0%} is tolerated"
-    if guardrail(min(fell_back_batches, times), times, *FELL_BACK, ALPHA):
-        known = f"{fell_back:,} of {rows:,} flights that the champion knows"
-        return f"{challenger} gave only its base rate for {known}; {FELL_BACK[0]:.0%} is tolerated"
+    known = f"{fell_back:,} of {rows:,} flights that the champion knows"
+    checks = [
+        (failed_batches, FAILED, f"gave no score for {failed:,} of {rows:,} flights"),
+        (slow, SLOW, f"took far longer than the champion {slow:,} of {times:,} times"),
+        (fell_back_batches, FELL_BACK, f"gave only its base rate for {known}"),
+    ]
+    for events, limits, what in checks:
+        if guardrail(min(events, times), times, *limits, ALPHA):
+            return f"version {experiment.challenger} {what}; {limits[0]:.0%} is tolerated"
     return ""

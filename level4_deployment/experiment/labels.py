@@ -27,7 +27,6 @@ from shared.score import log_losses
 from shared.settings import NEW_YORK
 
 LABELS_DUE_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
-AT_ONCE = 500  # flights a query: SQLite binds a limited number of values
 
 
 class SplitError(UserError):
@@ -53,7 +52,10 @@ class IngestResult:
 
 
 def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> IngestResult:
-    """Keep the first label of each flight. A contradictory one is quarantined, and its flight is used no more."""
+    """Keep the first label of each flight. A contradictory one is quarantined, and its flight is used no more.
+
+    At most 32,766 labels: SQLite binds no more values in a query.
+    """
     first: dict[str, Label] = {}
     for label in labels:
         first.setdefault(label.flight_id, label)
@@ -73,12 +75,8 @@ def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> Inge
 
 
 def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
-    found = {}
-    for start in range(0, len(flights), AT_ONCE):
-        part = LABELS.c.flight_id.in_(flights[start : start + AT_ONCE])
-        rows = connection.execute(sa.select(LABELS.c.flight_id, LABELS.c.late).where(part))
-        found.update({row.flight_id: row.late for row in rows})
-    return found
+    query = sa.select(LABELS.c.flight_id, LABELS.c.late).where(LABELS.c.flight_id.in_(flights))
+    return {row.flight_id: row.late for row in connection.execute(query)}
 
 
 def _advance(log: sa.Engine, connection: sa.Connection, watermark: float) -> None:

@@ -221,8 +221,10 @@ class MicroBatcher:
         shadow: Rows = []
         failed = fell_back = 0
         for flight, theirs in zip(flights, result.found, strict=True):
-            failed += isinstance(theirs, str)
-            fell_back += _only_challenger_falls_back(theirs, flight.answer)
+            if isinstance(theirs, str):
+                failed += 1
+            elif isinstance(flight.answer, Prediction):  # codes that only the champion knows
+                fell_back += bool(theirs.unknown) and not flight.answer.unknown
             if flight.arm == CHALLENGER and isinstance(theirs, Prediction):
                 shadow.append(_shadow_row(flight, flight.version, flight.answer))
                 flight.version, flight.answer = version, theirs
@@ -261,16 +263,6 @@ def _split_by_arm(requests: list[PendingRequest]) -> tuple[list[PendingRequest],
         waits = any(flight.arm == CHALLENGER for flight in request.flights)
         (held if waits else answered).append(request)
     return answered, held
-
-
-def _only_challenger_falls_back(theirs: Prediction | str, champions: Prediction | str) -> bool:
-    """Whether the challenger answers with its base rate where the champion knows all codes."""
-    return (
-        isinstance(theirs, Prediction)
-        and bool(theirs.unknown)
-        and isinstance(champions, Prediction)
-        and not champions.unknown
-    )
 
 
 def _shadow_row(flight: PendingPrediction, version: int, answer: Prediction | str) -> tuple[Any, ...]:

@@ -1,7 +1,6 @@
 """The Prometheus metrics of the data plane, by model version, summed over all workers of the platform."""
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -66,8 +65,3 @@ class Metrics(RequestMetrics):
         """Remove this process's gauges; its counters remain."""
         if SHARED_FOLDER in os.environ:
             mark_process_dead(os.getpid())
-
-
-def forget(folder: Path, pid: int) -> None:
-    """Remove the gauges of a worker that was killed; its counters remain."""
-    mark_process_dead(pid, str(folder))

@@ -40,7 +40,7 @@ class Package:
 
 
 def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
-    """The bytes of each file: the very bytes whose digest was checked. Raises PackageError."""
+    """The bytes of each file, whose digest was checked; raises PackageError with the file and both digests."""
     found = {}
     for name, recorded in files.items():
         try:
@@ -56,11 +56,6 @@ def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
                 "Remedy: remove the folder, and it is pulled again from the registry."
             )
     return found
-
-
-def verify(folder: Path, files: dict[str, str]) -> None:
-    """Raise PackageError, with the file and both digests, unless the folder holds exactly these files."""
-    read_verified(folder, files)
 
 
 def inputs_of(table: pd.DataFrame) -> tuple[Strings, Numbers]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from level2_devops.service.worker_process import DRAINED_WITHIN, Process, start_on_socket, stop_processes, wait_ready
+from level2_devops.service.worker_process import DRAINED_WITHIN, Process, start_module, stop_processes, wait_ready
 from level4_deployment.serving.metrics import SHARED_FOLDER
 from level4_deployment.serving.routes import WORKERS
 from shared.errors import command
@@ -57,16 +57,12 @@ def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
     """Start one worker, which inherits the socket; it is ready when `wait_ready` returns."""
     counts = home / COUNTS
     counts.mkdir(parents=True, exist_ok=True)
+    listening.set_inheritable(True)
     words = ["--home", str(home), "--fd", str(listening.fileno()), "--parent", str(os.getpid())]
     # The URL may hold a password, so it is not among the words, which `ps` shows.
     own = {SHARED_FOLDER: str(counts), LOG_URL: log_url, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     module = ["level4_deployment.serving.worker"]
-    return Worker(home, start_on_socket(module + words, listening, home / "worker.log", os.environ | own))
-
-
-def start_workers(home: Path, listening: socket.socket, count: int, log_url: str) -> list[Worker]:
-    """Start several workers on one socket."""
-    return [start_worker(home, listening, log_url) for _ in range(count)]
+    return Worker(home, start_module(module + words, home / "worker.log", os.environ | own))
 
 
 def stop_workers(workers: list[Worker]) -> None:

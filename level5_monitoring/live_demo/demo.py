@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from types import FrameType
 
 import pandas as pd
-import uvicorn
 
 from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
@@ -56,8 +55,7 @@ class Demo:
     def serve_page(self) -> None:
         """Serve the page, and record its address, for which `make up` waits."""
         listening = self.opened.enter_context(open_socket())
-        server = uvicorn.Config(create_app(self.live), log_config=None, access_log=False)
-        self.opened.enter_context(api_server(server, listening))
+        self.opened.enter_context(api_server(create_app(self.live), listening))
         self.record.address = address_of(listening)
         self.record.add(DEMO, os.getpid())
 

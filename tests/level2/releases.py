@@ -102,3 +102,8 @@ def has_ended(pid: int, within: float = 15.0) -> bool:
         return wait_until(ended, within)
     except TimeoutError:
         return False
+
+
+def published(store: Store) -> list[str]:
+    """The releases in their folder, in order."""
+    return sorted(child.name for child in (store.home / "releases").iterdir())

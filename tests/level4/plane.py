@@ -19,7 +19,7 @@ from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import GRAPH, Package
 from level4_deployment.serving.routes import MODELS, Routes, Split, write_routes
-from level4_deployment.serving.worker import Worker, start_workers
+from level4_deployment.serving.worker import Worker, start_worker
 from shared.artefacts import MODEL_CARD
 from tests.support import eventually
 
@@ -57,7 +57,7 @@ class Plane:
 
     def start_another(self) -> None:
         """One more worker on the same socket."""
-        (made,) = start_workers(self.home, self.listening, 1, url_of(self.home))
+        made = start_worker(self.home, self.listening, url_of(self.home))
         self.workers.append(made)
         made.wait_ready()
 
@@ -90,7 +90,7 @@ class Plane:
 def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
     """Run workers while the block runs."""
     with open_socket() as listening:
-        workers = start_workers(home, listening, count, log_url or url_of(home))
+        workers = [start_worker(home, listening, log_url or url_of(home)) for _ in range(count)]
         try:
             for one in workers:
                 one.wait_ready()

@@ -1,5 +1,7 @@
 """Level 4's command line: its verbs, and what it says to a verb without its value."""
 
+import re
+
 import pytest
 
 from level4_deployment import cli
@@ -14,8 +16,7 @@ def test_the_verbs_are_those_that_the_make_targets_use(
         cli.main()
     shown = capsys.readouterr().out
     names = "platform submit status audit promote rollback approve traffic-split stop explain simulate-ab"
-    assert [name for name, *_ in cli.VERBS] == [*names.split(), "benchmark-serving"]
-    assert all(f"\n    {name}" in shown for name, *_ in cli.VERBS)
+    assert re.findall(r"^    (\S+)", shown, re.MULTILINE) == [*names.split(), "benchmark-serving"]
 
 
 @pytest.mark.parametrize(

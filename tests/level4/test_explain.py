@@ -45,7 +45,7 @@ def test_an_answer_on_the_log_leads_back_to_version_run_commit_digest_and_rows(
     flight = bodies(flights.sample(1, random_state=3))[0]
     with plane(home) as running:
         answer = running.ask(flight)
-    explained = explain(registered.settings, home, url_of(home), answer["request_id"])
+    explained = explain(registered.settings, home, answer["request_id"])
     assert explained.answer["flight_id"] == flight["flight_id"]
     assert explained.answer["probability"] == answer["probability"]
     assert explained.average + explained.contributions.sum() == pytest.approx(answer["probability"], abs=1e-6)

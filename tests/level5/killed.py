@@ -1,6 +1,6 @@
 """Points at which a process is killed, with everything that it has started; each once, and the next start passes it.
 
-`python -m tests.level5.killed …` is the platform, which has points of its own.
+`python -m tests.level5.killed platform …` is the platform, which has points of its own.
 """
 
 import os
@@ -110,7 +110,7 @@ def _kill(name: str) -> None:
 
 
 if __name__ == "__main__":
-    from level4_deployment.control import server
+    from level4_deployment import cli
 
     arm(PLATFORM)
-    server.main()
+    cli.main()

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import uvicorn
 from filelock import FileLock
 
 from level2_devops.service.worker_process import address_of, open_socket
@@ -27,7 +26,7 @@ def serve_platform(settings: Settings, client: Any, stack: ExitStack) -> Control
     make_tokens(folder)
     platform = ControlPlane(folder, ModelRegistry(lambda: client, folder), config.open_log(settings), approval=True)
     listening = stack.enter_context(open_socket())
-    stack.enter_context(api_server(uvicorn.Config(create_api(platform), log_config=None), listening))
+    stack.enter_context(api_server(create_api(platform), listening))
     stack.enter_context(FileLock(folder / LOCK))
     (folder / ADDRESSES).write_text(json.dumps(dict.fromkeys(("control", "service"), address_of(listening))))
     return platform

@@ -17,7 +17,7 @@ from level2_devops.release.pipeline import release, roll_back
 from level2_devops.release.store import ReleaseError, Store
 from shared.settings import Settings
 from shared.waiting import wait_until
-from tests.level2.releases import WHO, copy_project, has_ended, publish, seed_bug
+from tests.level2.releases import WHO, copy_project, has_ended, publish, published, seed_bug
 from tests.support import eventually, lend_flights
 
 pytestmark = pytest.mark.slow
@@ -70,7 +70,7 @@ def refused(small_model: Path, settings: Settings, project: Path, store: Store, 
     with pytest.raises(ReleaseError, match=rf"release 1\.0\.1 is refused; {before} serves on\. .*{why}"):
         release(small_model, settings, who=WHO, source=project)
     assert store.current().version == before  # type: ignore[union-attr]
-    assert store.versions() == [before]
+    assert published(store) == [before]
     assert not list(store.home.glob("building-*"))
     assert store.history()[-1]["what"] == "refused"
     assert store.next_version() == "1.0.2"
@@ -131,7 +131,7 @@ def test_two_releases_at_once_are_two_versions(
     with ThreadPoolExecutor(2) as both:
         started = [both.submit(release, small_model, settings, who=WHO, source=project) for _ in range(2)]
         made = {one.result().version for one in started}
-    assert made == {"1.0.0", "1.0.1"} == set(store.versions())
+    assert made == {"1.0.0", "1.0.1"} == set(published(store))
     assert store.current().before == ("1.0.0",)  # type: ignore[union-attr]
 
 
@@ -178,8 +178,8 @@ def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert store.current().version == before  # type: ignore[union-attr]
-        assert store.versions() == [before]
+        assert published(store) == [before]
     made = release(small_model, settings, who=WHO, source=project)
     assert made.version == "1.0.4"
-    assert store.versions() == [before, "1.0.4"]
+    assert published(store) == [before, "1.0.4"]
     assert not list(store.home.glob("building-*"))

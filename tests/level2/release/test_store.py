@@ -76,15 +76,6 @@ def test_the_next_release_removes_the_folder_of_a_killed_one(store: Store) -> No
     assert not list(store.home.glob("building-*"))
 
 
-def test_a_stray_file_among_the_releases_is_ignored(store: Store) -> None:
-    (store.home / "made").mkdir()
-    store.publish(store.home / "made", "1.0.4", "digest", "ann")
-    (store.home / "releases" / ".DS_Store").touch()
-    (store.home / "releases" / "notes.txt").touch()
-    assert store.versions() == ["1.0.4"]
-    assert store.next_version() == "1.0.5"
-
-
 def test_an_unfinished_line_of_the_history_is_ignored_and_removed(store: Store) -> None:
     store.record("building", "1.0.0", "ann")
     with (store.home / "history.jsonl").open("a") as file:

@@ -17,6 +17,7 @@ from level4_deployment.benchmarks.ab_error_rates import (
     simulate,
 )
 from level4_deployment.experiment.design import judge
+from tests.factories import closed_days
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +62,7 @@ def test_the_simulated_test_decides_like_the_platforms_own(name: str, plan: ab_e
     promoted, ends = METHODS[name](replays)
     assert 0 < promoted.sum() < 300
     for run in range(0, 300, 7):
-        days = pd.DataFrame(
-            {"day": range(56), "flights": replays.flights[run], "mean_loss_difference": replays.mean[run]}
-        )
-        verdict = judge(plan, days, {"champion": 0, "challenger": 0})
+        verdict = judge(plan, closed_days(replays.mean[run], flights=replays.flights[run]))
         assert (verdict.kind == "promote") == promoted[run]
         assert verdict.day == ends[run]
 

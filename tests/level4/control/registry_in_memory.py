@@ -4,7 +4,8 @@ import json
 from dataclasses import dataclass, field
 
 from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, Version
-from level4_deployment.control.registry_client import GATES, ModelRegistry, NotPublishedError, UnavailableError
+from level4_deployment.control.registry_client import GATES, ModelRegistry, UnavailableError
+from level4_deployment.serving.package import PackageError
 from level4_deployment.serving.routes import Package
 
 
@@ -41,7 +42,7 @@ class InMemoryRegistry(ModelRegistry):
     def pull(self, version: Version) -> Package:
         self._check()
         if version.number in self.broken:
-            raise NotPublishedError(f"version {version.number}: its file is not the one on record")
+            raise PackageError(f"version {version.number}: its file is not the one on record")
         return Package(version.number, {"model.onnx": str(version.number)})
 
     def _check(self, *, writes: bool = False) -> None:

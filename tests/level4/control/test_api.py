@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 
 from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.tracking import registry
@@ -30,10 +29,8 @@ As = Callable[[str], PlatformClient]
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
     platform = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
-    with open_socket() as listening:
-        config = uvicorn.Config(create_api(platform), log_config=None, access_log=False)
-        with api_server(config, listening):
-            yield address_of(listening)
+    with open_socket() as listening, api_server(create_api(platform), listening):
+        yield address_of(listening)
 
 
 @pytest.fixture

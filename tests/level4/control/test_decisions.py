@@ -10,10 +10,11 @@ import sqlalchemy as sa
 from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError
 from level4_deployment.control import audit, control_plane
 from level4_deployment.control.control_plane import CHALLENGER, ConflictError, ControlPlane
-from level4_deployment.control.registry_client import NotPublishedError, UnavailableError
+from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
+from level4_deployment.serving.package import PackageError
 from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
 from tests.factories import batch, closed_days, day_differences
@@ -316,7 +317,7 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
     (one,) = experiment_store.find(platform.log)
     assert (one.state, served(platform)) == ("aborted", (1, None, None))
     assert "not the one on record" in one.reason
-    with pytest.raises(NotPublishedError):
+    with pytest.raises(PackageError):
         platform.promote(3, "operator", "a try")
     assert registry.aliases == {CHAMPION: 1}
 

@@ -83,7 +83,7 @@ def test_days_are_closed_alike_after_a_restart(platform: ControlPlane) -> None:
     pd.testing.assert_frame_equal(experiment_store.days_of(platform.log, name), days)
 
 
-@pytest.mark.parametrize("cut_off", ["judge", "_decide"], ids=["the labels are there", "the days are closed"])
+@pytest.mark.parametrize("cut_off", ["judge", "_carry_out"], ids=["the labels are there", "the days are closed"])
 def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_start(
     platform: ControlPlane, monkeypatch: pytest.MonkeyPatch, cut_off: str
 ) -> None:

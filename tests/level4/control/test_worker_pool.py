@@ -105,10 +105,15 @@ def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: 
     assert not any(one.alive for one in pool.workers)
 
 
+def deaf(_words: list[str], log: Path, _environment: dict[str, str]) -> "subprocess.Popen[bytes]":
+    with log.open("wb") as output:
+        return subprocess.Popen([sys.executable, "-c", DEAF], stdout=output)
+
+
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
 def test_a_platform_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform_process, "DOWN_WITHIN", 0.5)
-    monkeypatch.setattr(platform_process, "SERVE", (sys.executable, "-c", DEAF))
+    monkeypatch.setattr(platform_process, "start_module", deaf)
     with platform_process.running_platform(tmp_path) as running:
         eventually((tmp_path / "platform.log").read_text, within=30)
         assert running.process.poll() is None

@@ -13,9 +13,10 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from level2_devops.features import CATEGORIES, features
 from level2_devops.model import fit
-from level4_deployment.delivery.packaging import convert, parity
+from level4_deployment.delivery.gates import parity_gate
+from level4_deployment.delivery.packaging import convert
 from level4_deployment.serving.model import load_served
-from level4_deployment.serving.package import GRAPH, PackageError, verify
+from level4_deployment.serving.package import GRAPH, PackageError, read_verified
 from tests.level4.plane import CARD, keep, package
 
 
@@ -28,7 +29,7 @@ def test_ten_thousand_flights_get_the_trained_models_probabilities(
     some.loc[100:199, "dest"] = "XXX"
     some.loc[200:299, ["temp", "wind_speed", "pressure"]] = np.nan
     assert some["wind_gust"].isna().sum() > 1_000
-    assert parity(trained, served, some) < 1e-6
+    assert parity_gate(trained, served, some).passed
 
 
 def test_the_same_model_gives_the_same_digests(trained: Pipeline, tmp_path: Path) -> None:
@@ -48,19 +49,19 @@ def test_parity_sees_a_conversion_that_is_silently_wrong(
     trees = HistGradientBoostingClassifier(max_iter=20, random_state=1, categorical_features=[0, 1, 2])
     native = Pipeline([("columns", columns), ("trees", trees)]).fit(features(some), some["late"])
     served = load_served(tmp_path, package(tmp_path, 1, native))
-    assert parity(native, served, flights.sample(2_000, random_state=1)) > 0.01
+    assert not parity_gate(native, served, flights.sample(2_000, random_state=1)).passed
 
 
 def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_path: Path) -> None:
     files = convert(trained, CARD, tmp_path)
-    verify(tmp_path, files)
+    read_verified(tmp_path, files)
     whole = (tmp_path / GRAPH).read_bytes()
     (tmp_path / GRAPH).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     with pytest.raises(PackageError, match=f"{GRAPH} has SHA-256 .*{files[GRAPH]}"):
-        verify(tmp_path, files)
+        read_verified(tmp_path, files)
     (tmp_path / GRAPH).unlink()
     with pytest.raises(PackageError, match="cannot be read"):
-        verify(tmp_path, files)
+        read_verified(tmp_path, files)
 
 
 def test_the_card_tells_what_the_model_knows(trained: Pipeline, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from level4_deployment.replay_client import ReplayStats
 from shared.data.replay import Tick
 
 
-class Operator:
+class Platform:
     """Reads an audit trail of one row more on each call."""
 
     def __init__(self) -> None:
@@ -46,8 +46,8 @@ def test_a_replay_shows_each_act_once_a_line_on_mondays_and_the_digest_of_every_
     hours = pd.date_range("2013-04-07", periods=48, freq="h", tz="America/New_York").tz_convert("UTC")  # from a Sunday
     none = pd.DataFrame()
     ticks = [Tick(hour, hour + pd.Timedelta(hours=1), none, none) for hour in hours]
-    client: PlatformClient = Operator()  # type: ignore[assignment]
-    view = ConsoleView(tmp_path, client, client)
+    client: PlatformClient = Platform()  # type: ignore[assignment]
+    view = ConsoleView(tmp_path, client)
     assert view.replay(ticks, "http://service") is seen
     shown = capsys.readouterr().out
     assert [line.strip() for line in shown.splitlines()] == [

@@ -47,7 +47,7 @@ def test_a_rollback_loses_no_request_and_soon_only_the_restored_version_answers(
 def test_a_killed_worker_loses_only_what_it_was_working_on_and_is_replaced(
     idle: RunningPlatform, requested: pd.DataFrame, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    drill = kill_a_worker_under_load(idle.service, requested)
+    drill = kill_a_worker_under_load(idle.service, requested, idle.home)
     assert drill.requests > 50
     assert drill.lost <= CLIENTS
     assert drill.replaced_after > 0.1, "it is another process, which had to start"
@@ -65,14 +65,14 @@ def test_a_registry_that_is_lost_while_the_platform_runs_fails_no_request(
         traffic(idle.service, as_requests(requested)) as load,
     ):
 
-        def trouble() -> str:
-            return str(operator.get("/status")["trouble"] or "")
+        def degraded() -> str:
+            return str(operator.get("/status")["degraded"])
 
         with DOWN[why](database):
             if why == "locked":  # a file that is taken away stays open, and can still be read
-                assert "version 1 serves on" in eventually(trouble, 30)
+                assert "version 1 keeps serving" in eventually(degraded, 30)
             time.sleep(2.0)  # of load without a registry
-        eventually(lambda: not trouble(), 30, shows=trouble)
+        eventually(lambda: not degraded(), 30, shows=degraded)
         operator.post("/versions/2/promote", reason="the registry is back")
         wait_for_workers(idle.home)
         time.sleep(1.0)  # of load on the new version

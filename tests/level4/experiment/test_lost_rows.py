@@ -47,8 +47,7 @@ def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> 
     close_days(log, running)
     days = days_of(log, running.experiment)
     log.dispose()
-    arms = {"champion": int(days["champion_arm"].sum()), "challenger": int(days["challenger_arm"].sum())}
-    return judge(plan, days, arms)
+    return judge(plan, days)
 
 
 @pytest.mark.slow

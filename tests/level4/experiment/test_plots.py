@@ -7,13 +7,13 @@ from level4_deployment.experiment.design import Plan, judge
 from level4_deployment.experiment.plots import verdict_plot
 from tests.factories import closed_days, day_differences
 
-PLAN, SHADOW = Plan(), {"champion": 0, "challenger": 0}
+PLAN = Plan()
 
 
 @pytest.mark.parametrize(("mean", "days"), [(0.02, 28), (-0.1, 28), (0.0, 20), (0.0, 3), (0.0, 0)])
 def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) -> None:
     shown = closed_days(day_differences(mean, days) if days else [])
-    verdict = judge(PLAN, shown, SHADOW)
+    verdict = judge(PLAN, shown)
     figure = verdict_plot(PLAN, shown, verdict)
     figure.canvas.draw()
     axes = figure.axes[0]
@@ -29,5 +29,5 @@ def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) ->
 
 def test_the_band_is_named_by_the_plans_own_alpha() -> None:
     plan, days = Plan(alpha=0.1), closed_days(day_differences(0.0, 20))
-    labels = verdict_plot(plan, days, judge(plan, days, SHADOW)).axes[0].get_legend_handles_labels()[1]
+    labels = verdict_plot(plan, days, judge(plan, days)).axes[0].get_legend_handles_labels()[1]
     assert labels[:1] == ["90% confidence sequence,\nvalid at every look"]

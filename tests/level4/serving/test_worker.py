@@ -11,7 +11,6 @@ import pandas as pd
 import psutil
 import pytest
 import sqlalchemy as sa
-import uvicorn
 from sklearn.pipeline import Pipeline
 
 from level2_devops.load_generator import traffic
@@ -103,10 +102,9 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
         connection.execute(f"PRAGMA max_page_count={most['pages']}")
 
     log.dispose()
-    config = uvicorn.Config(create_app(tmp_path, log), log_config=None, access_log=False)
     with (
         open_socket() as listening,
-        api_server(config, listening),
+        api_server(create_app(tmp_path, log), listening),
         httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client,
     ):
         answers = [client.post("/predict", json=sent[i % 300]) for i in range(400)]

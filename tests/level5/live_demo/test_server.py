@@ -8,7 +8,6 @@ from pathlib import Path
 import httpx
 import pandas as pd
 import pytest
-import uvicorn
 
 from level4_deployment.control.server import api_server
 from level5_monitoring.dashboard.data import Year
@@ -36,10 +35,8 @@ def live(tmp_path: Path) -> Iterator[LivePage]:
 
 @contextmanager
 def served(live: LivePage) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        config = uvicorn.Config(create_app(live), log_config=None, access_log=False)
-        with api_server(config, listening):
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    with socket.create_server(("127.0.0.1", 0)) as listening, api_server(create_app(live), listening):
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
 @pytest.fixture

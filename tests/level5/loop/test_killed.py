@@ -135,9 +135,8 @@ def test_a_bad_model_that_an_operator_promoted_is_rolled_back(
     settings = read_settings()
     number = made_by_hand(settings)
     champion = rows(uninterrupted, "SELECT new_value FROM audit WHERE action = 'promote' ORDER BY number DESC")[0][0]
-    process = start(
-        uninterrupted, "level4_deployment.control.server", "--home", str(config.platform(settings)), "--approval"
-    )
+    options = "--home", str(config.platform(settings)), "--approval"
+    process = start(uninterrupted, "level4_deployment", "platform", *options)
     try:
         wait_for(lambda: is_running(config.platform(settings)), uninterrupted, process)
         with PlatformClient.at(config.platform(settings), "operator") as operator:
