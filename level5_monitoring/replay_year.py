@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -38,7 +37,8 @@ QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
     loop = open_loop()
-    with ConsoleView(loop.log).shown() as view:
+    with console.status("the first flights are being predicted") as status:
+        view = ConsoleView(loop.log, status)
         return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
 
 
@@ -76,16 +76,9 @@ def play(
 class ConsoleView:
     """What the terminal shows during the replay: each decision and each action, and the current figures."""
 
-    def __init__(self, log: sa.Engine) -> None:
-        self.log = log
+    def __init__(self, log: sa.Engine, status: Status | None = None) -> None:
+        self.log, self.status = log, status
         self.actions_shown = len(audit.trail(log))
-        self.status: Status | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator["ConsoleView"]:
-        """Show the current figures while the block runs."""
-        with console.status("the first flights are being predicted") as self.status:
-            yield self
 
     def print_decision(self, decision: Decision) -> None:
         """Print a decision that changes something."""

@@ -38,7 +38,6 @@ from level5_monitoring.monitors.reference import Reference, build_reference
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.errors import command
 from shared.files import write_json
 from shared.score import score
 from shared.settings import NEW_YORK, Settings
@@ -236,7 +235,3 @@ def main() -> None:
     faulty, clean, days = run_benchmark(flights, DATES, list(FAULTS), min(2, os.cpu_count() or 1))
     show_tables(detections(faulty), false_alarms(clean, days), days)
     keep(settings, faulty, clean, days, time.perf_counter() - begun)
-
-
-if __name__ == "__main__":
-    command(main)

@@ -76,8 +76,12 @@ class Demo:
         server.wait()
         self.live.links = {**self.live.links, "Prefect": server.address}
         platform.wait_for_control()
-        if not audit.moves(self.live.log):
-            self._train_first(server)
+        if not audit.last_move(self.live.log):
+            self.live.stage = "training the first model"
+            from level4_deployment.delivery.flow import delivery
+            from level5_monitoring.loop.controller import TRIALS
+
+            run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
         platform.wait_until_ready()
         return server
 
@@ -86,13 +90,6 @@ class Demo:
         port, log = prefect_server.free_port(), self.own / f"{name.lower()}-pages.log"
         self.opened.enter_context(started(self.record, name, command_at(port), log))
         self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
-
-    def _train_first(self, server: prefect_server.PrefectServer) -> None:
-        self.live.stage = "training the first model"
-        from level4_deployment.delivery.flow import delivery
-        from level5_monitoring.loop.controller import TRIALS
-
-        run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""

@@ -51,7 +51,7 @@ def explain(log: sa.Engine, day: str) -> Explanation:
     return Explanation(
         decision=decision,
         evidence=[MonitorResult(**one) for one in decision["evidence"]],
-        results=loop_store.monitor_results(log, day, day),
+        results=loop_store.monitor_results(log, day),
         alerts=outbox.alerts(log, day),
         experiment=experiment,
         actions=audit.trail(log, about_it),

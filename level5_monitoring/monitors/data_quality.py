@@ -22,9 +22,8 @@ OFF_STEP = 0.05  # largest share of a day's values between the steps of the inst
 CONTRADICTING = 0.1  # largest share of flights whose temperature, dew point and humidity contradict each other
 
 
-def check_contract(window: pd.DataFrame, reference: Reference, day: str = "") -> list[MonitorResult]:
+def check_contract(window: pd.DataFrame, reference: Reference, day: str) -> list[MonitorResult]:
     """A result for the flights of each airport, and for each column."""
-    day = day or (str(window["day"].iloc[0]) if len(window) else "")
     results = [_volume(day, airport, window, usual) for airport, usual in reference.flights.items()]
     if len(window) < MIN_FLIGHTS:
         message = f"{len(window)} flights; {MIN_FLIGHTS} are needed"
