@@ -20,7 +20,7 @@ from level4_deployment.serving import reloader
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.controller import LoopController
-from level5_monitoring.loop.flow import catch_up, has_midnight, open_loop
+from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
 from shared.console import console
@@ -63,7 +63,8 @@ def play(
         reloader.wait_for_workers(loop.home)  # the loop may have changed which version answers the next flights
 
     def after(tick: Tick, played: ReplayStats) -> None:
-        if has_midnight(tick):
+        start, end = (at.tz_convert(NEW_YORK).date() for at in (tick.start, tick.end))
+        if start < end:  # a day is over in New York: one may be closed
             take_turns()
             on_night(tick, played)
         reloader.wait_for_workers(loop.home)  # so may the labels of the tick, by a verdict

@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from level3_training_pipeline.orchestration import prefect_server
 from level5_monitoring import config
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
 from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_window, week_of
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
+from shared.loopback import free_port
 from shared.settings import Settings
 
 WORKSPACE, PROJECT = "evidently", "flights"
@@ -92,7 +92,7 @@ def pages(workspace: Path, port: int) -> list[str]:
 
 def serve_pages(settings: Settings) -> None:
     """Serve Evidently's pages until Ctrl-C."""
-    port = prefect_server.free_port()
+    port = free_port()
     console.print(f"Evidently: http://127.0.0.1:{port} · end: Ctrl-C")
     process = subprocess.Popen(pages(config.own(settings) / WORKSPACE, port), stdin=subprocess.DEVNULL)
     try:

@@ -30,6 +30,7 @@ from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.errors import command
+from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
 
 MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
@@ -87,7 +88,7 @@ class Demo:
 
     def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> None:
         """Start another tool's pages on a free port, and link to them."""
-        port, log = prefect_server.free_port(), self.own / f"{name.lower()}-pages.log"
+        port, log = free_port(), self.own / f"{name.lower()}-pages.log"
         self.opened.enter_context(started(self.record, name, command_at(port), log))
         self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
 
