@@ -69,10 +69,6 @@ def _origin(table: pd.DataFrame) -> pd.Series:
     return table["flight_id"].str[-3:]  # labels have no column for it
 
 
-def _carrier(table: pd.DataFrame) -> pd.Series:
-    return table["flight_id"].str[11:13]
-
-
 def _affected(table: pd.DataFrame, size: int, seed: int) -> NDArray[np.bool_]:
     """The rows that a fault of this size changes (PARTS)."""
     if size == 1:
@@ -119,7 +115,7 @@ def _to_utc(times: pd.Series) -> pd.Series:
 
 def _delayed(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
     """Of a carrier, an airport, or all, half of the flights are late, whether they were or not."""
-    struck = _carrier(labels) == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
+    struck = labels["flight_id"].str[11:13] == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
     rows = struck & (_random(labels, seed) < 0.5)
     return labels.assign(late=labels["late"].mask(rows, 1.0))
 
