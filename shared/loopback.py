@@ -2,7 +2,6 @@
 
 import socket
 import subprocess
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,5 +39,5 @@ def answers(url: str, timeout: float = 2.0) -> bool:
     try:
         with DIRECT.open(url, timeout=timeout) as answer:
             return bool(answer.status == 200)
-    except (urllib.error.URLError, OSError):
+    except OSError:
         return False

@@ -75,10 +75,9 @@ def _bytes(file: Path) -> bytes:
 
 
 def _read(file: Path) -> pd.DataFrame:
+    content = io.BytesIO(_bytes(file))
     try:
-        return pd.read_csv(io.BytesIO(_bytes(file)), compression="zip" if file.suffix == ".zip" else None)
-    except DataError:
-        raise
+        return pd.read_csv(content, compression="zip" if file.suffix == ".zip" else None)
     except Exception as error:  # each fault of a file (zip, line, encoding) has its own exception
         raise DataError(f"{file}: not a readable CSV ({error}). Remedy: fetch the file anew.") from error
 
