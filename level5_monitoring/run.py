@@ -41,7 +41,8 @@ def main() -> None:
         run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
         platform.wait_until_ready()
 
-        # 3. Evaluate: train by the calendar in a process beside this one, to compare the loop with
+        # 3. Evaluate
+        # Policies by the calendar, to compare the loop with, are trained in a process beside this one.
         calendar = opened.enter_context(running(policy_comparison.TRAIN, own / policy_comparison.LOG_FILE))
 
         # 4. Release

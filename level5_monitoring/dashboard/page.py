@@ -4,8 +4,6 @@ Everything on the time line is placed in percent of its width and height, so tha
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import count, groupby
 from math import ceil, floor
 from pathlib import Path
@@ -26,17 +24,12 @@ STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 3.0)  # parts of a threshold: where each sha
 TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
 
 
-@dataclass(frozen=True)
 class Axis:
-    """The days from `first` to `last`, both included."""
+    """The days from `first` to `last` (YYYY-MM-DD), both included."""
 
-    first: pd.Timestamp
-    days: int
-
-    @classmethod
-    def of(cls, first: str, last: str) -> "Axis":
-        """The axis of these days (YYYY-MM-DD)."""
-        return cls(pd.Timestamp(first), (pd.Timestamp(last) - pd.Timestamp(first)).days + 1)
+    def __init__(self, first: str, last: str) -> None:
+        self.first = pd.Timestamp(first)
+        self.days = (pd.Timestamp(last) - self.first).days + 1
 
     def at(self, day: str, *, plus: float = 0.0) -> float:
         """Where a day begins, `plus` days later, in percent from the left."""
@@ -53,23 +46,20 @@ class Axis:
         return [(self.at(str(day.date())), f"{day:%B}") for day in starts if day.day == 1 or day == self.first]
 
 
-@dataclass(frozen=True)
 class Scale:
-    """Values from `low` (the bottom) to `high` (the top), with round numbers as ticks."""
+    """From `low` (the bottom) to `high` (the top): it holds all values.
 
-    low: float
-    high: float
-    ticks: list[float]
+    Its ticks are 1, 2, 5, 10, 20, 50 … times `step` apart, and at most about five.
+    """
 
-    @classmethod
-    def of(cls, values: Iterable[float], step: float) -> "Scale":
-        """A scale that holds all values; ticks are 1, 2, 5, 10, 20, 50 … times `step` apart, at most about five."""
-        known = list(values) or [0.0, step]
+    def __init__(self, values: list[float], step: float) -> None:
+        known = values or [0.0, step]
         factors = (digit * 10**power for power in count() for digit in (1, 2, 5))
         step *= next(factor for factor in factors if (max(known) - min(known)) / (step * factor) <= 4)
         low, high = floor(min(known) / step), ceil(max(known) / step)
         high += high == low
-        return cls(low * step, high * step, [round(i * step, 6) for i in range(low, high + 1)])
+        self.low, self.high = low * step, high * step
+        self.ticks = [round(i * step, 6) for i in range(low, high + 1)]
 
     def at(self, value: float) -> float:
         """Where a value is, in percent from the top."""
@@ -109,7 +99,7 @@ def _templates() -> jinja2.Environment:
 
 def draw(year: Year) -> dict[str, Any]:
     """What the templates need: the year, and the place of everything on its axis."""
-    axis = Axis.of(year.first, year.last)
+    axis = Axis(year.first, year.last)
     weeks = [week for week in year.weeks if week.loss]
     drawn = [name for name in [LOOP, *DRAWN] if weeks and name in weeks[0].loss]
     return {
@@ -156,7 +146,7 @@ def _charts(weeks: list[Week], drawn: list[str], axis: Axis) -> list[dict[str, A
 
 def _chart(title: str, unit: str, at: list[float], rows: dict[str, list[float]], tick: float) -> dict[str, Any]:
     """A line for each row of values, which stand `at` (percent from the left); a dot ends the loop's."""
-    scale = Scale.of([value for row in rows.values() for value in row], tick)
+    scale = Scale([value for row in rows.values() for value in row], tick)
     lines = {
         name: "M" + "L".join(f"{x:g} {scale.at(y):g}" for x, y in zip(at, row, strict=True))
         for name, row in rows.items()

@@ -164,13 +164,13 @@ def test_a_mark_on_the_time_line_opens_its_event(full: Year, tmp_path: Path) -> 
 
 
 def test_a_scale_has_round_marks_and_holds_all_values() -> None:
-    scale = Scale.of([-0.013, 0.071], 0.002)
+    scale = Scale([-0.013, 0.071], 0.002)
     assert scale.ticks == [-0.04, 0.0, 0.04, 0.08]
     assert (scale.at(0.08), scale.at(-0.04)) == (0, 100)
 
 
 def test_the_axis_holds_all_days() -> None:
-    axis = Axis.of("2013-04-01", "2013-12-31")
+    axis = Axis("2013-04-01", "2013-12-31")
     assert (axis.days, axis.at("2013-04-01"), axis.at("2013-12-31", plus=1)) == (275, 0, 100)
     assert [name for _, name in axis.months()][0::8] == ["April", "December"]
 
