@@ -15,7 +15,7 @@ from pathlib import Path
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
 from shared.console import console, step
 from shared.errors import UserError
-from shared.loopback import answers, free_port
+from shared.loopback import answers, free_port, running
 from shared.settings import Settings
 from shared.waiting import wait_until
 
@@ -45,21 +45,12 @@ def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, subprocess.Pope
     (notices / "notification.jupyterlab-settings").write_text(json.dumps(NO_NEWS))
     address = f"http://127.0.0.1:{(port := free_port())}"
     log = settings.level("level1") / "jupyterlab.log"
-    with log.open("w") as writing:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "jupyterlab", *_options(port, folder)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=writing,
-            stderr=writing,
-            start_new_session=True,  # with ours, Ctrl-C would make it ask for confirmation
-        )
-        try:
-            _wait_until_up(process, f"{address}/api", log)
-            yield f"{address}/lab/tree/{NOTEBOOK.name}?token={environment['JUPYTER_TOKEN']}", process
-        finally:
-            process.terminate()
-            process.wait(timeout=20)
+    log.unlink(missing_ok=True)
+    words = [sys.executable, "-m", "jupyterlab", *_options(port, folder)]
+    # A session of its own: in ours, Ctrl-C would make it ask for confirmation.
+    with running(words, log, env=environment, start_new_session=True) as process:
+        _wait_until_up(process, f"{address}/api", log)
+        yield f"{address}/lab/tree/{NOTEBOOK.name}?token={environment['JUPYTER_TOKEN']}", process
 
 
 def _options(port: int, folder: Path) -> list[str]:
@@ -96,9 +87,9 @@ def open_lab(settings: Settings, *, browser: bool) -> None:
     """Open the notebook, in a browser if `browser` is true and there is a screen."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that JupyterLab ends with this process
     copy = own_copy(settings)
-    with ExitStack() as running:
+    with ExitStack() as opened:
         with step("Start JupyterLab"):
-            address, process = running.enter_context(lab(settings, copy.parent))
+            address, process = opened.enter_context(lab(settings, copy.parent))
         console.print(f"  {address}")
         console.print(f"  This is your copy, {copy}; delete it to begin again. Ctrl-C ends JupyterLab.")
         if browser and has_screen():

@@ -50,7 +50,7 @@ def deploy(settings: Settings, options: argparse.Namespace) -> None:
     """Put a registered version into level 2's service."""
     with step("Load the libraries"):
         from level3_training_pipeline import deploy
-    release = deploy.deploy(options.version, settings, user()).release
+    release, _ = deploy.deploy(options.version, settings, user())
     console.print(f"Version {options.version} is the champion: release {release.version}, by {user()}.")
 
 

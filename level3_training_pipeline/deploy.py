@@ -1,7 +1,6 @@
 """`make deploy VERSION=n`: put a registered version into level 2's service, on record."""
 
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from level2_devops.release.pipeline import Release, candidate
@@ -11,15 +10,7 @@ from shared.console import step
 from shared.settings import Settings
 
 
-@dataclass(frozen=True)
-class Deployment:
-    """A release with the model of a registered version, and the proof that the version can be built again."""
-
-    release: Release
-    rebuilt: Reproduction
-
-
-def deploy(number: str, settings: Settings, who: str) -> Deployment:
+def deploy(number: str, settings: Settings, who: str) -> tuple[Release, Reproduction]:
     """Release the service with this version's model, through all gates, and make the version the champion.
 
     To the gates of level 2 comes one more: the version, built again from its record while the tests run, must predict
@@ -35,7 +26,10 @@ def deploy(number: str, settings: Settings, who: str) -> Deployment:
             with step(f"Build version {version.number} again from its record, while the tests run"):
                 rebuilt = reproduce(number, settings)
             if rebuilt.differing:
-                raise NotReproducibleError(f"{rebuilt}. Remedy: train and deploy a new version with the code as it is.")
+                raise NotReproducibleError(
+                    f"version {number}, built again from its record, is another model: {rebuilt}. "
+                    "Remedy: train and deploy a new version with the code as it is."
+                )
             release = made.finish(model)
     registry.promote(client, version, who, release.version)
-    return Deployment(release, rebuilt)
+    return release, rebuilt

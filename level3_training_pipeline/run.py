@@ -42,7 +42,7 @@ def main() -> None:
 
     # 4. Release
     headline(f"Deploy version {number} into level 2's service")
-    rebuilt = deploy(str(number), settings, user()).rebuilt
+    _, rebuilt = deploy(str(number), settings, user())
     version = registry.get(client, str(number))
     lineage = demo.show_lineage(version)
 

@@ -1,14 +1,13 @@
 """`make ui`: the pages of MLflow and Prefect on free ports, until Ctrl-C."""
 
 import signal
-import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from math import inf
 
 from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, prefect_server
 from shared.console import console, step
-from shared.loopback import answers, free_port
+from shared.loopback import answers, free_port, running
 from shared.settings import Settings
 from shared.waiting import wait_until
 
@@ -25,13 +24,8 @@ def serve_pages(settings: Settings) -> None:
         port = free_port()
         pages = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         log = settings.level("level3") / "mlflow-pages.log"
-        with log.open("ab") as output:
-            mlflow = subprocess.Popen(
-                [*pages, "--backend-store-uri", tracking_uri(settings)],
-                stdout=output,
-                stderr=output,
-                stdin=subprocess.DEVNULL,
-            )
+        opened = ExitStack()
+        mlflow = opened.enter_context(running([*pages, "--backend-store-uri", tracking_uri(settings)], log))
         address = f"http://127.0.0.1:{port}"
         try:
             with step("Start the pages"):
@@ -46,5 +40,4 @@ def serve_pages(settings: Settings) -> None:
             raise ServerError(f"MLflow's pages {ended} at {address}. Remedy: see {log}.")
         finally:
             with step("End the pages"):
-                mlflow.terminate()
-                mlflow.wait(timeout=60)  # on a busy machine 15 seconds were too few
+                opened.close()

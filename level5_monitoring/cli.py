@@ -1,7 +1,6 @@
 """Level 5's command line: without a verb, `python -m level5_monitoring` runs the level."""
 
 import argparse
-from collections.abc import Callable
 
 from level3_training_pipeline.orchestration.schedule import seconds
 from level5_monitoring import config
@@ -86,25 +85,15 @@ def benchmark_monitors(_options: argparse.Namespace) -> None:
     monitors.main()
 
 
-VERBS: dict[str, Callable[[argparse.Namespace], None]] = {
-    "up": up,
-    "down": down,
-    "monitor": monitor,
-    "explain": explain,
-    "reports": reports,
-    "page": page,
-    "check": check,
-    "benchmark-monitors": benchmark_monitors,
-}
-
-
 def main() -> None:
     """Read the verb and its arguments, and run it."""
     parser = argparse.ArgumentParser(prog="python -m level5_monitoring", description=__doc__)
     parser.set_defaults(run=run_level)
     verbs = parser.add_subparsers(metavar="verb")
-    of = {name: verbs.add_parser(name, help=run.__doc__, description=run.__doc__) for name, run in VERBS.items()}
-    for name, run in VERBS.items():
+    of = {}
+    for run in (up, down, monitor, explain, reports, page, check, benchmark_monitors):
+        name = run.__name__.replace("_", "-")
+        of[name] = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
         of[name].set_defaults(run=run)
     of["up"].add_argument("--fresh", action="store_true", help="forget the year that was played, and begin anew")
     of["monitor"].add_argument("--every", type=seconds, metavar="SECONDS", help="instead of half past midnight")

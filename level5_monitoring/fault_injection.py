@@ -15,13 +15,11 @@ from numpy.typing import NDArray
 from shared.data.schema import ORIGINS, RECENT_DELAYS, WEATHER
 from shared.errors import UserError
 
-Mask = NDArray[np.bool_]
 Change = Callable[[pd.DataFrame, int, int], pd.DataFrame]  # (table, size, seed) -> the table with the fault
 PARTS = ("a fifth of the flights", "one airport", "everywhere")
 DELAYS = tuple(name for name, column in RECENT_DELAYS.items() if column.metadata["unit"] == "minutes")
 SMALL, BIG = ("VX", "FL", "WN"), ("UA", "B6", "DL")  # carriers; the seed chooses one
 OTHER_CODES = str.maketrans("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", "BCDEFGHIJKLMNOPQRSTUVWXYZA1234567890")
-LATE_BY = pd.Timedelta(days=3)  # of labels that arrive late
 
 
 @dataclass(frozen=True)
@@ -44,18 +42,19 @@ class FaultError(UserError):
 
 
 def inject_fault(flights: pd.DataFrame, fault: str, size: int, seed: int = 0) -> pd.DataFrame:
-    """Flights as requested (`shared.data.replay.ASKED`; more columns stay as they are), with the fault in them."""
-    change = _find(fault, size).apply_to_flights
+    """Flights as requested (columns REQUEST_COLUMNS, and others, which stay as they are), with the fault in them."""
+    change = find_fault(fault, size).apply_to_flights
     return change(flights, size, seed) if change and len(flights) else flights
 
 
 def inject_label_fault(labels: pd.DataFrame, fault: str, size: int, seed: int = 0) -> pd.DataFrame:
-    """Labels as sent (`shared.data.replay.TOLD`), with the fault in them."""
-    change = _find(fault, size).apply_to_labels
+    """Labels as sent (columns LABEL_COLUMNS of `shared.data.replay`), with the fault in them."""
+    change = find_fault(fault, size).apply_to_labels
     return change(labels, size, seed) if change and len(labels) else labels
 
 
-def _find(fault: str, size: int) -> Fault:
+def find_fault(fault: str, size: int) -> Fault:
+    """The fault of this name; raises FaultError where there is none, or none of this size."""
     if fault not in FAULTS or size not in (1, 2, 3):
         raise FaultError(f"no fault {fault!r} of size {size}. Remedy: one of {', '.join(FAULTS)}; size 1, 2 or 3.")
     return FAULTS[fault]
@@ -70,11 +69,7 @@ def _origin(table: pd.DataFrame) -> pd.Series:
     return table["flight_id"].str[-3:]  # labels have no column for it
 
 
-def _carrier(table: pd.DataFrame) -> pd.Series:
-    return table["flight_id"].str[11:13]
-
-
-def _affected(table: pd.DataFrame, size: int, seed: int) -> Mask:
+def _affected(table: pd.DataFrame, size: int, seed: int) -> NDArray[np.bool_]:
     """The rows that a fault of this size changes (PARTS)."""
     if size == 1:
         return _random(table, seed) < 0.2
@@ -120,16 +115,13 @@ def _to_utc(times: pd.Series) -> pd.Series:
 
 def _delayed(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
     """Of a carrier, an airport, or all, half of the flights are late, whether they were or not."""
-    struck = _carrier(labels) == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
+    struck = labels["flight_id"].str[11:13] == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
     rows = struck & (_random(labels, seed) < 0.5)
     return labels.assign(late=labels["late"].mask(rows, 1.0))
 
 
-_TEMPERATURES, _WINDS, _TIMES = (
-    ("temp", "dewp"),
-    ("wind_speed", "wind_gust"),
-    ("scheduled_departure", "scheduled_arrival"),
-)
+_TEMPERATURES, _WINDS = ("temp", "dewp"), ("wind_speed", "wind_gust")
+_TIMES = ("scheduled_departure", "scheduled_arrival")
 _LABELS = ("labels", "late")
 _CARRIERS = ("a small carrier", "a big carrier", "every carrier")
 _LOST = ("a fifth of the flights", "one airport", "nine flights of ten")
@@ -150,7 +142,7 @@ _ALL = (
         "labels late",
         "labels arrive three days late",
         _LABELS,
-        apply_to_labels=_changed(("label_known_at",), lambda at: at + LATE_BY),
+        apply_to_labels=_changed(("label_known_at",), lambda at: at + pd.Timedelta(days=3)),
     ),
     Fault("labels flipped", "labels are inverted", _LABELS, apply_to_labels=_changed(("late",), lambda late: 1 - late)),
     Fault("strike", "flights are later than before", ("performance",), apply_to_labels=_delayed, sizes=_STRIKE),

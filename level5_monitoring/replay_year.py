@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from level4_deployment.serving import reloader
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.controller import LoopController
-from level5_monitoring.loop.flow import catch_up, has_midnight, open_loop
+from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
 from shared.console import console
@@ -38,7 +37,8 @@ QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
     loop = open_loop()
-    with ConsoleView(loop.log).shown() as view:
+    with console.status("the first flights are being predicted") as status:
+        view = ConsoleView(loop.log, status)
         return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
 
 
@@ -63,7 +63,8 @@ def play(
         reloader.wait_for_workers(loop.home)  # the loop may have changed which version answers the next flights
 
     def after(tick: Tick, played: ReplayStats) -> None:
-        if has_midnight(tick):
+        start, end = (at.tz_convert(NEW_YORK).date() for at in (tick.start, tick.end))
+        if start < end:  # a day is over in New York: one may be closed
             take_turns()
             on_night(tick, played)
         reloader.wait_for_workers(loop.home)  # so may the labels of the tick, by a verdict
@@ -76,16 +77,9 @@ def play(
 class ConsoleView:
     """What the terminal shows during the replay: each decision and each action, and the current figures."""
 
-    def __init__(self, log: sa.Engine) -> None:
-        self.log = log
+    def __init__(self, log: sa.Engine, status: Status | None = None) -> None:
+        self.log, self.status = log, status
         self.actions_shown = len(audit.trail(log))
-        self.status: Status | None = None
-
-    @contextmanager
-    def shown(self) -> Iterator["ConsoleView"]:
-        """Show the current figures while the block runs."""
-        with console.status("the first flights are being predicted") as self.status:
-            yield self
 
     def print_decision(self, decision: Decision) -> None:
         """Print a decision that changes something."""

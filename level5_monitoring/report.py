@@ -1,4 +1,4 @@
-"""What `make level5` prints about the year, and the page that it writes: read from the tables at the end."""
+"""What `make level5` prints about the decisions of the year, read from the tables at the end."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -8,12 +8,11 @@ from typing import Any
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
-from level5_monitoring.dashboard import page
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.monitors.monitor_result import in_words
 from level5_monitoring.policy_comparison import Effort
-from shared.console import console, show_table, step
+from shared.console import show_table
 from shared.settings import Settings
 
 PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
@@ -84,10 +83,3 @@ def false_alarms(acted: list[dict[str, Any]], tried: list[experiment_store.Exper
     ended = {one.challenger for one in tried if one.state not in (experiment_store.RUNNING, experiment_store.APPROVAL)}
     retrained = {one["result"].get("version") for one in acted if one["cause"] == "performance"}
     return pages + len(retrained & ended - promoted)
-
-
-def draw_page(settings: Settings) -> None:
-    """Write the year as one page."""
-    with step("Draw the year on one page"):
-        file = page.write_page(settings)
-    console.print(f"  the year on one page: {file}")

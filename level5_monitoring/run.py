@@ -7,11 +7,13 @@ from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.delivery.flow import delivery
 from level5_monitoring import config, policy_comparison, replay_year, report
+from level5_monitoring.dashboard import page
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
-from shared.console import closing, headline, step
+from shared.console import closing, console, headline, step
 from shared.data.flights import load_flights
 from shared.data.split import history
+from shared.loopback import running
 from shared.progress import keep_summary
 from shared.settings import LAST_TODAY, read_settings
 
@@ -20,6 +22,7 @@ def main() -> None:
     """Train the first model, then let the loop monitor, retrain, test and promote until the end of the year."""
     settings = read_settings()
     platform_home = replay_year.clear_last_year(settings)
+    own = config.own(settings)
     with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
         # 1. Data
         headline(f"Level 5 · full MLOps. Today is {settings.today}.")
@@ -28,7 +31,7 @@ def main() -> None:
         platform = opened.enter_context(running_platform(platform_home, "--approval"))
         with step("Load the year, and build the monitors' reference from January to March"):
             known = history(load_flights(settings), settings.now)
-            build_reference(known).save(config.own(settings))
+            build_reference(known).save(own)
         with step("Wait for the platform, and for the Prefect server"):
             platform.wait_for_control()
             server.wait()
@@ -39,7 +42,8 @@ def main() -> None:
         platform.wait_until_ready()
 
         # 3. Evaluate
-        calendar = opened.enter_context(policy_comparison.training_by_calendar(settings))  # to compare the loop with
+        # Policies by the calendar, to compare the loop with, are trained in a process beside this one.
+        calendar = opened.enter_context(running(policy_comparison.TRAIN, own / policy_comparison.LOG_FILE))
 
         # 4. Release
         headline(f"Live from {settings.today}: flights arrive, and the loop takes a turn each night, unattended")
@@ -51,7 +55,9 @@ def main() -> None:
         table = policy_comparison.collect_predictions(settings, calendar)
         results = policy_comparison.compare_policies(table, summary.effort)
         policy_comparison.show_comparison(table, results)
-        report.draw_page(settings)
+        with step("Draw the year on one page"):
+            file = page.write_page(settings)
+        console.print(f"  the year on one page: {file}")
 
     # 6. Report
     loop = results[policy_comparison.LOOP]

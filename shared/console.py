@@ -3,6 +3,7 @@
 `python -m shared.console "Check the types" mypy` runs a command that prints nothing while it works, as a step.
 """
 
+import re
 import subprocess
 import sys
 import threading
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from shared.score import Score
 
 console = Console(highlight=False, soft_wrap=True)
+FIGURE = re.compile(r"[-+−]?\d[\d,.]*(e[-+]?\d+)?\s?[^\d\s]*|-?")  # with sign and unit; or no value
 
 
 @contextmanager
@@ -81,10 +83,10 @@ def headline(text: str) -> None:
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]], *, header: bool = True) -> None:
-    """Print a table: texts are aligned left, figures right; without a header, all cells are texts."""
+    """Print a table: columns of figures are aligned right, texts left; without a header, all cells are texts."""
     table = Table(title=title, title_justify="left", title_style="bold", show_header=header)
     for i, column in enumerate(columns):
-        figures = header and i > 0 and all(row[i][:1] in "+-−0123456789" for row in rows)
+        figures = header and i > 0 and all(FIGURE.fullmatch(row[i]) for row in rows)
         table.add_column(column, justify="right" if figures else "left")
     for row in rows:
         table.add_row(*row)
@@ -120,9 +122,6 @@ def show_manual_steps(steps: list[tuple[str, str, str]]) -> str:
     show_table("Manual steps", ["role", "manual step", "what it blocks"], [list(one) for one in steps])
     hand_overs = sum(before[0] != after[0] for before, after in pairwise(steps))
     return f"{len(steps)} manual steps and {hand_overs} hand-overs for one model"
-
-
-show_acts = show_manual_steps  # its old name
 
 
 def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]) -> None:

@@ -87,26 +87,19 @@ def differences(text: str, summaries: dict[str, Summary]) -> list[str]:
     return wrong
 
 
-def _between(text: str) -> tuple[str, str, str]:
-    before, begin, rest = text.partition(BEGIN)
-    table, end, after = rest.partition(END)
-    if not (begin and end):
-        raise UserError(
-            f"{README.name} has no table between {BEGIN.strip()!r} and {END!r}. Remedy: put both lines back."
-        )
-    return before, table, after
-
-
 def main() -> None:
     """Print, write or check the table."""
     summaries = read_summaries(read_settings())
-    before, table, after = _between(README.read_text(encoding="utf-8"))
+    text = README.read_text(encoding="utf-8")
+    table = re.search(f"(?<={re.escape(BEGIN)}).*?(?={re.escape(END)})", text, re.DOTALL)
+    if table is None:
+        raise UserError(f"README.md has no table between {BEGIN.strip()!r} and {END!r}. Remedy: put both lines back.")
     if sys.argv[1:] == ["--check"]:
-        if wrong := differences(table, summaries):
+        if wrong := differences(table[0], summaries):
             raise UserError("\n".join([*wrong, "Remedy: make progress, and commit README.md."]))
         console.print("README.md's table agrees with what the levels measured.")
     elif sys.argv[1:] == ["--write"]:
-        README.write_text(before + BEGIN + as_markdown(summaries) + END + after, encoding="utf-8")
+        README.write_text(text[: table.start()] + as_markdown(summaries) + text[table.end() :], encoding="utf-8")
     console.print(as_markdown(summaries))
 
 

@@ -10,8 +10,6 @@ from level3_training_pipeline.orchestration.schedule import DEPLOYMENT, MONTH_AR
 from shared.errors import UserError
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
-NO_LISTENER = "no schedule listens. Remedy: start it first, in another terminal: make schedule"
-
 
 def emit(month: str, settings: Settings) -> str:
     """Send the event; returns the day (YYYY-MM-DD) as of which the pipeline will train."""
@@ -26,13 +24,12 @@ def emit(month: str, settings: Settings) -> str:
             "are of 2013, and a model needs two months to learn from. Remedy: a month from 2013-02 to 2013-12."
         )
     server = running_server(settings)
-    if server is None or not server.healthy():
-        raise UserError(NO_LISTENER)
-    os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
+    if server:
+        os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
+    if server is None or not server.healthy() or not _has_listener(server):
+        raise UserError("no schedule listens. Remedy: start it first, in another terminal: make schedule")
     from prefect.events import emit_event
 
-    if not _has_listener(server):
-        raise UserError(NO_LISTENER)
     emit_event(
         MONTH_ARRIVED,
         resource={"prefect.resource.id": "flights"},

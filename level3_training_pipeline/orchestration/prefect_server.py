@@ -68,7 +68,7 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     lock = FileLock(folder / "server.lock")
     process = None
     with lock:
-        server = _running(folder)
+        server = running_server(settings)
         if server is None:
             server, process = _start(folder)
         mine.write_text(this_process())
@@ -85,13 +85,8 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
 
 
 def running_server(settings: Settings) -> PrefectServer | None:
-    """The server that another command runs now, if there is one."""
-    return _running(settings.level("level3") / "prefect")
-
-
-def _running(folder: Path) -> PrefectServer | None:
-    """The server on record, if the process still is one: its command line contains its port."""
-    record = folder / "server.json"
+    """The server that another command runs now, if the process on record still is one: its port is in its command."""
+    record = settings.level("level3") / "prefect" / "server.json"
     if not record.exists():
         return None
     server = PrefectServer(**json.loads(record.read_text()))

@@ -22,7 +22,6 @@ from shared.score import Score, by_slice, calibration, score
 class Champion:
     """The model in production, and the instant at which its history ended."""
 
-    version: str
     model: Pipeline
     now: pd.Timestamp
 

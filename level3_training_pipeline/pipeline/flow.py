@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pandas as pd
 from filelock import FileLock
 from mlflow import MlflowClient
 from prefect import flow, task
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.states import State
@@ -30,29 +30,19 @@ from shared.settings import NEW_YORK, Settings, parse_today, read_settings
 TRIALS = 6
 
 
-@dataclass(frozen=True)
-class Tuned:
-    """The best trial, and the MLflow run that holds all of them."""
-
-    best: Trial
-    run_id: str
-
-
 async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     """Whether a step is tried again: not after an error that the user must fix."""
     return not isinstance(await state.aresult(raise_on_failure=False), UserError)
 
 
 def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
-    """Print which step failed, why, and what to do."""
-    console.print(
-        f"[red]step '{this.name}' failed[/red]: {state.message}\n"
-        "The tuning is kept: fix the cause and give the same command again. All runs: make ui",
-        markup=True,
-    )
+    """Print which step failed, and why."""
+    console.print(f"[red]step '{this.name}' failed[/red]: {state.message}")
 
 
-tell_failure = report_failure  # its old name
+def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it
+    """Print what to do after a training that failed."""
+    console.print("The tuning is kept: fix the cause and give the same command again. All runs: make ui")
 
 
 def report_unchanged(version: Version) -> None:
@@ -97,15 +87,15 @@ def features_step(snapshot: Snapshot) -> Path:
 # Only the result of this step is cached: the others take seconds, and write to their own MLflow run.
 # It is not retried, because each trial is recorded when it is done, and would be recorded twice.
 @task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[report_failure])
-def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> Tuned:  # noqa: ARG001 - for the cache
-    """The best of some trials, each of which is recorded."""
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> tuple[Trial, str]:  # noqa: ARG001 - for the cache
+    """The best of some trials, each of which is recorded, and the MLflow run that holds them."""
     with bar(f"Tune: {trials} trials", trials) as advance:
 
         def report(trial: Trial) -> None:
             record.record_trial(run_id, trial)
             advance()
 
-        return Tuned(tune.tune(pd.read_parquet(features), snapshot.now, trials, report), run_id)
+        return tune.tune(pd.read_parquet(features), snapshot.now, trials, report), run_id
 
 
 @task(name="train", **RETRIED)
@@ -128,7 +118,7 @@ def evaluate_step(
         in_production = None
         if champion:
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
-            in_production = Champion(str(champion.number), registry.load_version(MlflowClient(), champion), now)
+            in_production = Champion(registry.load_version(MlflowClient(), champion), now)
         evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, in_production)
         record.record_evaluation(evaluation)
         return evaluation
@@ -148,7 +138,11 @@ def training_key(snapshot: Snapshot, trials: int) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
-@flow(name="training", description="Train, evaluate and register flight-delays as of a day.")
+@flow(
+    name="training",
+    description="Train, evaluate and register flight-delays as of a day.",
+    on_failure=[report_kept_tuning],
+)
 def training(today: str | None = None, trials: int = TRIALS, cause: str = "by hand") -> int:
     """Train as of `today` (YYYY-MM-DD; by default TODAY) and return the version's number.
 
@@ -176,9 +170,9 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
     with mlflow_runs.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
         record.record_data(snapshot)
         features = features_step(snapshot)
-        tuned = tune_step(snapshot, features, trials, run.info.run_id, key)
-        record.record_choice(tuned.best, tuned.run_id)
-        parameters = tuned.best.parameters
+        best, tuned_by = tune_step(snapshot, features, trials, run.info.run_id, key)
+        record.record_choice(best, tuned_by)
+        parameters = best.parameters
         model_uri = train_step(snapshot, features, parameters)
         evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))
         tags["parameters"] = json.dumps(parameters)

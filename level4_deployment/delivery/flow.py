@@ -34,7 +34,7 @@ def package_step(number: int) -> str:
         return publish(client, registry.get(client, str(number))).digest
 
 
-@task(name="gates", on_failure=[level3.tell_failure])
+@task(name="gates", on_failure=[level3.report_failure])
 def gates_step(number: int, settings: Settings, home: Path, plan: dict[str, Any] | None) -> Report:
     """Quality, parity, latency, signature."""
     with step(f"Put version {number} through the gates"):
@@ -42,7 +42,7 @@ def gates_step(number: int, settings: Settings, home: Path, plan: dict[str, Any]
         return run_gates(client, registry.get(client, str(number)), settings, home, plan)
 
 
-@task(name="submit", on_failure=[level3.tell_failure])
+@task(name="submit", on_failure=[level3.report_failure])
 def submit_step(number: int, report: Report, home: Path) -> str | None:
     """Hand the version to the platform, which tries it against the champion; returns the experiment's name."""
     with step(f"Submit version {number} to the platform"), PlatformClient.at(home, "pipeline") as platform:

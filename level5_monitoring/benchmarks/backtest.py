@@ -23,7 +23,7 @@ from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import WEEK, as_window, is_end_of_week, week_of
-from shared.data.replay import ASKED, TOLD
+from shared.data.replay import LABEL_COLUMNS, REQUEST_COLUMNS
 from shared.settings import NEW_YORK
 
 VERSION = 1
@@ -113,7 +113,7 @@ def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay
         of_day = period.baselines.check_day(table.loc[rows.index])
         of_day += [_ratio("monitors", result) for result in check_contract(rows, reference, day)]
         if len(week):
-            of_day += [_ratio("drift", result) for result in check_drift(week, reference)]
+            of_day += [_ratio("drift", result) for result in check_drift(week, reference, day)]
             of_day += period.baselines.check_week(table.loc[week.index])
         ratios[day] = of_day
     return ratios
@@ -145,8 +145,8 @@ def window_of(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int 
     affected = period.flights["day"] >= period.first
     before, after = period.flights[~affected], period.flights[affected]
     if fault:
-        requests = inject_fault(after[[*ASKED, "day", "probability"]], fault, size, seed)
-        known = inject_label_fault(after.loc[after["late"].notna(), TOLD], fault, size, seed)
+        requests = inject_fault(after[[*REQUEST_COLUMNS, "day", "probability"]], fault, size, seed)
+        known = inject_label_fault(after.loc[after["late"].notna(), LABEL_COLUMNS], fault, size, seed)
         probability = _predictions(period.champion, requests, after)
         after = requests.assign(probability=probability).merge(known, how="left", on="flight_id")
     flights = pd.concat([before, after], ignore_index=True)

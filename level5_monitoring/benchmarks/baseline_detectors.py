@@ -56,10 +56,8 @@ class BaselineDetectors:
 
     def check_week(self, table: pd.DataFrame) -> list[AlarmRatio]:
         """The preset, and PSI, on the features of a week's flights."""
-        ratios = self._evidently(table, "weekly")
-        for name in table:
-            ratios.append(AlarmRatio("PSI", "drift", str(name), self._distance(table[name], psi) / PSI_LIMIT))
-        return ratios
+        of_psi = {str(name): self._distance(table[name], psi) / PSI_LIMIT for name in table}
+        return self._evidently(table, "weekly") + [AlarmRatio("PSI", "drift", *one) for one in of_psi.items()]
 
     def check_labels(self, window: pd.DataFrame) -> list[AlarmRatio]:
         """The log loss of a week's flights."""

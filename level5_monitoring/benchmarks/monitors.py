@@ -10,9 +10,8 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 from sklearn.pipeline import Pipeline
 
@@ -38,7 +37,6 @@ from level5_monitoring.monitors.reference import Reference, build_reference
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.errors import command
 from shared.files import write_json
 from shared.score import score
 from shared.settings import NEW_YORK, Settings
@@ -134,49 +132,42 @@ def show_tables(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
 
 
 def _show_ours(found: pd.DataFrame) -> None:
-    missed_with_drift = summary(found[found["method"] == WITH_DRIFT], ["fault", "size"])["missed"]
-    rows = []
-    for line, missed in zip(_lines(found[found["method"] == OURS], ["fault", "size"]), missed_with_drift, strict=True):
-        size = FAULTS[line.fault].sizes[line.size - 1]
-        rows.append([f"{line.fault}, {size}", *_cells(line), str(missed), line.detected_by])
+    ours = _as_text(found[found["method"] == OURS], ["fault", "size"])
+    with_drift = summary(found[found["method"] == WITH_DRIFT], ["fault", "size"])["missed"].astype(str)
+    sizes = [FAULTS[fault].sizes[size - 1] for fault, size in zip(ours["fault"], ours["size"], strict=True)]
+    rows = ours.assign(fault=ours["fault"] + ", " + sizes, with_drift=with_drift)
     columns = ["Fault", "delay", "missed", "attributed", "missed\nincl.\ndrift", "detected by"]  # 80 columns wide
+    cells = rows[["fault", "delay", "of_cases", "attributed", "with_drift", "detected_by"]].to_numpy().tolist()
     cases = len(found) // len(METHODS)
-    show_table(f"This level's monitors, on {cases} faults of {FAULT_DAYS} days", columns, rows)
+    show_table(f"This level's monitors, on {cases} faults of {FAULT_DAYS} days", columns, cells)
 
 
 def _show_faults(found: pd.DataFrame) -> None:
     methods = [method for method in METHODS if "data set" not in method]  # those find nearly nothing
-    cells = {
-        (line.fault, line.method): f"{_in_days(line.delay)} ({line.missed})"
-        for line in _lines(found, ["fault", "method"])
-    }
-    rows = [[fault, *(cells[fault, method] for method in methods)] for fault in found["fault"].unique()]
-    cases = len(found) // len(METHODS) // len(rows)
+    text = _as_text(found, ["fault", "method"])
+    text["cell"] = text["delay"] + " (" + text["missed"].astype(str) + ")"
+    cells = text.pivot(index="fault", columns="method", values="cell").loc[found["fault"].unique(), methods]
+    cases = len(found) // len(METHODS) // len(cells)
     heads = [method.replace(" ", "\n") for method in methods]
+    rows = [list(row) for row in cells.itertuples()]
     show_table(f"Median delay in days (missed), of {cases} of each fault", ["Fault", *heads], rows)
 
 
 def _show_methods(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
-    rows = []
-    for line in _lines(found, ["method"]):
-        alerts, in_alarm = false.loc[line.method]
-        rows.append([line.method, *_cells(line), f"{alerts:.1f}", f"{in_alarm:.1f}"])
+    text = _as_text(found, ["method"]).set_index("method")[["delay", "of_cases", "attributed"]]
+    rows = [list(row) for row in text.join(false.map("{:.1f}".format)).itertuples()]
     columns = ["Method", "delay", "missed", "attributed", "false alerts", "days in alarm"]
     show_table(f"All faults; and false alarms, per 30 of {days} days without a fault", columns, rows)
 
 
-def _in_days(delay: float) -> str:
-    return f"{delay:g}" if np.isfinite(delay) else "-"
-
-
-def _lines(found: pd.DataFrame, by: list[str]) -> list[Any]:
-    return list(summary(found, by).itertuples())
-
-
-def _cells(line: Any) -> list[str]:
-    """line: a row of `summary`."""
-    attributed = f"{line.attributed:.0%}" if line.missed < line.cases else "-"
-    return [_in_days(line.delay), f"{line.missed} of {line.cases}", attributed]
+def _as_text(found: pd.DataFrame, by: list[str]) -> pd.DataFrame:
+    """The summary as the tables show it; "-" where half of the cases are missed, or all of them."""
+    table = summary(found, by)
+    return table.assign(
+        delay=table["delay"].map("{:g}".format).replace("inf", "-"),
+        of_cases=table["missed"].astype(str) + " of " + table["cases"].astype(str),
+        attributed=table["attributed"].map("{:.0%}".format).where(table["missed"] < table["cases"], "-"),
+    )
 
 
 def detection_plot(points: pd.DataFrame, days: int) -> "Figure":
@@ -236,7 +227,3 @@ def main() -> None:
     faulty, clean, days = run_benchmark(flights, DATES, list(FAULTS), min(2, os.cpu_count() or 1))
     show_tables(detections(faulty), false_alarms(clean, days), days)
     keep(settings, faulty, clean, days, time.perf_counter() - begun)
-
-
-if __name__ == "__main__":
-    command(main)

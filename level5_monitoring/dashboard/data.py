@@ -130,13 +130,13 @@ def read_weeks(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str,
     names = {at: str(at.date()) for at in pd.concat([day, monday]).unique()}  # strftime takes six seconds for a year
     rows = rows.assign(day=day.map(names), monday=monday.map(names))
     losses = _losses(rows, calendar)
-    loss_of = dict(iter(losses.groupby(rows["monday"].loc[losses.index])))
+    by_monday = losses.groupby(rows["monday"].loc[losses.index])
+    labelled: dict[Any, int] = by_monday.size().to_dict()
+    loss_of: dict[Any, Any] = by_monday.mean().to_dict("index")
     new = []
     for name, flights in rows.groupby("monday"):
-        own = loss_of.get(name, losses.iloc[:0])
-        loss = {str(policy): float(mean) for policy, mean in own.mean().items()} if len(own) else {}
-        asked = {str(day): float(at) for day, at in flights.groupby("day")["asked_at"].min().items()}
-        new.append(Week(str(name), len(own), loss, asked))
+        asked: dict[Any, float] = flights.groupby("day")["asked_at"].min().to_dict()
+        new.append(Week(str(name), labelled.get(name, 0), loss_of.get(name, {}), asked))
     weeks = [*(settled[monday] for monday in sorted(settled)), *new]
     until = (labels.read_watermark(log) or 0.0) - SETTLED_AFTER
     settled |= {week.monday: week for week in new if _next_monday(week.monday) <= until}

@@ -97,10 +97,8 @@ def day_of(at: float, asked: dict[str, float]) -> str:
 
 def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, str]:
     """The model in production: its `version`, `since` (day) and `previous` version; empty before the first."""
-    moves = audit.moves(log)
-    if not moves:
+    if not (last := audit.last_move(log)):
         return {}
-    last = moves[-1]
     return {"version": str(last["version"]), "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
 
 

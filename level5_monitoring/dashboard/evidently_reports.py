@@ -8,13 +8,13 @@ from typing import Any
 
 import pandas as pd
 
-from level3_training_pipeline.orchestration import prefect_server
 from level5_monitoring import config
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
-from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_week
+from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_window, week_of
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
+from shared.loopback import free_port
 from shared.settings import Settings
 
 WORKSPACE, PROJECT = "evidently", "flights"
@@ -76,7 +76,7 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
     weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
     with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
         for sunday in weeks:
-            window = read_week(log, sunday)
+            window = read_window(log, week_of(sunday)[0], sunday)
             for snapshot in report(window, reference) if len(window) else []:
                 workspace.add_run(project.id, snapshot, include_data=False)
             print(sunday, file=file, flush=True)
@@ -92,7 +92,7 @@ def pages(workspace: Path, port: int) -> list[str]:
 
 def serve_pages(settings: Settings) -> None:
     """Serve Evidently's pages until Ctrl-C."""
-    port = prefect_server.free_port()
+    port = free_port()
     console.print(f"Evidently: http://127.0.0.1:{port} · end: Ctrl-C")
     process = subprocess.Popen(pages(config.own(settings) / WORKSPACE, port), stdin=subprocess.DEVNULL)
     try:

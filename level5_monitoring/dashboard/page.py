@@ -4,8 +4,6 @@ Everything on the time line is placed in percent of its width and height, so tha
 """
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
 from itertools import count, groupby
 from math import ceil, floor
 from pathlib import Path
@@ -22,31 +20,25 @@ from level5_monitoring.policy_comparison import LOOP, POLICIES
 from shared.settings import Settings
 
 FILE = "year.html"
-COLUMNS_SHOWN = 25
 STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 3.0)  # parts of a threshold: where each shade of the heat map ends
 TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
 
 
-@dataclass(frozen=True)
 class Axis:
-    """The days from `first` to `last`, both included."""
+    """The days from `first` to `last` (YYYY-MM-DD), both included."""
 
-    first: pd.Timestamp
-    days: int
-
-    @classmethod
-    def of(cls, first: str, last: str) -> "Axis":
-        """The axis of these days (YYYY-MM-DD)."""
-        return cls(pd.Timestamp(first), (pd.Timestamp(last) - pd.Timestamp(first)).days + 1)
+    def __init__(self, first: str, last: str) -> None:
+        self.first = pd.Timestamp(first)
+        self.days = (pd.Timestamp(last) - self.first).days + 1
 
     def at(self, day: str, *, plus: float = 0.0) -> float:
         """Where a day begins, `plus` days later, in percent from the left."""
         return round(100 * min(max(((pd.Timestamp(day) - self.first).days + plus) / self.days, 0), 1), 3)
 
-    @property
-    def day(self) -> float:
-        """The width of a day, in percent."""
-        return 100 / self.days
+    def span(self, first: str, last: str) -> str:
+        """CSS: from the begin of the day `first` to the end of `last`."""
+        left = self.at(first)
+        return f"left:{left}%;width:{self.at(last, plus=1) - left:.3f}%"
 
     def months(self) -> list[tuple[float, str]]:
         """Where each month begins, and its name."""
@@ -54,23 +46,20 @@ class Axis:
         return [(self.at(str(day.date())), f"{day:%B}") for day in starts if day.day == 1 or day == self.first]
 
 
-@dataclass(frozen=True)
 class Scale:
-    """Values from `low` (the bottom) to `high` (the top), with round numbers as ticks."""
+    """From `low` (the bottom) to `high` (the top): it holds all values.
 
-    low: float
-    high: float
-    ticks: list[float]
+    Its ticks are 1, 2, 5, 10, 20, 50 … times `step` apart, and at most about five.
+    """
 
-    @classmethod
-    def of(cls, values: Iterable[float], step: float) -> "Scale":
-        """A scale that holds all values; ticks are 1, 2, 5, 10, 20, 50 … times `step` apart, at most about five."""
-        known = list(values) or [0.0, step]
+    def __init__(self, values: list[float], step: float) -> None:
+        known = values or [0.0, step]
         factors = (digit * 10**power for power in count() for digit in (1, 2, 5))
         step *= next(factor for factor in factors if (max(known) - min(known)) / (step * factor) <= 4)
         low, high = floor(min(known) / step), ceil(max(known) / step)
         high += high == low
-        return cls(low * step, high * step, [round(i * step, 6) for i in range(low, high + 1)])
+        self.low, self.high = low * step, high * step
+        self.ticks = [round(i * step, 6) for i in range(low, high + 1)]
 
     def at(self, value: float) -> float:
         """Where a value is, in percent from the top."""
@@ -110,7 +99,7 @@ def _templates() -> jinja2.Environment:
 
 def draw(year: Year) -> dict[str, Any]:
     """What the templates need: the year, and the place of everything on its axis."""
-    axis, names = Axis.of(year.first, year.last), event_names(year.events)
+    axis = Axis(year.first, year.last)
     weeks = [week for week in year.weeks if week.loss]
     drawn = [name for name in [LOOP, *DRAWN] if weeks and name in weeks[0].loss]
     return {
@@ -119,10 +108,8 @@ def draw(year: Year) -> dict[str, Any]:
         "policies": {name: POLICIES[name] for name in drawn},
         "overall": overall(year),
         "charts": _charts(weeks, drawn, axis),
-        "heat": [_heat_row(column, days, axis) for column, days in list(year.drift.items())[:COLUMNS_SHOWN]],
-        "events": list(zip(year.events, names, strict=True)),
-        "lanes": _lanes(year.events, names, axis),
-        "states": {name: _runs(days, axis) for name, days in year.states.items()},
+        "events": list(zip(year.events, event_names(year.events), strict=True)),
+        "states": {name: _runs(days) for name, days in year.states.items()},
         "counts": Counter(event.kind for event in year.events),
         "kinds": KINDS,
     }
@@ -159,21 +146,13 @@ def _charts(weeks: list[Week], drawn: list[str], axis: Axis) -> list[dict[str, A
 
 def _chart(title: str, unit: str, at: list[float], rows: dict[str, list[float]], tick: float) -> dict[str, Any]:
     """A line for each row of values, which stand `at` (percent from the left); a dot ends the loop's."""
-    scale = Scale.of([value for row in rows.values() for value in row], tick)
-    lines = {name: line([(x, scale.at(y)) for x, y in zip(at, row, strict=True)]) for name, row in rows.items()}
+    scale = Scale([value for row in rows.values() for value in row], tick)
+    lines = {
+        name: "M" + "L".join(f"{x:g} {scale.at(y):g}" for x, y in zip(at, row, strict=True))
+        for name, row in rows.items()
+    }  # SVG paths
     end = (at[-1], scale.at(rows[LOOP][-1])) if at else None
     return {"title": title, "unit": unit, "scale": scale, "lines": lines, "rows": rows, "end": end}
-
-
-def line(points: Iterable[tuple[float, float]]) -> str:
-    """An SVG path through the points."""
-    return "M" + "L".join(f"{x:g} {y:g}" for x, y in points)
-
-
-def _heat_row(column: str, days: dict[str, MonitorResult], axis: Axis) -> dict[str, Any]:
-    """A row of the heat map: a cell for each week."""
-    cells = [(axis.at(day, plus=-6), 7 * axis.day, result) for day, result in days.items()]
-    return {"column": column, "cells": cells, "alarms": sum(result.state == "alarm" for result in days.values())}
 
 
 def event_names(events: list[Event]) -> list[str]:
@@ -187,25 +166,14 @@ def event_names(events: list[Event]) -> list[str]:
     return names
 
 
-def _lanes(events: list[Event], names: list[str], axis: Axis) -> dict[str, list[dict[str, Any]]]:
-    """By kind: the place of each event, and its width; 0 for an event of one day."""
-    lanes: dict[str, list[dict[str, Any]]] = {kind: [] for kind in KINDS}
-    for event, name in zip(events, names, strict=True):
-        left = axis.at(event.day, plus=0 if event.until else 0.5)
-        width = round(axis.at(event.until, plus=1) - left, 3) if event.until else 0.0
-        lanes[event.kind].append({"event": event, "name": name, "left": left, "width": width})
-    return {kind: lane for kind, lane in lanes.items() if lane}
-
-
-def _runs(days: dict[str, MonitorResult], axis: Axis) -> list[tuple[float, float, str, str, str]]:
-    """Consecutive days in one state: left, width, state, first and last day."""
+def _runs(days: dict[str, MonitorResult]) -> list[tuple[str, str, str]]:
+    """Consecutive days in one state: the state, the first and the last day."""
     order = sorted(days)
     starts = [pd.Timestamp(day) - pd.Timedelta(days=i) for i, day in enumerate(order)]  # equal for consecutive days
-    runs: list[tuple[float, float, str, str, str]] = []
+    runs: list[tuple[str, str, str]] = []
     for (state, _), run in groupby(zip(order, starts, strict=True), key=lambda one: (days[one[0]].state, one[1])):
         group = [day for day, _ in run]
-        width = round(axis.at(group[-1], plus=1) - axis.at(group[0]), 3)
-        runs.append((axis.at(group[0]), width, state, group[0], group[-1]))
+        runs.append((state, group[0], group[-1]))
     return runs
 
 

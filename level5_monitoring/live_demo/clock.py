@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from level5_monitoring.dashboard.events import InjectedFault, read_faults, write_faults
-from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
+from level5_monitoring.fault_injection import find_fault, inject_fault, inject_label_fault
 from shared.data.replay import Tick
 from shared.errors import UserError
 from shared.files import write_parquet
@@ -81,11 +81,9 @@ class Clock:
 
     def inject(self, fault: str, size: int) -> None:
         """Apply a fault from now on; an active one takes the new size. Raises UserError for an unknown one."""
-        if fault not in FAULTS or size not in (1, 2, 3):
-            raise UserError(f"no fault {fault!r} of size {size}. Remedy: one of {', '.join(FAULTS)}; size 1, 2 or 3.")
+        known = find_fault(fault, size)
         with self._changed:
             self._begun()
-            known = FAULTS[fault]
             new = InjectedFault(fault, size, known.what, known.sizes[size - 1], self.day)
             self._keep_faults([*self._without(fault), new])
 

@@ -29,6 +29,7 @@ from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.errors import command
+from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
 
 MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
@@ -74,23 +75,20 @@ class Demo:
         server.wait()
         self.live.links = {**self.live.links, "Prefect": server.address}
         platform.wait_for_control()
-        if not audit.moves(self.live.log):
-            self._train_first(server)
+        if not audit.last_move(self.live.log):
+            self.live.stage = "training the first model"
+            from level4_deployment.delivery.flow import delivery
+            from level5_monitoring.loop.controller import TRIALS
+
+            run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
         platform.wait_until_ready()
         return server
 
     def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> None:
         """Start another tool's pages on a free port, and link to them."""
-        port, log = prefect_server.free_port(), self.own / f"{name.lower()}-pages.log"
+        port, log = free_port(), self.own / f"{name.lower()}-pages.log"
         self.opened.enter_context(started(self.record, name, command_at(port), log))
         self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
-
-    def _train_first(self, server: prefect_server.PrefectServer) -> None:
-        self.live.stage = "training the first model"
-        from level4_deployment.delivery.flow import delivery
-        from level5_monitoring.loop.controller import TRIALS
-
-        run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from level3_training_pipeline.orchestration import prefect_server
@@ -18,6 +17,7 @@ from level5_monitoring import config
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import write_json
+from shared.loopback import answers, running
 from shared.settings import Settings
 from shared.waiting import wait_until
 
@@ -67,18 +67,9 @@ class ProcessRecord:
 @contextmanager
 def started(record: ProcessRecord, name: str, words: list[str], output: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a command on record while the block runs; it prints to `output`."""
-    with output.open("ab") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-    record.add(name, process.pid)
-    try:
+    with running(words, output) as process:
+        record.add(name, process.pid)
         yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def up(settings: Settings, *, fresh: bool = False) -> str:
@@ -114,14 +105,8 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
 
 
 def _wait_for_page(address: str) -> str:
-    def answers() -> bool:
-        try:
-            return httpx.get(f"{address}/state", timeout=5, trust_env=False).status_code == 200
-        except httpx.HTTPError:
-            return False
-
     try:
-        wait_until(answers, UP_WITHIN, pause=0.2)
+        wait_until(lambda: answers(f"{address}/state", timeout=5), UP_WITHIN, pause=0.2)
     except TimeoutError as error:
         raise UserError(f"the page does not answer at {address}. Remedy: make down, then make up.") from error
     return address

@@ -41,21 +41,18 @@ class LivePage:
     stage: str = "starting"
     links: dict[str, str] = field(default_factory=dict)
     platform_home: Path | None = None
+    _settled: dict[str, Week] = field(default_factory=dict, init=False)
+    _reading: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _drawn: tuple[str, str] = field(default=("", ""), init=False)  # the stamp and the HTML of the last drawn year
 
-    def __post_init__(self) -> None:
-        """Nothing has been read yet."""
-        self._settled: dict[str, Week] = {}
-        self._reading = threading.Lock()
-        self._drawn = ("", "")  # the stamp and the HTML of the last year that was drawn
-
-    def stamp(self, health: list[Health] | None = None) -> str:
+    def stamp(self, health: list[Health]) -> str:
         """A text that changes whenever the page would: with a day, a decision, an action, the platform's health."""
         counts = (sa.select(sa.func.count()).select_from(table) for table in (DECISIONS, AUDIT))
         with self.log.connect() as connection:
             rows = [connection.execute(count).scalar_one() for count in counts]
         faults = f"{len(self.clock.faults)} {len(self.clock.active)}"
         compared = (self.home / PREDICTIONS_FILE).exists()
-        return f"{self.clock.day} {rows} {faults} {compared} {sorted(self.links)} {health or self.health()}"
+        return f"{self.clock.day} {rows} {faults} {compared} {sorted(self.links)} {health}"
 
     def health(self) -> list[Health]:
         """The platform's health; empty before the year has begun, when it may still be starting."""
@@ -65,7 +62,7 @@ class LivePage:
         """What the controls show."""
         faults = [asdict(one) for one in self.clock.active]
         clock = {"day": self.clock.day, "paused": self.clock.paused, "speed": self.clock.speed}
-        return {"stamp": self.stamp(), "stage": self.stage, "clock": clock, "faults": faults}
+        return {"stamp": self.stamp(self.health()), "stage": self.stage, "clock": clock, "faults": faults}
 
     def year(self) -> str:
         """The part of the page that changes, drawn again only when its stamp has changed."""

@@ -78,10 +78,8 @@ class LoopController:
 
     def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
         """The champion's performance on the labels of the day and of the days before."""
-        moves = audit.moves(self.log)
-        if not moves:
+        if not (last := audit.last_move(self.log)):
             return []
-        last = moves[-1]
         champion = int(last["version"])
         previous = int(last["old_value"]) if last["action"] == audit.PROMOTE and last["old_value"] else None
         predict = self._predictions_of(previous) if previous else None

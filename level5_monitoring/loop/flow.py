@@ -10,8 +10,7 @@ from level5_monitoring.loop import freshness
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.reference import load_reference
-from shared.data.replay import Tick
-from shared.settings import NEW_YORK, read_settings
+from shared.settings import read_settings
 
 
 def catch_up(loop: LoopController) -> Iterator[Decision]:
@@ -32,12 +31,6 @@ def catch_up(loop: LoopController) -> Iterator[Decision]:
 def turns() -> int:
     """Catch up; returns how many days the last attempt ran."""
     return len(list(catch_up(open_loop())))
-
-
-def has_midnight(tick: Tick) -> bool:
-    """Whether a day ends in New York within the tick, or with it: then one may be closed."""
-    start, end = (at.tz_convert(NEW_YORK).date() for at in (tick.start, tick.end))
-    return bool(start < end)
 
 
 def open_loop() -> LoopController:

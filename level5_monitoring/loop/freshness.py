@@ -3,8 +3,6 @@
 If flights stop arriving but labels go on, days close empty, and the monitor `volume` reports the silent airports.
 """
 
-from dataclasses import dataclass
-
 import pandas as pd
 import sqlalchemy as sa
 
@@ -21,25 +19,20 @@ STOPPED, BACK = "labels-stopped-", "labels-back-"  # keys of alerts, followed by
 OF_FEEDS = 2000  # number of an alert that follows from no decision: after those that do
 
 
-@dataclass(frozen=True)
-class FeedProgress:
-    """How far the feeds are. flights: the newest departure of a request; labels: the watermark."""
-
-    flights: pd.Timestamp
-    labels: pd.Timestamp
-
-
 def check_freshness(log: sa.Engine) -> None:
     """Put an alert into the outbox if the label feed has stopped or is back; one of each for a stall."""
     progress = read_progress(log)
     stopped, back = outbox.count_alerts(log, STOPPED), outbox.count_alerts(log, BACK)
-    if progress and (alert := freshness_alert(progress, stopped, back)):
+    if progress and (alert := freshness_alert(*progress, stopped, back)):
         with log.begin() as connection:
             outbox.put(log, connection, [alert], first=OF_FEEDS)
 
 
-def read_progress(log: sa.Engine) -> FeedProgress | None:
-    """How far the feeds are; None before MIN_FLIGHTS flights. Before the first watermark, no label has arrived."""
+def read_progress(log: sa.Engine) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """The newest departure of a request, and the watermark of the labels; None before MIN_FLIGHTS flights.
+
+    Before the first watermark no label has arrived: the oldest departure stands for it.
+    """
     departs = PREDICTIONS.c.departs_at
     newest = sa.select(departs).order_by(departs.desc()).offset(MIN_FLIGHTS - 1).limit(1)
     with log.connect() as connection:
@@ -49,14 +42,14 @@ def read_progress(log: sa.Engine) -> FeedProgress | None:
     known = first if watermark is None else watermark
     if flights is None or known is None:
         return None
-    return FeedProgress(*(pd.Timestamp(at, unit="s", tz=NEW_YORK) for at in (flights, known)))
+    return pd.Timestamp(flights, unit="s", tz=NEW_YORK), pd.Timestamp(known, unit="s", tz=NEW_YORK)
 
 
-def freshness_alert(progress: FeedProgress, stopped: int, back: int) -> Alert | None:
-    """The alert that is due, if one is: pure. stopped, back: how many of either exist."""
-    behind, day = progress.flights - progress.labels, str(progress.flights.date())
-    flights, known = (f"{at:%Y-%m-%d %H:%M}" for at in (progress.flights, progress.labels))
-    message = f"flights are predicted until {flights}, labels are known until {known} (New York)"
+def freshness_alert(flights: pd.Timestamp, known: pd.Timestamp, stopped: int, back: int) -> Alert | None:
+    """The alert that is due, if one is: pure. flights, known: of `read_progress`. stopped, back: how many there are."""
+    behind, day = flights - known, str(flights.date())
+    until = "flights are predicted until {:%Y-%m-%d %H:%M}, labels are known until {:%Y-%m-%d %H:%M} (New York)"
+    message = until.format(flights, known)
     if stopped == back and behind > STALLED:
         text = f"{message}: until labels arrive, no day closes, nothing is trained, and no experiment gets a verdict"
         return Alert(f"{STOPPED}{stopped + 1}", day, "page", "labels have stopped", text)

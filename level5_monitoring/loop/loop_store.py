@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 import pandas as pd
@@ -16,6 +16,7 @@ from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.tables import DAILY_PERFORMANCE, DECISIONS, MONITOR_RESULTS
 
+RESULT_COLUMNS = [MONITOR_RESULTS.c[field.name] for field in fields(MonitorResult)]
 OPEN, DONE = "open", "done"  # decided; carried out
 OF_RESULT = 1000  # number of the first alert about a result: after those about the decision
 
@@ -29,7 +30,7 @@ def record_decision(
     """
     row = {name: getattr(decision, name) for name in ("day", "kind", "reason", "cause", "experiment", "version")}
     row |= {"evidence": _dump(decision.evidence), "alarms": _dump(decision.alarms), "state": OPEN}
-    rows = [asdict(_plain(one)) | {"day": decision.day, "number": i} for i, one in enumerate(results)]
+    rows = [asdict(one) | {"day": decision.day, "number": i} for i, one in enumerate(results)]
     with log.begin() as connection:
         if connection.execute(insert(log, DECISIONS).returning(DECISIONS.c.day), row).first():
             if rows:
@@ -63,7 +64,7 @@ def find_decision(log: sa.Engine, day: str) -> Decision | None:
         row = connection.execute(query).mappings().first()
     if row is None:
         return None
-    return Decision(**dict(row) | {name: load_results(row[name]) for name in ("evidence", "alarms")})
+    return Decision(**dict(row) | {name: _load(row[name]) for name in ("evidence", "alarms")})
 
 
 def last_day_done(log: sa.Engine) -> str | None:
@@ -72,25 +73,22 @@ def last_day_done(log: sa.Engine) -> str | None:
         return connection.execute(sa.select(sa.func.max(DECISIONS.c.day)).where(DECISIONS.c.state == DONE)).scalar()
 
 
-def monitor_results(
-    log: sa.Engine, first: str = "", last: str = "9999", *, monitor: str | None = None
-) -> list[MonitorResult]:
-    """The results of the days from `first` to `last`, in order."""
-    table = MONITOR_RESULTS.c
-    query = sa.select(*(table[field.name] for field in fields(MonitorResult))).where(table.day.between(first, last))
-    if monitor:
-        query = query.where(table.monitor == monitor)
-    with log.connect() as connection:
-        rows = connection.execute(query.order_by(table.day, table.number)).mappings()
-        return [MonitorResult(**row) for row in rows]
+def monitor_results(log: sa.Engine, day: str | None = None) -> list[MonitorResult]:
+    """The results of a day, in order; without a day, all."""
+    return _results(log, MONITOR_RESULTS.c.day == day if day else sa.true())
 
 
 def newest_monitor_results(log: sa.Engine) -> list[MonitorResult]:
     """Of each monitor, its results of the last day on which it ran."""
-    table = MONITOR_RESULTS.c
+    monitor, day = MONITOR_RESULTS.c.monitor, MONITOR_RESULTS.c.day
+    newest = sa.select(monitor, sa.func.max(day)).group_by(monitor)
+    return _results(log, sa.tuple_(monitor, day).in_(newest))
+
+
+def _results(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[MonitorResult]:
+    query = sa.select(*RESULT_COLUMNS).where(which).order_by(MONITOR_RESULTS.c.day, MONITOR_RESULTS.c.number)
     with log.connect() as connection:
-        days = connection.execute(sa.select(table.monitor, sa.func.max(table.day)).group_by(table.monitor)).all()
-    return [result for monitor, day in days for result in monitor_results(log, day, day, monitor=monitor)]
+        return [MonitorResult(**row) for row in connection.execute(query).mappings()]
 
 
 def save_performance(log: sa.Engine, day: DayPerformance) -> None:
@@ -102,30 +100,18 @@ def save_performance(log: sa.Engine, day: DayPerformance) -> None:
 def performance_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
     """The measured days of a version up to day `until`, oldest first."""
     table = DAILY_PERFORMANCE.c
-    return _performance(log, sa.select(*table).where(table.version == version, table.day <= until).order_by(table.day))
+    return pd.read_sql(sa.select(*table).where(table.version == version, table.day <= until).order_by(table.day), log)
 
 
 def last_performance(log: sa.Engine, count: int) -> pd.DataFrame:
     """The last `count` measured days of all champions, oldest first."""
     newest_first = sa.select(DAILY_PERFORMANCE).order_by(DAILY_PERFORMANCE.c.day.desc()).limit(count)
-    return _performance(log, newest_first)[::-1].reset_index(drop=True)
-
-
-def _performance(log: sa.Engine, query: sa.Select[Any]) -> pd.DataFrame:
-    with log.connect() as connection:
-        return pd.DataFrame(connection.execute(query).mappings().all(), columns=DAILY_PERFORMANCE.columns.keys())
-
-
-def _plain(result: MonitorResult) -> MonitorResult:
-    """The result with Python's own numbers, because databases and JSON know no NumPy."""
-    value, threshold = (None if number is None else float(number) for number in (result.value, result.threshold))
-    return replace(result, rows=int(result.rows), value=value, threshold=threshold)
+    return pd.read_sql(newest_first, log)[::-1].reset_index(drop=True)
 
 
 def _dump(results: Iterable[MonitorResult]) -> str:
-    return json.dumps([asdict(_plain(one)) for one in results])
+    return json.dumps([asdict(one) for one in results])
 
 
-def load_results(text: str) -> tuple[MonitorResult, ...]:
-    """Monitor results from their JSON in DECISIONS."""
+def _load(text: str) -> tuple[MonitorResult, ...]:
     return tuple(MonitorResult(**one) for one in json.loads(text))

@@ -120,15 +120,6 @@ class WebhookSink:
         raise UnreachableError(f"{self.url} accepted no alert in {ATTEMPTS} attempts: {reason}")
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """sent: alerts that the sink accepted now. waiting: those that are undelivered. error: the reason, or ""."""
-
-    sent: int
-    waiting: int
-    error: str
-
-
 def sink_of(settings: Settings) -> Sink:
     """The sink that ALERTS names: console, http(s)://…, or a file; by default alerts.jsonl in the level's state."""
     wish = os.environ.get("ALERTS") or str(config.own(settings) / "alerts.jsonl")
@@ -151,24 +142,18 @@ def put(log: sa.Engine, connection: sa.Connection, alerts: Iterable[Alert], firs
         connection.execute(insert(log, ALERTS), rows)
 
 
-def deliver(log: sa.Engine, sink: Sink) -> Delivery:
+def deliver(log: sa.Engine, sink: Sink) -> None:
     """Send waiting alerts, oldest first. A failing sink stops nothing: the rest waits for the next delivery."""
-    with log.connect() as connection:
-        query = sa.select(*COLUMNS).where(ALERTS.c.delivered == 0).order_by(ALERTS.c.day, ALERTS.c.number)
-        waiting = [Alert(**row) for row in connection.execute(query).mappings()]
-    sent, reason, log_name = 0, "", instance_id(log)
-    for alert in waiting:
+    log_name = instance_id(log)
+    for alert in _alerts(log, ALERTS.c.delivered == 0):
         try:
             sink.send(replace(alert, key=f"{log_name}-{alert.key}"))
         except SinkError as error:
-            reason = str(error)
-            _update(log, alert, error=reason)
+            _update(log, alert, error=str(error))
             if isinstance(error, UnreachableError):
                 break
         else:
-            sent += 1
             _update(log, alert, delivered=1, error=None)
-    return Delivery(sent, undelivered(log), reason)
 
 
 def _update(log: sa.Engine, alert: Alert, **values: object) -> None:
@@ -185,9 +170,11 @@ def instance_id(log: sa.Engine) -> str:
 
 def alerts(log: sa.Engine, day: str | None = None) -> list[Alert]:
     """The alerts of a day, delivered or not; without a day, all."""
-    query = sa.select(*COLUMNS).order_by(ALERTS.c.day, ALERTS.c.number)
-    if day:
-        query = query.where(ALERTS.c.day == day)
+    return _alerts(log, ALERTS.c.day == day if day else sa.true())
+
+
+def _alerts(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[Alert]:
+    query = sa.select(*COLUMNS).where(which).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
         return [Alert(**row) for row in connection.execute(query).mappings()]
 

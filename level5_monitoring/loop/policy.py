@@ -128,10 +128,9 @@ def _protect(
         return _roll_back(day, severe, state)
     if labels := by_monitor(alarms, *LABELS):
         reason = f"No training and no promotion while labels are in alarm: {describe(labels)}."
-        if not running:
-            return Decision(day, "defer", reason, labels, "labels")
-        reason = f"{reason} {running} ends without a verdict."
-        return Decision(day, "halt_experiment", reason, labels, "labels", experiment=running)
+        reason += f" {running} ends without a verdict." if running else ""
+        kind: Kind = "halt_experiment" if running else "defer"
+        return Decision(day, kind, reason, labels, "labels", experiment=running)
     if worse := _alarms_of(results, "regression_vs_previous"):
         return _roll_back(day, worse, state)
     return None

@@ -60,8 +60,8 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
     newest = experiments[-1] if experiments else None
     if newest is None or newest.state != INCONCLUSIVE or newest.experiment in promoted_from:
         return ""
-    moves = audit.moves(log)
-    replaced = not moves or moves[-1]["version"] != newest.champion
+    last = audit.last_move(log)
+    replaced = not last or last["version"] != newest.champion
     gains = experiment_store.days_of(log, newest.experiment)["mean_loss_difference"].dropna()
     return newest.experiment if not replaced and gains.mean() > 0 else ""
 

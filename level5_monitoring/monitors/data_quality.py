@@ -22,9 +22,8 @@ OFF_STEP = 0.05  # largest share of a day's values between the steps of the inst
 CONTRADICTING = 0.1  # largest share of flights whose temperature, dew point and humidity contradict each other
 
 
-def check_contract(window: pd.DataFrame, reference: Reference, day: str = "") -> list[MonitorResult]:
+def check_contract(window: pd.DataFrame, reference: Reference, day: str) -> list[MonitorResult]:
     """A result for the flights of each airport, and for each column."""
-    day = day or (str(window["day"].iloc[0]) if len(window) else "")
     results = [_volume(day, airport, window, usual) for airport, usual in reference.flights.items()]
     if len(window) < MIN_FLIGHTS:
         message = f"{len(window)} flights; {MIN_FLIGHTS} are needed"
@@ -39,8 +38,8 @@ def check_contract(window: pd.DataFrame, reference: Reference, day: str = "") ->
 def _volume(day: str, airport: str, window: pd.DataFrame, usual: float) -> MonitorResult:
     count = int((window["origin"] == airport).sum())
     message = f"{count} flights of {airport} on this day; {usual:.0f} are usual"
-    about = {"day": day, "target": airport, "message": message, "rows": len(window)}
-    return below(usual * HALF, float(count), monitor="volume", **about)
+    half, rows = usual * HALF, len(window)
+    return below(half, float(count), day=day, monitor="volume", target=airport, message=message, rows=rows)
 
 
 class _Check(NamedTuple):
@@ -101,8 +100,7 @@ def _checks_of_values(name: str, values: pd.Series, reference: Reference) -> lis
 def _code(day: str, name: str, window: pd.DataFrame, reference: Reference) -> MonitorResult:
     unknown = float((~window[name].isin(reference.codes[name])).mean())
     message = f"{unknown:.1%} of flights have a {name} that the history does not have; {UNKNOWN:.0%} is normal"
-    about = {"day": day, "target": name, "message": message, "rows": len(window)}
-    return above(UNKNOWN, unknown, monitor="contract", **about)
+    return above(UNKNOWN, unknown, day=day, monitor="contract", target=name, message=message, rows=len(window))
 
 
 def _departure_times(day: str, window: pd.DataFrame) -> MonitorResult:

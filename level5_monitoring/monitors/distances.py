@@ -20,10 +20,8 @@ MIN_SPREAD = 0.001  # divides the distance where the reference is almost constan
 def normed_wasserstein(current: pd.Series, reference: pd.Series) -> float:
     """Wasserstein distance of two samples of numbers, in (population) standard deviations of the reference.
 
-    Both without missing values; NaN where one of them is empty.
+    Both without missing values, and not empty.
     """
-    if current.empty or reference.empty:
-        return float("nan")
     now, then = current.to_numpy(float), reference.to_numpy(float)
     return float(wasserstein_distance(then, now) / max(float(np.std(then)), MIN_SPREAD))
 
@@ -31,10 +29,8 @@ def normed_wasserstein(current: pd.Series, reference: pd.Series) -> float:
 def jensen_shannon(current: pd.Series, reference: pd.Series) -> float:
     """Jensen-Shannon distance (natural logarithm: from 0 to 0.83) of the shares of each value in two samples.
 
-    Both without missing values; NaN where one of them is empty.
+    Both without missing values, and not empty.
     """
-    if current.empty or reference.empty:
-        return float("nan")
     now, then = (sample.value_counts(normalize=True) for sample in (current, reference))
     values = now.index.union(then.index)
     return float(distance.jensenshannon(then.reindex(values, fill_value=0.0), now.reindex(values, fill_value=0.0)))
@@ -43,10 +39,12 @@ def jensen_shannon(current: pd.Series, reference: pd.Series) -> float:
 def distances_by_column(window: pd.DataFrame, sample: pd.DataFrame) -> dict[str, float]:
     """The distance of each of COLUMNS from the sample; NaN where a column has no (finite) value."""
     now, then = _columns(window), _columns(sample)
-    return {
-        name: (jensen_shannon if name in CODES else normed_wasserstein)(now[name].dropna(), then[name].dropna())
-        for name in COLUMNS
-    }
+    found = {}
+    for name in COLUMNS:
+        current, reference = now[name].dropna(), then[name].dropna()
+        distance_of = jensen_shannon if name in CODES else normed_wasserstein
+        found[name] = np.nan if current.empty or reference.empty else distance_of(current, reference)
+    return found
 
 
 def _columns(window: pd.DataFrame) -> pd.DataFrame:

@@ -15,9 +15,8 @@ from level5_monitoring.monitors.reference import Reference
 MIN_FLIGHTS = 900  # of a week: below that, distances are large by chance
 
 
-def check_drift(window: pd.DataFrame, reference: Reference, day: str = "") -> list[MonitorResult]:
+def check_drift(window: pd.DataFrame, reference: Reference, day: str) -> list[MonitorResult]:
     """A result for each column of the flights of the week that ends with `day`."""
-    day = day or (str(window["day"].max()) if len(window) else "")
     about = {"day": day, "monitor": "drift", "rows": len(window)}
     if len(window) < MIN_FLIGHTS:
         message = f"{len(window)} flights in the week; {MIN_FLIGHTS} are needed"

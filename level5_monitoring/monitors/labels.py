@@ -13,9 +13,8 @@ LABELLED = 0.3
 INVERTED = 0.4  # AUC of a day's predictions: below that, the labels contradict what can be known
 
 
-def check_labels(window: pd.DataFrame, day: str = "") -> list[MonitorResult]:
+def check_labels(window: pd.DataFrame, day: str) -> list[MonitorResult]:
     """Two results: target `labels` (have enough arrived?) and target `late` (are they plausible?)."""
-    day = day or (str(window["day"].iloc[0]) if len(window) else "")
     about = {"day": day, "monitor": "labels", "rows": len(window)}
     if len(window) < MIN_FLIGHTS:
         message = f"{len(window)} flights; {MIN_FLIGHTS} are needed"

@@ -55,4 +55,4 @@ def insufficient(**result: Any) -> MonitorResult:
 
 def in_words(name: str) -> str:
     """A machine name as people read it: "roll back" for roll_back."""
-    return name.replace("_", " ")
+    return "non-inferior" if name == "non_inferior" else name.replace("_", " ")

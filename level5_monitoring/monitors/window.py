@@ -16,7 +16,7 @@ TIMES = ["scheduled_departure", "scheduled_arrival"]
 CODES = ["carrier", "origin", "dest"]
 NUMBERS = [name for name in KNOWN_BEFORE if name not in TIMES + CODES]
 PREDICTED = ["flight_id", "day", "version", "probability", "late", "known_at"]  # columns beside KNOWN_BEFORE
-SUNDAY, WEEK = 6, 7
+WEEK = 7  # days
 
 
 def closed_days(log: sa.Engine, after: str | None) -> list[str]:
@@ -33,17 +33,12 @@ def closed_days(log: sa.Engine, after: str | None) -> list[str]:
 
 def is_end_of_week(day: str) -> bool:
     """Whether the day is a Sunday."""
-    return pd.Timestamp(day).weekday() == SUNDAY
+    return pd.Timestamp(day).day_name() == "Sunday"
 
 
 def week_of(sunday: str) -> list[str]:
     """The days of the week that ends with `sunday`, Monday first."""
     return [str(day.date()) for day in pd.date_range(end=sunday, periods=WEEK)]
-
-
-def read_week(log: sa.Engine, sunday: str) -> pd.DataFrame:
-    """The window of the week that ends with `sunday`."""
-    return read_window(log, week_of(sunday)[0], sunday)
 
 
 def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:

@@ -1,8 +1,8 @@
-"""The raw tables: find them, read and check them, and cut them at an instant."""
+"""The raw tables: find them, read and check them."""
 
 import hashlib
 import io
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -35,19 +35,6 @@ class Raw:
     flights: pd.DataFrame
     weather: pd.DataFrame
     airports: pd.DataFrame
-
-    def known_at(self, instant: pd.Timestamp) -> "Raw":
-        """The tables as they were at `instant`: all schedules, and the events before it.
-
-        A weather observation is known when its hour is over, a departure when the aircraft has left,
-        an arrival when it has landed.
-        """
-        flights, late = self.flights.copy(), pd.to_timedelta(self.flights["dep_delay"], unit="min")
-        landed = flights["scheduled_arrival"] + pd.to_timedelta(flights["arr_delay"], unit="min")
-        flights.loc[~(flights["scheduled_departure"] + late <= instant), ["dep_time", "dep_delay"]] = None
-        flights.loc[~(landed <= instant), ["arr_time", "arr_delay", "air_time"]] = None
-        over = self.weather["time_hour"] + pd.Timedelta(hours=1) <= instant
-        return replace(self, flights=flights, weather=self.weather[over])
 
 
 def data_folder(folder: Path | None = None) -> Path:
@@ -88,10 +75,9 @@ def _bytes(file: Path) -> bytes:
 
 
 def _read(file: Path) -> pd.DataFrame:
+    content = io.BytesIO(_bytes(file))
     try:
-        return pd.read_csv(io.BytesIO(_bytes(file)), compression="zip" if file.suffix == ".zip" else None)
-    except DataError:
-        raise
+        return pd.read_csv(content, compression="zip" if file.suffix == ".zip" else None)
     except Exception as error:  # each fault of a file (zip, line, encoding) has its own exception
         raise DataError(f"{file}: not a readable CSV ({error}). Remedy: fetch the file anew.") from error
 

@@ -11,7 +11,6 @@ from shared.data.schema import KNOWN_BEFORE
 HOUR = pd.Timedelta(hours=1)
 REQUEST_COLUMNS = ["flight_id", "predicted_at", *KNOWN_BEFORE]
 LABEL_COLUMNS = ["flight_id", "arrival_delay", "late", "label_known_at"]
-ASKED, TOLD = REQUEST_COLUMNS, LABEL_COLUMNS  # their old names
 
 
 @dataclass(frozen=True)

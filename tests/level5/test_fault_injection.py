@@ -11,7 +11,7 @@ from level4_deployment import replay_client
 from level5_monitoring.fault_injection import FAULTS, FaultError, inject_fault, inject_label_fault
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor
-from shared.data.replay import ASKED, TOLD
+from shared.data.replay import LABEL_COLUMNS, REQUEST_COLUMNS
 from shared.data.schema import ORIGINS
 
 ALL = [(fault, size) for fault in FAULTS for size in (1, 2, 3)]
@@ -37,7 +37,7 @@ def test_the_targets_of_a_fault_are_monitors_or_their_targets(fault: str) -> Non
 
 @pytest.mark.parametrize(("fault", "size"), ALL)
 def test_the_service_accepts_every_flight_with_a_fault(fault: str, size: int, days: pd.DataFrame) -> None:
-    for body in replay_client.as_requests(inject_fault(days[ASKED], fault, size, seed=1).iloc[::60]):
+    for body in replay_client.as_requests(inject_fault(days[REQUEST_COLUMNS], fault, size, seed=1).iloc[::60]):
         body.pop("flight_id")
         Flight.model_validate_json(json.dumps(body))
 
@@ -46,7 +46,7 @@ def test_the_service_accepts_every_flight_with_a_fault(fault: str, size: int, da
 def test_a_day_at_once_and_part_by_part_get_equal_results(fault: str, size: int, days: pd.DataFrame) -> None:
     days = days[days["flight_id"].str.startswith("2013-07-17")]
     hours = [hour for _, hour in days.groupby(days["predicted_at"].dt.floor("6h"))]
-    for change, columns in ((inject_fault, ASKED), (inject_label_fault, TOLD)):
+    for change, columns in ((inject_fault, REQUEST_COLUMNS), (inject_label_fault, LABEL_COLUMNS)):
         table = days.dropna(subset=["late"])[columns]
         parts = [change(hour.dropna(subset=["late"])[columns], fault, size, seed=2) for hour in hours]
         pd.testing.assert_frame_equal(pd.concat(parts).sort_index(), change(table, fault, size, seed=2).sort_index())
@@ -81,7 +81,7 @@ def test_a_share_is_a_share_of_every_day(days: pd.DataFrame) -> None:
 
 
 def test_a_renamed_carrier_has_a_code_that_no_carrier_had(flights: pd.DataFrame) -> None:
-    renamed = inject_fault(flights[ASKED], "new codes", 3)["carrier"]
+    renamed = inject_fault(flights[REQUEST_COLUMNS], "new codes", 3)["carrier"]
     assert not set(renamed) & set(flights["carrier"])
     assert renamed.nunique() == flights["carrier"].nunique()
 
@@ -98,7 +98,7 @@ def test_a_stuck_feed_repeats_one_value_per_airport(days: pd.DataFrame) -> None:
 
 
 def test_a_strike_makes_flights_late_and_none_punctual(days: pd.DataFrame) -> None:
-    told = days.dropna(subset=["late"])[TOLD]
+    told = days.dropna(subset=["late"])[LABEL_COLUMNS]
     struck = inject_label_fault(told, "strike", 1, seed=0)
     changed = struck["late"] != told["late"]
     assert (struck.loc[changed, "late"] == 1).all()

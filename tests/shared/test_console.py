@@ -55,6 +55,13 @@ def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
     assert not console.is_terminal
 
 
+def test_only_a_column_of_figures_is_aligned_right(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("", ["", "change", "seconds"], [["promote", "1 → 2", "0.5 s"], ["roll back", "none", "1,200 s"]])
+    first = next(line for line in capsys.readouterr().out.splitlines() if "promote" in line)
+    assert "│ 1 → 2  │" in first
+    assert "│   0.5 s │" in first
+
+
 def rows_of(printed: str) -> list[list[str]]:
     return [line.strip("│ ").split() for line in printed.splitlines() if line.startswith("│")]
 

@@ -52,7 +52,7 @@ def test_a_single_trial_has_no_other_to_beat_and_is_fitted_to_nothing(
 def test_the_champion_is_not_judged_on_flights_it_has_seen(table: pd.DataFrame) -> None:
     fit_on, *_, test = windows(table, NOW)
     model = tune.fit_features(fit_on[tune.CATEGORIES + tune.NUMBERS], fit_on["late"], max_iter=10)
-    honest = Champion("1", model, NOW - pd.Timedelta(days=14))
+    honest = Champion(model, NOW - pd.Timedelta(days=14))
     has_seen = replace(honest, now=NOW - pd.Timedelta(days=3))
     assert evaluate(table, NOW, {"max_iter": 10}, honest).scores["champion"].rows == len(test)
     assert "champion" not in evaluate(table, NOW, {"max_iter": 10}, has_seen).scores

@@ -179,9 +179,9 @@ def test_the_calendar_policies_are_drawn_once_they_are_there(live: LivePage) -> 
     """Also for weeks that were read before, because the stamp changes."""
     fill(live.log)
     assert 'class="weekly"' not in live.year()
-    before = live.stamp()
+    before = live.stamp(live.health())
     write_calendar(live.home)
-    assert live.stamp() != before
+    assert live.stamp(live.health()) != before
     assert all(f'class="{name}" d="M' in live.year() for name in ("loop", "weekly", "frozen"))
 
 

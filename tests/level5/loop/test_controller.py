@@ -267,7 +267,9 @@ def test_what_is_on_record_is_what_is_done(play: Play, monkeypatch: pytest.Monke
 def test_a_reason_of_many_columns_is_accepted_by_the_platform(flights: pd.DataFrame, reference: Reference) -> None:
     """Nine columns without values: a longer reason than the audit trail holds."""
     day = as_window(flights[flights["flight_id"].str[:10] == "2013-05-07"], 0.2)
-    decision = decide("2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference), PolicyState())
+    decision = decide(
+        "2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference, "2013-05-07"), PolicyState()
+    )
     assert decision.kind == "halt_experiment"
     assert len(decision.reason) > 500
     reason = ReasonIn(reason=truncate_reason(decision)).reason

@@ -71,8 +71,8 @@ def test_a_decision_without_an_alarm_has_its_evidence_as_well(
 
 def test_a_day_without_a_decision_names_the_days_that_have_one(own_log: sa.Engine) -> None:
     with pytest.raises(UserError, match="make level5"):
-        explain.explain(own_log, DAY)
+        explain.show_decision(DAY)
     for day in ("2013-05-06", "2013-05-07"):
         loop_store.record_decision(own_log, policy.decide(day, [], PolicyState()), [], [])
     with pytest.raises(UserError, match="2 are on record, 2013-05-06 to 2013-05-07"):
-        explain.explain(own_log, "2013-06-01")
+        explain.show_decision("2013-06-01")

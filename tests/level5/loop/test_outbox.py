@@ -23,6 +23,7 @@ from level5_monitoring.loop.outbox import (
     WebhookSink,
     deliver,
     sink_of,
+    undelivered,
 )
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import ALERTS, open_log
@@ -139,6 +140,23 @@ def short(keys: Iterable[str]) -> list[str]:
     return [key.partition("-")[2] for key in keys]
 
 
+@dataclass
+class Delivery:
+    """What a delivery did: how many alerts the sink took, how many still wait, and the reason of the last failure."""
+
+    sent: int
+    waiting: int
+    error: str
+
+
+def delivery(log: sa.Engine, sink: Sink) -> Delivery:
+    before = undelivered(log)
+    deliver(log, sink)
+    with log.connect() as connection:
+        errors = connection.execute(sa.select(ALERTS.c.error).where(ALERTS.c.error.is_not(None))).scalars().all()
+    return Delivery(before - undelivered(log), undelivered(log), errors[-1] if errors else "")
+
+
 BEFORE_IT_IS_TAKEN, BEFORE_IT_IS_MARKED = False, True
 
 
@@ -162,12 +180,12 @@ def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
         process = in_process(send_and_die, str(waiting.url), target, at, after)
         process.join(60)
         assert process.exitcode == -signal.SIGKILL
-    last = deliver(waiting, sink_at(target))
+    last = delivery(waiting, sink_at(target))
     assert (last.sent, last.waiting) == (3, 0)
     assert (short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
     if kind == "webhook":
         assert hook.requests == 6 + 2 * after
-    assert deliver(waiting, sink_at(target)).sent == 0
+    assert delivery(waiting, sink_at(target)).sent == 0
 
 
 @pytest.mark.slow
@@ -186,7 +204,7 @@ def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path
     """The alert is written again, whole."""
     path = tmp_path / "alerts.jsonl"
     path.write_text('{"key": "2013-05-06-0", "da')
-    assert deliver(sqlite, FileSink(path)).sent == 6
+    assert delivery(sqlite, FileSink(path)).sent == 6
     assert keys_in(path) == KEYS
 
 
@@ -195,7 +213,7 @@ def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path:
     path = tmp_path / "notes.txt"
     for notes in ("milk, bread", "milk\nbread\n", "[1]\n", "42\n", '{"key": ["a"]}\n', "\n"):
         path.write_text(notes)
-        assert deliver(sqlite, FileSink(path)).waiting == 6
+        assert delivery(sqlite, FileSink(path)).waiting == 6
         assert path.read_text() == notes
 
 
@@ -203,14 +221,14 @@ def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hoo
     """The year is replayed twice, and each time the alerts are sent."""
     for number in (1, 2):
         log = fill(open_log(f"sqlite:///{tmp_path / f'{number}.db'}"))
-        assert deliver(log, WebhookSink(hook.url)).sent == 6
+        assert delivery(log, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS * 2
 
 
 def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
     """Two answers of 503 delay an alert; each is sent under its key, with all its words."""
     hook.answers = [503, 503]
-    assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
+    assert delivery(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
     assert {alert["severity"] for alert in hook.alerts.values()} == {"page"}
     assert hook.requests == 8
@@ -219,18 +237,18 @@ def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> 
 def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook: Hook) -> None:
     """It gets ATTEMPTS attempts; the alerts wait for the next delivery."""
     hook.answers = [503] * ATTEMPTS
-    failed = deliver(sqlite, WebhookSink(hook.url))
+    failed = delivery(sqlite, WebhookSink(hook.url))
     assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
     assert "503" in failed.error
-    assert deliver(sqlite, WebhookSink("http://127.0.0.1:9/")).waiting == 6
-    assert deliver(sqlite, WebhookSink(hook.url)).sent == 6
+    assert delivery(sqlite, WebhookSink("http://127.0.0.1:9/")).waiting == 6
+    assert delivery(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
 
 
 def test_one_alert_refused_for_good_does_not_keep_the_others(sqlite: sa.Engine, hook: Hook) -> None:
     """It waits, with the reason on record."""
     hook.answers = [422]
-    first = deliver(sqlite, WebhookSink(hook.url))
+    first = delivery(sqlite, WebhookSink(hook.url))
     assert (first.sent, first.waiting) == (5, 1)
     with sqlite.connect() as connection:
         query = sa.select(ALERTS.c.error).where(ALERTS.c.delivered == 0)
@@ -239,14 +257,14 @@ def test_one_alert_refused_for_good_does_not_keep_the_others(sqlite: sa.Engine, 
 
 def test_a_file_that_cannot_be_written_stops_nothing(sqlite: sa.Engine, tmp_path: Path) -> None:
     """A folder in its place; the error names it."""
-    failed = deliver(sqlite, FileSink(tmp_path))
+    failed = delivery(sqlite, FileSink(tmp_path))
     assert (failed.sent, failed.waiting) == (0, 6)
     assert str(tmp_path) in failed.error
 
 
 def test_the_console_shows_each_alert_once(waiting: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
     """A second delivery shows nothing."""
-    assert [deliver(waiting, ConsoleSink()).sent for _ in range(2)] == [6, 0]
+    assert [delivery(waiting, ConsoleSink()).sent for _ in range(2)] == [6, 0]
     assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
 
 
@@ -257,7 +275,7 @@ def test_after_a_kill_the_terminal_may_repeat_an_alert_but_loses_none(
     process = in_process(send_and_die, str(sqlite.url), "console", 1, BEFORE_IT_IS_MARKED)
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    assert deliver(sqlite, ConsoleSink()).sent == 5
+    assert delivery(sqlite, ConsoleSink()).sent == 5
     assert capfd.readouterr().out.count("contract alarm begins: temp") == 2 + 5
 
 

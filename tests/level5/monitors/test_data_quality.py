@@ -15,7 +15,7 @@ DAY = "2013-05-07"
 
 def test_real_days_violate_no_contract(days: dict[str, pd.DataFrame], reference: Reference) -> None:
     for day, window in days.items():
-        results = check_contract(window, reference)
+        results = check_contract(window, reference, day)
         assert not alarms(results), day
         assert {one.day for one in results} == {day}
 
@@ -38,7 +38,7 @@ def test_wind_in_other_units_at_one_airport_is_named_and_a_stormy_day_is_not(
     assert [(one.state, "other units?" in one.message) for one in named] == [("alarm", True)]
     stormy = as_window(flights[flights["flight_id"].str.startswith("2013-11-24")], 0.2)
     assert not stormy["wind_gust"].dropna().round(6).isin(reference.steps["wind_gust"]).all(), "gusts never seen before"
-    assert not alarms(check_contract(stormy, reference))
+    assert not alarms(check_contract(stormy, reference, "2013-11-24"))
 
 
 @pytest.mark.parametrize("rows", [0, 1, 99])
@@ -54,4 +54,4 @@ def test_few_flights_are_insufficient_for_columns_and_an_alarm_of_their_airports
 def test_a_column_without_values_with_infinite_ones_or_with_one_only_is_named(
     value: float, days: dict[str, pd.DataFrame], reference: Reference
 ) -> None:
-    assert "temp" in alarms(check_contract(days[DAY].assign(temp=value), reference))
+    assert "temp" in alarms(check_contract(days[DAY].assign(temp=value), reference, DAY))

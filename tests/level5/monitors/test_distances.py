@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level5_monitoring.monitors.distances import jensen_shannon, normed_wasserstein
+from level5_monitoring.monitors.distances import distances_by_column, jensen_shannon, normed_wasserstein
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import CODES, NUMBERS, as_window
 
@@ -44,8 +44,8 @@ def test_a_constant_reference_divides_by_the_least_spread_as_evidently_does() ->
     assert normed_wasserstein(pd.Series([1.0, 1.0]), pd.Series([0.0, 0.0])) == pytest.approx(1000)
 
 
-def test_an_empty_sample_has_no_distance() -> None:
-    empty, some = pd.Series([], dtype=float), pd.Series([1.0])
-    assert all(
-        np.isnan(one(*pair)) for one in (normed_wasserstein, jensen_shannon) for pair in ((empty, some), (some, empty))
-    )
+def test_a_column_without_a_value_has_no_distance(flights: pd.DataFrame, reference: Reference) -> None:
+    week = as_window(flights.head(1000), 0.2)
+    for pair in (week.assign(temp=np.inf), reference.sample), (week, reference.sample.assign(temp=np.nan)):
+        missing = [name for name, distance in distances_by_column(*pair).items() if np.isnan(distance)]
+        assert missing == ["temp"]

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from level4_deployment import prediction_log
 from level4_deployment.experiment.labels import Label, ingest
-from level5_monitoring.monitors.window import as_window, closed_days, is_end_of_week, read_week, read_window, week_of
+from level5_monitoring.monitors.window import as_window, closed_days, is_end_of_week, read_window, week_of
 from shared.settings import NEW_YORK
 from tests.factories import predictions_of
 
@@ -80,8 +80,8 @@ def test_a_week_ends_on_sunday_and_is_read_as_its_seven_days(log: sa.Engine) -> 
         "2013-05-12",
         7,
     )
-    assert set(read_week(log, "2013-05-12")["day"]) == {"2013-05-07"}
-    assert read_week(log, "2013-05-19").empty
+    assert set(read_window(log, "2013-05-06", "2013-05-12")["day"]) == {"2013-05-07"}
+    assert read_window(log, "2013-05-13", "2013-05-19").empty
 
 
 def test_a_day_is_new_yorks(flights: pd.DataFrame) -> None:

@@ -1,6 +1,6 @@
 """Nothing of a flight's features was unknown one hour before its scheduled departure.
 
-The proof: cut the raw tables at that instant, as `Raw.known_at` does, and build them again. The same features
+The proof: cut the raw tables at that instant, as `known_at` does, and build them again. The same features
 come out. A rebuilt part of the year is compared with the whole year, so the part is proven to be large enough too.
 """
 
@@ -19,6 +19,20 @@ from shared.settings import NEW_YORK
 
 Build = Callable[[Raw], pd.DataFrame]
 DAYS = pd.Timedelta(days=4)  # more than the longest delay (21 hours) and the longest window (24 hours) together
+
+
+def known_at(raw: Raw, instant: pd.Timestamp) -> Raw:
+    """The tables as they were at `instant`: all schedules, and the events before it.
+
+    A weather observation is known when its hour is over, a departure when the aircraft has left, an arrival when it
+    has landed.
+    """
+    flights, late = raw.flights.copy(), pd.to_timedelta(raw.flights["dep_delay"], unit="min")
+    landed = flights["scheduled_arrival"] + pd.to_timedelta(flights["arr_delay"], unit="min")
+    flights.loc[~(flights["scheduled_departure"] + late <= instant), ["dep_time", "dep_delay"]] = None
+    flights.loc[~(landed <= instant), ["arr_time", "arr_delay", "air_time"]] = None
+    over = raw.weather["time_hour"] + pd.Timedelta(hours=1) <= instant
+    return replace(raw, flights=flights, weather=raw.weather[over])
 
 
 def around(raw: Raw, instant: pd.Timestamp) -> Raw:
@@ -57,7 +71,7 @@ def test_the_raw_tables_cut_an_hour_before_departure_give_the_same_features(
 ) -> None:
     whole_year = flights.set_index("flight_id")
     for flight, instant in zip(sampled["flight_id"], sampled["predicted_at"], strict=True):
-        cut = around(raw, instant).known_at(instant)
+        cut = known_at(around(raw, instant), instant)
         rebuilt = features_of(flight, build_flights, cut)
         pd.testing.assert_series_equal(rebuilt, whole_year.loc[flight, list(KNOWN_BEFORE)], obj=flight)
 
@@ -93,7 +107,7 @@ def test_a_feature_that_knows_the_future_would_be_caught(
     caught = set()
     for flight, instant in zip(sampled["flight_id"][:5], sampled["predicted_at"], strict=False):
         part = around(raw, instant)
-        with_future, without = (features_of(flight, leaking, tables) for tables in (part, part.known_at(instant)))
+        with_future, without = (features_of(flight, leaking, tables) for tables in (part, known_at(part, instant)))
         caught |= {name for name in KNOWN_BEFORE if not with_future[[name]].equals(without[[name]])}
     assert caught
     assert caught <= set(columns)
@@ -101,7 +115,7 @@ def test_a_feature_that_knows_the_future_would_be_caught(
 
 def test_the_cut_leaves_what_had_happened_and_nothing_else(raw: Raw) -> None:
     noon = pd.Timestamp("2013-07-01 12:00", tz=NEW_YORK)
-    cut = raw.known_at(noon)
+    cut = known_at(raw, noon)
     landed = raw.flights["scheduled_arrival"] + pd.to_timedelta(raw.flights["arr_delay"], unit="min")
     assert cut.flights["arr_delay"].notna().sum() == (landed <= noon).sum()
     assert len(cut.flights) == len(raw.flights), "the schedule is known all year"
