@@ -10,7 +10,7 @@ from level4_deployment.serving.routes import Package
 
 @dataclass
 class InMemoryRegistry(ModelRegistry):
-    """Versions 1 to 4; 4 has failed a gate.
+    """Versions 1 to 5; 4 has failed a gate, and 5 was never at the gates.
 
     broken: versions without a whole package. away: nothing can be read or written. read_only: no alias can be moved.
     """
@@ -26,9 +26,10 @@ class InMemoryRegistry(ModelRegistry):
 
     def version(self, number: int) -> Version:
         self._check()
-        if number not in range(1, 5):
+        if number not in range(1, 6):
             raise RegistryError(f"VERSION={number}: there is no such version")
-        return Version(number, "run", {GATES: json.dumps({"quality": {"passed": number < 4}})})
+        tags = {GATES: json.dumps({"quality": {"passed": number < 4}})} if number < 5 else {}
+        return Version(number, "run", tags)
 
     def set_alias(self, alias: str, number: int) -> None:
         self._check(writes=True)

@@ -26,12 +26,6 @@ def by_another_salt(running: Experiment, flight: str) -> str | None:
     return assignment.arm("another", running.share, flight)
 
 
-def with_losses(running: Experiment, flight: str) -> str | None:
-    """Nine of ten rows of the challenger's arm never arrive."""
-    found = as_assigned(running, flight)
-    return found if found == "champion" or flight.endswith("0") else None
-
-
 def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_assigned, begin: int = 0) -> None:
     """Put whole days of predictions and labels on the log, the challenger better by `gain` nats, and judge each."""
     random = np.random.default_rng(5)

@@ -11,14 +11,12 @@ import pytest
 import uvicorn
 
 from level2_devops.service.worker_process import address_of, open_socket
-from level3_training_pipeline.tracking import registry
 from level4_deployment.control.api import create_api
 from level4_deployment.control.auth import make_tokens, read_token
 from level4_deployment.control.client import PlatformClient, RefusedError
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
-from level4_deployment.delivery.gates import Gate, record
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import open_log, url_of
 from tests.level4.conftest import Registry
@@ -88,22 +86,6 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     with pytest.raises(RefusedError, match=f"409: .*compared with version 1, but the champion is now version {won}"):
         pipeline.submit(lost, plan, champion=1)
     assert pipeline.submit(lost, plan, champion=won)
-
-
-def test_a_version_that_has_not_passed_the_gates_is_refused(as_: As, registry_: Registry, plan: Plan) -> None:
-    pipeline = as_("pipeline")
-    pipeline.submit(1, None)
-    seen = registry.get(registry_.client, "2").tags["gates"]
-    try:
-        for gates in (None, [Gate("quality", passed=False, seen="it is worse")]):
-            registry_.client.delete_model_version_tag("flight-delays", "2", "gates")
-            if gates:
-                record(registry_.client, 2, gates)
-            with pytest.raises(RefusedError, match="422: version 2 has not passed the gates"):
-                pipeline.submit(2, plan)
-    finally:
-        registry_.client.set_model_version_tag("flight-delays", "2", "gates", seen)
-    assert pipeline.submit(2, plan)
 
 
 @pytest.mark.parametrize(

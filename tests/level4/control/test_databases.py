@@ -31,7 +31,7 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platfo
     platform.submit(2, plan, "pipeline")
     stream(platform, 28, gain=0.05)
     (done,) = experiment_store.find(platform.log)
-    assert done.state == "promoted"
+    assert (done.state, done.live_from, done.verdict and done.verdict.day) == ("promoted", "2013-04-06", 7)
     assert "better" in done.reason
     days = experiment_store.days_of(platform.log, done.experiment)
     assert days["day"].is_monotonic_increasing

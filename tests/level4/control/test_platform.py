@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 
 from level3_training_pipeline.tracking import registry
-from level4_deployment.control.client import PlatformClient, RefusedError
+from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import RunningPlatform, running_platform
 from level4_deployment.control.registry_client import package_of
 from level4_deployment.experiment.design import Plan
@@ -199,22 +198,6 @@ def test_a_worker_that_dies_is_replaced_and_no_platform_starts_twice(idle: Runni
     with running_platform(idle.home) as second:
         assert second.process.wait(timeout=60) == 2
     assert "runs in" in (idle.home / "platform.log").read_text()
-
-
-def test_acts_take_effect_in_the_workers_and_strangers_may_not_act(
-    idle: RunningPlatform, flights: pd.DataFrame
-) -> None:
-    body = as_requests(flights.head(1))[0]
-
-    def served_only(version: int) -> bool:
-        return {httpx.post(f"{idle.service}/predict", json=body).json()["version"] for _ in range(6)} == {version}
-
-    with PlatformClient.at(idle.home, "operator") as operator, PlatformClient.at(idle.home, "feed") as feed:
-        with pytest.raises(RefusedError, match="feed may not operate"):
-            feed.post("/rollback", reason="because")
-        for act, version in (("/versions/2/promote", 2), ("/rollback", 1)):
-            operator.post(act, reason="a drill")
-            eventually(partial(served_only, version), within=5)
 
 
 def test_the_stream_counts_what_is_not_answered(idle: RunningPlatform, flights: pd.DataFrame) -> None:

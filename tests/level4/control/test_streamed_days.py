@@ -12,7 +12,7 @@ from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level4_deployment.serving.routes import Routes, read_routes
-from tests.level4.control.streamed import as_assigned, by_another_salt, stream, with_losses
+from tests.level4.control.streamed import as_assigned, by_another_salt, stream
 
 
 @pytest.fixture
@@ -26,28 +26,6 @@ def routes_of(platform: ControlPlane) -> Routes:
     routes = read_routes(platform.home)
     assert routes
     return routes
-
-
-def test_a_better_challenger_goes_live_after_three_days_and_is_promoted_at_a_look(
-    platform: ControlPlane, plan: Plan
-) -> None:
-    shadow = routes_of(platform).split
-    stream(platform, 3, gain=0.05)
-    live = routes_of(platform).split
-    assert shadow
-    assert live
-    assert (shadow.share, live.share, live.salt) == (0.0, plan.share, shadow.salt)
-    assert [one.live_from for one in experiment_store.find(platform.log)] == ["2013-04-06"]
-    stream(platform, 24, gain=0.05, begin=4)
-    (one,) = experiment_store.find(platform.log)
-    assert (one.state, one.verdict and one.verdict.day) == ("promoted", 7)
-    assert (routes_of(platform).champion.version, routes_of(platform).challenger) == (2, None)
-
-
-def test_a_split_that_is_not_the_planned_one_blocks_every_verdict(platform: ControlPlane) -> None:
-    stream(platform, 24, gain=0.05, split=with_losses)
-    assert platform.running()
-    assert routes_of(platform).champion.version == 1
 
 
 CHANGED: dict[str, dict[str, Any]] = {
@@ -94,12 +72,3 @@ def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_star
     ControlPlane(platform.home, platform.registry, platform.log).poll()
     assert routes_of(platform).champion.version == 2
     assert experiment_store.find(platform.log)[0].state == "promoted"
-
-
-def test_a_version_that_is_submitted_again_goes_on_in_the_experiment_that_was_begun(
-    platform: ControlPlane, plan: Plan
-) -> None:
-    stream(platform, 4, gain=0.0)
-    before = platform.running(), routes_of(platform)
-    assert platform.submit(2, plan, "pipeline") == before[0]
-    assert (platform.running(), routes_of(platform)) == before

@@ -60,19 +60,16 @@ def test_a_registry_that_is_lost_while_the_platform_runs_fails_no_request(
     idle: RunningPlatform, registered: Registry, requested: pd.DataFrame, why: str
 ) -> None:
     database = registered.settings.level("level3") / "mlflow.db"
-    with (
-        PlatformClient.at(idle.home, "operator") as operator,
-        traffic(idle.service, as_requests(requested)) as load,
-    ):
+    with PlatformClient.at(idle.home, "operator") as operator, traffic(idle.service, as_requests(requested)) as load:
 
-        def trouble() -> str:
-            return str(operator.get("/status")["trouble"] or "")
+        def degraded() -> str:
+            return str(operator.get("/status")["degraded"])
 
         with DOWN[why](database):
             if why == "locked":  # a file that is taken away stays open, and can still be read
-                assert "version 1 serves on" in eventually(trouble, 30)
+                assert "version 1 keeps serving" in eventually(degraded, 30)
             time.sleep(2.0)  # of load without a registry
-        eventually(lambda: not trouble(), 30, shows=trouble)
+        eventually(lambda: not degraded(), 30, shows=degraded)
         operator.post("/versions/2/promote", reason="the registry is back")
         wait_for_workers(idle.home)
         time.sleep(1.0)  # of load on the new version

@@ -171,10 +171,3 @@ def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(
         open_log(url)
     assert "Remedy: PREDICTION_LOG=" in str(error.value)
     assert "secret" not in str(error.value)
-
-
-def test_a_log_of_an_earlier_version_is_refused_with_the_remedy(log: sa.Engine) -> None:
-    with log.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE inference_batches DROP COLUMN fell_back"))
-    with pytest.raises(LogError, match=r"earlier version .* no inference_batches\.fell_back\. Remedy: make clean"):
-        open_log(log.url.render_as_string(hide_password=False))

@@ -20,11 +20,7 @@ def total_loss(probabilities: "np.ndarray[tuple[int], np.dtype[np.float64]]") ->
 
 def test_the_loss_of_a_week_is_the_mean_over_its_labelled_flights(log: sa.Engine, tmp_path: Path) -> None:
     weeks = read_year(log, tmp_path, {}).weeks
-    assert [(week.monday, week.rows) for week in weeks] == [
-        ("2013-04-01", 49),
-        ("2013-04-08", 49),
-        ("2013-04-15", 49),
-    ]
+    assert [(week.monday, week.rows) for week in weeks] == [("2013-04-01", 49), ("2013-04-08", 49), ("2013-04-15", 49)]
     assert weeks[0].loss == {"loop": pytest.approx(total_loss(PROBABILITIES[:7]) / 7)}
 
 

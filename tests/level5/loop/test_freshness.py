@@ -52,11 +52,7 @@ def ask(log: sa.Engine, flights: pd.DataFrame) -> None:
 
 
 @pytest.fixture
-def night(
-    flights: pd.DataFrame,
-    reference: Reference,
-    tmp_path: Path,
-) -> Iterator[Night]:
+def night(flights: pd.DataFrame, reference: Reference, tmp_path: Path) -> Iterator[Night]:
     """Days of the real stream."""
     settings = Settings(FIRST.date(), None, tmp_path, "level5")
     days = replay(

@@ -15,15 +15,7 @@ import sqlalchemy as sa
 
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
-from level5_monitoring.loop.outbox import (
-    ATTEMPTS,
-    ConsoleSink,
-    FileSink,
-    Sink,
-    WebhookSink,
-    deliver,
-    sink_of,
-)
+from level5_monitoring.loop.outbox import ATTEMPTS, ConsoleSink, FileSink, Sink, WebhookSink, deliver, sink_of
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import ALERTS, open_log
 from shared.errors import UserError

@@ -133,13 +133,6 @@ def test_a_winner_on_suspect_days_is_not_promoted() -> None:
     assert "2013-07-01" in suspect_days.reason
 
 
-def test_labels_in_alarm_end_an_experiment_without_a_verdict() -> None:
-    """And nothing is trained, whatever else is in alarm."""
-    seen = [result("labels"), result("performance")]
-    assert decide(DAY, seen, PolicyState(running_experiment="2-against-3")).kind == "halt_experiment"
-    assert decide(DAY, seen, PolicyState(retrainings=("2012-07-14",))).kind == "defer"
-
-
 def test_a_decision_without_an_alarm_has_labels_and_champion_as_evidence() -> None:
     seen = [
         result("contract", "ok"),
