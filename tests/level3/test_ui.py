@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from tests.level3.world import World
+from tests.level3.conftest import World
 from tests.support import interrupt
 
 

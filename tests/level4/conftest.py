@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from mlflow import MlflowClient
 from sklearn.pipeline import Pipeline
 
@@ -85,6 +86,14 @@ def registry_(registered: Registry) -> Registry:
 def home(tmp_path: Path) -> Path:
     """A platform's folder."""
     return tmp_path / "platform"
+
+
+@pytest.fixture
+def log(url: str) -> Iterator[sa.Engine]:
+    """An empty prediction log, on a database of either kind."""
+    engine = open_log(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

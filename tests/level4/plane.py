@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
 
 from level2_devops.model import ModelCard
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
-from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import GRAPH, Package
 from level4_deployment.serving.routes import MODELS, Routes, Split, write_routes
 from level4_deployment.serving.worker import Worker, start_workers
@@ -106,8 +104,3 @@ def route(home: Path, generation: int, champion: Package, challenger: Package | 
     """Write the routes, with an experiment if there is a challenger."""
     split = Split("experiment", "salt", share) if challenger else None
     write_routes(home, Routes(generation, champion, challenger, split))
-
-
-def bodies(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    """What clients send for these flights."""
-    return as_requests(flights)

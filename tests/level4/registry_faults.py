@@ -38,9 +38,9 @@ DOWN = {
 
 
 @contextmanager
-def refusing(registry_: Registry, change: str = "UPDATE") -> Iterator[None]:
-    """A registry that can be read, and moves no alias while the block runs; or, with DELETE, takes none away."""
-    when = f"CREATE TRIGGER full BEFORE {change} ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
+def refusing(registry_: Registry) -> Iterator[None]:
+    """A registry that can be read, and moves no alias while the block runs."""
+    when = "CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
     with closing(sqlite3.connect(registry_.settings.level("level3") / "mlflow.db")) as database:
         database.execute(when)
         try:

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +21,6 @@ from level4_deployment.prediction_log import (
     url_of,
 )
 from tests.factories import label, prediction
-from tests.level4.postgres import new_database
 
 TABLES = {
     "predictions",
@@ -35,18 +33,6 @@ TABLES = {
     "experiment_days",
     "audit",
 }
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_of(tmp_path) if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
-
-
-@pytest.fixture
-def log(url: str) -> Iterator[sa.Engine]:
-    engine = open_log(url)
-    yield engine
-    engine.dispose()
 
 
 def test_all_tables_of_the_level_are_made_whatever_was_imported_before(tmp_path: Path) -> None:

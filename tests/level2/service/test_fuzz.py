@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.level2.services import Service
+from tests.level2.conftest import Service
 
 
 @pytest.mark.slow

@@ -1,30 +1,26 @@
 """SQLite or PostgreSQL: an experiment comes to the same end on either."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
-from level4_deployment.prediction_log import open_log, url_of
 from tests.level4 import postgres
 from tests.level4.control.registry_in_memory import InMemoryRegistry
 from tests.level4.control.streamed import stream
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def platform(request: pytest.FixtureRequest, registry: InMemoryRegistry, tmp_path: Path) -> Iterator[ControlPlane]:
+@pytest.fixture
+def platform(registry: InMemoryRegistry, log: sa.Engine, tmp_path: Path) -> ControlPlane:
     """Version 1 is the champion."""
-    sqlite = request.param == "sqlite"
-    log = open_log(url_of(tmp_path) if sqlite else postgres.new_database(request.getfixturevalue("postgresql")))
     made = ControlPlane(tmp_path, registry, log)
     made.submit(1, None, "pipeline")
-    yield made
-    log.dispose()
+    return made
 
 
 def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(platform: ControlPlane, plan: Plan) -> None:

@@ -1,8 +1,6 @@
 """Outcomes as they really come: late, twice, out of order, contradicting; a day closes by watermark."""
 
-from collections.abc import Iterator
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,22 +12,13 @@ from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment, days_of
 from level4_deployment.experiment.labels import Label, SplitError, close_days, ingest, read_watermark
 from level4_deployment.explain import look_up
-from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS, open_log, url_of
+from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS
 from tests import factories
 from tests.factories import prediction
-from tests.level4.postgres import new_database
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
 HOUR = 3600.0
 NAME = "1-against-2-no3"  # by which flight b is the challenger's to answer, all others here the champion's
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    sqlite = request.param == "sqlite"
-    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,9 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import predict
+from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import Package
-from tests.level4.plane import CARD, Plane, bodies, package, plane, route
+from tests.level4.plane import CARD, Plane, package, plane, route
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def serving(trained: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def sent(flights: pd.DataFrame) -> dict[str, Any]:
-    return bodies(flights.iloc[[5_000]])[0]
+    return as_requests(flights.iloc[[5_000]])[0]
 
 
 def test_an_answer_is_the_models_and_names_its_version(
@@ -52,7 +53,7 @@ def test_a_batch_is_answered_in_order_each_flight_with_an_id_of_its_own(
     serving: Plane, trained: Pipeline, flights: pd.DataFrame
 ) -> None:
     some = flights.iloc[:1_000]
-    answer = serving.client.post("/predict/batch", json={"flights": bodies(some)})
+    answer = serving.client.post("/predict/batch", json={"flights": as_requests(some)})
     found = answer.json()["predictions"]
     assert [one["flight_id"] for one in found] == some["flight_id"].tolist()
     wanted = predict(trained, some).tolist()

@@ -13,8 +13,9 @@ from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.prediction_log import open_log, url_of
+from level4_deployment.replay_client import as_requests
 from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
-from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.plane import Plane, package, plane, route
 from tests.level4.serving.load import load
 from tests.support import eventually
 
@@ -25,13 +26,8 @@ CHANCES = {carrier: 0.1 + 0.01 * i for i, carrier in enumerate(TEN_CARRIERS)}
 
 
 @pytest.fixture(scope="module")
-def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    return bodies(flights.sample(300, random_state=4))
-
-
-@pytest.fixture(scope="module")
 def known_flights(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    return bodies(known_to_graphs(flights).sample(200, random_state=6))
+    return as_requests(known_to_graphs(flights).sample(200, random_state=6))
 
 
 def known_to_tables(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +24,6 @@ from tests.level4.postgres import new_database
 
 def row(name: str) -> tuple[Any, ...]:
     return tuple(prediction(f"flight {name}", request_id=name, request_payload="{}" * 200).values())
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    sqlite = request.param == "sqlite"
-    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
-    yield engine
-    engine.dispose()
 
 
 def with_writer(engine: sa.Engine, work: Callable[[LogWriter], Coroutine[Any, Any, None]]) -> list[float]:

@@ -11,13 +11,8 @@ from level2_devops.model import fit
 from level4_deployment.serving.package import GRAPH
 from level4_deployment.serving.routes import MODELS, WORKERS
 from tests.level4.graphs import table_of_carriers
-from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.plane import Plane, package, plane, route
 from tests.support import eventually
-
-
-@pytest.fixture(scope="module")
-def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    return bodies(flights.sample(300, random_state=4))
 
 
 def ready(running: Plane) -> dict[str, Any]:

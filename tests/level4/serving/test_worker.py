@@ -22,15 +22,10 @@ from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
 from level4_deployment.serving.package import Package
 from tests.level2.releases import has_ended
-from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.plane import Plane, package, plane, route
 from tests.level4.postgres import new_database
 from tests.level4.serving.load import load
 from tests.support import eventually
-
-
-@pytest.fixture(scope="module")
-def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    return bodies(flights.sample(300, random_state=4))
 
 
 def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
