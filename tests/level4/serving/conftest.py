@@ -1,4 +1,4 @@
-"""Requests for the workers."""
+"""Requests for the workers, and an event loop for tests that are coroutines."""
 
 from typing import Any
 
@@ -6,6 +6,12 @@ import pandas as pd
 import pytest
 
 from level4_deployment.replay_client import as_requests
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Tests with the mark `anyio` run on asyncio."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
