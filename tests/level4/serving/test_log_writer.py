@@ -14,13 +14,15 @@ from level4_deployment.prediction_log import (
     INFERENCE_BATCHES,
     PREDICTIONS,
     SHADOW_PREDICTIONS,
-    LogError,
     open_log,
     url_of,
 )
 from level4_deployment.serving.log_writer import LogEntry, LogWriter
 from tests.factories import prediction
 from tests.level4.postgres import new_database
+from tests.level4.serving.conftest import limit_disk
+
+pytestmark = pytest.mark.anyio
 
 
 def row(name: str) -> tuple[Any, ...]:
@@ -49,7 +51,6 @@ def names(engine: sa.Engine) -> set[str]:
         return set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
 
 
-@pytest.mark.anyio
 async def test_an_acknowledged_row_is_visible_to_other_connections(log: sa.Engine) -> None:
     async with writing(log) as writer:
         for number in range(20):
@@ -57,7 +58,6 @@ async def test_an_acknowledged_row_is_visible_to_other_connections(log: sa.Engin
             assert f"{number}" in names(log), "another connection sees it as soon as it is acknowledged"
 
 
-@pytest.mark.anyio
 async def test_rows_that_wait_are_committed_together(log: sa.Engine) -> None:
     commits: list[float] = []
     async with writing(log, commits.append) as writer:
@@ -66,7 +66,6 @@ async def test_rows_that_wait_are_committed_together(log: sa.Engine) -> None:
     assert len(commits) < 100
 
 
-@pytest.mark.anyio
 async def test_every_table_gets_its_rows_and_an_existing_row_is_kept(log: sa.Engine) -> None:
     async with writing(log) as writer:
         paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1, 0)]
@@ -82,7 +81,6 @@ async def test_every_table_gets_its_rows_and_an_existing_row_is_kept(log: sa.Eng
     assert len({row.number for row in found}) == 2
 
 
-@pytest.mark.anyio
 async def test_rows_queued_at_the_end_are_written(log: sa.Engine) -> None:
     async with writing(log) as writer:
         for number in range(200):
@@ -90,16 +88,9 @@ async def test_rows_queued_at_the_end_are_written(log: sa.Engine) -> None:
     assert len(names(log)) == 200
 
 
-@pytest.mark.anyio
 async def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
-    most = {"pages": 40}
-
-    @sa.event.listens_for(engine, "connect")
-    def limit(connection: Any, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count={most['pages']}")
-
-    engine.dispose()
+    give_space = limit_disk(engine, pages=40)
     async with writing(engine) as writer:
         kept, failed = set(), []
         for number in range(400):
@@ -109,13 +100,11 @@ async def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues
         assert "full" in str(failed[0])
         assert kept == names(engine)
         assert 0 < len(kept) < 400
-        most["pages"] = 100_000
-        engine.dispose()  # connections that are open keep their limit
+        give_space()
         assert await written(writer, "after") is None
         assert "after" in names(engine)
 
 
-@pytest.mark.anyio
 async def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
     async with writing(engine) as writer:
@@ -129,7 +118,6 @@ async def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_pa
 
 
 @pytest.mark.slow
-@pytest.mark.anyio
 async def test_a_connection_that_the_server_closes_fails_one_group_only(postgresql: str) -> None:
     engine = open_log(new_database(postgresql))
     async with writing(engine) as writer:
@@ -142,11 +130,3 @@ async def test_a_connection_that_the_server_closes_fails_one_group_only(postgres
         assert await written(writer, "3") is None
     assert names(engine) == {"1", "3"}
     engine.dispose()
-
-
-@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
-def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error:
-        open_log(url)
-    assert "Remedy: PREDICTION_LOG=" in str(error.value)
-    assert "secret" not in str(error.value)

@@ -24,6 +24,7 @@ from level4_deployment.serving.package import Package
 from tests.level2.releases import has_ended
 from tests.level4.plane import Plane, package, plane, route
 from tests.level4.postgres import new_database
+from tests.level4.serving.conftest import limit_disk
 from tests.level4.serving.load import load
 from tests.support import eventually
 
@@ -91,13 +92,8 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    log, most = open_log(url_of(tmp_path)), {"pages": 60}
-
-    @sa.event.listens_for(log, "connect")
-    def limit(connection: Any, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count={most['pages']}")
-
-    log.dispose()
+    log = open_log(url_of(tmp_path))
+    give_space = limit_disk(log, pages=60)
     config = uvicorn.Config(create_app(tmp_path, log), log_config=None, access_log=False)
     with (
         open_socket() as listening,
@@ -112,8 +108,7 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
         assert "cannot be written" in refused[0].json()["detail"]
         with log.connect() as connection:
             assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == acknowledged
-        most["pages"] = 100_000
-        log.dispose()  # connections that are open keep their limit
+        give_space()
         assert client.post("/predict", json=sent[0]).status_code == 200
     log.dispose()
 
