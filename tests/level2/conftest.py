@@ -25,7 +25,6 @@ class Service:
 
     @property
     def address(self) -> str:
-        """Its URL."""
         return self.ready["address"]
 
     def metric(self, line: str) -> float:
@@ -70,5 +69,4 @@ def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]
 
 @pytest.fixture(scope="session")
 def service(start_service: Starter, small_model: Path) -> Service:
-    """The service that most tests use."""
     return start_service(small_model)

@@ -17,7 +17,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="SIGI
 
 
 def start() -> tuple["subprocess.Popen[str]", IO[str]]:
-    """The command, and its output."""
     command, unbuffered = [sys.executable, "-m", "level3_training_pipeline", "ui"], {"PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | unbuffered)
     assert process.stdout

@@ -40,7 +40,6 @@ class Registry:
 
 
 def alias(registry_: Registry, name: str) -> int | None:
-    """The number of the version that an alias names."""
     found = registry_.client.get_registered_model(MODEL).aliases.get(name)
     return None if found is None else int(found)
 
@@ -84,7 +83,6 @@ def registry_(registered: Registry) -> Registry:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A platform's folder."""
     return tmp_path / "platform"
 
 

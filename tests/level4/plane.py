@@ -36,7 +36,6 @@ def keep(home: Path, version: int, made: Path) -> Package:
 
 
 def package(home: Path, version: int, model: Any) -> Package:
-    """A converted pipeline."""
     made = home / f"made-{version}"
     made.mkdir(parents=True)
     convert(model, CARD, made)
@@ -60,14 +59,12 @@ class Plane:
         made.wait_ready()
 
     def ask(self, flight: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one flight."""
         answer = self.client.post("/predict", json=flight)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What the log holds."""
         with sqlite3.connect(self.home / "log.db") as log:
             return log.execute(query).fetchall()
 
@@ -86,7 +83,6 @@ class Plane:
 
 @contextmanager
 def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
-    """Run workers while the block runs."""
     with open_socket() as listening:
         workers = start_workers(home, listening, count, log_url or url_of(home))
         try:

@@ -10,7 +10,6 @@ from tests.level4.conftest import Registry
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Somebody holds it."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         yield
@@ -19,7 +18,6 @@ def locked(file: Path) -> Iterator[None]:
 
 @contextmanager
 def replaced(file: Path, by: bytes | None) -> Iterator[None]:
-    """Another file is in its place, or none."""
     away = file.rename(file.with_suffix(".away"))
     if by is not None:
         file.write_bytes(by)

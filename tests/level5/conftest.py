@@ -37,7 +37,6 @@ def hours(flights: pd.DataFrame) -> list[Tick]:
 
 @pytest.fixture
 def log(url: str) -> Iterator[sa.Engine]:
-    """A database of either kind, with all tables."""
     log = open_log(url)
     yield log
     log.dispose()

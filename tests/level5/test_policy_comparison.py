@@ -34,7 +34,6 @@ def calendar() -> pd.DataFrame:
 
 
 def process(code: str) -> "subprocess.Popen[bytes]":
-    """A program that ends by itself."""
     return subprocess.Popen([sys.executable, "-c", code])
 
 
@@ -101,7 +100,6 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
 
 
 def test_each_missed_aim_is_named_with_its_figure(level5_settings: Settings) -> None:
-    """A year that reached all aims misses none."""
     table = calendar().assign(loop=lambda table: table["weekly"])
     good = Effort(trainings=8, steps=0, alerts=5, false_alarms=0)
     results = policy_comparison.compare_policies(table, good)

@@ -17,7 +17,6 @@ Split = Callable[[Experiment, str], str | None]
 
 
 def as_assigned(running: Experiment, flight: str) -> str | None:
-    """The arm of a flight."""
     return assignment.arm(running.salt, running.share, flight)
 
 

@@ -64,7 +64,6 @@ def trail(platform: ControlPlane) -> list[tuple[Any, ...]]:
 def test_a_version_is_tried_in_shadow_then_live_then_promoted(
     platform: ControlPlane, registry: InMemoryRegistry
 ) -> None:
-    """Every step is on the trail, as fields."""
     assert served(platform) == (1, None, None)
     platform.submit(2, PLAN, "pipeline", expected=1)
     assert (served(platform), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})

@@ -105,6 +105,11 @@ def test_a_duplicate_key_is_refused(serving: Plane, sent: dict[str, Any], name: 
         assert answer.json()["detail"][0]["problem"] == "is given twice"
 
 
+def test_an_escaped_key_is_the_same_as_a_plain_one(serving: Plane, sent: dict[str, Any]) -> None:
+    body = json.dumps(sent).replace('"carrier"', r'"\u0063arrier"')
+    assert serving.client.post("/predict", content=body).json()["flight_id"] == sent["flight_id"]
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [

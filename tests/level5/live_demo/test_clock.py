@@ -92,7 +92,6 @@ def test_a_fault_outlives_the_demo(tmp_path: Path, hours: list[Tick]) -> None:
 
 
 def test_an_active_fault_takes_the_new_size(tmp_path: Path, hours: list[Tick]) -> None:
-    """It is active once, however often it is injected, from the day of the newest size."""
     for size in (1, 3):
         begun(tmp_path, hours).inject("celsius", size)
     clock = Clock(tmp_path)

@@ -126,7 +126,6 @@ def close_a_day(platform: ControlPlane) -> None:
 
 
 def cut_off(patched: pytest.MonkeyPatch, after: str, calls: int) -> None:
-    """The process is gone right after so many calls of this function."""
     where: Any = {
         "record_decision": loop_store,
         "close_decision": loop_store,
@@ -169,7 +168,6 @@ ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
 
 @pytest.mark.parametrize("scenario", ENDS, ids=lambda scenario: scenario.__name__)
 def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> None:
-    """After the decision, after the alerts, after the act, after the result is on record."""
     whole = play(scenario, "record_decision", NEVER)
     kind, champion, tried = ENDS[scenario]
     assert [one["kind"] for one in whole["decisions"]] == [kind]
@@ -220,7 +218,6 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
 def test_an_act_that_fails_in_any_way_has_an_alert_and_waits_for_the_next_day(
     play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, message: str
 ) -> None:
-    """The second start does not try again."""
     tried = []
 
     def fail(*_: object) -> Any:

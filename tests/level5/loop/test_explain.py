@@ -22,12 +22,10 @@ PROMOTION, OTHER = (2, 3, "by its verdict"), (7, 8, "of another experiment")
 
 @pytest.fixture
 def own_log(level5_settings: Settings) -> sa.Engine:
-    """The log of the level's own platform."""
     return config.open_log(level5_settings)
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
-    """What the command prints, without line breaks."""
     explain.show_decision(DAY)
     return " ".join(capsys.readouterr().out.split())
 

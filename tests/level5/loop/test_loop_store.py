@@ -26,21 +26,18 @@ def found(day: str, monitor: Monitor, state: State = "alarm") -> MonitorResult:
 
 
 def decided(log: sa.Engine, day: str, *results: MonitorResult) -> Decision:
-    """Decide on a day as the loop does."""
     state = load_policy_state(log, day)
     decision = policy.decide(day, results, state)
     return loop_store.record_decision(log, decision, results, alerts_of(decision, state, "level5"))
 
 
 def closed(log: sa.Engine, experiment: experiment_store.Experiment, day: str, gain: float | None = None) -> None:
-    """The experiment has counted a day."""
     row = {"experiment": experiment.experiment, "day": day, "flights": 900, "mean_loss_difference": gain}
     with log.begin() as connection:
         connection.execute(EXPERIMENT_DAYS.insert(), row | {"champion_arm": 0, "challenger_arm": 0})
 
 
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
-    """A second decision on it, and a second result, change nothing."""
     first = decided(log, "2013-05-06", found("2013-05-06", "contract"))
     loop_store.close_decision(log, "2013-05-06", {"first": 1})
     again = decided(log, "2013-05-06", found("2013-05-06", "performance"))
@@ -53,7 +50,6 @@ def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
 
 
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
-    """No decision without its alerts."""
     broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         loop_store.record_decision(
