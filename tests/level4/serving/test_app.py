@@ -154,15 +154,6 @@ def test_the_log_holds_everything_that_explains_an_answer(serving: Plane, sent: 
     assert 0 < row[11] < 5
 
 
-def test_shadow_scores_are_logged_and_never_returned(serving: Plane, sent: dict[str, Any]) -> None:
-    answers = [serving.ask(sent) for _ in range(20)]
-    assert {answer["version"] for answer in answers} == {7}
-    serving.ask(sent)  # by its commit, the shadow rows of earlier answers are in the log too
-    ids = ",".join(f"'{answer['request_id']}'" for answer in answers)
-    rows = serving.rows(f"SELECT version, probability, failure FROM shadow_predictions WHERE request_id IN ({ids})")  # noqa: S608
-    assert rows == [(8, answers[0]["probability"], None)] * 20
-
-
 def test_the_padding_of_a_body_is_not_logged(serving: Plane, sent: dict[str, Any]) -> None:
     answer = serving.client.post("/predict", content=json.dumps(sent) + " " * 500_000).json()
     query = f"SELECT request_payload FROM predictions WHERE request_id = '{answer['request_id']}'"  # noqa: S608

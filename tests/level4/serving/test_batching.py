@@ -60,13 +60,6 @@ async def test_a_healthy_challenger_answers_every_row(tmp_path: Path, runs: Run)
     assert 0 < found.seconds < LIVE
 
 
-async def test_a_challenger_that_fails_on_a_carrier_answers_the_other_rows(tmp_path: Path, runs: Run) -> None:
-    challenger = runs(table_of_carriers(tmp_path, 2, CHANCES, failing="VX"))
-    found = (await tried(challenger, "B6", "VX", "UA", "VX", wait=SHADOW)).found
-    assert [isinstance(one, Prediction) for one in found] == [True, False, True, False]
-    assert "out of" in str(found[1])
-
-
 async def test_a_challenger_that_takes_ten_times_as_long_is_slow(tmp_path: Path, runs: Run) -> None:
     champion = load_served(tmp_path, busy(tmp_path, 1, 1_000))
     challenger = runs(busy(tmp_path, 2, 10_000))

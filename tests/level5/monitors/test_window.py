@@ -38,13 +38,6 @@ def test_a_window_has_each_flight_with_its_first_prediction(log: sa.Engine, day:
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=False)
 
 
-def test_labels_that_contradict_each_other_are_missing(log: sa.Engine, day: pd.DataFrame) -> None:
-    first = day.dropna(subset=["late"]).iloc[0]
-    ingest(log, [Label(first["flight_id"], 1 - int(first["late"]), 2e9)], None)
-    found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")
-    assert pd.isna(found.loc[first["flight_id"], "late"])
-
-
 def test_a_label_known_after_the_day_closed_is_missing_for_every_later_reader(
     log: sa.Engine, day: pd.DataFrame
 ) -> None:

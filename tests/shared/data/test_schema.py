@@ -95,7 +95,7 @@ def test_a_table_without_a_row_is_named(table: str, change: Change) -> None:
 
 def test_every_broken_column_is_named_at_once(change: Change) -> None:
     message = refusal(change("weather", lambda sound: one("temp", 412.0)(one("humid", 140.0)(sound))))
-    assert re.findall("^(temp|humid): ", message, re.MULTILINE) == ["temp", "humid"]
+    assert set(re.findall("^(temp|humid): ", message, re.MULTILINE)) == {"temp", "humid"}
 
 
 def test_a_truncated_file_is_named(folder: Path) -> None:
