@@ -19,7 +19,7 @@ from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS
 from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
 from tests.factories import batch, closed_days, day_differences
-from tests.level4.control.registry_in_memory import InMemoryRegistry
+from tests.level4.control.conftest import InMemoryRegistry
 
 PLAN = Plan(share=0.3)
 
