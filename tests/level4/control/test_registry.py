@@ -1,4 +1,4 @@
-"""The control plane on MLflow's registry: it is changed by others, fails, is slow, refuses, or the platform is killed."""
+"""The control plane on MLflow's registry: others change it, it fails, is slow, refuses; and a kill in between."""
 
 import os
 import shutil

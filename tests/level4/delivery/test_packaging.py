@@ -1,7 +1,6 @@
 """From the trained pipeline to what is served: the same probabilities and digest, no silent error, no foreign code."""
 
 import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from level2_devops.features import CATEGORIES, features
-from level2_devops.model import fit
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import MANIFEST
 from level4_deployment.delivery.packaging import convert, parity, publish
@@ -24,7 +22,7 @@ from level4_deployment.serving.model import load_served
 from level4_deployment.serving.package import GRAPH, PackageError, verify
 from shared.errors import UserError
 from tests.level4.conftest import Registry
-from tests.level4.plane import CARD, keep, package
+from tests.level4.plane import CARD, package
 
 
 def test_ten_thousand_flights_get_the_trained_models_probabilities(
@@ -69,20 +67,6 @@ def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_p
     (tmp_path / GRAPH).unlink()
     with pytest.raises(PackageError, match="cannot be read"):
         verify(tmp_path, files)
-
-
-def test_the_card_tells_what_the_model_knows(trained: Pipeline, tmp_path: Path) -> None:
-    convert(trained, CARD, tmp_path)
-    card = json.loads((tmp_path / "model.json").read_text())
-    assert set(card["categories"]["origin"]) == {"EWR", "JFK", "LGA"}
-    assert (card["base_rate"], card["rows"], card["trained_as_of"]) == (0.25, 5_000, "2013-04-01")
-
-
-def test_another_model_has_another_digest(trained: Pipeline, known: pd.DataFrame, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    convert(fit(known.iloc[::30], max_iter=3), CARD, other)
-    assert keep(tmp_path, 1, other).digest != package(tmp_path, 2, trained).digest
 
 
 class Trap:
