@@ -68,6 +68,19 @@ def experiment(**changes: Any) -> "Experiment":
     return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
 
 
+def both_predictions(
+    running: "Experiment", flight_id: str, arm: str, at: float, chances: dict[int, float]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row of `predictions` by the arm's model (1 is the champion, 2 the challenger), and the other's in shadow."""
+    from level4_deployment.experiment.assignment import propensity
+
+    own = 2 if arm == "challenger" else 1
+    shadow = {"request_id": flight_id, "version": 3 - own, "probability": chances[3 - own]}
+    about = {"experiment": running.experiment, "arm": arm, "propensity": propensity(running.share, arm)}
+    answer = {"version": own, "probability": chances[own], "departs_at": at, "asked_at": at}
+    return prediction(flight_id, request_id=flight_id, **about, **answer), shadow
+
+
 def predictions_of(flights: pd.DataFrame, **changes: Any) -> list[dict[str, Any]]:
     """Rows of `predictions` for flights of the year's table, each with its real request."""
     from level4_deployment.replay_client import as_requests

@@ -18,7 +18,7 @@ from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, LABELS, PREDICTIONS, SHADOW_PREDICTIONS
 from level4_deployment.serving.routes import Routes, read_routes
-from tests.factories import label, prediction
+from tests.factories import both_predictions, label
 from tests.level4 import postgres
 from tests.level4.control.conftest import InMemoryRegistry
 
@@ -45,17 +45,13 @@ def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_ass
             return
         at = (noon + pd.DateOffset(days=day)).timestamp()
         flights = {name: arm for i in range(FLIGHTS) if (arm := split(running, name := f"{day}-{i}"))}
-        rows, shadow = [], []
+        rows = []
         for name, arm in flights.items():
-            chance = {1: 0.5, 2: float(np.exp(np.log(0.5) + gain + random.normal(0, 0.02)))}
-            own = 2 if arm == "challenger" else 1
-            answer = {"experiment": running.experiment, "arm": arm, "version": own, "probability": chance[own]}
-            answer |= {"propensity": assignment.propensity(running.share, arm), "departs_at": at, "asked_at": at}
-            rows.append(prediction(name, request_id=name, **answer))
-            shadow.append({"request_id": name, "version": 3 - own, "probability": chance[3 - own]})
+            chances = {1: 0.5, 2: float(np.exp(np.log(0.5) + gain + random.normal(0, 0.02)))}
+            rows.append(both_predictions(running, name, arm, at, chances))
         with platform.log.begin() as connection:
-            connection.execute(PREDICTIONS.insert(), rows)
-            connection.execute(SHADOW_PREDICTIONS.insert(), shadow)
+            connection.execute(PREDICTIONS.insert(), [row for row, _ in rows])
+            connection.execute(SHADOW_PREDICTIONS.insert(), [shadow for _, shadow in rows])
             connection.execute(LABELS.insert(), [label(name, late=1, known_at=at + 60) for name in flights])
         ingest(platform.log, [], (noon.normalize() + pd.DateOffset(days=day + 2)).timestamp())
         platform.judge()
