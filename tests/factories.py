@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from level4_deployment.experiment.experiment_store import Experiment
     from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 
@@ -39,6 +41,12 @@ def label(flight_id: str = "2013-04-01-B61-JFK", *, late: int = 0, known_at: flo
     return {"flight_id": flight_id, "late": late, "known_at": known_at, "received_at": known_at}
 
 
+def insert(log: "sa.Engine", table: "sa.Table", rows: Any) -> None:
+    """Write a row, or a list of rows, into a table of the log."""
+    with log.begin() as connection:
+        connection.execute(table.insert(), rows)
+
+
 def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
     """Closed days of an experiment from 1 April on, 900 flights each, with these mean loss differences (nats)."""
     values = np.asarray(differences, dtype=float)
@@ -66,6 +74,12 @@ def experiment(**changes: Any) -> "Experiment":
 
     name = "1-against-2-no1"
     return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
+
+
+def experiment_day(experiment: str, day: str, gain: float | None = None, flights: int = 900) -> dict[str, Any]:
+    """A row of the table `experiment_days`: a closed day in shadow with this mean loss difference (nats)."""
+    figures = {"flights": flights, "mean_loss_difference": gain, "champion_arm": 0, "challenger_arm": 0}
+    return {"experiment": experiment, "day": day, **figures}
 
 
 def both_predictions(

@@ -20,7 +20,7 @@ from level4_deployment.prediction_log import (
     prepare_tables,
     url_of,
 )
-from tests.factories import label, prediction
+from tests.factories import insert, label, prediction
 
 TABLES = {
     "predictions",
@@ -99,8 +99,7 @@ def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: 
 
 def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
     engine = open_log("sqlite://")
-    with engine.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), prediction("a"))
+    insert(engine, PREDICTIONS, prediction("a"))
     assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
     engine.dispose()
 
@@ -114,12 +113,10 @@ def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_
         prediction("later", asked_at=4.0),
     ]
     labels = [label("a", late=1, known_at=5.0), label("torn", known_at=5.0), label("later", known_at=8.0)]
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), rows)
-        connection.execute(LABELS.insert(), labels)
-        connection.execute(QUARANTINED_LABELS.insert(), label("torn", late=1, known_at=6.0))
-        shadow = [{"request_id": "first", "version": 2, "probability": 0.2, "failure": None}]
-        connection.execute(SHADOW_PREDICTIONS.insert(), shadow)
+    insert(log, PREDICTIONS, rows)
+    insert(log, LABELS, labels)
+    insert(log, QUARANTINED_LABELS, label("torn", late=1, known_at=6.0))
+    insert(log, SHADOW_PREDICTIONS, {"request_id": "first", "version": 2, "probability": 0.2, "failure": None})
     wanted = [PREDICTIONS.c.flight_id, PREDICTIONS.c.probability]
     found = first_predictions(log, wanted, shadow=True).set_index("flight_id")
     assert [*found.index] == ["unknown", "torn", "a", "later"], "in order of asked_at"

@@ -18,7 +18,7 @@ from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
 from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
-from tests.factories import batch, closed_days, day_differences
+from tests.factories import batch, closed_days, day_differences, insert
 from tests.level4.control.conftest import InMemoryRegistry
 
 PLAN = Plan(share=0.3)
@@ -43,8 +43,7 @@ def days_close(platform: ControlPlane, differences: Any, challenger_arm: int = 2
     assert running
     days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=challenger_arm)
     rows: Any = days.to_dict("records")
-    with platform.log.begin() as connection:
-        connection.execute(EXPERIMENT_DAYS.insert(), rows)
+    insert(platform.log, EXPERIMENT_DAYS, rows)
     platform.undecided = True
     return platform.judge()
 
@@ -337,8 +336,7 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
 def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> None:
     running = platform.submit(2, PLAN, "pipeline")
     assert running
-    with platform.log.begin() as connection:
-        connection.execute(INFERENCE_BATCHES.insert(), [batch(running.experiment, failed=20)] * 20)
+    insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 20)
     platform.poll()
     (one,) = experiment_store.find(platform.log)
     assert (one.state, "no score for 400 of 400" in one.reason) == ("aborted", True)
@@ -412,8 +410,7 @@ def test_a_guardrail_that_cannot_end_an_experiment_keeps_one_row_with_the_last_r
     assert running
     registry.read_only = True
     for _ in range(3):
-        with platform.log.begin() as connection:
-            connection.execute(INFERENCE_BATCHES.insert(), [batch(running.experiment, failed=20)] * 10)
+        insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 10)
         platform.poll()
     assert "the guardrails are not checked" in platform.degraded
     registry.read_only = False

@@ -18,7 +18,7 @@ from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, LABELS, PREDICTIONS, SHADOW_PREDICTIONS
 from level4_deployment.serving.routes import Routes, read_routes
-from tests.factories import both_predictions, label
+from tests.factories import both_predictions, insert, label
 from tests.level4 import postgres
 from tests.level4.control.conftest import InMemoryRegistry
 
@@ -49,10 +49,9 @@ def stream(platform: ControlPlane, days: int, gain: float, split: Split = as_ass
         for name, arm in flights.items():
             chances = {1: 0.5, 2: float(np.exp(np.log(0.5) + gain + random.normal(0, 0.02)))}
             rows.append(both_predictions(running, name, arm, at, chances))
-        with platform.log.begin() as connection:
-            connection.execute(PREDICTIONS.insert(), [row for row, _ in rows])
-            connection.execute(SHADOW_PREDICTIONS.insert(), [shadow for _, shadow in rows])
-            connection.execute(LABELS.insert(), [label(name, late=1, known_at=at + 60) for name in flights])
+        insert(platform.log, PREDICTIONS, [row for row, _ in rows])
+        insert(platform.log, SHADOW_PREDICTIONS, [shadow for _, shadow in rows])
+        insert(platform.log, LABELS, [label(name, late=1, known_at=at + 60) for name in flights])
         ingest(platform.log, [], (noon.normalize() + pd.DateOffset(days=day + 2)).timestamp())
         platform.judge()
 

@@ -20,7 +20,7 @@ from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
 from shared.errors import UserError
-from tests.factories import label, prediction
+from tests.factories import insert, label, prediction
 
 STORY, ANOTHER = report.STORY_TODAY, date(2013, 7, 1)
 DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "1-against-2")
@@ -151,9 +151,8 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
         prediction("disputed", departs_at=at, probability=0.01),
         prediction("unlabelled", departs_at=at),
     ]
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), rows)
-        connection.execute(LABELS.insert(), [label("a"), label("b", late=1), label("disputed", late=1)])
-        connection.execute(QUARANTINED_LABELS.insert(), [label("disputed")])
+    insert(log, PREDICTIONS, rows)
+    insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
+    insert(log, QUARANTINED_LABELS, [label("disputed")])
     expected = (-math.log(0.75) - math.log(0.5)) / 2
     assert report.show_served(tmp_path) == f"2013-04: {expected:.3f}"

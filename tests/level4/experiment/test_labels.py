@@ -14,7 +14,7 @@ from level4_deployment.experiment.labels import Label, SplitError, close_days, i
 from level4_deployment.explain import look_up
 from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS
 from tests import factories
-from tests.factories import prediction
+from tests.factories import insert, prediction
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
 HOUR = 3600.0
@@ -36,9 +36,8 @@ def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
     row = prediction(flight, request_id=f"r-{flight}-{other.get('asked_at', 0)}", departs_at=at(hours))
     row |= {"experiment": NAME, "propensity": 0.8, "probability": 0.4}
     paired = {"version": 2, "probability": 0.2, "failure": None} | other.pop("paired", {})
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), row | other)
-        connection.execute(SHADOW_PREDICTIONS.insert(), {"request_id": row["request_id"], **paired})
+    insert(log, PREDICTIONS, row | other)
+    insert(log, SHADOW_PREDICTIONS, {"request_id": row["request_id"], **paired})
 
 
 def before(log: sa.Engine) -> None:

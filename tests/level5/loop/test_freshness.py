@@ -26,7 +26,7 @@ from level5_monitoring.loop.freshness import (
 from level5_monitoring.monitors.reference import Reference
 from shared.data.replay import replay
 from shared.settings import NEW_YORK, Settings
-from tests.factories import predictions_of
+from tests.factories import insert, predictions_of
 from tests.level5.served import opened, serve_platform
 
 FIRST = pd.Timestamp("2013-05-06", tz=NEW_YORK)
@@ -46,8 +46,7 @@ class Night:
 
 
 def ask(log: sa.Engine, flights: pd.DataFrame) -> None:
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), predictions_of(flights))
+    insert(log, PREDICTIONS, predictions_of(flights))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from level4_deployment import prediction_log
 from level4_deployment.experiment.labels import Label, ingest
 from level5_monitoring.monitors.window import as_window, closed_days, is_end_of_week, read_week, read_window, week_of
 from shared.settings import NEW_YORK
-from tests.factories import predictions_of
+from tests.factories import insert, predictions_of
 
 
 @pytest.fixture
@@ -24,8 +24,7 @@ def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
     engine = prediction_log.open_log(prediction_log.url_of(tmp_path))
     rows = predictions_of(day, version=1, probability=0.1, asked_at=1.0)
     rows += predictions_of(day.head(50), version=2, probability=0.6, asked_at=2.0)
-    with engine.begin() as connection:
-        connection.execute(prediction_log.PREDICTIONS.insert(), rows)
+    insert(engine, prediction_log.PREDICTIONS, rows)
     known = day.dropna(subset=["late"])
     told = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
     ingest(engine, [Label(flight, int(late), at.timestamp()) for flight, late, at in told], None)
