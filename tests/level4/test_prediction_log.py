@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pandas as pd
 import pytest
@@ -80,21 +81,14 @@ def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.
 
 
 def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: str) -> None:
-    together, failures = threading.Barrier(4), []
+    together = Barrier(4)
 
-    def open_it() -> None:
+    def open_it(_: int) -> None:
         together.wait()
-        try:
-            open_log(url).dispose()
-        except LogError as error:
-            failures.append(error)
+        open_log(url).dispose()
 
-    threads = [threading.Thread(target=open_it) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as four:
+        assert [*four.map(open_it, range(4))] == [None] * 4
 
 
 def test_a_log_in_memory_is_one_database_for_all_connections() -> None:

@@ -1,9 +1,10 @@
 """The control plane's service, on loopback: acts need the right token, and each is on record."""
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx
@@ -64,21 +65,17 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     """Both were compared with version 1: after the verdict on the one, that says nothing about the other any more."""
     pipeline = as_("pipeline")
     pipeline.submit(1, None)
-    told: dict[int, str] = {}
-    together = threading.Barrier(2)
+    together, clients = Barrier(2), {number: as_("pipeline") for number in (2, 3)}
 
-    def train(number: int, trainer: PlatformClient) -> None:
+    def train(number: int) -> str:
         together.wait()
         try:
-            told[number] = str(trainer.submit(number, plan, champion=1))
+            return str(clients[number].submit(number, plan, champion=1))
         except RefusedError as error:
-            told[number] = str(error)
+            return str(error)
 
-    trainers = [threading.Thread(target=train, args=(number, as_("pipeline"))) for number in (2, 3)]
-    for trainer in trainers:
-        trainer.start()
-    for trainer in trainers:
-        trainer.join()
+    with ThreadPoolExecutor(2) as trainers:
+        told = dict(zip(clients, trainers.map(train, clients), strict=True))
     won, lost = sorted(told, key=lambda number: "409" in told[number])
     assert told[won] == f"1-against-{won}-no1"
     assert f"409: version {won} is being tried against version 1: version {lost} must wait" in told[lost]

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from onnx import helper
 from sklearn.pipeline import Pipeline
 
 from level2_devops.features import features
@@ -65,7 +64,7 @@ def test_files_that_are_not_on_record_are_not_read(trained: Pipeline, tmp_path: 
 
 
 def test_a_graph_with_another_signature_is_refused(tmp_path: Path) -> None:
-    made = graph_package(tmp_path, 1, [helper.make_node("Identity", ["numbers"], ["probabilities"])], [])
+    made = graph_package(tmp_path, 1, "probabilities = Identity (numbers)")
     with pytest.raises(PackageError, match="a served model takes"):
         load_served(tmp_path, made)
 
