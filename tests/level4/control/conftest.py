@@ -10,7 +10,7 @@ from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, 
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.registry_client import GATES, ModelRegistry, NotPublishedError, UnavailableError
 from level4_deployment.prediction_log import open_log
-from level4_deployment.serving.routes import Package
+from level4_deployment.serving.routes import Package, read_routes
 
 
 @dataclass
@@ -53,6 +53,14 @@ class InMemoryRegistry(ModelRegistry):
     def _check(self, *, writes: bool = False) -> None:
         if self.away or (writes and self.read_only):
             raise UnavailableError("the registry cannot be used: it is away")
+
+
+def served(platform: ControlPlane) -> tuple[int, int | None, float | None]:
+    """Champion, challenger and share, as the workers read them."""
+    routes = read_routes(platform.home)
+    assert routes
+    challenger, split = routes.challenger, routes.split
+    return routes.champion.version, challenger.version if challenger else None, split.share if split else None
 
 
 @pytest.fixture

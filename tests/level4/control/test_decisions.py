@@ -16,10 +16,9 @@ from level4_deployment.control.registry_client import NotPublishedError, Unavail
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
-from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
 from tests.factories import batch, closed_days, day_differences, insert
-from tests.level4.control.conftest import InMemoryRegistry
+from tests.level4.control.conftest import InMemoryRegistry, served
 
 PLAN = Plan(share=0.3)
 
@@ -29,21 +28,12 @@ def platform(in_memory: ControlPlane) -> ControlPlane:
     return in_memory
 
 
-def served(platform: ControlPlane) -> tuple[int, int | None, float | None]:
-    """Champion, challenger and share, as the workers read them."""
-    routes = read_routes(platform.home)
-    assert routes
-    challenger, split = routes.challenger, routes.split
-    return routes.champion.version, challenger.version if challenger else None, split.share if split else None
-
-
 def days_close(platform: ControlPlane, differences: Any, challenger_arm: int = 270) -> Verdict | None:
     """These days of the running experiment are closed, and judged; without more, they are split as planned."""
     running = platform.running()
     assert running
     days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=challenger_arm)
-    rows: Any = days.to_dict("records")
-    insert(platform.log, EXPERIMENT_DAYS, rows)
+    insert(platform.log, EXPERIMENT_DAYS, days.to_dict("records"))
     platform.undecided = True
     return platform.judge()
 

@@ -17,10 +17,9 @@ from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, LABELS, PREDICTIONS, SHADOW_PREDICTIONS
-from level4_deployment.serving.routes import Routes, read_routes
 from tests.factories import both_predictions, insert, label
 from tests.level4 import postgres
-from tests.level4.control.conftest import InMemoryRegistry
+from tests.level4.control.conftest import InMemoryRegistry, served
 
 FLIGHTS = 40  # a day
 Split = Callable[[Experiment, str], str | None]
@@ -63,12 +62,6 @@ def platform(in_memory: ControlPlane, plan: Plan) -> ControlPlane:
     return in_memory
 
 
-def routes_of(platform: ControlPlane) -> Routes:
-    routes = read_routes(platform.home)
-    assert routes
-    return routes
-
-
 CHANGED: dict[str, dict[str, Any]] = {
     "the salt in the routes": {},
     "the salt on record": {"salt": "another"},
@@ -88,7 +81,7 @@ def test_an_experiment_whose_split_was_changed_is_invalid_and_promotes_nothing(
     (one,) = experiment_store.find(platform.log)
     assert one.state == "invalidated"
     assert "were split by another salt, or another share than" in one.reason
-    assert routes_of(platform).champion.version == 1
+    assert served(platform)[0] == 1
 
 
 def test_days_are_closed_alike_after_a_restart(platform: ControlPlane) -> None:
@@ -109,9 +102,9 @@ def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_star
     with monkeypatch.context() as broken:
         broken.setattr(platform, cut_off, lambda *_: None)  # and then the process is gone
         stream(platform, 21, gain=0.05)
-    assert routes_of(platform).champion.version == 1
+    assert served(platform)[0] == 1
     ControlPlane(platform.home, platform.registry, platform.log).poll()
-    assert routes_of(platform).champion.version == 2
+    assert served(platform)[0] == 2
     assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
@@ -152,8 +145,7 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(
 def test_a_move_that_a_sudden_end_has_cut_off_is_finished(on_database: ControlPlane) -> None:
     audit.begin(on_database.log, audit.move("operator", audit.PROMOTE, 1, 3, "cut off before the alias moved"))
     on_database.reconcile()
-    assert on_database.routes
-    assert on_database.routes.champion.version == 3
+    assert served(on_database)[0] == 3
     assert audit.open_actions(on_database.log) == []
     assert len(audit.trail(on_database.log)) == 2
 

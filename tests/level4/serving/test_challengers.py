@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
-from level4_deployment.experiment.design import Plan
-from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.replay_client import as_requests
+from tests.factories import experiment
 from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
 from tests.level4.plane import Plane, package, plane, route
 from tests.level4.serving.load import load
@@ -57,11 +56,11 @@ def test_a_challenger_that_fails_on_a_tenth_of_flights_fails_no_request(
 
 
 def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardrail(
-    tmp_path: Path, sent: list[dict[str, Any]], plan: Plan
+    tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     """One of ten carriers is new to it, so it answers with its base rate; codes new to both models do not count."""
     route(tmp_path, 1, table_of_carriers(tmp_path, 1, CHANCES), ignorant(tmp_path, 2, CHANCES, "VX"), 0.5)
-    new = Experiment("experiment", 1, 2, "salt", 0.5, plan, None, "running", "", "test")
+    new = experiment(experiment="experiment", share=0.5)
     log = open_log(url_of(tmp_path))
     with plane(tmp_path) as running:
         running.ask(sent[0] | {"carrier": "ZZ"})
