@@ -123,12 +123,7 @@ def close_a_day(platform: ControlPlane) -> None:
 
 
 def cut_off(patched: pytest.MonkeyPatch, after: str, calls: int) -> None:
-    where: Any = {
-        "record_decision": loop_store,
-        "close_decision": loop_store,
-        "deliver": outbox,
-        "act": LoopController,
-    }[after]
+    where: Any = {"deliver": outbox, "act": LoopController}.get(after, loop_store)
     real, made = getattr(where, after), []
 
     def last(*given: Any, **named: Any) -> Any:
