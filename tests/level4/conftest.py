@@ -44,6 +44,12 @@ def alias(registry_: Registry, name: str) -> int | None:
     return None if found is None else int(found)
 
 
+def run_folder(registry_: Registry, number: int) -> Path:
+    """Where the run of a version keeps its files."""
+    run = str(registry_.client.get_model_version(MODEL, str(number)).run_id)
+    return Path(registry_.client.get_run(run).info.artifact_uri.removeprefix("file://"))
+
+
 @contextmanager
 def three_versions(folder: Path) -> Iterator[Registry]:
     """Level 4's own registry in a folder of the tests, which the environment names while the block runs."""

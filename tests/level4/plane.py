@@ -64,6 +64,11 @@ class Plane:
         found: dict[str, Any] = answer.json()
         return found
 
+    def ready(self) -> dict[str, Any]:
+        """What /ready reports."""
+        found: dict[str, Any] = self.client.get("/ready").json()
+        return found
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         with sqlite3.connect(self.home / "log.db") as log:
             return log.execute(query).fetchall()

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
@@ -18,14 +17,13 @@ from level4_deployment.control.registry_client import ModelRegistry, Unavailable
 from level4_deployment.experiment.design import Plan
 from level4_deployment.serving.routes import MODELS, read_routes
 from shared.errors import UserError
-from tests.level4.conftest import MODEL, Registry, alias
+from tests.level4.conftest import MODEL, Registry, alias, run_folder
 from tests.level4.registry_faults import locked, refusing
 
 
 def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlPlane, registry_: Registry) -> None:
     platform.promote(2, "operator", "try")
-    version = registry_.client.get_model_version(MODEL, "1")
-    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://")) / "serving"
+    kept = run_folder(registry_, 1) / "serving"
     kept.rename(kept.with_name("away"))
     shutil.rmtree(platform.home / MODELS)
     try:
@@ -37,9 +35,7 @@ def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlP
 
 
 def test_a_package_that_was_touched_is_not_routed_to(platform: ControlPlane, registry_: Registry) -> None:
-    version = registry_.client.get_model_version(MODEL, "3")
-    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://"))
-    file = kept / "serving" / "model.onnx"
+    file = run_folder(registry_, 3) / "serving" / "model.onnx"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"?")
     try:

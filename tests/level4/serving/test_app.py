@@ -163,7 +163,7 @@ def test_the_padding_of_a_body_is_not_logged(serving: Plane, sent: dict[str, Any
 
 
 def test_readiness_lists_what_every_worker_serves(serving: Plane) -> None:
-    ready = serving.client.get("/ready").json()
+    ready = serving.ready()
     assert (ready["champion"]["version"], ready["challenger"]["version"]) == (7, 8)
     assert (ready["generation"], ready["experiment"], ready["share"], ready["refused"]) == (1, "experiment", 0, "")
     assert [one["pid"] for one in ready["workers"]] == [serving.workers[0].pid]

@@ -22,7 +22,7 @@ from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
 from level4_deployment.serving.package import Package
 from tests.level2.releases import has_ended
-from tests.level4.plane import Plane, package, plane, route
+from tests.level4.plane import package, plane, route
 from tests.level4.postgres import new_database
 from tests.level4.serving.conftest import limit_disk
 from tests.level4.serving.load import load
@@ -45,8 +45,9 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
         assert len(seen.answers) > before + 20, "requests that waited on the socket are answered by the next worker"
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         assert {answer["request_id"] for answer in seen.answers} <= running.logged()
-        ready = httpx.get(f"{running.address}/ready", trust_env=False).json()
-        assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], "the killed one has no file"
+        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid], (
+            "the killed one has no file"
+        )
 
 
 @pytest.mark.slow
@@ -65,7 +66,7 @@ def test_routes_are_swapped_under_load_and_no_request_fails(
         assert seen.failed == []
         assert len(seen.rows) > 30
         assert {row[3] for row in seen.rows} == {1, 2}
-        last = running.client.get("/ready").json()
+        last = running.ready()
         assert {worker["champion"]["version"] for worker in last["workers"]} == {1}
         assert {worker["generation"] for worker in last["workers"]} == {13}
 
@@ -120,19 +121,14 @@ def test_a_worker_that_is_stopped_under_load_loses_no_request(
     route(tmp_path, 1, package(tmp_path, 1, trained))
     with plane(tmp_path, 2) as running:
         with traffic(running.address, sent, clients=8) as seen:
-            wait_for_answers(running, 100)
+            eventually(lambda: len(running.logged()) >= 100, 30)
             running.workers[0].stop()
             time.sleep(0.5)
         assert running.workers[0].process.returncode == 0
         assert running.workers[0].status() is None, "its file is gone"
         assert seen.failed == []
         assert len(seen.rows) > 30
-        assert [one["pid"] for one in running.client.get("/ready").json()["workers"]] == [running.workers[1].pid]
-
-
-def wait_for_answers(running: Plane, many: int) -> None:
-    """Return when that many predictions are in the log, however slow the machine is."""
-    eventually(lambda: len(running.logged()) >= many, 30)
+        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid]
 
 
 def test_a_worker_whose_parent_ends_before_it_is_ready_stops(tmp_path: Path) -> None:
