@@ -115,28 +115,30 @@ BAD: dict[str, Callable[[Path], Package]] = {
 
 
 @contextmanager
-def packaged(registered: Registry, bad: Package) -> Iterator[None]:
-    """Version 2 has this package, past the gates, which would have seen what is wrong with it."""
-    version = registry.get(registered.client, "2")
-    registered.client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
+def tried(
+    platform: RunningPlatform, registered: Registry, plan: Plan, bad: Package
+) -> Iterator[tuple[PlatformClient, httpx.Client]]:
+    """Version 2 is tried with this package, past the gates, which would have seen what is wrong with it."""
+    client, good = registered.client, registry.get(registered.client, "2").tags["package"]
+    client.set_model_version_tag("flight-delays", "2", "package", json.dumps(bad.files))
     try:
-        yield
+        with (
+            PlatformClient.at(platform.home, "operator") as operator,
+            httpx.Client(base_url=platform.service, timeout=10) as http,
+        ):
+            operator.submit(2, replace(plan, share=0.5))
+            wait_for_workers(platform.home)  # they may still serve what was tried before
+            yield operator, http
     finally:
-        registered.client.set_model_version_tag("flight-delays", "2", "package", version.tags["package"])
+        client.set_model_version_tag("flight-delays", "2", "package", good)
 
 
 @pytest.mark.parametrize("why", BAD)
 def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_stopped(
     idle: RunningPlatform, registered: Registry, plan: Plan, flights: pd.DataFrame, why: str
 ) -> None:
-    with (
-        packaged(registered, BAD[why](idle.home)),
-        PlatformClient.at(idle.home, "operator") as operator,
-        httpx.Client(base_url=idle.service, timeout=10) as http,
-    ):
-        operator.submit(2, replace(plan, share=0.5))
-        wait_for_workers(idle.home)  # they may still serve what was tried before
-        played = ReplayStats()
+    played = ReplayStats()
+    with tried(idle, registered, plan, BAD[why](idle.home)) as (operator, http):
         one = ask_until_it_ends(http, operator, known_to_graphs(flights), played)
     assert (one["state"], played.failed) == ("aborted", 0)
     assert why in one["reason"]
@@ -149,13 +151,9 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
     begin, known = START + pd.Timedelta(days=14), known_to_graphs(flights)
     fails = known["carrier"] == "DL"
     with (
-        packaged(registered, graphs.table_of_carriers(idle.home, 2, {"UA": 0.2, "B6": 0.3}, failing="DL")),
-        PlatformClient.at(idle.home, "operator") as operator,
+        tried(idle, registered, plan, BAD["no score"](idle.home)) as (operator, http),
         PlatformClient.at(idle.home, "feed") as feed,
-        httpx.Client(base_url=idle.service, timeout=10) as http,
     ):
-        operator.submit(2, replace(plan, share=0.5))
-        wait_for_workers(idle.home)  # they may still serve what was tried before
         calm = replay(known[~fails], begin, begin + pd.Timedelta(days=6))
         before = replay_over_http(
             calm, idle.service, feed, lambda *_: wait_for_workers(idle.home)

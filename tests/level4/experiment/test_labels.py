@@ -21,8 +21,10 @@ HOUR = 3600.0
 NAME = "1-against-2-no3"  # by which flight b is the challenger's to answer, all others here the champion's
 
 
-@pytest.fixture(scope="module")
-def experiment() -> Experiment:
+@pytest.fixture
+def experiment(log: sa.Engine) -> Experiment:
+    """It has begun on the day before, which is not counted."""
+    answered(log, "first", -20)
     return factories.experiment(experiment=NAME, salt=NAME, share=0.2, plan=Plan(share=0.2))
 
 
@@ -40,11 +42,6 @@ def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
     insert(log, SHADOW_PREDICTIONS, {"request_id": row["request_id"], **paired})
 
 
-def before(log: sa.Engine) -> None:
-    """The day on which an experiment begins is not counted: let it be the day before."""
-    answered(log, "first", -20)
-
-
 def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> None:
     for number, order in enumerate(permutations([("a", 1, 5.0), ("b", 0, 3.0), ("a", 1, 5.0)])):
         sent = [Label(f"{name}{number}", late, known_at) for name, late, known_at in order]
@@ -58,7 +55,6 @@ def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> N
 def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
     log: sa.Engine, experiment: Experiment, *, together: bool
 ) -> None:
-    before(log)
     answered(log, "good", 10)
     answered(log, "torn", 11)
     labels = [Label("good", 0, at(12)), Label("torn", 1, at(13)), Label("torn", 0, at(14))]
@@ -80,7 +76,6 @@ def test_a_watermark_never_goes_back(log: sa.Engine) -> None:
 
 
 def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: Experiment) -> None:
-    before(log)
     answered(log, "a", 10)
     ingest(log, [Label("a", 1, at(12))], at(47.9))
     assert close_days(log, experiment) == []
@@ -91,7 +86,6 @@ def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: E
 
 
 def test_a_day_that_was_split_otherwise_is_not_written(log: sa.Engine, experiment: Experiment) -> None:
-    before(log)
     answered(log, "a", 10)
     answered(log, "b", 11)
     answered(log, "c", 12, propensity=0.9)
@@ -104,18 +98,9 @@ def test_a_day_that_was_split_otherwise_is_not_written(log: sa.Engine, experimen
 def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
     log: sa.Engine, experiment: Experiment
 ) -> None:
-    before(log)
     answered(log, "a", 10)
-    answered(
-        log,
-        "b",
-        10,
-        version=2,
-        probability=0.3,
-        arm="challenger",
-        propensity=0.2,
-        paired={"version": 1, "probability": 0.6},
-    )
+    theirs = {"version": 2, "probability": 0.3, "arm": "challenger", "propensity": 0.2}
+    answered(log, "b", 10, **theirs, paired={"version": 1, "probability": 0.6})
     answered(log, "c", 11, paired={"probability": None, "failure": "deadline"})
     answered(log, "d", 12)  # cancelled: never an outcome
     answered(log, "a", 10, asked_at=9.0, probability=0.99)  # asked again: the first answer counts
@@ -129,7 +114,6 @@ def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
 
 
 def test_an_outcome_later_than_its_days_closing_changes_nothing(log: sa.Engine, experiment: Experiment) -> None:
-    before(log)
     answered(log, "a", 10)
     answered(log, "c", 10)
     ingest(log, [Label("a", 1, at(13)), Label("c", 1, at(48.5))], at(49))
