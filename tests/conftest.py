@@ -80,6 +80,16 @@ def postgresql() -> Iterator[str]:
         yield server
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of either kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'log.db'}"
+    from tests.level4.postgres import new_database
+
+    return new_database(request.getfixturevalue("postgresql"))
+
+
 @pytest.fixture(scope="session")
 def known(flights: pd.DataFrame) -> pd.DataFrame:
     """The labelled flights of January to March."""

@@ -10,6 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from level4_deployment.experiment.experiment_store import Experiment
     from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 
@@ -37,6 +39,12 @@ def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[st
 def label(flight_id: str = "2013-04-01-B61-JFK", *, late: int = 0, known_at: float = 0.0) -> dict[str, Any]:
     """A row of the table `labels`, received as soon as it was known."""
     return {"flight_id": flight_id, "late": late, "known_at": known_at, "received_at": known_at}
+
+
+def insert(log: "sa.Engine", table: "sa.Table", rows: Any) -> None:
+    """Write a row, or a list of rows, into a table of the log."""
+    with log.begin() as connection:
+        connection.execute(table.insert(), rows)
 
 
 def closed_days(differences: ArrayLike, **columns: Any) -> pd.DataFrame:
@@ -67,6 +75,25 @@ def experiment(**changes: Any) -> "Experiment":
 
     name = "1-against-2-no1"
     return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
+
+
+def experiment_day(experiment: str, day: str, gain: float | None = None, flights: int = 900) -> dict[str, Any]:
+    """A row of the table `experiment_days`: a closed day in shadow with this mean loss difference (nats)."""
+    figures = {"flights": flights, "mean_loss_difference": gain, "champion_arm": 0, "challenger_arm": 0}
+    return {"experiment": experiment, "day": day, **figures}
+
+
+def both_predictions(
+    running: "Experiment", flight_id: str, arm: str, at: float, chances: dict[int, float]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A row of `predictions` by the arm's model (1 is the champion, 2 the challenger), and the other's in shadow."""
+    from level4_deployment.experiment.assignment import propensity
+
+    own = 2 if arm == "challenger" else 1
+    shadow = {"request_id": flight_id, "version": 3 - own, "probability": chances[3 - own]}
+    about = {"experiment": running.experiment, "arm": arm, "propensity": propensity(running.share, arm)}
+    answer = {"version": own, "probability": chances[own], "departs_at": at, "asked_at": at}
+    return prediction(flight_id, request_id=flight_id, **about, **answer), shadow
 
 
 def predictions_of(flights: pd.DataFrame, **changes: Any) -> list[dict[str, Any]]:

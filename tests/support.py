@@ -1,4 +1,4 @@
-"""What tests of all levels use: waiting, a changed environment that is put back, and the flights' cache."""
+"""What tests of all levels use: waiting, a changed environment, the flights' cache, and tools that may be missing."""
 
 import os
 import shutil
@@ -7,7 +7,9 @@ import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+import pytest
 
 from shared.settings import read_settings
 from shared.waiting import wait_until
@@ -54,3 +56,10 @@ def interrupt(process: "subprocess.Popen[str]", within: float = 60.0) -> None:
 def alarms(results: Iterable[Any]) -> set[str]:
     """The targets of the monitor results that are alarms."""
     return {one.target for one in results if one.state == "alarm"}
+
+
+def without(what: str) -> NoReturn:
+    """Skip the test, because `what` is missing; with NOTHING_SKIPPED=1 fail it."""
+    if os.environ.get("NOTHING_SKIPPED") == "1":
+        pytest.fail(f"{what}, and NOTHING_SKIPPED=1")
+    pytest.skip(what)

@@ -11,7 +11,7 @@ from level1_notebook.demo import score_months
 from level1_notebook.jupyter_environment import NOTEBOOK
 from level1_notebook.receiver import columns, open_pickle, predict
 from shared.settings import NEW_YORK, PROJECT
-from tests.level1.runs import Runs
+from tests.level1.conftest import Runs
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
 
@@ -58,13 +58,7 @@ def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.Dat
     assert re.search(
         rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", printed
     )
-    for words in (
-        "Which data?",
-        "Manual steps",
-        "The claim does not hold",
-        "up to 0.",
-        "other units: 0 warnings",
-    ):
+    for words in ("Which data?", "Manual steps", "The claim does not hold", "up to 0.", "other units: 0 warnings"):
         assert words in printed
     assert NOTEBOOK.read_bytes() == before
     assert list(home.iterdir()) == []

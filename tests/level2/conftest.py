@@ -1,13 +1,39 @@
 """A small real model and a running service, for all tests of level 2."""
 
-from collections.abc import Iterator
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 
 from level2_devops.model import ModelCard, fit, save
-from tests.level2.services import Service, Starter, start_service_process, stop
+
+
+@dataclass
+class Service:
+    """A running service. ready: the line that it printed when it was ready, or not ready."""
+
+    process: "subprocess.Popen[str]"
+    ready: dict[str, str]
+    client: httpx.Client
+    log: Path
+
+    @property
+    def address(self) -> str:
+        return self.ready["address"]
+
+    def metric(self, line: str) -> float:
+        """The value of one line of /metrics."""
+        found = [row for row in self.client.get("/metrics").text.splitlines() if row.startswith(line + " ")]
+        return float(found[0].split()[-1]) if found else 0.0
+
+
+Starter = Callable[[Path], Service]
 
 
 @pytest.fixture(scope="session")
@@ -21,19 +47,26 @@ def small_model(known: pd.DataFrame, tmp_path_factory: pytest.TempPathFactory) -
 
 @pytest.fixture(scope="session")
 def start_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Starter]:
-    """Start services; those that still run at the end are stopped."""
+    """Start the service with the model in a folder; those that still run at the end are stopped."""
     started: list[Service] = []
 
     def start(model: Path) -> Service:
-        started.append(start_service_process(model, tmp_path_factory.mktemp("service") / "service.log"))
+        command = [sys.executable, "-m", "level2_devops.service", "--model", str(model), "--version", "1.2.3"]
+        log = tmp_path_factory.mktemp("service") / "service.log"
+        with log.open("w") as lines:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=lines, text=True)
+        assert process.stdout
+        ready = json.loads(process.stdout.readline())
+        started.append(Service(process, ready, httpx.Client(base_url=ready["address"], timeout=20), log))
         return started[-1]
 
     yield start
     for service in started:
-        stop(service)
+        service.client.close()
+        service.process.terminate()
+        service.process.communicate(timeout=20)
 
 
 @pytest.fixture(scope="session")
 def service(start_service: Starter, small_model: Path) -> Service:
-    """The service that most tests use."""
     return start_service(small_model)

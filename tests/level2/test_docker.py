@@ -14,8 +14,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import PROJECT
-from tests.gate import without
-from tests.support import eventually
+from tests.support import eventually, without
 
 DOCKERFILE = PROJECT / "level2_devops" / "Dockerfile"
 PORT = "8000"

@@ -6,26 +6,28 @@ import subprocess
 import sys
 import time
 import urllib.request
+from typing import IO
 
 import pytest
 
-from tests.level3.world import World
+from tests.level3.conftest import World
 from tests.support import interrupt
 
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="SIGINT")]
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT")
-def test_ui_ends_at_once_while_it_starts(world: World) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "level3_training_pipeline", "ui"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
+
+def start() -> tuple["subprocess.Popen[str]", IO[str]]:
+    command, unbuffered = [sys.executable, "-m", "level3_training_pipeline", "ui"], {"PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | unbuffered)
     assert process.stdout
+    return process, process.stdout
+
+
+def test_ui_ends_at_once_while_it_starts(world: World) -> None:
+    process, output = start()
     printed = ""
     while "Start the pages" not in printed:
-        printed += process.stdout.read(1)
+        printed += output.read(1)
     begun = time.monotonic()
     interrupt(process)
     assert time.monotonic() - begun < 20
@@ -33,18 +35,10 @@ def test_ui_ends_at_once_while_it_starts(world: World) -> None:
     assert "http" not in printed
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="SIGINT")
 def test_ui_serves_both_pages_and_ends_what_it_started(world: World, trained: int) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "level3_training_pipeline", "ui"],
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-    assert process.stdout
+    process, output = start()
     printed = ""
-    for line in process.stdout:
+    for line in output:
         printed += line
         if "Ctrl-C" in line:
             break

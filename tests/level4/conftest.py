@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 from mlflow import MlflowClient
 from sklearn.pipeline import Pipeline
 
@@ -39,9 +40,14 @@ class Registry:
 
 
 def alias(registry_: Registry, name: str) -> int | None:
-    """The number of the version that an alias names."""
     found = registry_.client.get_registered_model(MODEL).aliases.get(name)
     return None if found is None else int(found)
+
+
+def run_folder(registry_: Registry, number: int) -> Path:
+    """Where the run of a version keeps its files."""
+    run = str(registry_.client.get_model_version(MODEL, str(number)).run_id)
+    return Path(registry_.client.get_run(run).info.artifact_uri.removeprefix("file://"))
 
 
 @contextmanager
@@ -83,8 +89,15 @@ def registry_(registered: Registry) -> Registry:
 
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
-    """A platform's folder."""
     return tmp_path / "platform"
+
+
+@pytest.fixture
+def log(url: str) -> Iterator[sa.Engine]:
+    """An empty prediction log, on a database of either kind."""
+    engine = open_log(url)
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture

@@ -4,9 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import onnx
+import onnx.parser
 import pandas as pd
-from onnx import TensorProto, helper
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level4_deployment.serving.package import GRAPH, Package
@@ -30,26 +29,14 @@ def known_to_graphs(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 def graph_package(
-    home: Path,
-    version: int,
-    nodes: list[onnx.NodeProto],
-    constants: list[onnx.TensorProto],
-    carriers: Iterable[str] = CARRIERS,
+    home: Path, version: int, nodes: str, constants: str = "", carriers: Iterable[str] = CARRIERS
 ) -> Package:
-    """A hand-made graph over the inputs `strings` and `numbers` that gives `probabilities`."""
-    graph = helper.make_graph(
-        nodes,
-        "made by hand",
-        [
-            helper.make_tensor_value_info("strings", TensorProto.STRING, [None, len(CATEGORIES)]),
-            helper.make_tensor_value_info("numbers", TensorProto.FLOAT, [None, len(NUMBERS)]),
-        ],
-        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, 2])],
-        constants,
-    )
-    model = helper.make_model(
-        graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 2)], ir_version=8
-    )
+    """A hand-made graph, in ONNX's textual syntax, over `strings` and `numbers` that gives `probabilities`."""
+    inputs = f"string[N,{len(CATEGORIES)}] strings, float[N,{len(NUMBERS)}] numbers"
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["": 17, "ai.onnx.ml": 2]>
+        made_by_hand ({inputs}) => (float[N,2] probabilities) <{constants}> {{ {nodes} }}
+    """)
     made = home / f"made-{version}"
     made.mkdir(parents=True)
     (made / GRAPH).write_bytes(model.SerializeToString())
@@ -59,33 +46,25 @@ def graph_package(
     return keep(home, version, made)
 
 
+def listed(values: Iterable[object]) -> str:
+    return ", ".join(map(str, values))
+
+
 def table_of_carriers(
     home: Path, version: int, chances: dict[str, float], failing: str = "", carriers: Iterable[str] = CARRIERS
 ) -> Package:
     """A model that looks its answer up by carrier; on the carrier `failing` a Gather reaches out of its table."""
     known = sorted(set(chances) - {failing})
     rows = [value for carrier in known for value in (1 - chances[carrier], chances[carrier])]
-    index = [*range(len(known)), *([10_000] if failing else [])]
-    constants = [
-        helper.make_tensor("table", TensorProto.FLOAT, [len(known), 2], rows),
-        helper.make_tensor("column", TensorProto.INT64, [1], [0]),
-        helper.make_tensor("flat", TensorProto.INT64, [1], [-1]),
-    ]
-    encoder = helper.make_node(
-        "LabelEncoder",
-        ["carrier"],
-        ["index"],
-        domain="ai.onnx.ml",
-        keys_strings=[*known, *([failing] if failing else [])],
-        values_int64s=index,
-        default_int64=0,
-    )
-    nodes = [
-        helper.make_node("Gather", ["strings", "column"], ["carriers"], axis=1),
-        helper.make_node("Reshape", ["carriers", "flat"], ["carrier"]),
-        encoder,
-        helper.make_node("Gather", ["table", "index"], ["probabilities"], axis=0),
-    ]
+    index = dict(zip(known, range(len(known)), strict=True)) | ({failing: 10_000} if failing else {})
+    codes = f"keys_strings = [{listed(map(json.dumps, index))}], values_int64s = [{listed(index.values())}]"
+    nodes = f"""
+        carriers = Gather <axis = 1> (strings, column)
+        carrier = Reshape (carriers, flat)
+        index = ai.onnx.ml.LabelEncoder <{codes}, default_int64 = 0> (carrier)
+        probabilities = Gather <axis = 0> (table, index)
+    """
+    constants = f"float[{len(known)},2] table = {{{listed(rows)}}}, int64[1] column = {{0}}, int64[1] flat = {{-1}}"
     return graph_package(home, version, nodes, constants, carriers)
 
 
@@ -97,39 +76,20 @@ def ignorant(home: Path, version: int, chances: dict[str, float], of: str) -> Pa
 
 def busy(home: Path, version: int, rounds: int, chance: float = 0.5) -> Package:
     """A model that goes through a Loop of `rounds` before it gives `chance`; 2**62 rounds is to hang."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["more"], ["more_out"]),
-            helper.make_node("MatMul", ["square", "square"], ["multiplied"]),
-            helper.make_node("Identity", ["multiplied"], ["square_out"]),
-        ],
-        "body",
-        [
-            helper.make_tensor_value_info("i", TensorProto.INT64, []),
-            helper.make_tensor_value_info("more", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("square", TensorProto.FLOAT, [8, 8]),
-        ],
-        [
-            helper.make_tensor_value_info("more_out", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("square_out", TensorProto.FLOAT, [8, 8]),
-        ],
-    )
-    constants = [
-        helper.make_tensor("rounds", TensorProto.INT64, [], [rounds]),
-        helper.make_tensor("go", TensorProto.BOOL, [], [True]),
-        helper.make_tensor("start", TensorProto.FLOAT, [8, 8], [0.0] * 64),
-        helper.make_tensor("pair", TensorProto.FLOAT, [1, 2], [1 - chance, chance]),
-        helper.make_tensor("two", TensorProto.INT64, [1], [2]),
-        helper.make_tensor("one", TensorProto.INT64, [1], [1]),
-        helper.make_tensor("axis", TensorProto.INT64, [1], [0]),
-    ]
-    nodes = [
-        helper.make_node("Loop", ["rounds", "go", "start"], ["end"], body=body),
-        helper.make_node("ReduceSum", ["end"], ["nothing"], keepdims=0),
-        helper.make_node("Shape", ["numbers"], ["shape"]),
-        helper.make_node("Slice", ["shape", "axis", "one"], ["rows"]),
-        helper.make_node("Concat", ["rows", "two"], ["wanted"], axis=0),
-        helper.make_node("Expand", ["pair", "wanted"], ["expanded"]),
-        helper.make_node("Add", ["expanded", "nothing"], ["probabilities"]),
-    ]
+    nodes = """
+        end = Loop <body = square (int64 i, bool more, float[8,8] before) => (bool more_out, float[8,8] after) {
+            more_out = Identity (more)
+            after = MatMul (before, before)
+        }> (rounds, go, start)
+        nothing = ReduceSum <keepdims = 0> (end)
+        shape = Shape (numbers)
+        rows = Slice (shape, zero, one)
+        wanted = Concat <axis = 0> (rows, two)
+        expanded = Expand (pair, wanted)
+        probabilities = Add (expanded, nothing)
+    """
+    constants = f"""
+        int64 rounds = {{{rounds}}}, bool go = {{1}}, float[8,8] start = {{{listed([0.0] * 64)}}},
+        float[1,2] pair = {{{1 - chance}, {chance}}}, int64[1] zero = {{0}}, int64[1] one = {{1}}, int64[1] two = {{2}}
+    """
     return graph_package(home, version, nodes, constants)

@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
 
 from level2_devops.model import ModelCard
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
-from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import GRAPH, Package
 from level4_deployment.serving.routes import MODELS, Routes, Split, write_routes
 from level4_deployment.serving.worker import Worker, start_worker
@@ -38,7 +36,6 @@ def keep(home: Path, version: int, made: Path) -> Package:
 
 
 def package(home: Path, version: int, model: Any) -> Package:
-    """A converted pipeline."""
     made = home / f"made-{version}"
     made.mkdir(parents=True)
     convert(model, CARD, made)
@@ -62,14 +59,17 @@ class Plane:
         made.wait_ready()
 
     def ask(self, flight: dict[str, Any]) -> dict[str, Any]:
-        """The answer to one flight."""
         answer = self.client.post("/predict", json=flight)
         assert answer.status_code == 200, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
+    def ready(self) -> dict[str, Any]:
+        """What /ready reports."""
+        found: dict[str, Any] = self.client.get("/ready").json()
+        return found
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What the log holds."""
         with sqlite3.connect(self.home / "log.db") as log:
             return log.execute(query).fetchall()
 
@@ -88,7 +88,6 @@ class Plane:
 
 @contextmanager
 def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
-    """Run workers while the block runs."""
     with open_socket() as listening:
         workers = [start_worker(home, listening, log_url or url_of(home)) for _ in range(count)]
         try:
@@ -106,8 +105,3 @@ def route(home: Path, generation: int, champion: Package, challenger: Package | 
     """Write the routes, with an experiment if there is a challenger."""
     split = Split("experiment", "salt", share) if challenger else None
     write_routes(home, Routes(generation, champion, challenger, split))
-
-
-def bodies(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    """What clients send for these flights."""
-    return as_requests(flights)

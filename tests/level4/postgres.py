@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
-from tests.gate import without
+from tests.support import without
 
 DEBIANS = Path("/usr/lib/postgresql")  # where Debian keeps initdb and pg_ctl: a folder for each version, none on PATH
 

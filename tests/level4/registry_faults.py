@@ -10,7 +10,6 @@ from tests.level4.conftest import Registry
 
 @contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Somebody holds it."""
     with closing(sqlite3.connect(file, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         yield
@@ -19,7 +18,6 @@ def locked(file: Path) -> Iterator[None]:
 
 @contextmanager
 def replaced(file: Path, by: bytes | None) -> Iterator[None]:
-    """Another file is in its place, or none."""
     away = file.rename(file.with_suffix(".away"))
     if by is not None:
         file.write_bytes(by)
@@ -38,9 +36,9 @@ DOWN = {
 
 
 @contextmanager
-def refusing(registry_: Registry, change: str = "UPDATE") -> Iterator[None]:
-    """A registry that can be read, and moves no alias while the block runs; or, with DELETE, takes none away."""
-    when = f"CREATE TRIGGER full BEFORE {change} ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
+def refusing(registry_: Registry) -> Iterator[None]:
+    """A registry that can be read, and moves no alias while the block runs."""
+    when = "CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
     with closing(sqlite3.connect(registry_.settings.level("level3") / "mlflow.db")) as database:
         database.execute(when)
         try:

@@ -13,9 +13,10 @@ from level3_training_pipeline.tracking import lineage, registry
 from level4_deployment.control.registry_client import pull
 from level4_deployment.explain import explain, look_up, shapley
 from level4_deployment.prediction_log import url_of
+from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
 from tests.level4.conftest import Registry
-from tests.level4.plane import bodies, plane, route
+from tests.level4.plane import plane, route
 
 
 def test_contributions_and_average_add_up_to_the_answer(registered: Registry, flights: pd.DataFrame) -> None:
@@ -42,7 +43,7 @@ def test_an_answer_on_the_log_leads_back_to_version_run_commit_digest_and_rows(
     version = registry.get(registered.client, "3")
     served = pull(version, home)
     route(home, 1, served)
-    flight = bodies(flights.sample(1, random_state=3))[0]
+    flight = as_requests(flights.sample(1, random_state=3))[0]
     with plane(home) as running:
         answer = running.ask(flight)
     explained = explain(registered.settings, home, answer["request_id"])

@@ -2,9 +2,9 @@
 
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pandas as pd
 import pytest
@@ -21,8 +21,7 @@ from level4_deployment.prediction_log import (
     prepare_tables,
     url_of,
 )
-from tests.factories import label, prediction
-from tests.level4.postgres import new_database
+from tests.factories import insert, label, prediction
 
 TABLES = {
     "predictions",
@@ -35,18 +34,6 @@ TABLES = {
     "experiment_days",
     "audit",
 }
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return url_of(tmp_path) if request.param == "sqlite" else new_database(request.getfixturevalue("postgresql"))
-
-
-@pytest.fixture
-def log(url: str) -> Iterator[sa.Engine]:
-    engine = open_log(url)
-    yield engine
-    engine.dispose()
 
 
 def test_all_tables_of_the_level_are_made_whatever_was_imported_before(tmp_path: Path) -> None:
@@ -94,27 +81,19 @@ def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.
 
 
 def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: str) -> None:
-    together, failures = threading.Barrier(4), []
+    together = Barrier(4)
 
-    def open_it() -> None:
+    def open_it(_: int) -> None:
         together.wait()
-        try:
-            open_log(url).dispose()
-        except LogError as error:
-            failures.append(error)
+        open_log(url).dispose()
 
-    threads = [threading.Thread(target=open_it) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert failures == []
+    with ThreadPoolExecutor(4) as four:
+        assert [*four.map(open_it, range(4))] == [None] * 4
 
 
 def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
     engine = open_log("sqlite://")
-    with engine.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), prediction("a"))
+    insert(engine, PREDICTIONS, prediction("a"))
     assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
     engine.dispose()
 
@@ -128,12 +107,10 @@ def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_
         prediction("later", asked_at=4.0),
     ]
     labels = [label("a", late=1, known_at=5.0), label("torn", known_at=5.0), label("later", known_at=8.0)]
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), rows)
-        connection.execute(LABELS.insert(), labels)
-        connection.execute(QUARANTINED_LABELS.insert(), label("torn", late=1, known_at=6.0))
-        shadow = [{"request_id": "first", "version": 2, "probability": 0.2, "failure": None}]
-        connection.execute(SHADOW_PREDICTIONS.insert(), shadow)
+    insert(log, PREDICTIONS, rows)
+    insert(log, LABELS, labels)
+    insert(log, QUARANTINED_LABELS, label("torn", late=1, known_at=6.0))
+    insert(log, SHADOW_PREDICTIONS, {"request_id": "first", "version": 2, "probability": 0.2, "failure": None})
     wanted = [PREDICTIONS.c.flight_id, PREDICTIONS.c.probability]
     found = first_predictions(log, wanted, shadow=True).set_index("flight_id")
     assert [*found.index] == ["unknown", "torn", "a", "later"], "in order of asked_at"
@@ -148,3 +125,11 @@ def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) ->
     found = first_predictions(log, [PREDICTIONS.c.flight_id], shadow=True)
     assert (len(found), [*found.columns]) == (0, ["flight_id", "late", "known_at", "other_probability"])
     assert pd.api.types.is_float_dtype(found["late"])
+
+
+@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
+def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
+    with pytest.raises(LogError, match="no URL of a database") as error:
+        open_log(url)
+    assert "Remedy: PREDICTION_LOG=" in str(error.value)
+    assert "secret" not in str(error.value)

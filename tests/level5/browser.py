@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from playwright.sync_api import sync_playwright
 
-from tests.gate import without
+from tests.support import without
 
 Scheme = Literal["light", "dark"]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -12,7 +12,6 @@ from level5_monitoring.monitors.reference import Reference, build_reference
 from level5_monitoring.tables import open_log
 from shared.data.replay import Tick, replay
 from shared.settings import Settings, read_settings
-from tests.level4.postgres import new_database
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,17 +35,8 @@ def hours(flights: pd.DataFrame) -> list[Tick]:
     return list(replay(flights, begin, begin + pd.Timedelta(days=3)))
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database, of either kind."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path / 'log.db'}"
-    return new_database(request.getfixturevalue("postgresql"))
-
-
 @pytest.fixture
 def log(url: str) -> Iterator[sa.Engine]:
-    """That database, with all tables."""
     log = open_log(url)
     yield log
     log.dispose()

@@ -27,45 +27,27 @@ class Point:
     nth: int = 1
 
 
+LEVEL4, LOOP = "level4_deployment", "level5_monitoring.loop"
 PLAYER = [
-    Point("flights are predicted, labels not sent", "level4_deployment.replay_client", "ask", AFTER, nth=3),
+    Point("flights are predicted, labels not sent", f"{LEVEL4}.replay_client", "ask", AFTER, nth=3),
     Point(
-        "decided, and the alert sent",
-        "level5_monitoring.loop.outbox",
-        "FileSink.send",
-        AFTER,
-        lambda _, one: one.title == "retrain",
+        "decided, and the alert sent", f"{LOOP}.outbox", "FileSink.send", AFTER, lambda _, one: one.title == "retrain"
     ),
-    Point(
-        "trained, before the gates",
-        "level4_deployment.delivery.flow",
-        "run_gates",
-        BEFORE,
-        lambda *given: given[1].number > 1,
-    ),
-    Point(
-        "carried out, not recorded",
-        "level5_monitoring.loop.loop_store",
-        "close_decision",
-        BEFORE,
-        lambda *given: "experiment" in given[2],
-    ),
+    Point("trained, before the gates", f"{LEVEL4}.delivery.flow", "run_gates", BEFORE, lambda *a: a[1].number > 1),
+    Point("carried out, not recorded", f"{LOOP}.loop_store", "close_decision", BEFORE, lambda *a: "experiment" in a[2]),
 ]
+CONTROL = f"{LEVEL4}.control"
 PLATFORM = [
-    Point("labels are in, no verdict yet", "level4_deployment.control.api", "ingest", AFTER, nth=2),
+    Point("labels are in, no verdict yet", f"{CONTROL}.api", "ingest", AFTER, nth=2),
     Point(
-        "an experiment begins",
-        "level4_deployment.experiment.experiment_store",
-        "save",
-        AFTER,
-        lambda _log, one: one.share == 0,
+        "an experiment begins", f"{LEVEL4}.experiment.experiment_store", "save", AFTER, lambda _log, one: one.share == 0
     ),
     Point(
         "a promotion",
-        "level4_deployment.control.registry_client",
+        f"{CONTROL}.registry_client",
         "ModelRegistry.set_alias",
         AFTER,
-        lambda *given: given[1:] == ("champion", 2),
+        lambda *a: a[1:] == ("champion", 2),
     ),
 ]
 

@@ -26,7 +26,6 @@ COOL_DOWN, TRIED = 3, 2  # days
 
 
 def a_fifth_wrong(table: pd.DataFrame) -> pd.DataFrame:
-    """Every fifth label is inverted."""
     return table.assign(late=table["late"].where(np.arange(len(table)) % 5 > 0, 1 - table["late"]))
 
 

@@ -16,7 +16,6 @@ SHOTS: dict[str, tuple[int, int, Literal["light", "dark"]]] = {
 
 
 def main() -> None:
-    """On a laptop, and on a phone in dark mode."""
     written = config.own(config.configure()) / page.FILE
     for name, (width, height, scheme) in SHOTS.items():
         with opened(written.as_uri(), width, scheme) as shown:

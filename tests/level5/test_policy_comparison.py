@@ -13,7 +13,7 @@ from level5_monitoring import config, policy_comparison
 from level5_monitoring.policy_comparison import Effort
 from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings
-from tests.factories import prediction
+from tests.factories import insert, prediction
 
 FLIGHTS = 40
 START = pd.Timestamp("2013-04-01", tz=NEW_YORK).tz_convert("UTC")
@@ -34,7 +34,6 @@ def calendar() -> pd.DataFrame:
 
 
 def process(code: str) -> "subprocess.Popen[bytes]":
-    """A program that ends by itself."""
     return subprocess.Popen([sys.executable, "-c", code])
 
 
@@ -47,8 +46,7 @@ def test_each_policy_is_scored_on_the_same_flights(
     late = zip(table["flight_id"], table["late"], strict=True)
     rows = [prediction(flight, asked_at=1.0, probability=0.25 + 0.5 * late) for flight, late in late][1:]
     again = rows[0] | {"request_id": "again", "asked_at": 2.0, "probability": 0.01}
-    with config.open_log(level5_settings).begin() as connection:
-        connection.execute(PREDICTIONS.insert(), [*rows, again])
+    insert(config.open_log(level5_settings), PREDICTIONS, [*rows, again])
     predictions = policy_comparison.collect_predictions(level5_settings, process("pass"))
     loop = Effort(trainings=2, steps=0, alerts=5, false_alarms=1)
     results = policy_comparison.compare_policies(predictions, loop)
@@ -101,7 +99,6 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
 
 
 def test_each_missed_aim_is_named_with_its_figure(level5_settings: Settings) -> None:
-    """A year that reached all aims misses none."""
     table = calendar().assign(loop=lambda table: table["weekly"])
     good = Effort(trainings=8, steps=0, alerts=5, false_alarms=0)
     results = policy_comparison.compare_policies(table, good)

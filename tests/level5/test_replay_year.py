@@ -14,7 +14,7 @@ from level5_monitoring.loop.policy import Decision
 from shared.data.replay import Tick
 from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings
-from tests.factories import prediction
+from tests.factories import insert, prediction
 
 
 def test_the_last_year_is_kept_beside_the_new_one(level5_settings: Settings) -> None:
@@ -39,8 +39,7 @@ def test_a_log_elsewhere_with_predictions_is_left_alone(
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     monkeypatch.setenv("PREDICTION_LOG", elsewhere)
     replay_year.clear_last_year(level5_settings)  # it is empty
-    with prediction_log.open_log(elsewhere).begin() as connection:
-        connection.execute(prediction_log.PREDICTIONS.insert(), [prediction()])
+    insert(prediction_log.open_log(elsewhere), prediction_log.PREDICTIONS, prediction())
     with pytest.raises(UserError, match="has predictions already"):
         replay_year.clear_last_year(level5_settings)
 

@@ -10,7 +10,7 @@ from level4_deployment.experiment import labels
 from level4_deployment.prediction_log import LABELS, PREDICTIONS
 from level5_monitoring.policy_comparison import CALENDAR, PREDICTIONS_FILE
 from shared.settings import NEW_YORK
-from tests.factories import label, prediction
+from tests.factories import insert, label, prediction
 
 DAYS = [str(day.date()) for day in pd.date_range("2013-04-01", periods=21)]
 PROBABILITIES = np.linspace(0.05, 0.95, 8)  # of a day's flights
@@ -30,10 +30,8 @@ def day_of_predictions(day: str) -> list[dict[str, object]]:
 
 def fill(log: sa.Engine) -> None:
     """Write predictions and labels, and close all days but the last two."""
-    with log.begin() as connection:
-        for day in DAYS:
-            connection.execute(PREDICTIONS.insert(), day_of_predictions(day))
-            connection.execute(LABELS.insert(), [label(f"{day}-{i}", late=late) for i, late in enumerate(LATE)])
+    insert(log, PREDICTIONS, [row for day in DAYS for row in day_of_predictions(day)])
+    insert(log, LABELS, [label(f"{day}-{i}", late=late) for day in DAYS for i, late in enumerate(LATE)])
     labels.ingest(log, [], pd.Timestamp("2013-04-22", tz=NEW_YORK).timestamp())
 
 

@@ -22,7 +22,6 @@ BUDGETS = {"first load": ("s", 10), "load from cache": ("s", 2), "peak memory": 
 
 
 def main() -> None:
-    """Measure in fresh processes, show the figures, fail when one is over its budget."""
     with tempfile.TemporaryDirectory() as state:
         environment = {**os.environ, "MLOPS_STATE": state}
         command = [sys.executable, "-m", "tests.project.measure_load"]

@@ -5,8 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -75,11 +75,8 @@ def test_of_two_at_once_one_makes_the_environment_and_the_other_waits(
     monkeypatch.setattr(bootstrap, "VENV", elsewhere / ".venv")
     monkeypatch.setattr(bootstrap, "make", make)
     bootstrap.READY.unlink()
-    both = [threading.Thread(target=bootstrap.main) for _ in range(2)]
-    for one in both:
-        one.start()
-    for one in both:
-        one.join()
+    with ThreadPoolExecutor(2) as both:
+        assert [one.result() for one in [both.submit(bootstrap.main) for _ in range(2)]] == [None] * 2
     assert made == [1]
     assert "Another command makes the environment" in capsys.readouterr().out
 

@@ -15,10 +15,7 @@ from shared.data.raw import data_folder
 from shared.settings import PROJECT
 from tests.project.sources import import_closure
 
-NO_EFFECT_ON_THE_TABLE = {
-    "shared/errors.py": "raises errors",
-    "shared/files.py": "writes files as they are",
-}
+NO_EFFECT_ON_THE_TABLE = {"shared/errors.py": "raises errors", "shared/files.py": "writes files as they are"}
 NO_EFFECT_ON_A_MODEL = {
     **NO_EFFECT_ON_THE_TABLE,
     "shared/artefacts.py": "names files",

@@ -62,7 +62,6 @@ def test_every_package_has_a_docstring_and_nothing_else(package: str) -> None:
 
 
 def test_no_module_imports_a_private_name_of_another() -> None:
-    """A name that starts with an underscore belongs to its module."""
     for package in PACKAGES:
         for file in (PROJECT / package).rglob("*.py"):
             for module, names in imports(file):

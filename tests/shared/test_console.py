@@ -8,7 +8,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from shared.console import console, show_by_month, show_manual_steps, show_table, step
+from shared.console import show_by_month, show_manual_steps, step
 from shared.errors import UserError, command
 from shared.score import by_month, score
 from shared.settings import PROJECT
@@ -45,14 +45,6 @@ def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.Captur
     with pytest.raises(ZeroDivisionError), step("Divide"):
         _ = 1 / 0
     assert "✗ Divide" in capsys.readouterr().out
-
-
-def test_a_table_shows_every_cell(capsys: pytest.CaptureFixture[str]) -> None:
-    show_table("Scores", ["month", "log loss"], [["2013-04", "0.51"], ["2013-05", "0.52"]])
-    shown = capsys.readouterr().out
-    for cell in ("Scores", "month", "log loss", "2013-04", "0.51", "2013-05", "0.52"):
-        assert cell in shown
-    assert not console.is_terminal
 
 
 def test_only_a_column_of_figures_is_aligned_right(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,12 +16,11 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
 
 
-def test_without_settings_today_is_the_first_of_april_and_the_data_is_the_installed() -> None:
-    assert read_settings() == Settings(today=date(2013, 4, 1), data=None, state=PROJECT / ".state")
-
-
-def test_an_empty_setting_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE"):
+@pytest.mark.parametrize("empty", [(), ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE")], ids=["none", "empty"])
+def test_without_settings_today_is_the_first_of_april_and_the_data_is_the_installed(
+    monkeypatch: pytest.MonkeyPatch, empty: tuple[str, ...]
+) -> None:
+    for name in empty:
         monkeypatch.setenv(name, "")
     assert read_settings() == Settings(today=date(2013, 4, 1), data=None, state=PROJECT / ".state")
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.loopback import answers, free_port
 from shared.waiting import wait_until
 
 
@@ -28,7 +27,3 @@ def test_after_its_time_the_wait_ends() -> None:
     with pytest.raises(TimeoutError, match=r"nothing after 0\.1 s"):
         wait_until(lambda: False, within=0.1, pause=0.01)
     assert 0.1 <= time.monotonic() - begun < 2
-
-
-def test_a_free_port_has_no_server() -> None:
-    assert not answers(f"http://127.0.0.1:{free_port()}")

@@ -76,27 +76,27 @@ def refused(small_model: Path, settings: Settings, project: Path, store: Store, 
     assert store.next_version() == "1.0.2"
 
 
-def test_a_bug_that_turns_a_test_red_is_not_released(
-    small_model: Path, settings: Settings, project: Path, store: Store
-) -> None:
-    seed_bug(
-        project, "features.py", 'to_numpy("float32")', 'to_numpy("float64")'
-    )  # no answer changes, but the contract does
-    refused(small_model, settings, project, store, "FAILED tests/level2/test_features.py::")
+BUGS = {  # module, its right and its wrong line, and the reason why it is not released
+    "a test is red": (  # no answer changes, but the contract does
+        ("features.py", 'to_numpy("float32")', 'to_numpy("float64")'),
+        "FAILED tests/level2/test_features.py::",
+    ),
+    "no test sees it, the smoke test does": (
+        ("service/app.py", "else float(chance)", "else float(chance) / 2"),
+        "106 of 106 answers differ from the model's own",
+    ),
+    "it does not start": (
+        ("service/__main__.py", "log_as_json()\n", "log_as_json()\n    sys.exit(3)\n"),
+        "ended with 3",
+    ),
+}
 
 
-def test_a_bug_that_no_test_sees_is_caught_by_the_smoke_test(
-    small_model: Path, settings: Settings, project: Path, store: Store
-) -> None:
-    seed_bug(project, "service/app.py", "else float(chance)", "else float(chance) / 2")
-    refused(small_model, settings, project, store, r"106 of 106 answers differ from the model's own")
-
-
-def test_a_release_that_does_not_start_is_refused(
-    small_model: Path, settings: Settings, project: Path, store: Store
-) -> None:
-    seed_bug(project, "service/__main__.py", "log_as_json()\n", "log_as_json()\n    sys.exit(3)\n")
-    refused(small_model, settings, project, store, "ended with 3")
+@pytest.mark.parametrize("bug", BUGS)
+def test_a_bug_is_not_released(small_model: Path, settings: Settings, project: Path, store: Store, bug: str) -> None:
+    where, why = BUGS[bug]
+    seed_bug(project, *where)
+    refused(small_model, settings, project, store, why)
 
 
 def test_a_project_without_tests_is_not_released(

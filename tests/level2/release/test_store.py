@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -88,7 +89,7 @@ def test_an_unfinished_line_of_the_history_is_ignored_and_removed(store: Store) 
 def test_two_releases_at_once_run_one_after_the_other(store: Store) -> None:
     inside, most = 0, 0
 
-    def work() -> None:
+    def work(_: int) -> None:
         nonlocal inside, most
         with store.alone():
             inside += 1
@@ -96,11 +97,8 @@ def test_two_releases_at_once_run_one_after_the_other(store: Store) -> None:
             store.record("building", store.next_version(), "ann")
             inside -= 1
 
-    workers = [threading.Thread(target=work) for _ in range(8)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(8) as workers:
+        assert [*workers.map(work, range(8))] == [None] * 8
     assert most == 1
     assert [event["version"] for event in store.history()] == [f"1.0.{n}" for n in range(8)]
 

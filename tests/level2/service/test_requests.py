@@ -1,8 +1,12 @@
 """Which requests the service accepts and which it refuses."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,7 +17,7 @@ import pytest
 from level2_devops.service.limits import MAX_IN_FLIGHT
 from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS, flights_as_requests
 from shared.data.schema import KNOWN_BEFORE
-from tests.level2.services import Service
+from tests.level2.conftest import Service
 
 JSON = {"content-type": "application/json"}
 TEXT = json.dumps(EXAMPLE)
@@ -210,3 +214,15 @@ def test_clients_that_stall_are_disconnected(service: Service, connect: Callable
     for sent, connection in stalled.items():
         connection.sendall(sent)
     assert {sent: connection.recv(12) for sent, connection in stalled.items()} == expected
+
+
+@pytest.mark.slow
+def test_no_request_that_follows_or_breaks_the_schema_gets_a_5xx(service: Service, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{service.ready['address']}/openapi.json"),
+        *("--checks", "not_a_server_error,status_code_conformance,response_schema_conformance"),
+        *("--max-examples", "40", "--seed", "2013", "--phases", "examples,coverage,fuzzing"),
+    ]
+    plain = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=plain, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

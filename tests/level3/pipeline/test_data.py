@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 from level2_devops.features import features
-from level3_training_pipeline import demo
 from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import lineage
 from shared.data.schema import DataError
@@ -39,23 +38,18 @@ def test_of_a_long_history_the_recent_flights_are_whole_and_the_others_drawn_ali
     pd.testing.assert_frame_equal(drawn, data.sample(known, now))
 
 
-def test_a_snapshot_holds_the_sample_and_is_known_by_it(settings: Settings) -> None:
+def test_gathering_twice_gives_the_same_snapshot_of_the_sample(settings: Settings) -> None:
     october = replace(settings, today=date(2013, 10, 1))
-    snapshot = data.gather(october)
+    snapshot, again = data.gather(october), data.gather(october)
+    assert snapshot == again
     assert snapshot.rows == data.MOST_ROWS
-    assert snapshot.digest == data.gather(october).digest
+    assert pd.read_parquet(snapshot.file)["label_known_at"].max() < october.now
 
 
 def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     file = folder / "history.parquet"
     flights.to_parquet(file)
     return data.Snapshot(file, "0" * 64, len(flights), NOW, {})
-
-
-def test_gathering_twice_gives_the_same_data(settings: Settings) -> None:
-    first, second = data.gather(settings), data.gather(settings)
-    assert first == second
-    assert pd.read_parquet(first.file)["label_known_at"].max() < settings.now
 
 
 @pytest.mark.parametrize(
@@ -94,9 +88,3 @@ def test_other_code_makes_features_of_its_own(settings: Settings, monkeypatch: p
     monkeypatch.setattr(lineage, "code_digest", lambda: "f" * 64)
     assert data.build_features(snapshot) != before
     assert before.exists()
-
-
-def test_the_demo_shows_what_only_this_levels_data_gate_stops(settings: Settings) -> None:
-    said = demo.check_stale_labels(data.gather(settings))
-    assert "the newest label is 3 days" in said
-    assert "Remedy: repair the label feed." in said

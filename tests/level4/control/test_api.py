@@ -1,23 +1,22 @@
 """The control plane's service, on loopback: acts need the right token, and each is on record."""
 
-import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import httpx
 import pytest
 
 from level2_devops.service.worker_process import address_of, open_socket
-from level3_training_pipeline.tracking import registry
 from level4_deployment.control.api import create_api
 from level4_deployment.control.auth import make_tokens, read_token
 from level4_deployment.control.client import PlatformClient, RefusedError
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
-from level4_deployment.delivery.gates import Gate, record
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import open_log, url_of
 from tests.level4.conftest import Registry
@@ -63,21 +62,17 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     """Both were compared with version 1: after the verdict on the one, that says nothing about the other any more."""
     pipeline = as_("pipeline")
     pipeline.submit(1, None)
-    told: dict[int, str] = {}
-    together = threading.Barrier(2)
+    together, clients = Barrier(2), {number: as_("pipeline") for number in (2, 3)}
 
-    def train(number: int, trainer: PlatformClient) -> None:
+    def train(number: int) -> str:
         together.wait()
         try:
-            told[number] = str(trainer.submit(number, plan, champion=1))
+            return str(clients[number].submit(number, plan, champion=1))
         except RefusedError as error:
-            told[number] = str(error)
+            return str(error)
 
-    trainers = [threading.Thread(target=train, args=(number, as_("pipeline"))) for number in (2, 3)]
-    for trainer in trainers:
-        trainer.start()
-    for trainer in trainers:
-        trainer.join()
+    with ThreadPoolExecutor(2) as trainers:
+        told = dict(zip(clients, trainers.map(train, clients), strict=True))
     won, lost = sorted(told, key=lambda number: "409" in told[number])
     assert told[won] == f"1-against-{won}-no1"
     assert f"409: version {won} is being tried against version 1: version {lost} must wait" in told[lost]
@@ -85,22 +80,6 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     with pytest.raises(RefusedError, match=f"409: .*compared with version 1, but the champion is now version {won}"):
         pipeline.submit(lost, plan, champion=1)
     assert pipeline.submit(lost, plan, champion=won)
-
-
-def test_a_version_that_has_not_passed_the_gates_is_refused(as_: As, registry_: Registry, plan: Plan) -> None:
-    pipeline = as_("pipeline")
-    pipeline.submit(1, None)
-    seen = registry.get(registry_.client, "2").tags["gates"]
-    try:
-        for gates in (None, [Gate("quality", passed=False, seen="it is worse")]):
-            registry_.client.delete_model_version_tag("flight-delays", "2", "gates")
-            if gates:
-                record(registry_.client, 2, gates)
-            with pytest.raises(RefusedError, match="422: version 2 has not passed the gates"):
-                pipeline.submit(2, plan)
-    finally:
-        registry_.client.set_model_version_tag("flight-delays", "2", "gates", seen)
-    assert pipeline.submit(2, plan)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The control plane's decisions, on a registry and a log in memory: a test takes milliseconds."""
 
 import json
+import sys
 from typing import Any
 
 import numpy as np
@@ -9,16 +10,16 @@ import sqlalchemy as sa
 
 from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError
 from level4_deployment.control import audit, control_plane
+from level4_deployment.control.api import platform_metrics
 from level4_deployment.control.control_plane import CHALLENGER, ConflictError, ControlPlane
 from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
 from level4_deployment.serving.package import PackageError
-from level4_deployment.serving.routes import read_routes
 from shared.errors import UserError
-from tests.factories import batch, closed_days, day_differences
-from tests.level4.control.registry_in_memory import InMemoryRegistry
+from tests.factories import batch, closed_days, day_differences, insert
+from tests.level4.control.conftest import InMemoryRegistry, served
 
 PLAN = Plan(share=0.3)
 
@@ -28,22 +29,12 @@ def platform(in_memory: ControlPlane) -> ControlPlane:
     return in_memory
 
 
-def served(platform: ControlPlane) -> tuple[int, int | None, float | None]:
-    """Champion, challenger and share, as the workers read them."""
-    routes = read_routes(platform.home)
-    assert routes
-    challenger, split = routes.challenger, routes.split
-    return routes.champion.version, challenger.version if challenger else None, split.share if split else None
-
-
 def days_close(platform: ControlPlane, differences: Any, challenger_arm: int = 270) -> Verdict | None:
     """These days of the running experiment are closed, and judged; without more, they are split as planned."""
     running = platform.running()
     assert running
     days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=challenger_arm)
-    rows: Any = days.to_dict("records")
-    with platform.log.begin() as connection:
-        connection.execute(EXPERIMENT_DAYS.insert(), rows)
+    insert(platform.log, EXPERIMENT_DAYS, days.to_dict("records"))
     platform.undecided = True
     return platform.judge()
 
@@ -63,7 +54,6 @@ def trail(platform: ControlPlane) -> list[tuple[Any, ...]]:
 def test_a_version_is_tried_in_shadow_then_live_then_promoted(
     platform: ControlPlane, registry: InMemoryRegistry
 ) -> None:
-    """Every step is on the trail, as fields."""
     assert served(platform) == (1, None, None)
     platform.submit(2, PLAN, "pipeline", expected=1)
     assert (served(platform), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})
@@ -135,6 +125,7 @@ REFUSALS = [
     (3, ConflictError, "version 3 must wait"),
     (1, UserError, "version 1 is the champion already"),
     (4, UserError, "version 4 has not passed the gates"),
+    (5, UserError, "version 5 has not passed the gates"),
     (9, RegistryError, "no such version"),
 ]
 
@@ -183,15 +174,7 @@ def test_another_share_ends_the_experiment_and_begins_a_new_one(platform: Contro
     assert before
     assert [one.state for one in experiment_store.find(platform.log)] == ["invalidated", "running"]
     assert (after.salt != before.salt, after.plan.share, after.share) == (True, 0.5, 0.0)
-    assert trail(platform)[-1] == (
-        "operator",
-        "change_traffic_split",
-        2,
-        after.experiment,
-        "0.3",
-        "0.5",
-        "done",
-    )
+    assert trail(platform)[-1] == ("operator", "change_traffic_split", 2, after.experiment, "0.3", "0.5", "done")
 
 
 def test_a_roll_back_goes_to_the_champion_that_was_replaced(platform: ControlPlane) -> None:
@@ -237,27 +220,18 @@ def test_reading_the_target_changes_nothing(platform: ControlPlane, registry: In
     assert (trail(platform), experiment_store.find(platform.log), registry.aliases, served(platform)) == before
 
 
+def of_experiment(action: str, old: str | None, new: str, experiment: str = "1-against-2-no1") -> audit.Action:
+    return audit.Action("operator", action, "killed", 2, experiment, old, new)
+
+
 CUT_OFF = {  # what was on record at the sudden end → champion and state of the experiment after the next start, status
     "a move, before the alias": (audit.move("operator", audit.PROMOTE, 1, 3, "killed"), 3, "invalidated", "done"),
     "the winner's move": (audit.move("platform", audit.PROMOTE, 1, 2, "it has won"), 2, "promoted", "done"),
-    "an experiment that never began": (
-        audit.Action("pipeline", audit.BEGIN, "killed", 3, "1-against-3-no2", None, "running"),
-        1,
-        "running",
-        "cut_off",
-    ),
-    "an end": (
-        audit.Action("operator", audit.END, "killed", 2, "1-against-2-no1", "running", "invalidated"),
-        1,
-        "running",
-        "cut_off",
-    ),
-    "going live": (
-        audit.Action("platform", audit.GO_LIVE, "killed", 2, "1-against-2-no1", "0", "0.3"),
-        1,
-        "running",
-        "cut_off",
-    ),
+    "a beginning": (of_experiment(audit.BEGIN, None, "running"), 1, "running", "done"),
+    "no beginning": (of_experiment(audit.BEGIN, None, "running", "1-against-2-no2"), 1, "running", "cut_off"),
+    "an end": (of_experiment(audit.END, "running", "invalidated"), 1, "running", "cut_off"),
+    "going live": (of_experiment(audit.GO_LIVE, "0", "0.3"), 1, "running", "cut_off"),
+    "another share": (of_experiment(audit.CHANGE_SPLIT, "0.2", "0.3"), 1, "running", "done"),
 }
 
 
@@ -289,6 +263,34 @@ def test_a_move_that_was_cut_off_is_not_repeated_over_a_later_one(platform: Cont
     platform.promote(2, "operator", "later")
     assert served(started_again(platform))[0] == 2
     assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == ["cut_off"]
+
+
+def test_a_change_of_the_share_that_is_cut_off_leaves_one_experiment_under_way(
+    platform: ControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    with monkeypatch.context() as killed:
+        killed.setattr(audit, "close", lambda *_: sys.exit("killed"))
+        with pytest.raises(SystemExit):
+            platform.change_traffic_split(0.4, "operator")
+    again = started_again(platform)
+    over, running = experiment_store.find(again.log)
+    assert (over.state, running.state, trail(again)[-1][-1]) == ("invalidated", "running", audit.DONE)
+    assert again.routes
+    assert again.routes.split
+    assert again.routes.split.experiment == running.experiment
+
+
+def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 2, "killed"))
+    registry.read_only = True
+    again = started_again(platform)
+    assert ("not finished" in again.degraded, served(again)[0]) == (True, 1)
+    registry.read_only = False
+    again.poll()
+    assert (again.degraded, served(again)[0], audit.open_actions(again.log)) == ("", 2, [])
 
 
 def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(
@@ -325,8 +327,7 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
 def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> None:
     running = platform.submit(2, PLAN, "pipeline")
     assert running
-    with platform.log.begin() as connection:
-        connection.execute(INFERENCE_BATCHES.insert(), [batch(running.experiment, failed=20)] * 20)
+    insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 20)
     platform.poll()
     (one,) = experiment_store.find(platform.log)
     assert (one.state, "no score for 400 of 400" in one.reason) == ("aborted", True)
@@ -367,10 +368,14 @@ def test_where_the_alias_was_removed_no_untried_version_becomes_the_champion(
     platform: ControlPlane, registry: InMemoryRegistry
 ) -> None:
     registry.delete_alias(CHAMPION)
+    platform.poll()
+    assert "version 1 keeps serving: the alias champion names no version" in platform.degraded
+    assert b"platform_degraded 1.0" in platform_metrics(platform)
     with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
         platform.submit(2, PLAN, "pipeline")
-    assert registry.aliases == {}
+    assert (registry.aliases, served(platform)) == ({}, (1, None, None))
     platform.promote(1, "operator", "back")
+    assert b"platform_degraded 0.0" in platform_metrics(platform)
     assert platform.submit(2, PLAN, "pipeline")
 
 
@@ -396,8 +401,7 @@ def test_a_guardrail_that_cannot_end_an_experiment_keeps_one_row_with_the_last_r
     assert running
     registry.read_only = True
     for _ in range(3):
-        with platform.log.begin() as connection:
-            connection.execute(INFERENCE_BATCHES.insert(), [batch(running.experiment, failed=20)] * 10)
+        insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 10)
         platform.poll()
     assert "the guardrails are not checked" in platform.degraded
     registry.read_only = False

@@ -1,39 +1,29 @@
-"""The control plane on MLflow's registry: one that others change, that fails, is slow, or takes nothing."""
+"""The control plane on MLflow's registry: others change it, it fails, is slow, refuses; and a kill in between."""
 
+import os
 import shutil
+import subprocess
+import sys
 import time
 from contextlib import suppress
-from pathlib import Path
 
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
 from level4_deployment.control import audit
-from level4_deployment.control.api import platform_metrics
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, open_client
-from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.serving.routes import MODELS, read_routes
 from shared.errors import UserError
-from tests.level4.conftest import MODEL, Registry, alias
-from tests.level4.control.streamed import stream
+from tests.level4.conftest import MODEL, Registry, alias, run_folder
 from tests.level4.registry_faults import locked, refusing
-
-
-def test_the_first_version_becomes_champion_and_is_routed_to(platform: ControlPlane, registry_: Registry) -> None:
-    routes = read_routes(platform.home)
-    assert routes
-    assert (routes.champion.version, routes.challenger, routes.split) == (1, None, None)
-    assert (platform.home / MODELS / routes.champion.digest / "model.onnx").exists()
-    assert alias(registry_, "champion") == 1
 
 
 def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlPlane, registry_: Registry) -> None:
     platform.promote(2, "operator", "try")
-    version = registry_.client.get_model_version(MODEL, "1")
-    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://")) / "serving"
+    kept = run_folder(registry_, 1) / "serving"
     kept.rename(kept.with_name("away"))
     shutil.rmtree(platform.home / MODELS)
     try:
@@ -44,38 +34,8 @@ def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlP
     assert alias(registry_, "champion") == 2
 
 
-def test_an_alias_that_names_nothing_changes_nothing_and_is_told(platform: ControlPlane, registry_: Registry) -> None:
-    before = read_routes(platform.home)
-    registry_.client.delete_registered_model_alias(MODEL, "champion")
-    platform.sync()
-    assert read_routes(platform.home) == before
-    assert "version 1 keeps serving" in platform.degraded
-    assert "champion names no version" in platform.degraded
-    assert b"platform_degraded 1.0" in platform_metrics(platform)
-    platform.promote(1, "operator", "back")
-    assert b"platform_degraded 0.0" in platform_metrics(platform)
-
-
-def test_an_alias_that_is_moved_past_the_platform_is_followed_and_on_record(
-    platform: ControlPlane, plan: Plan, registry_: Registry
-) -> None:
-    platform.submit(2, plan, "pipeline")
-    registry_.client.set_registered_model_alias(MODEL, "champion", "3")
-    platform.sync()
-    platform.sync()
-    routes = read_routes(platform.home)
-    assert routes
-    assert (routes.champion.version, routes.challenger) == (3, None)
-    moved = [act for act in audit.trail(platform.log) if act["actor"] == "registry"]
-    assert [(act["old_value"], act["new_value"]) for act in moved] == [("1", "3")]
-    assert experiment_store.find(platform.log)[0].state == "invalidated"
-    assert platform.roll_back("operator", "not that one") == 1
-
-
 def test_a_package_that_was_touched_is_not_routed_to(platform: ControlPlane, registry_: Registry) -> None:
-    version = registry_.client.get_model_version(MODEL, "3")
-    kept = Path(registry_.client.get_run(str(version.run_id)).info.artifact_uri.removeprefix("file://"))
-    file = kept / "serving" / "model.onnx"
+    file = run_folder(registry_, 3) / "serving" / "model.onnx"
     whole = file.read_bytes()
     file.write_bytes(whole[:-1] + b"?")
     try:
@@ -128,16 +88,50 @@ def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
     assert platform.running()
 
 
-def test_a_verdict_that_the_registry_does_not_take_is_carried_out_once_it_does(
-    platform: ControlPlane, plan: Plan, registry_: Registry
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from level3_training_pipeline.tracking import mlflow_runs
+from level4_deployment.control import audit
+from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.control.registry_client import ModelRegistry
+from level4_deployment.prediction_log import url_of, open_log
+from shared.settings import read_settings
+home = Path(sys.argv[1])
+registry = ModelRegistry(lambda: mlflow_runs.open_tracking(read_settings()), home)
+platform = ControlPlane(home, registry, open_log(url_of(home)))
+step = sys.argv[2]
+if step == "before the alias":
+    registry.set_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+else:
+    audit.close = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+platform.promote(2, "operator", "killed")
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
+@pytest.mark.parametrize("step", ["before the alias", "before the audit row is closed"])
+def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(
+    platform: ControlPlane, registry_: Registry, step: str
 ) -> None:
-    """Without waiting for another day."""
-    platform.submit(2, plan, "pipeline")
-    with refusing(registry_):
-        stream(platform, 28, gain=0.05)
-        platform.poll()
-        assert "the verdict is not carried out" in platform.degraded
-    assert alias(registry_, "champion") == 1
-    platform.poll()
-    assert (alias(registry_, "champion"), platform.degraded) == (2, "")
-    assert experiment_store.find(platform.log)[0].state == "promoted"
+    ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
+    assert ended.returncode == -9
+    assert audit.open_actions(platform.log)
+    again = ControlPlane(platform.home, platform.registry, platform.log)
+    again.reconcile()
+    assert alias(registry_, "champion") == 2
+    assert not audit.open_actions(again.log)
+    routes = read_routes(platform.home)
+    assert routes
+    assert routes.champion.version == 2
+
+
+def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: ControlPlane, registry_: Registry) -> None:
+    with refusing(registry_), pytest.raises(UnavailableError):
+        platform.promote(3, "operator", "the registry can be read, and takes nothing")
+    assert audit.trail(platform.log)[-1]["status"] == audit.CUT_OFF
+    platform.promote(2, "operator", "later")
+    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
+    assert alias(registry_, "champion") == 2
+    assert platform.roll_back("operator", "back") == 1

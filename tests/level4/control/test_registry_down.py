@@ -8,30 +8,20 @@ import pandas as pd
 import pytest
 
 from level4_deployment.control.client import PlatformClient
-from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.platform_process import running_platform
-from level4_deployment.control.registry_client import ModelRegistry
-from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
 from tests.level4.conftest import Registry
 from tests.level4.registry_faults import DOWN, locked
 from tests.support import eventually
 
-pytestmark = pytest.mark.slow
-
-
-def serve_version_1(registry_: Registry, home: Path) -> None:
-    registry = ModelRegistry(lambda: registry_.client, home)
-    ControlPlane(home, registry, open_log(url_of(home))).submit(1, None, "pipeline")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("platform")]  # version 1 is the champion
 
 
 @pytest.mark.parametrize("why", DOWN)
 def test_a_platform_starts_and_serves_while_the_registry_is_down(
     registry_: Registry, home: Path, flights: pd.DataFrame, why: str
 ) -> None:
-    home.mkdir()
-    serve_version_1(registry_, home)
     database = registry_.settings.level("level3") / "mlflow.db"
     with DOWN[why](database), running_platform(home) as running:
         running.wait_for_control()
@@ -48,8 +38,6 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
 
 
 def test_once_the_registry_is_back_it_is_followed(registry_: Registry, home: Path) -> None:
-    home.mkdir()
-    serve_version_1(registry_, home)
     database = registry_.settings.level("level3") / "mlflow.db"
     with running_platform(home) as running:
         with locked(database):

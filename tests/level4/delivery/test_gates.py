@@ -14,7 +14,7 @@ from level4_deployment.delivery import gates
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.serving.model import ServedModel, load_served
 from shared.errors import UserError
-from tests.level4.conftest import Registry
+from tests.level4.conftest import Registry, run_folder
 
 
 @pytest.fixture
@@ -129,26 +129,7 @@ def test_a_candidate_that_takes_far_longer_is_refused(served: ServedModel, fligh
 def test_a_champion_is_judged_on_flights_it_knows_by_its_own_evaluation(registered: Registry) -> None:
     one, three = (registry.get(registered.client, number) for number in "13")
     differences, _ = gates.compare(registered.client, three, one, registered.settings)
-    losses = (
-        pd.read_csv(f"{registry_folder(registered, version)}/by_day.csv", index_col="day") for version in (one, three)
-    )
-    first, third = (table["log_loss"] for table in losses)
+    files = (run_folder(registered, number) / "by_day.csv" for number in (1, 3))
+    first, third = (pd.read_csv(file, index_col="day")["log_loss"] for file in files)
     pd.testing.assert_series_equal(differences, first - third, check_names=False)
     assert len(differences) == 14
-
-
-def registry_folder(registered: Registry, version: registry.Version) -> str:
-    return str(registered.client.get_run(version.run_id).info.artifact_uri).removeprefix("file://")
-
-
-def test_a_malicious_model_file_is_refused_before_it_runs(registered: Registry, tmp_path: Path) -> None:
-    version = registry.get(registered.client, "1")
-    kept = registry.artefacts(registered.client, version) / "model.skops"
-    whole, trap = kept.read_bytes(), tmp_path / "ran"
-    kept.write_bytes(f"cos\nsystem\n(S'touch {trap}'\ntR.".encode())
-    try:
-        with pytest.raises(UserError, match="SHA-256"):
-            registry.load_version(registered.client, version)
-    finally:
-        kept.write_bytes(whole)
-    assert not trap.exists()

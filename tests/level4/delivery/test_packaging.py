@@ -1,23 +1,29 @@
-"""From the trained pipeline to what is served: the same probabilities, the same digest, and no silent error."""
+"""From the trained pipeline to what is served: the same probabilities and digest, no silent error, no foreign code."""
 
-import json
+import hashlib
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import skops.io
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 
 from level2_devops.features import CATEGORIES, features
-from level2_devops.model import fit
+from level3_training_pipeline.tracking import registry
+from level4_deployment.control.registry_client import MANIFEST
 from level4_deployment.delivery.gates import parity_gate
-from level4_deployment.delivery.packaging import convert
+from level4_deployment.delivery.packaging import convert, publish
 from level4_deployment.serving.model import load_served
 from level4_deployment.serving.package import GRAPH, PackageError, read_verified
-from tests.level4.plane import CARD, keep, package
+from shared.errors import UserError
+from tests.level4.conftest import Registry
+from tests.level4.plane import CARD, package
 
 
 def test_ten_thousand_flights_get_the_trained_models_probabilities(
@@ -64,15 +70,39 @@ def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_p
         read_verified(tmp_path, files)
 
 
-def test_the_card_tells_what_the_model_knows(trained: Pipeline, tmp_path: Path) -> None:
-    convert(trained, CARD, tmp_path)
-    card = json.loads((tmp_path / "model.json").read_text())
-    assert set(card["categories"]["origin"]) == {"EWR", "JFK", "LGA"}
-    assert (card["base_rate"], card["rows"], card["trained_as_of"]) == (0.25, 5_000, "2013-04-01")
+class Trap:
+    """Whoever loads one touches its file."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        Path(state["file"]).touch()
 
 
-def test_another_model_has_another_digest(trained: Pipeline, known: pd.DataFrame, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    convert(fit(known.iloc[::30], max_iter=3), CARD, other)
-    assert keep(tmp_path, 1, other).digest != package(tmp_path, 2, trained).digest
+def test_a_trap_whose_digest_was_forged_as_well_is_refused_at_packaging_and_never_springs(
+    registered: Registry, tmp_path: Path
+) -> None:
+    version = registry.get(registered.client, "1")
+    kept, whole, trap = (
+        registry.artefacts(registered.client, version) / "model.skops",
+        tmp_path / "whole",
+        tmp_path / "ran",
+    )
+    shutil.copy(kept, whole)
+    skops.io.dump(Trap(str(trap)), kept)
+    skops.io.load(kept, trusted=[f"{__name__}.Trap"])
+    assert trap.exists(), "it is armed: whoever trusts it is caught"
+    trap.unlink()
+    digest = hashlib.sha256(kept.read_bytes()).hexdigest()
+    registered.client.set_model_version_tag("flight-delays", "1", "model_sha256", digest)
+    registered.client.delete_model_version_tag("flight-delays", "1", MANIFEST)
+    try:
+        with pytest.raises(UserError, match=r"Untrusted types.*Trap"):
+            publish(registered.client, registry.get(registered.client, "1"))
+        assert MANIFEST not in registry.get(registered.client, "1").tags
+    finally:
+        shutil.copy(whole, kept)
+        for tag in ("model_sha256", MANIFEST):
+            registered.client.set_model_version_tag("flight-delays", "1", tag, version.tags[tag])
+    assert not trap.exists()

@@ -60,10 +60,7 @@ def test_a_registry_that_is_lost_while_the_platform_runs_fails_no_request(
     idle: RunningPlatform, registered: Registry, requested: pd.DataFrame, why: str
 ) -> None:
     database = registered.settings.level("level3") / "mlflow.db"
-    with (
-        PlatformClient.at(idle.home, "operator") as operator,
-        traffic(idle.service, as_requests(requested)) as load,
-    ):
+    with PlatformClient.at(idle.home, "operator") as operator, traffic(idle.service, as_requests(requested)) as load:
 
         def degraded() -> str:
             return str(operator.get("/status")["degraded"])

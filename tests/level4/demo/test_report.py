@@ -16,11 +16,10 @@ from level4_deployment.demo.console_view import digests_in_a_line, show_digests
 from level4_deployment.demo.drills import KillDrill, RollbackDrill
 from level4_deployment.demo.report import Claim
 from level4_deployment.experiment.design import Plan
-from level4_deployment.experiment.experiment_store import Experiment
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
 from shared.errors import UserError
-from tests.factories import label, prediction
+from tests.factories import experiment, insert, label, prediction
 
 STORY, ANOTHER = report.STORY_TODAY, date(2013, 7, 1)
 DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "1-against-2")
@@ -28,10 +27,6 @@ SERVED = {stage: {"a" * 64} for stage in ("production", "live", "shadow")}
 NOT_PROMOTED = {stage: SERVED[stage] for stage in ("live", "shadow")}
 REPLAYED = ReplayStats(requests=3, flights=500)
 ROLLBACK, KILL = RollbackDrill(1, 9, 0, 0.1, 0.1), KillDrill(9, 4, 2.0)
-
-
-def experiment(challenger: int, state: str) -> Experiment:
-    return Experiment("e", 1, challenger, "e", 0.1, Plan(), None, state, "", "test")
 
 
 def missing(claims: list[Claim]) -> list[str]:
@@ -46,7 +41,7 @@ def missing_release(
     refusals: dict[str, str] | None = None,
 ) -> list[str]:
     """The claims about gates, experiments and package that such a run would not have shown."""
-    tried = experiment(2, better), experiment(4, worse)
+    tried = experiment(challenger=2, state=better), experiment(challenger=4, state=worse)
     return missing(
         report.release_claims(today, refusals or {"ten trees": "worse"}, *tried, show_digests(DEPLOYED, served))
     )
@@ -151,9 +146,8 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
         prediction("disputed", departs_at=at, probability=0.01),
         prediction("unlabelled", departs_at=at),
     ]
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), rows)
-        connection.execute(LABELS.insert(), [label("a"), label("b", late=1), label("disputed", late=1)])
-        connection.execute(QUARANTINED_LABELS.insert(), [label("disputed")])
+    insert(log, PREDICTIONS, rows)
+    insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
+    insert(log, QUARANTINED_LABELS, [label("disputed")])
     expected = (-math.log(0.75) - math.log(0.5)) / 2
     assert report.show_served(tmp_path) == f"2013-04: {expected:.3f}"

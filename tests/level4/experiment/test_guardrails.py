@@ -1,27 +1,15 @@
 """Guardrails: which batches on the log end an experiment, on SQLite and on PostgreSQL."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 import sqlalchemy as sa
 
 from level4_deployment.experiment.guardrails import guardrail_violation
-from level4_deployment.prediction_log import INFERENCE_BATCHES, open_log, url_of
+from level4_deployment.prediction_log import INFERENCE_BATCHES
 from tests.factories import batch, experiment
-from tests.level4.postgres import new_database
 
 RUNNING = experiment()
 NAME = RUNNING.experiment
 GOOD = batch(NAME)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    sqlite = request.param == "sqlite"
-    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
-    yield engine
-    engine.dispose()
 
 
 CASES = {

@@ -1,8 +1,6 @@
 """Outcomes as they really come: late, twice, out of order, contradicting; a day closes by watermark."""
 
-from collections.abc import Iterator
 from itertools import permutations
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,26 +12,19 @@ from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.experiment_store import Experiment, days_of
 from level4_deployment.experiment.labels import Label, SplitError, close_days, ingest, read_watermark
 from level4_deployment.explain import look_up
-from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS, open_log, url_of
+from level4_deployment.prediction_log import PREDICTIONS, QUARANTINED_LABELS, SHADOW_PREDICTIONS
 from tests import factories
-from tests.factories import prediction
-from tests.level4.postgres import new_database
+from tests.factories import insert, prediction
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
 HOUR = 3600.0
 NAME = "1-against-2-no3"  # by which flight b is the challenger's to answer, all others here the champion's
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    sqlite = request.param == "sqlite"
-    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
-    yield engine
-    engine.dispose()
-
-
-@pytest.fixture(scope="module")
-def experiment() -> Experiment:
+@pytest.fixture
+def experiment(log: sa.Engine) -> Experiment:
+    """It has begun on the day before, which is not counted."""
+    answered(log, "first", -20)
     return factories.experiment(experiment=NAME, salt=NAME, share=0.2, plan=Plan(share=0.2))
 
 
@@ -47,14 +38,8 @@ def answered(log: sa.Engine, flight: str, hours: float, **other: Any) -> None:
     row = prediction(flight, request_id=f"r-{flight}-{other.get('asked_at', 0)}", departs_at=at(hours))
     row |= {"experiment": NAME, "propensity": 0.8, "probability": 0.4}
     paired = {"version": 2, "probability": 0.2, "failure": None} | other.pop("paired", {})
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), row | other)
-        connection.execute(SHADOW_PREDICTIONS.insert(), {"request_id": row["request_id"], **paired})
-
-
-def before(log: sa.Engine) -> None:
-    """The day on which an experiment begins is not counted: let it be the day before."""
-    answered(log, "first", -20)
+    insert(log, PREDICTIONS, row | other)
+    insert(log, SHADOW_PREDICTIONS, {"request_id": row["request_id"], **paired})
 
 
 def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> None:
@@ -70,7 +55,6 @@ def test_an_outcome_is_kept_once_whatever_order_it_comes_in(log: sa.Engine) -> N
 def test_what_contradicts_goes_to_quarantine_and_the_flight_is_not_used(
     log: sa.Engine, experiment: Experiment, *, together: bool
 ) -> None:
-    before(log)
     answered(log, "good", 10)
     answered(log, "torn", 11)
     labels = [Label("good", 0, at(12)), Label("torn", 1, at(13)), Label("torn", 0, at(14))]
@@ -92,7 +76,6 @@ def test_a_watermark_never_goes_back(log: sa.Engine) -> None:
 
 
 def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: Experiment) -> None:
-    before(log)
     answered(log, "a", 10)
     ingest(log, [Label("a", 1, at(12))], at(47.9))
     assert close_days(log, experiment) == []
@@ -103,7 +86,6 @@ def test_a_day_closes_a_day_after_its_end_and_once(log: sa.Engine, experiment: E
 
 
 def test_a_day_that_was_split_otherwise_is_not_written(log: sa.Engine, experiment: Experiment) -> None:
-    before(log)
     answered(log, "a", 10)
     answered(log, "b", 11)
     answered(log, "c", 12, propensity=0.9)
@@ -116,18 +98,9 @@ def test_a_day_that_was_split_otherwise_is_not_written(log: sa.Engine, experimen
 def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
     log: sa.Engine, experiment: Experiment
 ) -> None:
-    before(log)
     answered(log, "a", 10)
-    answered(
-        log,
-        "b",
-        10,
-        version=2,
-        probability=0.3,
-        arm="challenger",
-        propensity=0.2,
-        paired={"version": 1, "probability": 0.6},
-    )
+    theirs = {"version": 2, "probability": 0.3, "arm": "challenger", "propensity": 0.2}
+    answered(log, "b", 10, **theirs, paired={"version": 1, "probability": 0.6})
     answered(log, "c", 11, paired={"probability": None, "failure": "deadline"})
     answered(log, "d", 12)  # cancelled: never an outcome
     answered(log, "a", 10, asked_at=9.0, probability=0.99)  # asked again: the first answer counts
@@ -141,7 +114,6 @@ def test_a_closed_day_holds_the_mean_difference_of_the_losses_whoever_answered(
 
 
 def test_an_outcome_later_than_its_days_closing_changes_nothing(log: sa.Engine, experiment: Experiment) -> None:
-    before(log)
     answered(log, "a", 10)
     answered(log, "c", 10)
     ingest(log, [Label("a", 1, at(13)), Label("c", 1, at(48.5))], at(49))

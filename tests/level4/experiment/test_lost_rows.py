@@ -14,7 +14,7 @@ from level4_deployment.experiment.experiment_store import days_of
 from level4_deployment.experiment.labels import close_days, ingest
 from level4_deployment.experiment.sequential import flights_to_detect_loss, sample_ratio
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, SHADOW_PREDICTIONS, open_log, url_of
-from tests.factories import experiment, label, prediction
+from tests.factories import both_predictions, experiment, label
 
 START = pd.Timestamp("2013-04-01", tz="America/New_York")
 
@@ -27,12 +27,11 @@ def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> 
     some = flights[departs.between(START, START + pd.DateOffset(days=plan.max_days + 1), inclusive="left")]
     rows, shadow, labels = [], [], []
     for name, at, late in zip(some["flight_id"], some["scheduled_departure"], some["late"], strict=True):
-        arm, own = assignment.arm(running.salt, plan.share, name), 0.2 + 0.1 * random.random()
-        version, seconds = (2 if arm == "challenger" else 1), at.timestamp()
-        answer = {"experiment": running.experiment, "arm": arm, "version": version, "probability": own}
-        answer |= {"propensity": assignment.propensity(plan.share, arm), "departs_at": seconds, "asked_at": seconds}
-        rows.append(prediction(name, request_id=name, **answer))
-        shadow.append({"request_id": name, "version": 3 - version, "probability": 0.2 + 0.1 * random.random()})
+        arm, seconds = assignment.arm(running.salt, plan.share, name), at.timestamp()
+        chances = {version: 0.2 + 0.1 * random.random() for version in (1, 2)}
+        row, other = both_predictions(running, name, arm, seconds, chances)
+        rows.append(row)
+        shadow.append(other)
         if late == late:  # noqa: PLR0124 - NaN: it never landed
             labels.append(label(name, late=int(late), known_at=seconds))
     log = open_log(url_of(folder))

@@ -17,11 +17,7 @@ from shared.errors import UserError
         "looks",
         "published",
     ),  # O'Brien-Fleming-type spending at one-sided 0.025, as Jennison and Turnbull (2000) and gsDesign
-    [
-        (2, (2.963, 1.969)),
-        (4, (4.333, 2.963, 2.359, 2.014)),
-        (5, (4.877, 3.357, 2.680, 2.290, 2.031)),
-    ],
+    [(2, (2.963, 1.969)), (4, (4.333, 2.963, 2.359, 2.014)), (5, (4.877, 3.357, 2.680, 2.290, 2.031))],
 )
 def test_boundaries_are_the_published_ones(looks: int, published: tuple[float, ...]) -> None:
     fractions = tuple((k + 1) / looks for k in range(looks))

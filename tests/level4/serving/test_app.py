@@ -13,8 +13,9 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import predict
+from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import Package
-from tests.level4.plane import CARD, Plane, bodies, package, plane, route
+from tests.level4.plane import CARD, Plane, package, plane, route
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def serving(trained: Pipeline, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def sent(flights: pd.DataFrame) -> dict[str, Any]:
-    return bodies(flights.iloc[[5_000]])[0]
+    return as_requests(flights.iloc[[5_000]])[0]
 
 
 def test_an_answer_is_the_models_and_names_its_version(
@@ -52,7 +53,7 @@ def test_a_batch_is_answered_in_order_each_flight_with_an_id_of_its_own(
     serving: Plane, trained: Pipeline, flights: pd.DataFrame
 ) -> None:
     some = flights.iloc[:1_000]
-    answer = serving.client.post("/predict/batch", json={"flights": bodies(some)})
+    answer = serving.client.post("/predict/batch", json={"flights": as_requests(some)})
     found = answer.json()["predictions"]
     assert [one["flight_id"] for one in found] == some["flight_id"].tolist()
     wanted = predict(trained, some).tolist()
@@ -153,15 +154,6 @@ def test_the_log_holds_everything_that_explains_an_answer(serving: Plane, sent: 
     assert 0 < row[11] < 5
 
 
-def test_shadow_scores_are_logged_and_never_returned(serving: Plane, sent: dict[str, Any]) -> None:
-    answers = [serving.ask(sent) for _ in range(20)]
-    assert {answer["version"] for answer in answers} == {7}
-    serving.ask(sent)  # by its commit, the shadow rows of earlier answers are in the log too
-    ids = ",".join(f"'{answer['request_id']}'" for answer in answers)
-    rows = serving.rows(f"SELECT version, probability, failure FROM shadow_predictions WHERE request_id IN ({ids})")  # noqa: S608
-    assert rows == [(8, answers[0]["probability"], None)] * 20
-
-
 def test_the_padding_of_a_body_is_not_logged(serving: Plane, sent: dict[str, Any]) -> None:
     answer = serving.client.post("/predict", content=json.dumps(sent) + " " * 500_000).json()
     query = f"SELECT request_payload FROM predictions WHERE request_id = '{answer['request_id']}'"  # noqa: S608
@@ -171,7 +163,7 @@ def test_the_padding_of_a_body_is_not_logged(serving: Plane, sent: dict[str, Any
 
 
 def test_readiness_lists_what_every_worker_serves(serving: Plane) -> None:
-    ready = serving.client.get("/ready").json()
+    ready = serving.ready()
     assert (ready["champion"]["version"], ready["challenger"]["version"]) == (7, 8)
     assert (ready["generation"], ready["experiment"], ready["share"], ready["refused"]) == (1, "experiment", 0, "")
     assert [one["pid"] for one in ready["workers"]] == [serving.workers[0].pid]

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,40 +14,29 @@ from level4_deployment.prediction_log import (
     INFERENCE_BATCHES,
     PREDICTIONS,
     SHADOW_PREDICTIONS,
-    LogError,
     open_log,
     url_of,
 )
 from level4_deployment.serving.log_writer import LogEntry, LogWriter
 from tests.factories import prediction
 from tests.level4.postgres import new_database
+from tests.level4.serving.conftest import limit_disk
+
+pytestmark = pytest.mark.anyio
 
 
 def row(name: str) -> tuple[Any, ...]:
     return tuple(prediction(f"flight {name}", request_id=name, request_payload="{}" * 200).values())
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
-def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[sa.Engine]:
-    sqlite = request.param == "sqlite"
-    engine = open_log(url_of(tmp_path) if sqlite else new_database(request.getfixturevalue("postgresql")))
-    yield engine
-    engine.dispose()
-
-
-def with_writer(engine: sa.Engine, work: Callable[[LogWriter], Coroutine[Any, Any, None]]) -> list[float]:
-    """Run `work` with a writer; returns the seconds of its commits."""
-    commits: list[float] = []
-
-    async def run() -> None:
-        writer = LogWriter(engine, asyncio.get_running_loop(), commits.append)
-        try:
-            await work(writer)
-        finally:
-            await asyncio.to_thread(writer.close)
-
-    asyncio.run(run())
-    return commits
+@asynccontextmanager
+async def writing(engine: sa.Engine, committed: Callable[[float], None] = lambda _: None) -> AsyncIterator[LogWriter]:
+    """A writer that is closed at the end of the block; committed: gets the seconds of each commit."""
+    writer = LogWriter(engine, asyncio.get_running_loop(), committed)
+    try:
+        yield writer
+    finally:
+        await asyncio.to_thread(writer.close)
 
 
 async def written(writer: LogWriter, *names: str) -> Exception | None:
@@ -61,33 +51,28 @@ def names(engine: sa.Engine) -> set[str]:
         return set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
 
 
-def test_an_acknowledged_row_is_visible_to_other_connections(log: sa.Engine) -> None:
-    async def work(writer: LogWriter) -> None:
+async def test_an_acknowledged_row_is_visible_to_other_connections(log: sa.Engine) -> None:
+    async with writing(log) as writer:
         for number in range(20):
             assert await written(writer, f"{number}") is None
             assert f"{number}" in names(log), "another connection sees it as soon as it is acknowledged"
 
-    with_writer(log, work)
 
-
-def test_rows_that_wait_are_committed_together(log: sa.Engine) -> None:
-    async def work(writer: LogWriter) -> None:
+async def test_rows_that_wait_are_committed_together(log: sa.Engine) -> None:
+    commits: list[float] = []
+    async with writing(log, commits.append) as writer:
         assert await asyncio.gather(*(written(writer, f"{number}") for number in range(300))) == [None] * 300
-
-    commits = with_writer(log, work)
     assert len(names(log)) == 300
     assert len(commits) < 100
 
 
-def test_every_table_gets_its_rows_and_an_existing_row_is_kept(log: sa.Engine) -> None:
-    async def work(writer: LogWriter) -> None:
+async def test_every_table_gets_its_rows_and_an_existing_row_is_kept(log: sa.Engine) -> None:
+    async with writing(log) as writer:
         paired, scoring = [("1", 2, None, "deadline")], [(2, "e", 1, 1, 0.05, 1, 0)]
         writer.put(LogEntry({"shadow_predictions": paired, "inference_batches": scoring}))
         writer.put(LogEntry({"shadow_predictions": [("1", 2, 0.5, None)], "inference_batches": scoring}))
         assert await written(writer, "1") is None
         assert await written(writer, "1", "2") is None
-
-    with_writer(log, work)
     assert names(log) == {"1", "2"}
     with log.connect() as connection:
         assert list(map(tuple, connection.execute(sa.select(SHADOW_PREDICTIONS)))) == [("1", 2, None, "deadline")]
@@ -96,26 +81,17 @@ def test_every_table_gets_its_rows_and_an_existing_row_is_kept(log: sa.Engine) -
     assert len({row.number for row in found}) == 2
 
 
-def test_rows_queued_at_the_end_are_written(log: sa.Engine) -> None:
-    async def work(writer: LogWriter) -> None:
+async def test_rows_queued_at_the_end_are_written(log: sa.Engine) -> None:
+    async with writing(log) as writer:
         for number in range(200):
             writer.put(LogEntry({"predictions": [row(f"{number}")]}))
-
-    with_writer(log, work)
     assert len(names(log)) == 200
 
 
-def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
-    most = {"pages": 40}
-
-    @sa.event.listens_for(engine, "connect")
-    def limit(connection: Any, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count={most['pages']}")
-
-    engine.dispose()
-
-    async def work(writer: LogWriter) -> None:
+    give_space = limit_disk(engine, pages=40)
+    async with writing(engine) as writer:
         kept, failed = set(), []
         for number in range(400):
             error = await written(writer, f"{number}")
@@ -124,18 +100,14 @@ def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues(tmp_p
         assert "full" in str(failed[0])
         assert kept == names(engine)
         assert 0 < len(kept) < 400
-        most["pages"] = 100_000
-        engine.dispose()  # connections that are open keep their limit
+        give_space()
         assert await written(writer, "after") is None
         assert "after" in names(engine)
 
-    with_writer(engine, work)
 
-
-def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_path: Path) -> None:
+async def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_path: Path) -> None:
     engine = open_log(url_of(tmp_path))
-
-    async def work(writer: LogWriter) -> None:
+    async with writing(engine) as writer:
         with engine.connect() as other:
             other.exec_driver_sql("BEGIN IMMEDIATE")
             asked = asyncio.create_task(written(writer, "1"))
@@ -144,14 +116,11 @@ def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_path: Pa
             other.exec_driver_sql("COMMIT")
         assert await asked is None
 
-    with_writer(engine, work)
-
 
 @pytest.mark.slow
-def test_a_connection_that_the_server_closes_fails_one_group_only(postgresql: str) -> None:
+async def test_a_connection_that_the_server_closes_fails_one_group_only(postgresql: str) -> None:
     engine = open_log(new_database(postgresql))
-
-    async def work(writer: LogWriter) -> None:
+    async with writing(engine) as writer:
         assert await written(writer, "1") is None
         with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
             others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -159,22 +128,5 @@ def test_a_connection_that_the_server_closes_fails_one_group_only(postgresql: st
         time.sleep(0.2)
         assert await written(writer, "2") is not None
         assert await written(writer, "3") is None
-
-    with_writer(engine, work)
     assert names(engine) == {"1", "3"}
     engine.dispose()
-
-
-@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
-def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error:
-        open_log(url)
-    assert "Remedy: PREDICTION_LOG=" in str(error.value)
-    assert "secret" not in str(error.value)
-
-
-def test_a_log_of_an_earlier_version_is_refused_with_the_remedy(log: sa.Engine) -> None:
-    with log.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE inference_batches DROP COLUMN fell_back"))
-    with pytest.raises(LogError, match=r"earlier version .* no inference_batches\.fell_back\. Remedy: make clean"):
-        open_log(log.url.render_as_string(hide_password=False))

@@ -2,10 +2,8 @@
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
-from onnx import helper
 from sklearn.pipeline import Pipeline
 
 from level2_devops.features import features
@@ -66,7 +64,7 @@ def test_files_that_are_not_on_record_are_not_read(trained: Pipeline, tmp_path: 
 
 
 def test_a_graph_with_another_signature_is_refused(tmp_path: Path) -> None:
-    made = graph_package(tmp_path, 1, [helper.make_node("Identity", ["numbers"], ["probabilities"])], [])
+    made = graph_package(tmp_path, 1, "probabilities = Identity (numbers)")
     with pytest.raises(PackageError, match="a served model takes"):
         load_served(tmp_path, made)
 
@@ -78,9 +76,3 @@ def test_a_file_that_is_no_graph_is_refused(tmp_path: Path) -> None:
     (made / MODEL_CARD).write_text("{}")
     with pytest.raises(PackageError, match="cannot be loaded"):
         load_served(tmp_path, keep(tmp_path, 1, made))
-
-
-def test_score_returns_one_probability_per_row(tmp_path: Path, flights: pd.DataFrame) -> None:
-    served = load_served(tmp_path, table_of_carriers(tmp_path, 1, CHANCES))
-    some = features(flights.head(7).assign(carrier="B6", dest="BOS"))
-    assert np.allclose(served.score(*inputs_of(some)), [0.1] * 7)

@@ -11,18 +11,8 @@ from level2_devops.model import fit
 from level4_deployment.serving.package import GRAPH
 from level4_deployment.serving.routes import MODELS, WORKERS
 from tests.level4.graphs import table_of_carriers
-from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.plane import package, plane, route
 from tests.support import eventually
-
-
-@pytest.fixture(scope="module")
-def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    return bodies(flights.sample(300, random_state=4))
-
-
-def ready(running: Plane) -> dict[str, Any]:
-    found: dict[str, Any] = running.client.get("/ready").json()
-    return found
 
 
 @pytest.mark.parametrize("role", ["champion", pytest.param("challenger", marks=pytest.mark.slow)])
@@ -36,16 +26,16 @@ def test_an_altered_file_is_refused_and_the_last_good_version_serves(
     route(tmp_path, 1, good)
     with plane(tmp_path) as running:
         route(tmp_path, 2, bad) if role == "champion" else route(tmp_path, 2, good, bad, 0.5)
-        eventually(lambda: ready(running)["refused"])
-        status = ready(running)
+        eventually(lambda: running.ready()["refused"])
+        status = running.ready()
         assert f"{GRAPH} has SHA-256" in status["refused"]
         assert (status["champion"]["version"], status["challenger"]) == (1, None)
         assert {running.ask(one)["version"] for one in sent[:20]} == {1}
         assert "routes_refused" in running.client.get("/metrics").text
         file.write_bytes(whole)
         running.wait(2)
-        eventually(lambda: not ready(running)["refused"])
-        served = ready(running)[role]
+        eventually(lambda: not running.ready()["refused"])
+        served = running.ready()[role]
         assert served["version"] == 2, "once it is whole, it serves"
 
 

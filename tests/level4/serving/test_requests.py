@@ -6,13 +6,13 @@ import numpy as np
 import pandas as pd
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
+from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.requests import NamedFlight, features_of, tensors
-from tests.level4.plane import bodies
 
 
 def test_ten_thousand_real_flights_give_the_same_bits(flights: pd.DataFrame) -> None:
     some = flights.sample(10_000, random_state=3)
-    parsed = [NamedFlight.model_validate_json(json.dumps(body)) for body in bodies(some)]
+    parsed = [NamedFlight.model_validate_json(json.dumps(body)) for body in as_requests(some)]
     strings, numbers = tensors([features_of(flight) for flight in parsed])
     wanted = features(some)
     assert (strings == wanted[CATEGORIES].to_numpy(object)).all()

@@ -21,15 +21,11 @@ from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
 from level4_deployment.serving.package import Package
 from tests.level2.releases import has_ended
-from tests.level4.plane import Plane, bodies, package, plane, route
+from tests.level4.plane import package, plane, route
 from tests.level4.postgres import new_database
+from tests.level4.serving.conftest import limit_disk
 from tests.level4.serving.load import load
 from tests.support import eventually
-
-
-@pytest.fixture(scope="module")
-def sent(flights: pd.DataFrame) -> list[dict[str, Any]]:
-    return bodies(flights.sample(300, random_state=4))
 
 
 def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
@@ -48,8 +44,9 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
         assert len(seen.answers) > before + 20, "requests that waited on the socket are answered by the next worker"
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         assert {answer["request_id"] for answer in seen.answers} <= running.logged()
-        ready = httpx.get(f"{running.address}/ready", trust_env=False).json()
-        assert [one["pid"] for one in ready["workers"]] == [running.workers[1].pid], "the killed one has no file"
+        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid], (
+            "the killed one has no file"
+        )
 
 
 @pytest.mark.slow
@@ -68,7 +65,7 @@ def test_routes_are_swapped_under_load_and_no_request_fails(
         assert seen.failed == []
         assert len(seen.rows) > 30
         assert {row[3] for row in seen.rows} == {1, 2}
-        last = running.client.get("/ready").json()
+        last = running.ready()
         assert {worker["champion"]["version"] for worker in last["workers"]} == {1}
         assert {worker["generation"] for worker in last["workers"]} == {13}
 
@@ -95,13 +92,8 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    log, most = open_log(url_of(tmp_path)), {"pages": 60}
-
-    @sa.event.listens_for(log, "connect")
-    def limit(connection: Any, _record: object) -> None:
-        connection.execute(f"PRAGMA max_page_count={most['pages']}")
-
-    log.dispose()
+    log = open_log(url_of(tmp_path))
+    give_space = limit_disk(log, pages=60)
     with (
         open_socket() as listening,
         api_server(create_app(tmp_path, log), listening),
@@ -115,8 +107,7 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
         assert "cannot be written" in refused[0].json()["detail"]
         with log.connect() as connection:
             assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == acknowledged
-        most["pages"] = 100_000
-        log.dispose()  # connections that are open keep their limit
+        give_space()
         assert client.post("/predict", json=sent[0]).status_code == 200
     log.dispose()
 
@@ -128,19 +119,14 @@ def test_a_worker_that_is_stopped_under_load_loses_no_request(
     route(tmp_path, 1, package(tmp_path, 1, trained))
     with plane(tmp_path, 2) as running:
         with traffic(running.address, sent, clients=8) as seen:
-            wait_for_answers(running, 100)
+            eventually(lambda: len(running.logged()) >= 100, 30)
             running.workers[0].stop()
             time.sleep(0.5)
         assert running.workers[0].process.returncode == 0
         assert running.workers[0].status() is None, "its file is gone"
         assert seen.failed == []
         assert len(seen.rows) > 30
-        assert [one["pid"] for one in running.client.get("/ready").json()["workers"]] == [running.workers[1].pid]
-
-
-def wait_for_answers(running: Plane, many: int) -> None:
-    """Return when that many predictions are in the log, however slow the machine is."""
-    eventually(lambda: len(running.logged()) >= many, 30)
+        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid]
 
 
 def test_a_worker_whose_parent_ends_before_it_is_ready_stops(tmp_path: Path) -> None:

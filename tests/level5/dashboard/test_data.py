@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINED_LABELS
 from level5_monitoring.dashboard.data import Week, platform_health, read_year
 from level5_monitoring.tables import open_log
-from tests.factories import label
+from tests.factories import insert, label
 from tests.level5.three_weeks import LATE, PROBABILITIES, day_of_predictions, write_calendar
 
 
@@ -20,19 +20,14 @@ def total_loss(probabilities: "np.ndarray[tuple[int], np.dtype[np.float64]]") ->
 
 def test_the_loss_of_a_week_is_the_mean_over_its_labelled_flights(log: sa.Engine, tmp_path: Path) -> None:
     weeks = read_year(log, tmp_path, {}).weeks
-    assert [(week.monday, week.rows) for week in weeks] == [
-        ("2013-04-01", 49),
-        ("2013-04-08", 49),
-        ("2013-04-15", 49),
-    ]
+    assert [(week.monday, week.rows) for week in weeks] == [("2013-04-01", 49), ("2013-04-08", 49), ("2013-04-15", 49)]
     assert weeks[0].loss == {"loop": pytest.approx(total_loss(PROBABILITIES[:7]) / 7)}
 
 
 def test_only_the_first_prediction_counts_and_no_contradicted_label(log: sa.Engine, tmp_path: Path) -> None:
-    with log.begin() as connection:
-        again = day_of_predictions("2013-04-02")[0] | {"request_id": "later", "asked_at": 9e9, "probability": 0.999}
-        connection.execute(PREDICTIONS.insert(), [again])
-        connection.execute(QUARANTINED_LABELS.insert(), label("2013-04-03-6", late=0))
+    again = day_of_predictions("2013-04-02")[0] | {"request_id": "later", "asked_at": 9e9, "probability": 0.999}
+    insert(log, PREDICTIONS, again)
+    insert(log, QUARANTINED_LABELS, label("2013-04-03-6", late=0))
     week = read_year(log, tmp_path, {}).weeks[0]
     assert week.rows == 48
     assert week.loss["loop"] == pytest.approx((7 * total_loss(PROBABILITIES[:7]) + np.log(PROBABILITIES[6])) / 48)
@@ -40,10 +35,9 @@ def test_only_the_first_prediction_counts_and_no_contradicted_label(log: sa.Engi
 
 def test_all_policies_are_compared_on_the_same_flights(log: sa.Engine, tmp_path: Path) -> None:
     write_calendar(tmp_path)
-    with log.begin() as connection:  # a flight that no calendar policy has predicted
-        extra = day_of_predictions("2013-04-02")[0] | {"request_id": "extra", "flight_id": "2013-04-02-extra"}
-        connection.execute(PREDICTIONS.insert(), [extra])
-        connection.execute(LABELS.insert(), label("2013-04-02-extra"))
+    extra = day_of_predictions("2013-04-02")[0] | {"request_id": "extra", "flight_id": "2013-04-02-extra"}
+    insert(log, PREDICTIONS, extra)  # a flight that no calendar policy has predicted
+    insert(log, LABELS, label("2013-04-02-extra"))
     year = read_year(log, tmp_path, {})
     assert year.compared
     constant = pytest.approx(total_loss(np.full(7, 0.4)) / 7)
@@ -70,8 +64,7 @@ def test_settled_weeks_are_read_again_once_there_is_something_to_compare_with(lo
 def test_challengers_that_are_late_within_the_guardrail_are_healthy(log: sa.Engine, tmp_path: Path) -> None:
     def health(failed: int) -> tuple[str, bool]:
         row = {"version": 2, "experiment": "e", "rows": 5000, "failed": failed, "seconds": 1.0, "slow": 0}
-        with log.begin() as connection:
-            connection.execute(INFERENCE_BATCHES.insert(), [row])
+        insert(log, INFERENCE_BATCHES, [row])
         found = {one.what: one for one in read_year(log, tmp_path, {}).health}
         return found["challenger predictions missing or late"][1:]
 

@@ -15,7 +15,7 @@ from level5_monitoring.dashboard.events import Event, InjectedFault, write_fault
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
-from tests.factories import monitor_result
+from tests.factories import experiment_day, insert, monitor_result
 from tests.level5.three_weeks import CLOCK, DAYS
 
 
@@ -60,11 +60,8 @@ def test_an_experiment_spans_its_closed_days(log: sa.Engine, tmp_path: Path) -> 
     for challenger, state in ((2, "promoted"), (3, "rejected"), (4, "running")):
         one = experiment_store.new_experiment(log, 1, challenger, Plan(), "loop")
         experiment_store.save(log, replace(one, state=state, reason="because"))
-        days = DAYS[:2] if challenger < 4 else []
-        with log.begin() as connection:
-            for day in days:
-                row = {"experiment": one.experiment, "day": day, "flights": 700, "champion_arm": 0, "challenger_arm": 0}
-                connection.execute(EXPERIMENT_DAYS.insert(), row)
+        for day in DAYS[:2] if challenger < 4 else []:
+            insert(log, EXPERIMENT_DAYS, experiment_day(one.experiment, day, flights=700))
     found = events(log, tmp_path, "experiment")
     assert [(one.title, one.state, one.day, one.until) for one in found] == [
         ("Version 2 against 1: promoted", "good", *DAYS[:2]),

@@ -15,7 +15,7 @@ from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
 from shared.score import score
 from shared.settings import Settings
-from tests.factories import prediction
+from tests.factories import insert, prediction
 
 A_DAY = 60  # flights predicted
 
@@ -35,8 +35,7 @@ def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeyp
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     reference.save(config.own(settings))
     log = config.open_log(settings)
-    with log.begin() as connection:
-        connection.execute(prediction_log.PREDICTIONS.insert(), [_predicted(one) for one in as_requests(week)])
+    insert(log, prediction_log.PREDICTIONS, [_predicted(one) for one in as_requests(week)])
     known = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
     labels = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
     closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()

@@ -16,7 +16,7 @@ from level5_monitoring.loop.loop_store import record_decision, save_performance
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.tables import open_log
-from tests.factories import monitor_result, prediction
+from tests.factories import insert, monitor_result, prediction
 
 
 @pytest.fixture
@@ -34,9 +34,8 @@ def test_predictions_are_counted_by_version(log: sa.Engine) -> None:
     rows = [prediction(f"flight-{i}", version=1 + i // 2, seconds=0.5 + i, fallback="") for i in range(3)]
     rows[0]["fallback"] = "carrier"
     tried = {"version": 2, "rows": 50, "failed": 3, "seconds": 0.1, "slow": 0}
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), rows)
-        connection.execute(INFERENCE_BATCHES.insert(), [tried, tried])
+    insert(log, PREDICTIONS, rows)
+    insert(log, INFERENCE_BATCHES, [tried, tried])
     samples = scrape(log)
     expected = {
         "model_predictions_total": [2, 1],
@@ -98,8 +97,7 @@ def test_decisions_and_alerts_are_counted_by_kind(log: sa.Engine) -> None:
 def test_feeds_report_their_last_event_once_there_is_one(log: sa.Engine) -> None:
     assert "feed_last_event_timestamp_seconds" not in {name for name, *_ in scrape(log)}
     departs = pd.Timestamp("2013-04-08 06:00", tz="UTC").timestamp()
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), [prediction(departs_at=departs)])
+    insert(log, PREDICTIONS, [prediction(departs_at=departs)])
     ingest(log, [], departs - 3600)
     samples = scrape(log)
     assert samples["feed_last_event_timestamp_seconds", "flights"] == departs

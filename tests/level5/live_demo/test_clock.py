@@ -86,13 +86,7 @@ def test_delayed_labels_survive_a_sudden_end(tmp_path: Path, flights: pd.DataFra
     assert {sent[flight] - i for flight, i in was.items()} == {72}
 
 
-def test_a_fault_outlives_the_demo(tmp_path: Path, hours: list[Tick]) -> None:
-    begun(tmp_path, hours).inject("strike", 2)
-    assert [(one.fault, one.number) for one in Clock(tmp_path).active] == [("strike", 2)]
-
-
 def test_an_active_fault_takes_the_new_size(tmp_path: Path, hours: list[Tick]) -> None:
-    """It is active once, however often it is injected, from the day of the newest size."""
     for size in (1, 3):
         begun(tmp_path, hours).inject("celsius", size)
     clock = Clock(tmp_path)

@@ -41,7 +41,6 @@ def served(live: LivePage) -> Iterator[str]:
 
 @pytest.fixture
 def http(live: LivePage) -> Iterator[httpx.Client]:
-    """A client of the page's service."""
     with served(live) as address, httpx.Client(base_url=address, trust_env=False) as client:
         yield client
 

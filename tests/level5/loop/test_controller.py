@@ -30,7 +30,7 @@ from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import as_window
 from shared.settings import Settings
-from tests.factories import monitor_result, prediction
+from tests.factories import experiment_day, insert, monitor_result, prediction
 from tests.level4.conftest import Registry, plan, registry_, three_versions  # noqa: F401 - fixtures
 from tests.level5.served import opened, serve_platform
 
@@ -68,9 +68,7 @@ def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan)
     """Version 2 had a lower mean loss, but the test did not show it."""
     made = platform.submit(2, plan, "pipeline")
     assert made
-    day = {"day": "2013-03-03", "flights": 900, "mean_loss_difference": 0.001, "champion_arm": 0, "challenger_arm": 0}
-    with platform.log.begin() as connection:
-        connection.execute(EXPERIMENT_DAYS.insert(), day | {"experiment": made.experiment})
+    insert(platform.log, EXPERIMENT_DAYS, experiment_day(made.experiment, "2013-03-03", gain=0.001))
     platform.stop("platform", "not proven", experiment_store.INCONCLUSIVE)
     return []
 
@@ -120,19 +118,12 @@ def play(
 
 def close_a_day(platform: ControlPlane) -> None:
     at = pd.Timestamp(DAY, tz="America/New_York") + pd.Timedelta(hours=12)
-    with platform.log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), prediction(departs_at=at.timestamp()))
+    insert(platform.log, PREDICTIONS, prediction(departs_at=at.timestamp()))
     ingest(platform.log, [], (at + pd.Timedelta(hours=36)).timestamp())
 
 
 def cut_off(patched: pytest.MonkeyPatch, after: str, calls: int) -> None:
-    """The process is gone right after so many calls of this function."""
-    where: Any = {
-        "record_decision": loop_store,
-        "close_decision": loop_store,
-        "deliver": outbox,
-        "act": LoopController,
-    }[after]
+    where: Any = {"deliver": outbox, "act": LoopController}.get(after, loop_store)
     real, made = getattr(where, after), []
 
     def last(*given: Any, **named: Any) -> Any:
@@ -169,7 +160,6 @@ ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
 
 @pytest.mark.parametrize("scenario", ENDS, ids=lambda scenario: scenario.__name__)
 def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> None:
-    """After the decision, after the alerts, after the act, after the result is on record."""
     whole = play(scenario, "record_decision", NEVER)
     kind, champion, tried = ENDS[scenario]
     assert [one["kind"] for one in whole["decisions"]] == [kind]
@@ -220,7 +210,6 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
 def test_an_act_that_fails_in_any_way_has_an_alert_and_waits_for_the_next_day(
     play: Play, monkeypatch: pytest.MonkeyPatch, where: type, error: Exception, message: str
 ) -> None:
-    """The second start does not try again."""
     tried = []
 
     def fail(*_: object) -> Any:

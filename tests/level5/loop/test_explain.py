@@ -1,7 +1,6 @@
 """From a decision to its evidence, and to the actions that followed."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +13,7 @@ from level5_monitoring.loop import explain, loop_store, policy
 from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import PolicyState
 from shared.errors import UserError
-from shared.settings import read_settings
+from shared.settings import Settings
 from tests.factories import monitor_result
 
 DAY = "2013-05-06"
@@ -22,15 +21,11 @@ PROMOTION, OTHER = (2, 3, "by its verdict"), (7, 8, "of another experiment")
 
 
 @pytest.fixture
-def own_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> sa.Engine:
-    """The log of the level's own platform."""
-    for name, value in {"MLOPS_STATE": str(tmp_path), "MLOPS_WORKSPACE": "level5", "PREDICTION_LOG": ""}.items():
-        monkeypatch.setenv(name, value)
-    return config.open_log(read_settings())
+def own_log(level5_settings: Settings) -> sa.Engine:
+    return config.open_log(level5_settings)
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
-    """What the command prints, without line breaks."""
     explain.show_decision(DAY)
     return " ".join(capsys.readouterr().out.split())
 

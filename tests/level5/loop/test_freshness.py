@@ -25,7 +25,7 @@ from level5_monitoring.loop.freshness import (
 from level5_monitoring.monitors.reference import Reference
 from shared.data.replay import replay
 from shared.settings import NEW_YORK, Settings
-from tests.factories import predictions_of
+from tests.factories import insert, predictions_of
 from tests.level5.served import opened, serve_platform
 
 FIRST = pd.Timestamp("2013-05-06", tz=NEW_YORK)
@@ -45,18 +45,11 @@ class Night:
 
 
 def ask(log: sa.Engine, flights: pd.DataFrame) -> None:
-    """The flights are requested, and predicted."""
-    with log.begin() as connection:
-        connection.execute(PREDICTIONS.insert(), predictions_of(flights))
+    insert(log, PREDICTIONS, predictions_of(flights))
 
 
 @pytest.fixture
-def night(
-    flights: pd.DataFrame,
-    reference: Reference,
-    tmp_path: Path,
-) -> Iterator[Night]:
-    """Days of the real stream."""
+def night(flights: pd.DataFrame, reference: Reference, tmp_path: Path) -> Iterator[Night]:
     settings = Settings(FIRST.date(), None, tmp_path, "level5")
     days = replay(
         flights, FIRST.tz_convert("UTC"), (FIRST + pd.DateOffset(days=DAYS)).tz_convert("UTC"), pd.Timedelta("1D")
@@ -115,7 +108,6 @@ def test_flights_that_stop_have_one_alert_and_halt_experiments(night: Night) -> 
 
 
 def test_a_stall_has_one_alert_when_it_begins_and_one_when_it_is_over() -> None:
-    """A feed near the limit causes no alert each day."""
     told: list[str] = []
     hour = pd.Timedelta(hours=1)
     for behind in (hour, STALLED, STALLED + hour, STALLED, STALLED + hour, CAUGHT_UP + hour, CAUGHT_UP, STALLED + hour):

@@ -85,7 +85,6 @@ def decisions(state: Path) -> list[tuple[Any, ...]]:
 
 
 def sent(state: Path) -> list[tuple[str, str]]:
-    """The alerts that the sink has."""
     lines = (state / "level5" / "alerts.jsonl").read_text().splitlines()
     return [(alert["day"], alert["title"]) for alert in map(json.loads, lines)]
 
@@ -111,7 +110,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_killed_at_one_point_after_another_it_continues_and_ends_the_same(uninterrupted: Path, tmp_path: Path) -> None:
-    """Killed wherever something is half done; and nothing is done or sent twice."""
     file = tmp_path / "killed.txt"
     points = {point.name for point in (*killed.PLAYER, *killed.PLATFORM)}
     for deaths in range(1, len(points) + 1):

@@ -18,7 +18,7 @@ from level5_monitoring.loop.policy_state import load_policy_state
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.tables import open_log
-from tests.factories import monitor_result
+from tests.factories import experiment_day, insert, monitor_result
 
 
 def found(day: str, monitor: Monitor, state: State = "alarm") -> MonitorResult:
@@ -26,21 +26,12 @@ def found(day: str, monitor: Monitor, state: State = "alarm") -> MonitorResult:
 
 
 def decided(log: sa.Engine, day: str, *results: MonitorResult) -> Decision:
-    """Decide on a day as the loop does."""
     state = load_policy_state(log, day)
     decision = policy.decide(day, results, state)
     return loop_store.record_decision(log, decision, results, alerts_of(decision, state, "level5"))
 
 
-def closed(log: sa.Engine, experiment: experiment_store.Experiment, day: str, gain: float | None = None) -> None:
-    """The experiment has counted a day."""
-    row = {"experiment": experiment.experiment, "day": day, "flights": 900, "mean_loss_difference": gain}
-    with log.begin() as connection:
-        connection.execute(EXPERIMENT_DAYS.insert(), row | {"champion_arm": 0, "challenger_arm": 0})
-
-
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
-    """A second decision on it, and a second result, change nothing."""
     first = decided(log, "2013-05-06", found("2013-05-06", "contract"))
     loop_store.close_decision(log, "2013-05-06", {"first": 1})
     again = decided(log, "2013-05-06", found("2013-05-06", "performance"))
@@ -53,7 +44,6 @@ def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
 
 
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
-    """No decision without its alerts."""
     broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         loop_store.record_decision(
@@ -88,7 +78,7 @@ def test_a_failed_act_does_not_count_and_has_an_alert(log: sa.Engine) -> None:
 def test_an_experiment_that_ended_has_one_alert_and_its_own_suspect_days(log: sa.Engine) -> None:
     experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
     experiment_store.save(log, experiment)
-    closed(log, experiment, "2013-05-06")
+    insert(log, EXPERIMENT_DAYS, experiment_day(experiment.experiment, "2013-05-06"))
     decided(log, "2013-05-05", found("2013-05-05", "labels"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
     state = load_policy_state(log, "2013-05-07")
@@ -104,7 +94,7 @@ def test_a_verdict_that_counted_the_day_itself_is_a_ticket(log: sa.Engine) -> No
     """The platform reaches its verdict when the day closes, before the loop runs its monitors."""
     experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
     experiment_store.save(log, replace(experiment, state=experiment_store.REJECTED, reason="worse"))
-    closed(log, experiment, "2013-05-06")
+    insert(log, EXPERIMENT_DAYS, experiment_day(experiment.experiment, "2013-05-06"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"))
     [alert] = [one for one in outbox.alerts(log, "2013-05-06") if one.title == "experiment rejected"]
     assert alert.severity == "ticket"
@@ -119,7 +109,7 @@ def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_low
     promoted(log, None, 2)
     experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
     experiment_store.save(log, replace(experiment, state=experiment_store.INCONCLUSIVE))
-    closed(log, experiment, "2013-05-05", gain)
+    insert(log, EXPERIMENT_DAYS, experiment_day(experiment.experiment, "2013-05-05", gain))
     name = experiment.experiment if promotes else ""
     assert load_policy_state(log, "2013-05-06").non_inferior_experiment == name
     if promotes:

@@ -34,7 +34,6 @@ KEYS = [f"2013-05-06-{i}" for i in range(6)]
 
 
 def fill(log: sa.Engine) -> sa.Engine:
-    """Put six alerts into the outbox."""
     alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
     loop_store.record_decision(log, Decision("2013-05-06", "halt_experiment", "."), [], alerts)
     return log
@@ -42,13 +41,11 @@ def fill(log: sa.Engine) -> sa.Engine:
 
 @pytest.fixture
 def waiting(log: sa.Engine) -> sa.Engine:
-    """A log of either database with six alerts that wait."""
     return fill(log)
 
 
 @pytest.fixture
 def sqlite(tmp_path: Path) -> sa.Engine:
-    """A log on SQLite with six alerts that wait."""
     return fill(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
 
 
@@ -64,7 +61,6 @@ class Hook:
 
 @pytest.fixture
 def hook() -> Iterator[Hook]:
-    """The server, on loopback."""
     here, lock = Hook(), threading.Lock()
 
     class Handler(BaseHTTPRequestHandler):
@@ -98,7 +94,6 @@ class Killed:
     after: bool
 
     def send(self, alert: Alert) -> None:
-        """Send, or die."""
         if short([alert.key]) == [KEYS[self.at]] and not self.after:
             os.kill(os.getpid(), signal.SIGKILL)
         self.inner.send(alert)
@@ -107,17 +102,14 @@ class Killed:
 
 
 def send_and_die(url: str, target: str, at: int, after: bool) -> None:
-    """Deliver until the kill."""
     deliver(open_log(url), Killed(sink_at(target), at, after))
 
 
 def send(url: str, target: str) -> None:
-    """Deliver, in a process that is not killed."""
     deliver(open_log(url), sink_at(target))
 
 
 def sink_at(target: str) -> Sink:
-    """The console, a webhook or a file."""
     if target == "console":
         return ConsoleSink()
     return WebhookSink(target) if "://" in target else FileSink(Path(target))
@@ -131,7 +123,6 @@ def in_process(work: Callable[..., None], *with_: object) -> multiprocessing.pro
 
 
 def keys_in(path: Path) -> list[str]:
-    """The keys of a file's alerts."""
     return short(json.loads(line)["key"] for line in path.read_text().splitlines())
 
 
@@ -191,7 +182,6 @@ def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
 @pytest.mark.slow
 @pytest.mark.parametrize(("url", "kind"), [("sqlite", "file"), ("postgresql", "webhook")], indirect=["url"])
 def test_two_loops_at_once_do_not_double(waiting: sa.Engine, kind: str, tmp_path: Path, hook: Hook) -> None:
-    """Two processes, one outbox."""
     target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
     processes = [in_process(send, str(waiting.url), target) for _ in range(2)]
     for process in processes:
@@ -201,7 +191,6 @@ def test_two_loops_at_once_do_not_double(waiting: sa.Engine, kind: str, tmp_path
 
 
 def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path: Path) -> None:
-    """The alert is written again, whole."""
     path = tmp_path / "alerts.jsonl"
     path.write_text('{"key": "2013-05-06-0", "da')
     assert delivery(sqlite, FileSink(path)).sent == 6
@@ -209,7 +198,6 @@ def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path
 
 
 def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path: Path) -> None:
-    """Even if its last line is incomplete."""
     path = tmp_path / "notes.txt"
     for notes in ("milk, bread", "milk\nbread\n", "[1]\n", "42\n", '{"key": ["a"]}\n', "\n"):
         path.write_text(notes)
@@ -226,7 +214,6 @@ def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hoo
 
 
 def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
-    """Two answers of 503 delay an alert; each is sent under its key, with all its words."""
     hook.answers = [503, 503]
     assert delivery(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
@@ -235,7 +222,6 @@ def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> 
 
 
 def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook: Hook) -> None:
-    """It gets ATTEMPTS attempts; the alerts wait for the next delivery."""
     hook.answers = [503] * ATTEMPTS
     failed = delivery(sqlite, WebhookSink(hook.url))
     assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
@@ -246,7 +232,6 @@ def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook
 
 
 def test_one_alert_refused_for_good_does_not_keep_the_others(sqlite: sa.Engine, hook: Hook) -> None:
-    """It waits, with the reason on record."""
     hook.answers = [422]
     first = delivery(sqlite, WebhookSink(hook.url))
     assert (first.sent, first.waiting) == (5, 1)
@@ -280,7 +265,6 @@ def test_after_a_kill_the_terminal_may_repeat_an_alert_but_loses_none(
 
 
 def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A setting that names no sink is refused with the remedy."""
     assert isinstance(sink_of(settings), FileSink)
     for wish, kind in (("console", ConsoleSink), ("alerts.jsonl", FileSink), ("http://127.0.0.1:1/x", WebhookSink)):
         monkeypatch.setenv("ALERTS", wish)

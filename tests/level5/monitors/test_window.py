@@ -10,7 +10,7 @@ from level4_deployment import prediction_log
 from level4_deployment.experiment.labels import Label, ingest
 from level5_monitoring.monitors.window import as_window, closed_days, is_end_of_week, read_window, week_of
 from shared.settings import NEW_YORK
-from tests.factories import predictions_of
+from tests.factories import insert, predictions_of
 
 
 @pytest.fixture
@@ -24,8 +24,7 @@ def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
     engine = prediction_log.open_log(prediction_log.url_of(tmp_path))
     rows = predictions_of(day, version=1, probability=0.1, asked_at=1.0)
     rows += predictions_of(day.head(50), version=2, probability=0.6, asked_at=2.0)
-    with engine.begin() as connection:
-        connection.execute(prediction_log.PREDICTIONS.insert(), rows)
+    insert(engine, prediction_log.PREDICTIONS, rows)
     known = day.dropna(subset=["late"])
     told = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
     ingest(engine, [Label(flight, int(late), at.timestamp()) for flight, late, at in told], None)
@@ -36,13 +35,6 @@ def test_a_window_has_each_flight_with_its_first_prediction(log: sa.Engine, day:
     found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id").sort_index()
     wanted = as_window(day, 0.1).set_index("flight_id").sort_index()
     pd.testing.assert_frame_equal(found, wanted, check_dtype=False, check_exact=False)
-
-
-def test_labels_that_contradict_each_other_are_missing(log: sa.Engine, day: pd.DataFrame) -> None:
-    first = day.dropna(subset=["late"]).iloc[0]
-    ingest(log, [Label(first["flight_id"], 1 - int(first["late"]), 2e9)], None)
-    found = read_window(log, "2013-05-07", "2013-05-07").set_index("flight_id")
-    assert pd.isna(found.loc[first["flight_id"], "late"])
 
 
 def test_a_label_known_after_the_day_closed_is_missing_for_every_later_reader(

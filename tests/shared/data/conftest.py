@@ -26,7 +26,6 @@ def sample() -> dict[str, pd.DataFrame]:
 
 @pytest.fixture(scope="session")
 def sound(sample: dict[str, pd.DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The sample as files."""
     folder = tmp_path_factory.mktemp("sound")
     for name, table in sample.items():
         write(table, folder / FILES[name])

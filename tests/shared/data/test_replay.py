@@ -49,18 +49,3 @@ def test_nothing_comes_before_or_after_its_hour(stream: list[Tick]) -> None:
 def test_a_flight_to_be_predicted_has_no_label(stream: list[Tick]) -> None:
     assert set(stream[0].flights.columns) == {"flight_id", "predicted_at", *KNOWN_BEFORE}
     assert not {"late", "arrival_delay", "label_known_at"} & set(stream[0].flights.columns)
-
-
-def test_a_label_follows_its_prediction(stream: list[Tick]) -> None:
-    asked = {flight: hour.start for hour in stream for flight in hour.flights["flight_id"]}
-    labels = {flight: hour.start for hour in stream for flight in hour.labels["flight_id"]}
-    both = asked.keys() & labels.keys()
-    assert len(both) > 240_000
-    assert all(asked[flight] < labels[flight] for flight in both)
-
-
-def test_a_cancelled_flight_is_predicted_and_never_gets_a_label(stream: list[Tick], flights: pd.DataFrame) -> None:
-    labels = {flight for hour in stream for flight in hour.labels["flight_id"]}
-    cancelled = flights.loc[flights["late"].isna() & (flights["predicted_at"] >= APRIL), "flight_id"]
-    assert len(cancelled) > 1000
-    assert not labels & set(cancelled)

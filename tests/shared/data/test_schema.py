@@ -11,7 +11,7 @@ from shared.data.flights import load_flights
 from shared.data.raw import FILES, read_raw
 from shared.data.schema import AIRPORTS_CSV, FLIGHT, FLIGHTS_CSV, WEATHER_CSV, DataError, check
 from shared.settings import read_settings
-from tests.shared.data.tables import Change, To, one
+from tests.shared.data.tables import Change, To, one, refusal
 
 
 def test_the_sound_tables_are_accepted(folder: Path) -> None:
@@ -41,15 +41,8 @@ def test_the_sound_tables_are_accepted(folder: Path) -> None:
     ],
 )
 def test_one_impossible_value_is_named(table: str, to: To, column: str, says: str, change: Change) -> None:
-    folder = change(table, to)
-    with pytest.raises(DataError) as error:
-        read_raw(folder)
-    message = str(error.value)
+    message = refusal(change(table, to), says, "(first: row 7 = ", FILES[table].removesuffix(".zip"))
     assert message.startswith(f"{column}: 1 of ")
-    assert says in message
-    assert "(first: row 7 = " in message
-    assert FILES[table].removesuffix(".zip") in message
-    assert "Remedy: " in message
 
 
 @pytest.mark.parametrize(
@@ -58,9 +51,8 @@ def test_one_impossible_value_is_named(table: str, to: To, column: str, says: st
      ("flights", "sched_arr_time"), ("weather", "origin"), ("weather", "time_hour"), ("airports", "lat")],
 )  # fmt: skip
 def test_a_missing_value_in_a_required_column_is_named(table: str, column: str, change: Change) -> None:
-    with pytest.raises(DataError) as error:
-        read_raw(change(table, one(column, None)))
-    assert re.search(rf"^{column}: 1 of [\d,]+ values .*row 7", str(error.value), re.MULTILINE), error.value
+    message = refusal(change(table, one(column, None)))
+    assert re.search(rf"^{column}: 1 of [\d,]+ values .*row 7", message, re.MULTILINE), message
 
 
 @pytest.mark.parametrize(
@@ -69,22 +61,16 @@ def test_a_missing_value_in_a_required_column_is_named(table: str, column: str, 
      ("airports", "tzone")],
 )  # fmt: skip
 def test_a_renamed_column_is_named(table: str, column: str, change: Change) -> None:
-    with pytest.raises(DataError) as error:
-        read_raw(change(table, lambda sound: sound.rename(columns={column: column.upper()})))
-    assert f"no column {column} " in str(error.value)
-    assert column.upper() in str(error.value), "what the file has instead"
-    assert FILES[table] in str(error.value)
-    assert "Remedy: " in str(error.value)
+    instead = column.upper()  # what the file has
+    folder = change(table, lambda sound: sound.rename(columns={column: instead}))
+    refusal(folder, f"no column {column} ", instead, FILES[table])
 
 
 @pytest.mark.parametrize("table", ["flights", "weather", "airports"])
 def test_duplicated_rows_are_counted(table: str, change: Change) -> None:
     folder = change(table, lambda sound: pd.concat([sound, sound.head(3)], ignore_index=True))
-    with pytest.raises(DataError) as error:
-        read_raw(folder)
-    assert re.search(r"\b[36] of [\d,]+ ", str(error.value)), error.value
-    assert "duplicate" in str(error.value)
-    assert FILES[table] in str(error.value)
+    message = refusal(folder, "duplicate", FILES[table])
+    assert re.search(r"\b[36] of [\d,]+ ", message), message
 
 
 @pytest.mark.parametrize(
@@ -98,33 +84,24 @@ def test_duplicated_rows_are_counted(table: str, change: Change) -> None:
     ],
 )
 def test_an_airport_that_is_not_there_or_in_no_time_zone_is_named(to: To, end: str, change: Change) -> None:
-    with pytest.raises(DataError) as error:
-        read_raw(change("airports", to))
-    assert re.match(rf"{end}: [\d,]+ of [\d,]+ values .* without a time zone .*row \d+ = (EWR|LAX)", str(error.value))
-    assert "Remedy: correct the airport in airports.csv" in str(error.value)
+    message = refusal(change("airports", to), "Remedy: correct the airport in airports.csv")
+    assert re.match(rf"{end}: [\d,]+ of [\d,]+ values .* without a time zone .*row \d+ = (EWR|LAX)", message)
 
 
 @pytest.mark.parametrize("table", ["flights", "weather", "airports"])
 def test_a_table_without_a_row_is_named(table: str, change: Change) -> None:
-    with pytest.raises(DataError, match="it has no row") as error:
-        read_raw(change(table, lambda sound: sound.head(0)))
-    assert FILES[table] in str(error.value)
+    refusal(change(table, lambda sound: sound.head(0)), "it has no row", FILES[table])
 
 
 def test_every_broken_column_is_named_at_once(change: Change) -> None:
-    folder = change("weather", lambda sound: one("temp", 412.0)(one("humid", 140.0)(sound)))
-    with pytest.raises(DataError) as error:
-        read_raw(folder)
-    assert re.search("^temp: ", str(error.value), re.MULTILINE)
-    assert re.search("^humid: ", str(error.value), re.MULTILINE)
+    message = refusal(change("weather", lambda sound: one("temp", 412.0)(one("humid", 140.0)(sound))))
+    assert set(re.findall("^(temp|humid): ", message, re.MULTILINE)) == {"temp", "humid"}
 
 
 def test_a_truncated_file_is_named(folder: Path) -> None:
     file = folder / FILES["flights"]
     file.write_bytes(file.read_bytes()[:100_000])
-    with pytest.raises(DataError, match=re.escape(str(file))) as error:
-        read_raw(folder)
-    assert "Remedy: fetch the file anew" in str(error.value)
+    refusal(folder, str(file), "Remedy: fetch the file anew")
 
 
 @pytest.mark.parametrize("table", ["flights", "weather", "airports"])

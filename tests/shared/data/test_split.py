@@ -29,13 +29,6 @@ def test_only_flights_under_way_at_now_are_on_neither_side(flights: pd.DataFrame
     assert (neither["label_known_at"] >= now).all()
 
 
-def test_a_flight_that_took_off_but_has_not_landed_is_not_history(flights: pd.DataFrame) -> None:
-    evening = pd.Timestamp("2013-03-08 23:00", tz="America/New_York")
-    in_the_air = flights[(flights["predicted_at"] < evening) & (flights["label_known_at"] >= evening)]
-    assert len(in_the_air) > 10
-    assert not set(history(flights, evening)["flight_id"]) & set(in_the_air["flight_id"])
-
-
 def test_a_day_with_no_flight_after_it_is_refused(flights: pd.DataFrame) -> None:
     with pytest.raises(UserError, match="TODAY=2014-01-01: no flight comes after it"):
         future(flights, pd.Timestamp("2014-01-01", tz="America/New_York"))

@@ -58,18 +58,6 @@ def test_a_flight_takes_as_long_on_every_day_of_the_year(
     assert hours.between(low, high).all(), hours.describe()
 
 
-@pytest.mark.parametrize(
-    ("day", "behind"), [("2013-03-09", 5), ("2013-03-10", 4), ("2013-11-02", 4), ("2013-11-03", 5)]
-)
-def test_days_on_which_the_clocks_change(day: str, behind: int, flights: pd.DataFrame) -> None:
-    """The noon flights of the day leave `behind` hours later in UTC than New York's clocks say."""
-    departure = flights["scheduled_departure"]
-    noon = pd.Timestamp(f"{day} 12:00", tz=NEW_YORK)
-    leaving = departure[flights["flight_id"].str.startswith(day) & (departure.dt.hour == 12 + behind)]
-    assert len(leaving) > 10
-    assert leaving.between(noon, noon + pd.Timedelta(minutes=59)).all()
-
-
 def test_an_arrival_after_midnight_is_on_the_next_day(flights: pd.DataFrame) -> None:
     hours = hours_in_the_air(flights)
     assert hours.between(0.4, 13).all(), hours.describe()
