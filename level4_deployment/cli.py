@@ -88,8 +88,8 @@ def operator() -> Iterator["PlatformClient"]:
 
 def act(options: argparse.Namespace) -> None:
     """Change what the running platform does."""
-    begun = time.perf_counter()
     with operator() as platform:
+        begun = time.perf_counter()
         path = ACTIONS[options.name][0].format(**vars(options))
         body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
         platform.post(f"/{path}", **body)

@@ -8,6 +8,7 @@ from contextvars import ContextVar
 from secrets import token_hex
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from pythonjsonlogger.core import RESERVED_ATTRS
 from pythonjsonlogger.json import JsonFormatter
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -74,7 +75,7 @@ class RequestMetricsMiddleware:
             if message["type"] == "http.response.start":
                 status, replying = message["status"], True
                 message["headers"].append((b"x-request-id", identity.encode()))
-                if scope["app"].state.draining:
+                if scope["app"].state.draining and (b"connection", b"close") not in message["headers"]:
                     message["headers"].append((b"connection", b"close"))
             await send(message)
 
@@ -111,6 +112,9 @@ class RequestLogMiddleware(RequestMetricsMiddleware):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
+        if scope["type"] != "http":  # the lifespan of the service is no request
+            await self.app(scope, receive, send)
+            return
         with self.metrics.in_flight.track_inprogress():
             await super().__call__(scope, receive, send)
 
@@ -138,5 +142,7 @@ def log_as_json() -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.addFilter(add_request_id)
     names = {"levelname": "level", "message": "event", "exc_info": "error"}
-    handler.setFormatter(JsonFormatter("%(levelname)s%(message)s", rename_fields=names, timestamp="at"))
+    reserved = [*RESERVED_ATTRS, "color_message"]  # uvicorn's, the message once more, for terminals
+    form = "%(levelname)s%(message)s"
+    handler.setFormatter(JsonFormatter(form, rename_fields=names, timestamp="at", reserved_attrs=reserved))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -115,6 +115,8 @@ def stop_processes(processes: Iterable[Process], within: float = DRAINED_WITHIN)
     """Ask all processes to finish their requests and end; kill those that still run after `within` seconds."""
     asked = list(processes)
     for process in asked:
+        if process.poll() is not None:
+            continue
         if sys.platform == "win32":
             process.send_signal(signal.CTRL_BREAK_EVENT)
         else:

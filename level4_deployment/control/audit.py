@@ -96,8 +96,13 @@ def last_move(log: sa.Engine) -> dict[str, Any] | None:
 
 
 def champion_before(log: sa.Engine, version: int | None) -> int | None:
-    """The champion that `version` replaced when it was last promoted; None where there was none."""
-    replaced = [one["old_value"] for one in moves(log) if (one["action"], one["version"]) == (PROMOTE, version)]
+    """The champion that `version` replaced when it was last promoted; None where there was none.
+
+    A promotion by the platform counts before one that was made in the registry itself: there, an alias that went to a
+    bad version and back would make the bad one the champion before.
+    """
+    promotions = [one for one in moves(log) if (one["action"], one["version"]) == (PROMOTE, version)]
+    replaced = [one["old_value"] for one in sorted(promotions, key=lambda one: one["actor"] != REGISTRY)]
     return int(replaced[-1]) if replaced and replaced[-1] else None
 
 

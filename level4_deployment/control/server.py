@@ -141,6 +141,8 @@ def api_server(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
     try:
         wait_until(lambda: server.started or not thread.is_alive(), UP_WITHIN, pause=0.02)
         yield
+    except TimeoutError as error:
+        raise UserError(f"the server has not started within {UP_WITHIN:g} s. Remedy: try again.") from error
     finally:
         server.should_exit = True
         thread.join()

@@ -63,6 +63,7 @@ def monitor(every: float | None = None) -> None:
     """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight."""
     settings = config.configure()
     load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
+    log = config.open_log(settings)  # before the platform: a log of an earlier version is refused here, with the remedy
     with prefect_server.prefect_server(settings) as server, platform(settings) as service:
         os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
         with step("Load the libraries"):
@@ -70,8 +71,6 @@ def monitor(every: float | None = None) -> None:
             from prefect.schedules import Cron, Interval
 
             from level5_monitoring.loop.flow import turns
-
-            log = config.open_log(settings)
         with step("Start the Prefect server"):
             server.wait()
         console.print(f"Platform: {service} · Prefect: {server.address} · end: Ctrl-C")

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from shared.console import show_by_month, show_manual_steps, step
+from shared.console import show_by_month, show_manual_steps, show_table, step
 from shared.errors import UserError, command
 from shared.score import by_month, score
 from shared.settings import PROJECT

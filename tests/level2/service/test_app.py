@@ -75,6 +75,7 @@ def test_each_request_is_logged_as_json_under_the_id_it_was_answered_with(servic
     eventually(lambda: set(ids) <= set(logged_requests()))  # a line follows its answer
     logged = logged_requests()
     assert {"at", "level", "method", "ms"} <= set(logged[ids[0]])
+    assert "color_message" not in service.log.read_text()
     assert [(logged[name]["route"], logged[name]["status"]) for name in ids] == [("/predict", 200), ("/predict", 422)]
 
 
@@ -86,6 +87,7 @@ def test_metrics_count_requests_by_route_and_status(service: Service, small_mode
     service.client.post("/predict", json={})
     assert service.metric(line.format(200)) == before[200] + 3
     assert service.metric(line.format(422)) == before[422] + 1
+    assert service.metric("http_requests_in_flight") == 1, "the one that asks for the metrics"
     digest = hashlib.sha256((small_model / MODEL_FILE).read_bytes()).hexdigest()
     assert service.metric(f'release{{model_sha256="{digest}",version="1.2.3"}}') == 1
 

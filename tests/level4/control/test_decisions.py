@@ -186,6 +186,18 @@ def test_a_roll_back_goes_to_the_champion_that_was_replaced(platform: ControlPla
     assert served(platform)[0] == 1
 
 
+def test_a_roll_back_passes_by_a_version_that_the_registry_named_for_a_moment(
+    platform: ControlPlane, registry: InMemoryRegistry
+) -> None:
+    platform.promote(2, "operator", "a try")
+    registry.broken.add(3)
+    for number in (3, 2):  # somebody moves the alias to a damaged version, and back
+        registry.aliases[CHAMPION] = number
+        platform.poll()
+    assert platform.roll_back("operator", "no good") == 1
+    assert served(platform)[0] == 1
+
+
 @pytest.mark.parametrize(("promoted", "state"), [(2, "promoted"), (3, "invalidated")])
 def test_a_promotion_by_hand_ends_the_experiment(platform: ControlPlane, promoted: int, state: str) -> None:
     platform.submit(2, PLAN, "pipeline")
