@@ -19,11 +19,17 @@ BEGIN, END = "<!-- progression: make progress writes it -->\n", "<!-- end of pro
 LEVELS = {
     "level1": ("1 · notebook", "a model, a claim, a pickle handed over"),
     "level2": ("2 · DevOps", "tests, a service, gated releases and rollback, operational metrics"),
-    "level3": ("3 · training pipeline", "a pipeline, tracking, a registry; any version built again bit for bit"),
+    "level3": (
+        "3 · training pipeline",
+        "a pipeline, tracking, a registry; versions rebuilt bit for bit",
+    ),
     "level4": ("4 · deployment", "a platform, gates, shadow, live split, a verdict; rollback by one command"),
     "level5": ("5 · monitoring", "monitors, a policy, and a loop that retrains, tests and promotes by itself"),
 }
-TOLERANCE = {"level1": 0.03, "level5": 0.001}  # the notebook sets no seed; a random salt assigns flights to the arms
+TOLERANCE = {
+    "level1": 0.03,
+    "level5": 0.001,
+}  # the notebook sets no seed; on a busy machine a late challenger is replaced by the champion
 SMALL = 0.0005  # what the arithmetic of another platform may change, beyond rounding
 
 

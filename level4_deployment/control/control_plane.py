@@ -255,7 +255,7 @@ class ControlPlane:
                 self.promote(number, actor, "the first: there is no champion to try it against")
                 return None
             if champion.number == number:
-                raise UserError(f"version {number} is the champion already. Remedy: make level3, for a new version.")
+                raise UserError(f"version {number} is the champion already. Remedy: submit another version.")
             if plan is None:
                 raise UserError(f"version {number} was submitted without a plan. Remedy: make submit VERSION={number}.")
             if running := self.running():

@@ -192,7 +192,7 @@ class Verdict:
                 worse = self.most is not None and self.most < 0
                 limit = "0" if worse else f"the smallest useful gain, {plan.smallest_gain:g}"
                 word = "worse" if worse else "too small"
-                return f"{word}: {found}; upper confidence bound {self.most:+.4f}, below {limit} (valid at every look)"
+                return f"{word}: {found}; upper confidence bound {self.most:+.4f}, below {limit} (valid on every day)"
 
 
 def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:

@@ -45,7 +45,7 @@ def _draw(axes: Axes, path: Trajectory, colour: str, alpha: float) -> None:
         1000 * part for part in (path.mean, path.lower, path.upper, path.needed, path.most)
     )
     always, looks = np.isfinite(lower), np.isfinite(needed)
-    sure = f"{1 - alpha:.0%} confidence sequence,\nvalid at every look"
+    sure = f"{1 - alpha:.0%} confidence sequence,\nvalid on every day"
     axes.fill_between(path.days[always], lower[always], upper[always], color="tab:blue", alpha=0.2, label=sure)
     axes.plot(path.days, mean, color="tab:blue", linewidth=2, label="mean so far")
     axes.vlines(path.days[-1:], lower[-1:], upper[-1:], color="tab:blue", linewidth=3, alpha=0.5)

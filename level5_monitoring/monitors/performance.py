@@ -101,7 +101,7 @@ def check_expected_loss(day: str, version: int, days: pd.DataFrame) -> MonitorRe
     mean, lower = _lower_bound(excess)
     message = (
         f"observed loss minus expected loss is {mean:+.4f} nats per flight, lower confidence bound {lower:+.4f} "
-        f"(valid at every look), on {len(excess)} days and {about['rows']:,} flights; {TOLERANCE:g} is tolerated"
+        f"(valid on every day), on {len(excess)} days and {about['rows']:,} flights; {TOLERANCE:g} is tolerated"
     )
     return above(TOLERANCE, lower, message=message, **about)
 
@@ -122,7 +122,7 @@ def check_regression(
     mean, lower = _lower_bound(-np.concatenate([experiment_gains, days["gain"].to_numpy(float)]))
     message = (
         f"its loss minus that of version {previous} is {mean:+.4f} nats per flight, lower confidence bound "
-        f"{lower:+.4f} (valid at every look), on {len(days)} days and {about['rows']:,} flights, and "
+        f"{lower:+.4f} (valid on every day), on {len(days)} days and {about['rows']:,} flights, and "
         f"{len(experiment_gains)} days of the experiment before"
     )
     return above(0.0, lower, message=message, **about)

@@ -71,7 +71,7 @@ def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_p
 
 
 class Trap:
-    """Whoever loads one touches its file."""
+    """An object that touches its file when it is loaded."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -92,7 +92,7 @@ def test_a_trap_whose_digest_was_forged_as_well_is_refused_at_packaging_and_neve
     shutil.copy(kept, whole)
     skops.io.dump(Trap(str(trap)), kept)
     skops.io.load(kept, trusted=[f"{__name__}.Trap"])
-    assert trap.exists(), "it is armed: whoever trusts it is caught"
+    assert trap.exists(), "it works: a loader that trusts it runs it"
     trap.unlink()
     digest = hashlib.sha256(kept.read_bytes()).hexdigest()
     registered.client.set_model_version_tag("flight-delays", "1", "model_sha256", digest)

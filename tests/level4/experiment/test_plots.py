@@ -30,4 +30,4 @@ def test_a_verdict_is_drawn_with_its_reason_and_looks(mean: float, days: int) ->
 def test_the_band_is_named_by_the_plans_own_alpha() -> None:
     plan, days = Plan(alpha=0.1), closed_days(day_differences(0.0, 20))
     labels = verdict_plot(plan, days, judge(plan, days)).axes[0].get_legend_handles_labels()[1]
-    assert labels[:1] == ["90% confidence sequence,\nvalid at every look"]
+    assert labels[:1] == ["90% confidence sequence,\nvalid on every day"]
