@@ -101,7 +101,7 @@ class Supervisor:
         worker = self.worker
         state = ServiceStatus(self.address, worker.version, current.change, refused, os.getpid(), worker.process.pid)
         write_json(self.store.home / STATE, asdict(state))
-        self._log(f"{self.worker.version} serves on{f'; refused: {refused}' if refused else ''}")
+        self._log(f"{self.worker.version} serves{f'; refused: {refused}' if refused else ''}")
 
     def _log(self, event: str) -> None:
         console.print(f"{time.strftime('%H:%M:%S')} {self.address} {event}")

@@ -89,7 +89,7 @@ def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PR
         except UserError as error:
             store.record("refused", version, who, why=str(error))
             now = store.current()
-            serving = f"{now.version} serves on" if now else "none was released before"
+            serving = f"{now.version} keeps serving" if now else "none was released before"
             raise ReleaseError(f"release {version} is refused; {serving}. {error}") from error
 
 

@@ -150,7 +150,7 @@ def pull(version: Version, home: Path) -> Package:
             if found != recorded:
                 raise PackageError(
                     f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {found[:16]}, "
-                    f"on record {recorded[:16]}. Remedy: train anew; an altered file is never served."
+                    f"on record {recorded[:16]}. Remedy: train another version; an altered file is never served."
                 )
         try:
             got.replace(kept)

@@ -109,7 +109,7 @@ def record(client: MlflowClient, number: int, gates: list[Gate]) -> None:
 
 def _refusal(client: MlflowClient, version: registry.Version, report: Report) -> GateError:
     record(client, version.number, report.gates)
-    remedy = "Remedy: the champion serves on; train anew."
+    remedy = "Remedy: the champion keeps serving; train another version."
     return GateError(f"version {version.number} is refused: {str(report).split(' Remedy')[0].rstrip('.')}. {remedy}")
 
 

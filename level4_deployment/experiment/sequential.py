@@ -108,19 +108,19 @@ def one_sided_boundary(n: ArrayLike, rho: float, alpha: float) -> Floats:
     return np.sqrt(2 * (information + 1) / information * np.log1p(np.sqrt(information + 1) / (2 * alpha)))
 
 
-def guardrail(events: float, trials: int, tolerated: float, disaster: float, alpha: float) -> bool:
+def guardrail(events: float, trials: int, tolerated: float, severe: float, alpha: float) -> bool:
     """Whether `events` of `trials` prove a share above `tolerated`; valid however often it is tested.
 
-    The mean of the likelihood ratios of eight shares up to `disaster` against `tolerated`: while each trial's
+    The mean of the likelihood ratios of eight shares up to `severe` against `tolerated`: while each trial's
     probability, given those before it, is tolerated, it ever reaches 1 / alpha with probability at most alpha (Ville
     1939). Only the counts matter, so a restart loses nothing. A trial may count in part, between 0 and 1: the ratio is
     convex in the events, so its mean is no larger and the bound holds.
     """
-    if not (0 <= events <= trials and 0 < tolerated < disaster < 1):
+    if not (0 <= events <= trials and 0 < tolerated < severe < 1):
         raise UserError(
-            f"{events} events of {trials} trials, tolerated {tolerated}, disaster {disaster}: out of order."
+            f"{events} events of {trials} trials, tolerated {tolerated}, severe {severe}: out of order."
         )
-    shares = np.geomspace(tolerated, disaster, 9)[1:]
+    shares = np.geomspace(tolerated, severe, 9)[1:]
     ratios = events * np.log(shares / tolerated) + (trials - events) * np.log((1 - shares) / (1 - tolerated))
     return bool(np.logaddexp.reduce(ratios) - np.log(len(shares)) >= -np.log(alpha))
 

@@ -28,7 +28,7 @@ def test_a_version_that_its_record_does_not_make_again_is_not_deployed(
         version.run_id,
         {**version.tags, "parameters": others, "training_key": "others"},
     )
-    reason = r"refused; 1\.0\.0 serves on.*is another model: [\d,]+ of .*Remedy: train and deploy a new version"
+    reason = r"refused; 1\.0\.0 keeps serving.*is another model: [\d,]+ of .*Remedy: train and deploy a new version"
     with pytest.raises(ReleaseError, match=reason):
         deploy(str(other.number), world.settings, "Ada")
     assert serves

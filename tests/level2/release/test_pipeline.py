@@ -67,7 +67,7 @@ def test_a_release_passes_its_gates_becomes_current_and_can_be_rolled_back(
 def refused(small_model: Path, settings: Settings, project: Path, store: Store, why: str) -> None:
     """A release of `project` is refused for `why`, and what was current stays so."""
     before = publish(store, small_model)
-    with pytest.raises(ReleaseError, match=rf"release 1\.0\.1 is refused; {before} serves on\. .*{why}"):
+    with pytest.raises(ReleaseError, match=rf"release 1\.0\.1 is refused; {before} keeps serving\. .*{why}"):
         release(small_model, settings, who=WHO, source=project)
     assert store.current().version == before  # type: ignore[union-attr]
     assert published(store) == [before]
