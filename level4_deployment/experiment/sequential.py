@@ -117,9 +117,7 @@ def guardrail(events: float, trials: int, tolerated: float, severe: float, alpha
     convex in the events, so its mean is no larger and the bound holds.
     """
     if not (0 <= events <= trials and 0 < tolerated < severe < 1):
-        raise UserError(
-            f"{events} events of {trials} trials, tolerated {tolerated}, severe {severe}: out of order."
-        )
+        raise UserError(f"{events} events of {trials} trials, tolerated {tolerated}, severe {severe}: out of order.")
     shares = np.geomspace(tolerated, severe, 9)[1:]
     ratios = events * np.log(shares / tolerated) + (trials - events) * np.log((1 - shares) / (1 - tolerated))
     return bool(np.logaddexp.reduce(ratios) - np.log(len(shares)) >= -np.log(alpha))

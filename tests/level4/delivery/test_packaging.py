@@ -1,6 +1,7 @@
 """From the trained pipeline to what is served: the same probabilities and digest, no silent error, no foreign code."""
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,13 @@ def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_p
     (tmp_path / GRAPH).unlink()
     with pytest.raises(PackageError, match="cannot be read"):
         read_verified(tmp_path, files)
+
+
+def test_the_card_names_codes_base_rate_rows_and_date(trained: Pipeline, tmp_path: Path) -> None:
+    convert(trained, CARD, tmp_path)
+    card = json.loads((tmp_path / "model.json").read_text())
+    assert set(card["categories"]["origin"]) == {"EWR", "JFK", "LGA"}
+    assert (card["base_rate"], card["rows"], card["trained_as_of"]) == (0.25, 5_000, "2013-04-01")
 
 
 class Trap:

@@ -76,6 +76,20 @@ def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardr
 
 
 @pytest.mark.slow
+def test_a_challenger_that_is_ten_times_slower_is_reported_and_callers_hardly_wait(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    route(tmp_path, 1, busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000), 0.5)
+    with plane(tmp_path) as running:
+        with load(running.address, known_to_tables(sent), clients=2) as seen:
+            time.sleep(2.0)
+        ((slow, times),) = running.rows("SELECT sum(slow), count(*) FROM inference_batches WHERE version = 2")
+    assert seen.failures == []
+    assert slow > 0.8 * times > 20
+    assert sorted(seen.seconds)[int(len(seen.seconds) * 0.9)] < 0.5
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_process_can_end(
     tmp_path: Path, sent: list[dict[str, Any]], share: float
