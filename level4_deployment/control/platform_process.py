@@ -32,7 +32,7 @@ class RunningPlatform:
 
     def wait_until_ready(self) -> None:
         """Return when the service predicts; raises UserError."""
-        self._wait(lambda: answers(f"{self.service}/ready"))
+        self._wait(lambda: is_running(self.home) and answers(f"{self.service}/ready"))
 
     def _wait(self, up: Callable[[], bool]) -> None:
         wait_ready(self.process, up, "the platform", self.home / "platform.log")

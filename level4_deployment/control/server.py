@@ -50,8 +50,8 @@ def serve(home: Path | None, *, approval: bool) -> None:
         lock = FileLock(home / LOCK).acquire(timeout=1)
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
+    (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed: at once, or a client would use it
     with lock, open_socket() as service, open_socket() as control:
-        (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed
         with step("Load the libraries"):
             from level4_deployment.control.api import create_api
             from level4_deployment.control.control_plane import ControlPlane
