@@ -1,4 +1,4 @@
-"""`python -m level4_deployment` runs the level; with a verb, it does what the verb says: see `cli`."""
+"""`python -m level4_deployment` runs the level; with a verb, it runs that command: see `cli`."""
 
 from level4_deployment.cli import main
 from shared.errors import command

@@ -1,4 +1,4 @@
-"""Level 4's command line: `python -m level4_deployment` runs the level; with a verb, it does what the verb says.
+"""Level 4's command line: `python -m level4_deployment` runs the level; with a verb, it runs that command.
 
 Actions on a running platform need the operator's token, and are recorded. Heavy libraries are imported where they are
 used, after the first line is printed.

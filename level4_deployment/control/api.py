@@ -140,7 +140,7 @@ async def _refuse(_request: Request, error: Exception) -> JSONResponse:
     if isinstance(error, UserError) and not isinstance(error, UnavailableError):
         status = 403 if isinstance(error, AccessError) else 409 if isinstance(error, ConflictError) else 422
         return JSONResponse({"detail": str(error)}, status)
-    failed = f"registry or log cannot be used at present: {error}. Remedy: ask again; make experiments says more."
+    failed = f"registry or log cannot be used at present: {error}. Remedy: try again; make experiments shows why."
     detail = str(error) if isinstance(error, UserError) else failed
     return JSONResponse({"detail": detail}, 503, {"retry-after": "1"})
 
