@@ -14,6 +14,7 @@ import pytest
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.settings import Settings, read_settings
+from tests.support import environment
 
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a test module imports mlflow or prefect
 
@@ -57,6 +58,13 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
             return level if level in TOGETHER else file
 
     return Together(config, log)
+
+
+@pytest.fixture(autouse=True)
+def environment_as_before() -> Iterator[None]:
+    """What a test sets in the environment, itself or by `configure`, is gone when the next one begins."""
+    with environment():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -31,7 +31,7 @@ class World:
         return run_training(self.server, today, trials, cause)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """A state folder with nothing in it yet, and a server."""
     settings = Settings(today=date.fromisoformat(TODAY), data=None, state=Path(tmp_path_factory.mktemp("level3")))
@@ -45,7 +45,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
             yield World(settings, server, client)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def trained(world: World) -> int:
     """The version made by a training as of 1 March 2013 with two trials."""
     return world.train()
