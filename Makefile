@@ -9,7 +9,7 @@ export PYTHONUTF8 := 1
 .PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce ui schedule \
   data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
   simulate-ab benchmark-serving up down reports monitor benchmark-monitors progress progress-check \
-  diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock clean
+  diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock reset clean
 
 help: ## List every target
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
@@ -158,5 +158,8 @@ lock: $(READY) ## Write requirements.txt again (UPGRADE=1: newest)
 	@$(BIN)/python -m shared.console "Write requirements.txt" $(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.txt
 
-clean: ## Remove all results of the levels; keep .venv
-	@rm -rf .state
+reset: $(READY) ## Remove the results of LEVEL=n, unless it runs
+	@$(BIN)/python -m shared.reset $(or $(LEVEL),"")
+
+clean: $(READY) ## Remove all results of the levels; keep .venv
+	@$(BIN)/python -m shared.reset

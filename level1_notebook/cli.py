@@ -2,6 +2,7 @@
 
 import argparse
 
+from shared.at_work import at_work
 from shared.console import step
 from shared.settings import read_settings
 
@@ -17,8 +18,10 @@ def main() -> None:
     if options.verb == "open":
         from level1_notebook import open_notebook
 
-        open_notebook.open_lab(settings, browser=not options.no_browser)
+        with at_work(settings, "level1", "make notebook"):
+            open_notebook.open_lab(settings, browser=not options.no_browser)
         return
-    with step("Load the libraries"):
-        from level1_notebook import run
-    run.main()
+    with at_work(settings, "level1", "make level1", once=True):
+        with step("Load the libraries"):
+            from level1_notebook import run
+        run.main()

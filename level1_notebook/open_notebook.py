@@ -4,8 +4,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
-import subprocess
 import sys
 import webbrowser
 from collections.abc import Iterator
@@ -13,9 +11,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
+from shared.children import Process, running
 from shared.console import console, step
 from shared.errors import UserError
-from shared.loopback import answers, free_port, running
+from shared.loopback import answers, free_port
 from shared.settings import Settings
 from shared.waiting import wait_until
 
@@ -37,7 +36,7 @@ def own_copy(settings: Settings) -> Path:
 
 
 @contextmanager
-def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, Process]]:
     """JupyterLab on `folder` while the block runs: its address with the token, and its process. Raises LabError."""
     environment = {**jupyter_environment(settings), "JUPYTER_TOKEN": secrets.token_hex(16)}
     notices = Path(environment["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/apputils-extension"
@@ -46,9 +45,7 @@ def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, subprocess.Pope
     address = f"http://127.0.0.1:{(port := free_port())}"
     log = settings.level("level1") / "jupyterlab.log"
     log.unlink(missing_ok=True)
-    words = [sys.executable, "-m", "jupyterlab", *_options(port, folder)]
-    # A session of its own: in ours, Ctrl-C would make it ask for confirmation.
-    with running(words, log, env=environment, start_new_session=True) as process:
+    with running(["jupyterlab", *_options(port, folder)], log, environment) as process:
         _wait_until_up(process, f"{address}/api", log)
         yield f"{address}/lab/tree/{NOTEBOOK.name}?token={environment['JUPYTER_TOKEN']}", process
 
@@ -70,7 +67,7 @@ def _options(port: int, folder: Path) -> list[str]:
     ]
 
 
-def _wait_until_up(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+def _wait_until_up(process: Process, url: str, log: Path) -> None:
     with suppress(TimeoutError):
         wait_until(lambda: answers(url, timeout=5) or process.poll() is not None, START_SECONDS, pause=0.2)
     if not answers(url, timeout=5):
@@ -85,7 +82,6 @@ def has_screen() -> bool:
 
 def open_lab(settings: Settings, *, browser: bool) -> None:
     """Open the notebook, in a browser if `browser` is true and there is a screen."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # so that JupyterLab ends with this process
     copy = own_copy(settings)
     with ExitStack() as opened:
         with step("Start JupyterLab"):

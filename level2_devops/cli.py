@@ -1,13 +1,13 @@
 """`python -m level2_devops [train|release|rollback|serve|load]`: one verb, or without one the whole level."""
 
 import argparse
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shared.at_work import at_work
 from shared.console import console, step
-from shared.errors import UserError
+from shared.errors import UserError, on_end
 from shared.settings import read_settings, user
 
 
@@ -32,7 +32,10 @@ def main() -> None:
     command.add_argument("--port", type=int, default=0, help="on 127.0.0.1; without it, a free one")
     verb(load, "load the running service for five seconds with flights of the future")
     options = vars(parser.parse_args())
-    options.pop("run")(**options)
+    run = options.pop("run")
+    name = "level2" if run is run_level else run.__name__
+    with at_work(read_settings(), "level2", f"make {name}", once=run is run_level):
+        run(**options)
 
 
 def run_level() -> None:
@@ -82,8 +85,7 @@ def serve(port: int) -> None:
     from level2_devops import supervisor
 
     stop = threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
+    on_end(stop.set)
     supervisor.serve(read_settings(), port, stop)
 
 

@@ -15,8 +15,9 @@ from level2_devops.load_generator import Figures, Traffic, measure, traffic
 from level2_devops.release.service_status import ServiceStatus, read_service_status
 from level2_devops.release.store import Store
 from level2_devops.service.requests import flights_as_requests
-from level2_devops.service.worker_process import start_module, stop_processes, wait_ready
+from level2_devops.service.worker_process import wait_ready
 from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.children import start, stop
 from shared.console import console, show_table, step
 from shared.settings import NEW_YORK, Settings
 
@@ -38,14 +39,14 @@ def running_service(settings: Settings) -> Iterator[ServiceStatus]:
         yield running
         return
     log = store.home / "logs" / "serve.log"
-    process = start_module(["level2_devops", "serve"], log, os.environ | {"MLOPS_STATE": str(settings.state)})
+    process = start(["level2_devops", "serve"], log, os.environ | {"MLOPS_STATE": str(settings.state)})
     try:
         with step("Start the service"):
             running = wait_ready(process, lambda: read_service_status(store), "the service", log)
         yield running
     finally:
         with step("Stop the service once all requests are answered"):
-            stop_processes([process], 30.0)
+            stop([process], 30.0)
 
 
 def requests_of(flights: pd.DataFrame, month: str) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ This process owns the listening socket and never reads a request. Each worker in
 connections beside the old one before the old one is stopped, so no connection is ever refused.
 """
 
-import os
 import socket
 import threading
 import time
@@ -18,6 +17,7 @@ from level2_devops.service.worker_process import Worker, WorkerError, address_of
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import write_json
+from shared.process_identity import number_of, this_process
 from shared.settings import Settings
 
 LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next
@@ -69,6 +69,7 @@ class Supervisor:
         self.ends = 1 if lived > SETTLED else self.ends + 1
         wait = min(0.1 * 2**self.ends, LONGEST_WAIT)
         status = self.worker.process.returncode
+        self.worker.stop()  # what is left of it
         self._log(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
         if self.stop.wait(wait):
             return
@@ -99,7 +100,7 @@ class Supervisor:
         """Write which release serves now, for `release` and `rollback`, and print it."""
         self.current = current
         worker = self.worker
-        state = ServiceStatus(self.address, worker.version, current.change, refused, os.getpid(), worker.process.pid)
+        state = ServiceStatus(self.address, worker.version, current.change, refused, this_process(), worker.process.pid)
         write_json(self.store.home / STATE, asdict(state))
         self._log(f"{self.worker.version} serves{f'; refused: {refused}' if refused else ''}")
 
@@ -114,7 +115,7 @@ def serve(settings: Settings, port: int, stop: threading.Event) -> None:
         lock = service_lock(store).acquire(timeout=1)
     except Timeout:
         at = read_service_status(store)
-        where = f"at {at.address} by process {at.pid}" if at else "by another process"
+        where = f"at {at.address} by process {number_of(at.process)}" if at else "by another process"
         raise UserError(f"a service already runs {where}. Remedy: use that one, or end it with Ctrl-C.") from None
     with lock, open_socket(port) as listening:
         try:

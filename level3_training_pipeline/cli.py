@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration.schedule import count, seconds
+from shared.at_work import at_work
 from shared.console import console, step
 from shared.settings import Settings, read_settings, user
 
@@ -29,7 +31,10 @@ def main() -> None:
     options = parser.parse_args()
     settings = read_settings()
     set_up_libraries(settings)
-    options.run(settings, options)
+    with ExitStack() as stack:
+        for level in WORKS_IN.get(options.run, ["level3"]):
+            stack.enter_context(at_work(settings, level, TARGETS[options.run], once=options.run is run_level))
+        options.run(settings, options)
 
 
 def version_number(text: str) -> str:
@@ -70,7 +75,8 @@ def ui(settings: Settings, _options: argparse.Namespace) -> None:
     """Open the pages of MLflow and Prefect until Ctrl-C."""
     from level3_training_pipeline import ui
 
-    ui.serve_pages(settings)
+    with suppress(KeyboardInterrupt):
+        ui.serve_pages(settings)
 
 
 def schedule(settings: Settings, options: argparse.Namespace) -> None:
@@ -87,3 +93,14 @@ def emit_data_event(settings: Settings, options: argparse.Namespace) -> None:
     with step("Send the event"):
         today = emit_data_event.emit(options.month, settings)
     console.print(f"The pipeline trains as of {today}, with the data of {options.month}; make ui shows the run.")
+
+
+TARGETS = {
+    run_level: "make level3",
+    deploy: "make deploy",
+    reproduce: "make reproduce",
+    ui: "make ui",
+    schedule: "make schedule",
+    emit_data_event: "make data-arrives",
+}
+WORKS_IN = {run_level: ["level3", "level2"], deploy: ["level3", "level2"]}  # both put a version into level 2's service

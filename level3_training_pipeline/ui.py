@@ -1,28 +1,25 @@
 """`make ui`: the pages of MLflow and Prefect on free ports, until Ctrl-C."""
 
-import signal
-import sys
 from contextlib import ExitStack, suppress
 from math import inf
 
 from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, prefect_server
+from shared.children import running
 from shared.console import console, step
-from shared.loopback import answers, free_port, running
+from shared.loopback import answers, free_port
 from shared.settings import Settings
 from shared.waiting import wait_until
 
 
 def serve_pages(settings: Settings) -> None:
     """Start both servers, print their addresses, and end both with this process."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: sys.exit(0))  # at any moment; the `finally` below ends what was started
     with prefect_server(settings) as server:
         with step("Load MLflow"):
             from level3_training_pipeline.tracking.mlflow_runs import open_tracking, tracking_uri
 
             open_tracking(settings)
         port = free_port()
-        pages = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+        pages = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         log = settings.level("level3") / "mlflow-pages.log"
         opened = ExitStack()
         mlflow = opened.enter_context(running([*pages, "--backend-store-uri", tracking_uri(settings)], log))

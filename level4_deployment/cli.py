@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
+from shared.at_work import at_work
 from shared.console import console, show_table, step
 from shared.errors import UserError
 from shared.settings import user
@@ -63,17 +64,22 @@ def main() -> None:
 
 def run_level(_options: argparse.Namespace) -> None:
     """Run the level from top to bottom."""
-    configure()
-    with step("Load the libraries"):
-        from level4_deployment import run
-    run.main()
+    with at_work(configure(), "level4", "make level4", alone=True):
+        with step("Load the libraries"):
+            from level4_deployment import run
+        run.main()
 
 
 def run_platform(options: argparse.Namespace) -> None:
     """Run the platform: control plane and workers on free ports."""
+    settings = configure()
     from level4_deployment.control import server
 
-    server.serve(options.home, approval=options.approval)
+    if options.home:  # a later level's, or a demonstration's, which is at work there
+        server.serve(settings, options.home, approval=options.approval)
+        return
+    with at_work(settings, "level4", "make platform", once=True):
+        server.serve(settings, settings.level("level4"), approval=options.approval)
 
 
 @contextmanager
@@ -92,6 +98,9 @@ def act(options: argparse.Namespace) -> None:
         begun = time.perf_counter()
         path = ACTIONS[options.name][0].format(**vars(options))
         body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
+        if options.name == "rollback":  # only once, also where the request is sent again
+            routes = platform.get("/status")["routes"]
+            body["expected"] = routes and routes["champion"]["version"]
         platform.post(f"/{path}", **body)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
         print_status(platform)
@@ -102,7 +111,8 @@ def submit(options: argparse.Namespace) -> None:
     from level3_training_pipeline.orchestration import prefect_server
 
     settings = configure()
-    with operator() as platform, prefect_server.prefect_server(settings) as server:
+    at = at_work(settings, "level4", "make submit")
+    with operator() as platform, at, prefect_server.prefect_server(settings) as server:
         with step("Load the libraries"):
             from level3_training_pipeline.orchestration import run_flow
             from level4_deployment.delivery.flow import deployment

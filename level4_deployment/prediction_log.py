@@ -43,13 +43,14 @@ INFERENCE_BATCHES = sa.Table(
     "inference_batches",  # one row for each batch that a model scored
     METADATA,
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("version", sa.Integer, nullable=False, index=True),
+    sa.Column("version", sa.Integer, nullable=False),
     sa.Column("experiment", sa.Text),
     sa.Column("rows", sa.Integer, nullable=False),
     sa.Column("failed", sa.Integer, nullable=False),  # of these rows
     sa.Column("seconds", sa.Double, nullable=False),
     sa.Column("slow", sa.Integer, nullable=False),  # 1 when it took several times as long as the champion
     sa.Column("fell_back", sa.Integer, nullable=False, server_default="0"),  # rows with codes only the champion knows
+    sa.Index("ix_inference_batches_version", "version", "experiment"),
 )
 LABELS = sa.Table(
     "labels",  # the first label of each flight

@@ -4,6 +4,7 @@ import argparse
 
 from level3_training_pipeline.orchestration.schedule import seconds
 from level5_monitoring import config
+from shared.at_work import at_work
 from shared.console import console, step
 from shared.errors import UserError
 
@@ -12,10 +13,11 @@ from shared.errors import UserError
 
 def run_level(_options: argparse.Namespace) -> None:
     """Run the level: nine months in production, unattended."""
-    config.configure()  # before the libraries are imported
-    with step("Load the libraries"):
-        from level5_monitoring import run
-    run.main()
+    settings = config.configure()  # before the libraries are imported
+    with at_work(settings, config.LEVEL, "make level5", alone=True):
+        with step("Load the libraries"):
+            from level5_monitoring import run
+        run.main()
 
 
 def up(options: argparse.Namespace) -> None:
@@ -38,7 +40,9 @@ def monitor(options: argparse.Namespace) -> None:
     """Run level 5's platform, and the loop by the clock and whenever a day is closed."""
     from level5_monitoring.loop import schedule
 
-    schedule.monitor(options.every)
+    settings = config.configure()
+    with at_work(settings, config.LEVEL, "make monitor", once=True):
+        schedule.monitor(settings, options.every)
 
 
 def explain(options: argparse.Namespace) -> None:
@@ -56,9 +60,10 @@ def reports(options: argparse.Namespace) -> None:
     settings = config.configure()
     if not (config.own(settings) / FILE).exists():
         raise UserError("level 5 has not run yet: there is no year to report. Remedy: make level5.")
-    evidently_reports.add_weeks(settings, options.weeks)
-    if not options.no_pages:
-        evidently_reports.serve_pages(settings)
+    with at_work(settings, config.LEVEL, "make reports"):
+        evidently_reports.add_weeks(settings, options.weeks)
+        if not options.no_pages:
+            evidently_reports.serve_pages(settings)
 
 
 def page(_options: argparse.Namespace) -> None:

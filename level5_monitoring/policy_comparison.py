@@ -7,8 +7,6 @@ models learns from what was known on its day, by the recipe of level 3's pipelin
 
 import json
 import os
-import subprocess
-import sys
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -20,6 +18,7 @@ from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level4_deployment import prediction_log
 from level5_monitoring import config
+from shared.children import Process
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
@@ -39,7 +38,7 @@ FIGURES = {"log_loss": "Log loss", "auc": "AUC", "calibration_error": "Calibrati
 MAX_EXTRA_LOSS, MAX_TRAININGS = 0.01, 0.2  # the loop's aims: shares of weekly retraining's log loss and trainings
 PREDICTIONS_FILE, LOG_FILE = "calendar_policies.parquet", "calendar_policies.log"
 RESULTS_FILE = "policy_comparison.json"
-TRAIN = [sys.executable, "-u", "-m", "level5_monitoring.policy_comparison"]
+TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs
 
 
 @dataclass(frozen=True)
@@ -98,7 +97,7 @@ def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFr
     return pd.concat([about.assign(week=names), found], axis=1)
 
 
-def collect_predictions(settings: Settings, process: "subprocess.Popen[bytes]") -> pd.DataFrame:
+def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
     """One row per labelled flight: each calendar policy's probability, and the loop's first answer to the user."""
     own = config.own(settings)
     with step("Wait for the calendar policies' models"):

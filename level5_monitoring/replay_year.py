@@ -1,7 +1,6 @@
 """Replay the year: flights go through the platform hour by hour, and each night the loop takes one turn."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
@@ -27,6 +26,7 @@ from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
+from shared.reset import set_aside
 from shared.settings import NEW_YORK, Settings, parse_today
 
 HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year takes half as long again
@@ -114,14 +114,13 @@ def clear_last_year(settings: Settings) -> Path:
 
     Raises UserError if a platform runs here, or if PREDICTION_LOG names a log with predictions in it.
     """
-    own, before = config.own(settings), settings.state / "level5-before"
+    own = config.own(settings)
     if client.is_running(config.platform(settings)):
         raise UserError(f"a platform is running in {own}. Remedy: make down, or end it with Ctrl-C first.")
     if elsewhere := os.environ.get("PREDICTION_LOG"):
         with prediction_log.open_log(elsewhere).connect() as connection:
             if connection.execute(sa.select(prediction_log.PREDICTIONS.c.request_id).limit(1)).first():
                 raise UserError("PREDICTION_LOG: this log has predictions already. Remedy: name an empty one, or none.")
-    shutil.rmtree(before, ignore_errors=True)
-    own.rename(before)
+    set_aside(settings, own)
     config.own(settings)
     return config.platform(settings)

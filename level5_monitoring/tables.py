@@ -43,8 +43,8 @@ ALERTS = sa.Table(
     sa.Column("severity", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("delivered", sa.Integer, nullable=False),  # 1 when the sink has it
-    sa.Column("error", sa.Text),  # why the last attempt failed
+    sa.Column("delivered", sa.Integer, nullable=False),  # 0: waits; 1: the sink has it; 2: the sink refuses it
+    sa.Column("error", sa.Text),  # why the last attempt failed, or why it is refused
 )
 DAILY_PERFORMANCE = sa.Table(
     "daily_performance",  # a closed day of a champion; written once. Columns: monitors.performance.DayPerformance

@@ -1,19 +1,57 @@
-"""Errors that the user can fix, and how a command shows them."""
+"""Errors that the user can fix, and how a command shows them and ends."""
 
 import io
+import os
+import signal
 import sys
 from collections.abc import Callable
+from types import FrameType
+
+ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, a polite kill, a closed terminal; Windows: both of these
 
 
 class UserError(ValueError):
     """An error the user can fix: the message says what, where, the value and the remedy."""
 
 
+def on_end(do: Callable[[], None]) -> None:
+    """Call `do` when this process is asked to end, by Ctrl-C, SIGTERM or a terminal that is closed.
+
+    A signal that is ignored already stays ignored, as SIGHUP under nohup.
+    """
+    terminals = [number for number in (1, 2) if os.isatty(number)]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if number == getattr(signal, "SIGHUP", None):  # what is printed from now on has nowhere to go
+            for terminal in terminals:
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, terminal)
+                os.close(nowhere)
+        do()
+
+    for name in ENDS:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, end)
+
+
+def interrupt() -> None:
+    """End as Ctrl-C does. What follows another one is not cut short: a closed terminal may send two signals."""
+    for name in ENDS[1:]:
+        if number := getattr(signal, name, None):
+            signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
 def command(main: Callable[[], None]) -> None:
-    """Run a command's `main`. A UserError becomes one line on stderr and status 2, Ctrl-C status 130: no traceback."""
+    """Run a command's `main`. A UserError becomes one line on stderr and status 2: no traceback.
+
+    Ctrl-C, SIGTERM and a closed terminal end it with status 130, after all that it has started.
+    """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # the default encoding of a pipe on Windows cannot write ✓
+    on_end(interrupt)
     try:
         main()
     except UserError as error:

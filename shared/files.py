@@ -4,14 +4,33 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Result = TypeVar("Result")
+ATTEMPTS, PAUSE = 20, 0.02  # seconds
+
+
+def read_text(file: Path) -> str:
+    """The text of a file that another process may replace just now; raises FileNotFoundError where there is none."""
+    return _again(file.read_text)
+
+
+def _again(do: Callable[[], Result]) -> Result:
+    """Do it; where Windows refuses for a moment, because a file is replaced while it is read, do it again."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return do()
+        except PermissionError:
+            time.sleep(PAUSE)
+    return do()
 
 
 def write_json(file: Path, content: dict[str, Any]) -> None:
@@ -33,7 +52,7 @@ def _replacement(file: Path) -> Iterator[Path]:
     beside = file.with_name(f"{file.name}.{uuid4().hex}.part")
     try:
         yield beside
-        beside.replace(file)
+        _again(lambda: beside.replace(file))
     finally:
         beside.unlink(missing_ok=True)
 

@@ -2,6 +2,7 @@
 
 import getpass
 import os
+import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -47,6 +48,12 @@ class Settings:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def inside(self, folder: Path) -> Path:
+        """A folder that is to be removed or renamed; raises SettingError unless it lies inside the state folder."""
+        if self.state.resolve() not in folder.resolve().parents:
+            raise SettingError(f"{folder} is not inside {self.state}. Remedy: remove or rename it by hand.")
+        return folder
+
 
 def read_settings() -> Settings:
     """Read the settings from the environment; raises SettingError."""
@@ -57,8 +64,15 @@ def read_settings() -> Settings:
         today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
         data=Path(data).resolve() if data else None,
         state=Path(os.environ.get("MLOPS_STATE") or PROJECT / ".state").resolve(),
-        workspace=os.environ.get("MLOPS_WORKSPACE") or "",
+        workspace=_workspace(os.environ.get("MLOPS_WORKSPACE") or ""),
     )
+
+
+def _workspace(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]*", name):
+        remedy = "Remedy: small letters, digits and hyphens, for example MLOPS_WORKSPACE=demo."
+        raise SettingError(f"MLOPS_WORKSPACE={name!r} cannot name a folder of the state. {remedy}")
+    return name
 
 
 def user() -> str:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+import psutil
 import pytest
 
 from shared.settings import read_settings
@@ -63,3 +64,8 @@ def without(what: str) -> NoReturn:
     if os.environ.get("NOTHING_SKIPPED") == "1":
         pytest.fail(f"{what}, and NOTHING_SKIPPED=1")
     pytest.skip(what)
+
+
+def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    """Those that have not ended; a zombie has, though nobody has read its status."""
+    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]

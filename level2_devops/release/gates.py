@@ -1,14 +1,10 @@
 """The gates that a release must pass before it may serve: its own tests, and a smoke test with real flights."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +17,12 @@ from level2_devops.release.store import ReleaseError
 from level2_devops.service.requests import flights_as_requests
 from level2_devops.service.worker_process import (
     MODEL,
-    Process,
     address_of,
     clean_environment,
     open_socket,
     start_worker,
 )
+from shared.children import Process, kill, start
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.settings import Settings
@@ -69,30 +65,14 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
     for name in ("pyproject.toml", REQUIREMENTS):
         shutil.copy(source / name, folder)
     log.parent.mkdir(exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider", *TESTS],
-            cwd=folder,
-            env=clean_environment() | {"MLOPS_STATE": str(settings.state), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    log.write_bytes(b"")
+    words = ["pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider", *TESTS]
+    own = {"MLOPS_STATE": str(settings.state), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    process = start(words, log, clean_environment() | own, folder)
     try:
         yield Tests(process, log)
     finally:
-        _kill_session(process)
-
-
-def _kill_session(process: Process) -> None:
-    """Kill the tests and every process that they have started; on Windows, which has no sessions, only pytest."""
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with suppress(ProcessLookupError, PermissionError):  # no process is left; macOS raises the second
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+        kill(process)  # the tests, and every process that they have started
 
 
 def smoke_test(app: Path, version: str, settings: Settings, log: Path) -> int:

@@ -1,14 +1,14 @@
 """What the running service publishes for releases: its address, its version, and a switch that it refused."""
 
 import json
-import os
-import sys
 import time
 from dataclasses import dataclass
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
 from level2_devops.release.store import Current, ReleaseError, Store
+from shared.files import read_text
+from shared.process_identity import still_runs
 from shared.waiting import wait_until
 
 STATE = "serving.json"  # exists while a service runs; a killed one leaves it behind
@@ -17,7 +17,7 @@ SWITCHED_WITHIN = 120.0  # seconds
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """The state of the supervisor, process `pid`, and of its present worker, process `worker`.
+    """The state of the supervisor, `process` by its identity, and of its present worker, process `worker`.
 
     change: the number of the last switch that it carried out. refused: why it refused it and kept the old release.
     """
@@ -26,7 +26,7 @@ class ServiceStatus:
     version: str
     change: int
     refused: str | None
-    pid: int
+    process: str
     worker: int
 
 
@@ -38,31 +38,10 @@ def service_lock(store: Store) -> FileLock:
 def read_service_status(store: Store) -> ServiceStatus | None:
     """The state of the running service; None when none runs, or when it has only just started."""
     try:
-        state = ServiceStatus(**json.loads((store.home / STATE).read_text()))
+        state = ServiceStatus(**json.loads(read_text(store.home / STATE)))
     except FileNotFoundError:
         return None
-    return state if _is_held(service_lock(store)) and _is_alive(state.pid) else None
-
-
-def _is_held(lock: FileLock) -> bool:
-    """Whether another process holds the lock: the supervisor, or for a moment another reader of the status."""
-    try:
-        with lock.acquire(timeout=0):
-            return False
-    except Timeout:
-        return True
-
-
-def _is_alive(pid: int) -> bool:
-    if sys.platform == "win32":  # signal 0 would be Ctrl-C there
-        return True
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it belongs to another user
-        return True
-    return True
+    return state if still_runs(state.process) else None
 
 
 def wait_until_served(store: Store, current: Current) -> float | None:

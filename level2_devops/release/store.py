@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from shared.console import step
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import read_text, write_json
 
 
 class ReleaseError(UserError):
@@ -52,7 +52,7 @@ class Store:
     def current(self) -> Current | None:
         """The release that should serve, or None before the first."""
         try:
-            found = json.loads((self.home / "current.json").read_text())
+            found = json.loads(read_text(self.home / "current.json"))
         except FileNotFoundError:
             return None
         return Current(found["version"], tuple(found["before"]), found["change"])

@@ -1,8 +1,6 @@
 """`python -m level2_devops.service`: serve one release until the process is asked to stop."""
 
 import argparse
-import os
-import signal
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +8,7 @@ from pathlib import Path
 from level2_devops.service.app import create_app
 from level2_devops.service.graceful_server import GracefulServer
 from level2_devops.service.observability import log_as_json
-from level2_devops.service.worker_process import PARENT
+from shared.errors import on_end
 
 
 def main() -> None:
@@ -23,12 +21,10 @@ def main() -> None:
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port")
     options = parser.parse_args()
     log_as_json()
-    for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
-        signal.signal(sign, lambda *_: sys.exit(0))
+    on_end(lambda: sys.exit(0))  # uvicorn raises the signal again once it has stopped
     listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server((options.host, options.port))
     app = create_app(options.model, options.version)
-    parent = int(os.environ.get(PARENT, os.getppid())) if options.fd else None
-    GracefulServer(app, parent, options.version, app.state.reason).run([listener])
+    GracefulServer(app, options.version, app.state.reason).run([listener])
 
 
 if __name__ == "__main__":

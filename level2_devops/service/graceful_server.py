@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 from typing import Any
 
@@ -21,8 +20,8 @@ class GracefulServer(uvicorn.Server):
     So for a while every reply closes its connection, and only connections that stay silent are closed after that.
     """
 
-    def __init__(self, app: Any, parent: int | None, version: str, reason: str = "") -> None:
-        """parent: the process to stop with; version, reason (why it is not ready): for the line it prints."""
+    def __init__(self, app: Any, version: str, reason: str = "") -> None:
+        """version, reason (why it is not ready): for the line it prints."""
         config = uvicorn.Config(
             app,
             http=BoundedHead,
@@ -33,15 +32,13 @@ class GracefulServer(uvicorn.Server):
             timeout_graceful_shutdown=10,
         )
         super().__init__(config)
-        self.app, self.parent, self.version, self.reason = app, parent, version, reason
+        self.app, self.version, self.reason = app, version, reason
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start, then print one JSON line: ready with the address, or not ready with the reason."""
         await super().startup(sockets)
         address = "http://{}:{}".format(*self.servers[0].sockets[0].getsockname()[:2])
         line = {"event": "not ready", "reason": self.reason} if self.reason else {"event": "ready"}
-        if self.parent:
-            self.parent_watch = asyncio.create_task(self._stop_with_parent())
         print(json.dumps({**line, "version": self.version, "address": address}), flush=True)  # noqa: T201
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -55,9 +52,3 @@ class GracefulServer(uvicorn.Server):
             if not self.server_state.connections:
                 break
         await super().shutdown(sockets)
-
-    async def _stop_with_parent(self) -> None:
-        """Stop once the process that opened the socket is gone: no other process would ever stop this one."""
-        while os.getppid() == self.parent:
-            await asyncio.sleep(0.5)
-        self.should_exit = True

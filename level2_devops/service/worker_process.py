@@ -1,27 +1,22 @@
-"""A service process: start it, on a socket that is already open, wait until it is ready, stop it gracefully.
+"""A service process: start it, on a socket that is already open, and wait until it is ready.
 
 Level 2's supervisor and level 4's platform share these functions. Here is also level 2's own `Worker`.
 """
 
 import json
 import os
-import signal
 import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from shared.children import Process, start, stop
 from shared.errors import UserError
 from shared.waiting import wait_until
 
 MODEL = "model"  # the folder of the model inside a release
-PARENT = "SERVICE_PARENT"  # the process that started a service: it may be gone before the service can look
 READY_WITHIN, DRAINED_WITHIN = 90.0, 15.0  # seconds
-Process = subprocess.Popen[bytes]
 Result = TypeVar("Result")
 
 
@@ -54,7 +49,7 @@ class Worker:
 
     def stop(self) -> None:
         """Stop it gracefully, or kill it."""
-        stop_processes([self.process])
+        stop([self.process], DRAINED_WITHIN)
 
     def _ready_line(self) -> dict[str, str] | None:
         """The line that the service prints once it has started: ready, or not ready with the reason."""
@@ -67,26 +62,8 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
     listening.set_inheritable(True)
-    # In the environment, because releases made before this was added must still start. On Windows, .venv's Python
-    # is a process between this one and the service, which finds its parent by itself.
-    parent = {} if sys.platform == "win32" else {PARENT: str(os.getpid())}
     words = ["level2_devops.service", "--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
-    return Worker(start_module(words, log, clean_environment() | parent, app), version, log)
-
-
-def start_module(words: list[str], log: Path, environment: dict[str, str], folder: Path | None = None) -> Process:
-    """Run `python -m` with `words` in `folder`; it inherits inheritable sockets, and appends its output to `log`."""
-    with log.open("ab") as output:
-        return subprocess.Popen(
-            [sys.executable, "-m", *words],
-            cwd=folder,
-            env=environment,
-            close_fds=False,  # Windows has no `pass_fds`; Python's other files are not inherited in any case
-            creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows: needed for CTRL_BREAK_EVENT
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-        )
+    return Worker(start(words, log, clean_environment(), app), version, log)
 
 
 def wait_ready(
@@ -109,25 +86,6 @@ def wait_ready(
         return wait_until(running_and_ready, READY_WITHIN, pause=0.02)
     except TimeoutError:
         raise WorkerError(f"{name} is not ready after {READY_WITHIN:g} s. Remedy: see {log}") from None
-
-
-def stop_processes(processes: Iterable[Process], within: float = DRAINED_WITHIN) -> None:
-    """Ask all processes to finish their requests and end; kill those that still run after `within` seconds."""
-    asked = list(processes)
-    for process in asked:
-        if process.poll() is not None:
-            continue
-        if sys.platform == "win32":
-            process.send_signal(signal.CTRL_BREAK_EVENT)
-        else:
-            process.terminate()
-    deadline = time.monotonic() + within
-    for process in asked:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
 
 
 def open_socket(port: int = 0) -> socket.socket:

@@ -11,16 +11,17 @@ from pathlib import Path
 from uuid import uuid4
 
 import psutil
-from filelock import FileLock
 
-from level3_training_pipeline.tracking.process_identity import has_ended, still_runs, this_process
+from level3_training_pipeline.orchestration.shared_server import RECORD, is_used, users_lock
 from shared.console import step
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import read_text, write_json
 from shared.loopback import answers, free_port
+from shared.process_identity import this_process
 from shared.settings import Settings
 from shared.waiting import wait_until
 
+SHARED_SERVER = "level3_training_pipeline.orchestration.shared_server"
 START_LIMIT = 90  # seconds; the first start makes the server's database, which takes about 15 s on two cores
 
 
@@ -45,10 +46,17 @@ class PrefectServer:
         """Whether it answers now."""
         return answers(f"{self.api}/health")
 
+    def _has_ended(self) -> bool:
+        """Whether its process has ended; a zombie, whose parent has not read its status yet, has ended too."""
+        try:
+            return bool(psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return True
+
     def wait(self) -> None:
         """Return when it answers; raises ServerError when it has ended or takes too long."""
         with suppress(TimeoutError):
-            wait_until(lambda: self.healthy() or has_ended(self.pid), START_LIMIT, pause=0.1)
+            wait_until(lambda: self.healthy() or self._has_ended(), START_LIMIT, pause=0.1)
         if not self.healthy():
             raise ServerError(
                 f"the Prefect server (process {self.pid}) does not answer at {self.address}. "
@@ -60,12 +68,14 @@ class PrefectServer:
 def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     """Start a server, or join the one that another command has started; the last command to leave stops it.
 
+    When all commands are killed, it ends by itself.
+
     The block gets it while it still starts, and can do other work before `wait()`.
     """
     folder = settings.level("level3") / "prefect"
     mine = folder / "users" / uuid4().hex
     mine.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "server.lock")
+    lock = users_lock(folder)
     process = None
     with lock:
         server = running_server(settings)
@@ -77,7 +87,7 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     finally:
         with lock:
             mine.unlink()
-            if not _is_used(folder):
+            if not is_used(folder):
                 with step("End the Prefect server"):
                     _stop(server)
         if process:
@@ -86,10 +96,10 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
 
 def running_server(settings: Settings) -> PrefectServer | None:
     """The server that another command runs now, if the process on record still is one: its port is in its command."""
-    record = settings.level("level3") / "prefect" / "server.json"
+    record = settings.level("level3") / "prefect" / RECORD
     if not record.exists():
         return None
-    server = PrefectServer(**json.loads(record.read_text()))
+    server = PrefectServer(**json.loads(read_text(record)))
     with suppress(psutil.NoSuchProcess):
         return server if server.address.rpartition(":")[2] in psutil.Process(server.pid).cmdline() else None
     return None
@@ -99,7 +109,7 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     port, log = free_port(), folder / "server.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", SHARED_SERVER, str(folder), "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
@@ -107,19 +117,8 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
             start_new_session=True,  # so that Ctrl-C reaches this command only, which then stops the server
         )
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))
-    write_json(folder / "server.json", asdict(server))
+    write_json(folder / RECORD, asdict(server))
     return server, process
-
-
-def _is_used(folder: Path) -> bool:
-    """Whether a command uses the server now; the files of commands that were killed are removed.
-
-    All users run on this machine, whose name may change with the network.
-    """
-    for file in (folder / "users").iterdir():
-        if not still_runs(file.read_text(), elsewhere=False):
-            file.unlink()
-    return any((folder / "users").iterdir())
 
 
 def _stop(server: PrefectServer) -> None:

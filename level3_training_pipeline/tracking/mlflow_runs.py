@@ -8,7 +8,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from level3_training_pipeline.tracking.process_identity import still_runs, this_process
+from shared.process_identity import still_runs, this_process
 from shared.settings import Settings
 
 EXPERIMENT = "flight-delays"

@@ -12,12 +12,13 @@ import psutil
 
 from level2_devops.features import features
 from level2_devops.model import ModelCard, save
-from level2_devops.service.worker_process import Process, open_socket, start_module, stop_processes
+from level2_devops.service.worker_process import open_socket
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
 from level4_deployment.serving.worker import start_worker, stop_workers
+from shared.children import start, stop
 from shared.errors import UserError
 from shared.loopback import answers, free_port
 from shared.settings import Settings
@@ -101,8 +102,8 @@ class ServiceStarter:
         search = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # MLflow calls uvicorn by name
         log = self.folder / f"{words[0]}.log"
         own = {"OMP_NUM_THREADS": "1", "PATH": search}
-        process = start_module([*words, "--port", str(port)], log, os.environ | own)
-        self.stack.callback(_end, process)
+        process = start([*words, "--port", str(port)], log, os.environ | own)
+        self.stack.callback(stop, [process])
         address = f"http://127.0.0.1:{port}{ready}"
         with suppress(TimeoutError):  # reported below, like the end of the process
             wait_until(lambda: process.poll() is not None or answers(address), UP_WITHIN, pause=0.25)
@@ -110,12 +111,3 @@ class ServiceStarter:
             end = log.read_text(errors="replace")[-300:]
             raise UserError(f"{name} does not start: {end!r}. Remedy: run python -m {' '.join(words)} by hand.")
         return Service(name, port, path, bodies, [process.pid])
-
-
-def _end(process: Process) -> None:
-    """End a server and its children: MLflow starts another server, and does not end it."""
-    children = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
-    stop_processes([process])
-    for child in children:
-        if child.is_running():
-            child.terminate()

@@ -1,18 +1,21 @@
 """The client of the control plane, for programs and people."""
 
 import json
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from filelock import FileLock, Timeout
 
 from level4_deployment.control.auth import read_token
 from level4_deployment.experiment.design import Plan
 from shared.errors import UserError
+from shared.files import read_text
+from shared.process_identity import still_runs
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
+RETRIES, LONGEST_PAUSE = 2, 5.0  # how often a request that the platform wants again is sent again; seconds
 LOCK = "platform.lock"  # held by the platform that runs in the folder; the system releases it at a sudden end
 
 
@@ -56,11 +59,12 @@ class PlatformClient:
         return None if made is None else str(made)
 
     def _request(self, method: str, path: str, **words: Any) -> Any:
-        try:
-            answer = self.http.request(method, path, **words)
-        except httpx.HTTPError as error:
-            what = f"the platform at {self.http.base_url} does not answer {method} {path}: {error!r}"
-            raise UserError(f"{what}. Remedy: see platform.log, or start it: make platform.") from error
+        answer = self._send(method, path, **words)
+        for _ in range(RETRIES):
+            if not (pause := _retry_after(answer)):
+                break
+            time.sleep(pause)
+            answer = self._send(method, path, **words)
         content = _content(answer)
         if answer.is_success and content is not None:
             return content
@@ -72,6 +76,19 @@ class PlatformClient:
             f"{what}: the platform at {self.http.base_url} failed, or is none: {answer.text[:200]!r}. "
             "Remedy: see platform.log, and try again."
         )
+
+    def _send(self, method: str, path: str, **words: Any) -> httpx.Response:
+        try:
+            return self.http.request(method, path, **words)
+        except httpx.HTTPError as error:
+            what = f"the platform at {self.http.base_url} does not answer {method} {path}: {error!r}"
+            raise UserError(f"{what}. Remedy: see platform.log, or start it: make platform.") from error
+
+
+def _retry_after(answer: httpx.Response) -> float:
+    """Seconds after which the platform wants to be asked again, LONGEST_PAUSE at most; 0 if it does not."""
+    wanted = answer.headers.get("retry-after", "")
+    return min(float(wanted), LONGEST_PAUSE) if answer.is_error and wanted.isdigit() else 0.0
 
 
 def _content(answer: httpx.Response) -> Any:
@@ -91,15 +108,21 @@ def _as_sentence(detail: Any) -> str:
 
 def is_running(home: Path) -> bool:
     """Whether a platform runs in the folder, and has written its addresses."""
-    try:
-        with FileLock(home / LOCK, timeout=0):
-            return False
-    except Timeout:
-        return (home / ADDRESSES).exists()
+    return _addresses(home) is not None
 
 
 def read_addresses(home: Path) -> dict[str, str]:
-    """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
-    if not is_running(home):
+    """Where the running platform listens, `control` and `service`, and its process; raises UserError without one."""
+    found = _addresses(home)
+    if found is None:
         raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make monitor.")
-    return dict(json.loads((home / ADDRESSES).read_text()))
+    return found
+
+
+def _addresses(home: Path) -> dict[str, str] | None:
+    """What the platform has written; None where none runs: a killed one leaves it behind."""
+    try:
+        found: dict[str, str] = json.loads(read_text(home / ADDRESSES))
+    except FileNotFoundError:
+        return None
+    return found if still_runs(found["process"]) else None

@@ -23,6 +23,7 @@ from level4_deployment.experiment.experiment_store import (
     INVALIDATED,
     PROMOTED,
     REJECTED,
+    RUNNING,
     Experiment,
 )
 from level4_deployment.experiment.guardrails import guardrail_violation
@@ -155,10 +156,13 @@ class ControlPlane:
             audit.record(self.log, audit.move(REGISTRY, PROMOTE, known, champion, why))
 
     def _end_what_is_over(self, champion: int) -> None:
-        """End the experiment if its champion was replaced, or if its challenger's package cannot be served.
+        """End the experiment if its champion was replaced, or if its record or its challenger cannot be used.
 
         A promotion ends its experiment itself; here, one that was cut off before it could.
         """
+        for one in experiment_store.unreadable(self.log):
+            with self._on_record(self._action(audit.END, one, one.reason, (RUNNING, INVALIDATED))):
+                experiment_store.end_unreadable(self.log, one)
         running = self.running()
         if running is None:
             return

@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from level2_devops.service.worker_process import Process, start_module, stop_processes, wait_ready
+from level2_devops.service.worker_process import wait_ready
 from level4_deployment.control.client import is_running, read_addresses
+from shared.children import Process, start, stop
 from shared.loopback import answers
 
 DOWN_WITHIN = 30.0  # seconds
@@ -42,8 +43,8 @@ class RunningPlatform:
 def running_platform(home: Path, *options: str) -> Iterator[RunningPlatform]:
     """Run the platform while the block runs; it is killed, with its workers, if it does not end when asked to."""
     words = [*SERVE, "--home", str(home), *options]
-    process = start_module(words, home / "platform.log", os.environ | {"PYTHONUNBUFFERED": "1"})
+    process = start(words, home / "platform.log", os.environ | {"PYTHONUNBUFFERED": "1"})
     try:
         yield RunningPlatform(home, process)
     finally:
-        stop_processes([process], DOWN_WITHIN)  # after a kill, its workers notice, and end
+        stop([process], DOWN_WITHIN)

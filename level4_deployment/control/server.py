@@ -4,7 +4,6 @@ The workers share one listening socket. If this process dies, they end with it. 
 off, and serves what it served before from its verified copies, whether the registry is there or not.
 """
 
-import signal
 import socket
 import threading
 import time
@@ -19,14 +18,15 @@ from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 
 from level2_devops.service.worker_process import address_of, open_socket
-from level4_deployment.config import configure
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.prediction_log import open_log, url_of
-from level4_deployment.serving.worker import COUNTS, Worker, start_worker, stop_workers
+from level4_deployment.serving.worker import COUNTS, Worker, forget_workers, start_worker, stop_workers
 from shared.console import console, step
-from shared.errors import UserError
+from shared.errors import UserError, on_end
 from shared.files import write_json
+from shared.process_identity import this_process
+from shared.settings import Settings
 from shared.waiting import wait_until
 
 WORKERS = 2
@@ -35,15 +35,10 @@ POLL_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 UP_WITHIN = 30.0  # seconds, for the control plane's service
 
 
-def serve(home: Path | None, *, approval: bool) -> None:
-    """Serve until SIGTERM or Ctrl-C; raises UserError when a platform runs in the folder already.
-
-    home: the platform's folder; None for level 4's state.
-    """
-    settings, stop = configure(), threading.Event()
-    for sign in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(sign, lambda *_: stop.set())
-    home = home or settings.level("level4")
+def serve(settings: Settings, home: Path, *, approval: bool) -> None:
+    """Serve in the folder `home` until SIGTERM or Ctrl-C; raises UserError when a platform runs there already."""
+    stop = threading.Event()
+    on_end(stop.set)
     make_tokens(home)
     url = url_of(home)
     try:
@@ -57,6 +52,7 @@ def serve(home: Path | None, *, approval: bool) -> None:
             from level4_deployment.control.control_plane import ControlPlane
             from level4_deployment.control.registry_client import ModelRegistry, open_client
         log = open_log(url)
+        forget_workers(home)
         pool = WorkerPool(lambda: start_worker(home, service, url), WORKERS)  # they serve what they served before
         try:
             registry = ModelRegistry(lambda: open_client(settings, home), home)
@@ -64,7 +60,7 @@ def serve(home: Path | None, *, approval: bool) -> None:
             platform.poll()
             with api_server(create_api(platform), control):
                 addresses = {"service": address_of(service), "control": address_of(control)}
-                write_json(home / ADDRESSES, addresses)
+                write_json(home / ADDRESSES, addresses | {"process": this_process()})
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
                 printed = ""
                 while not stop.wait(POLL_EVERY):
@@ -109,6 +105,8 @@ class WorkerPool:
             if ended := not place.due:
                 _wait(place, now, now - place.begun, f"worker {place.worker.pid} has ended")
             try:
+                if ended:
+                    place.worker.stop()  # what is left of it
                 if ended or now >= place.due:
                     mark_process_dead(place.worker.pid, str(place.worker.home / COUNTS))  # its counters remain
                 if now >= place.due:

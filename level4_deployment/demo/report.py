@@ -1,6 +1,5 @@
 """What `make level4` prints, and what it claims: a claim that this run did not show ends it with an error."""
 
-import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -23,6 +22,7 @@ from level4_deployment.prediction_log import PREDICTIONS, first_predictions, ope
 from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_table
 from shared.errors import UserError
+from shared.reset import set_aside
 from shared.score import Score, by_month, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
@@ -33,11 +33,10 @@ FEWEST_FLIGHTS = 1000  # of a month, for its log loss to be shown
 
 def empty_home(settings: Settings) -> Path:
     """An empty folder for the platform; the last run's is moved beside it, and kept until the next run."""
-    home, before = settings.level("level4"), settings.state / "level4-before"
+    home = settings.level("level4")
     if is_running(home):
         raise UserError(f"a platform runs in {home}. Remedy: end it with Ctrl-C first.")
-    shutil.rmtree(before, ignore_errors=True)
-    home.rename(before)
+    set_aside(settings, home)
     return settings.level("level4")
 
 

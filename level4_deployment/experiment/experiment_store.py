@@ -8,6 +8,7 @@ import sqlalchemy as sa
 
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, EXPERIMENTS
+from shared.errors import UserError
 
 RUNNING, APPROVAL = "running", "awaiting approval"  # in every other state, the experiment has ended
 PROMOTED, REJECTED, INCONCLUSIVE = "promoted", "rejected", "inconclusive"  # by its verdict
@@ -68,16 +69,34 @@ def find(log: sa.Engine, *states: str) -> list[Experiment]:
 
 
 def _experiment(row: dict[str, object]) -> Experiment:
-    plan = Plan(**json.loads(str(row["plan"])))
-    verdict = Verdict(**json.loads(str(row["verdict"]))) if row["verdict"] else None
+    """The experiment in a row; one whose plan or verdict this version cannot read does not run."""
+    try:
+        plan = Plan.of(**json.loads(str(row["plan"])))
+        verdict = Verdict(**json.loads(str(row["verdict"]))) if row["verdict"] else None
+    except (UserError, TypeError, ValueError) as error:
+        plan, verdict = Plan(), None
+        row = row | {"reason": f"its record cannot be read, so no plan is shown: {error}"}
+        if row["state"] in (RUNNING, APPROVAL):
+            row["state"] = INVALIDATED
     reason = verdict.reason(plan) if verdict and row["reason"] is None else row["reason"]
     return Experiment(**row | {"plan": plan, "verdict": verdict, "reason": reason})  # type: ignore[arg-type]
 
 
 def running(log: sa.Engine) -> Experiment | None:
     """The experiment that has not ended, if there is one; there is never more than one."""
-    found = find(log, RUNNING, APPROVAL)
-    return found[0] if found else None
+    return next((one for one in find(log, RUNNING, APPROVAL) if one.state != INVALIDATED), None)
+
+
+def unreadable(log: sa.Engine) -> list[Experiment]:
+    """The experiments that have not ended on record, but cannot be read."""
+    return [one for one in find(log, RUNNING, APPROVAL) if one.state == INVALIDATED]
+
+
+def end_unreadable(log: sa.Engine, one: Experiment) -> None:
+    """End an experiment on record; its plan stays there as it is."""
+    with log.begin() as connection:
+        own = EXPERIMENTS.c.experiment == one.experiment
+        connection.execute(EXPERIMENTS.update().where(own).values(state=one.state, reason=one.reason))
 
 
 def days_of(log: sa.Engine, experiment: str) -> pd.DataFrame:

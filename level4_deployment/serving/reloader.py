@@ -9,15 +9,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from level4_deployment.serving.batching import ActiveExperiment, ChallengerRunner, NotReadyError, ServingState
 from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.model import ServedModel, load_served
 from level4_deployment.serving.package import Package
 from level4_deployment.serving.routes import ROUTES, WORKERS, Routes, read_routes
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import read_text, write_json
+from shared.process_identity import still_runs, this_process
 from shared.waiting import wait_until
 
 POLL_EVERY, RETRY_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 10.0  # seconds
@@ -32,7 +31,7 @@ class ModelReloader:
         self.now: ServingState | None = None
         self.refused = ""
         self.published: tuple[ServingState | None, str] | None = None
-        self.publish_error = ""
+        self.publish_error = self.poll_error = ""
         self.models: dict[tuple[int, str], ServedModel] = {}  # in use, by version and digest
         self.routes_stamp: tuple[int, int] | None = None  # of the routes file when it was last read
         self.read_at = 0.0
@@ -44,15 +43,25 @@ class ModelReloader:
         return self.now
 
     async def poll_forever(self) -> None:
-        """Poll until cancelled."""
+        """Poll until cancelled, whatever happens: an error is logged, and part of the status until a poll succeeds."""
         while True:
             await asyncio.sleep(POLL_EVERY)
-            await self.poll()
+            try:
+                await self.poll()
+            except Exception as error:  # the next poll may succeed
+                if repr(error) != self.poll_error:
+                    log.exception("cannot follow the routes")
+                self.poll_error, self.routes_stamp = repr(error), None
+                self.refused = f"the routes cannot be followed: {error!r}"
+                self.metrics.refused.set(1)
+            else:
+                self.poll_error = ""
 
     async def poll(self) -> None:
         """Load new versions in the routes and publish what is served; refused routes are tried again."""
         self.metrics.routes_read.set_to_current_time()
         await self._load_new_routes()
+        self.metrics.refused.set(bool(self.refused))
         if (self.now, self.refused) == self.published:
             return
         try:
@@ -113,6 +122,7 @@ class ModelReloader:
         now, experiment = self.now, self.now.experiment if self.now else None
         return {
             "pid": os.getpid(),
+            "process": this_process(),
             "generation": now.generation if now else 0,
             "champion": _identity(now.champion) if now else None,
             "challenger": _identity(experiment.challenger.model) if experiment else None,
@@ -128,7 +138,6 @@ class ModelReloader:
         file.parent.mkdir(exist_ok=True)
         write_json(file, status)
         self.metrics.generation.set(status["generation"])
-        self.metrics.refused.set(bool(self.refused))
         champion = status["champion"]
         log.info("serving", extra={"version": champion and champion["version"], "reason": self.refused})
 
@@ -142,10 +151,10 @@ def workers(home: Path) -> list[dict[str, Any]]:
     found = []
     for file in sorted((home / WORKERS).glob("*.json")):
         try:
-            status = json.loads(file.read_text())
+            status = json.loads(read_text(file))
         except FileNotFoundError:  # it has just stopped
             continue
-        if _is_running(status["pid"]):
+        if still_runs(status["process"]):
             found.append(status)
         else:
             file.unlink(missing_ok=True)
@@ -161,14 +170,6 @@ def wait_for_workers(home: Path) -> None:
 def _all_follow(home: Path) -> bool:
     routes = read_routes(home)
     return routes is None or all(one["generation"] >= routes.generation or one["refused"] for one in workers(home))
-
-
-def _is_running(pid: int) -> bool:
-    """A killed process whose parent has not waited for it (a zombie) does not run."""
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def _status_file(home: Path) -> Path:

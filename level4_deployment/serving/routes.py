@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from level4_deployment.serving.package import Package
-from shared.files import write_json
+from shared.files import read_text, write_json
 
 ROUTES, MODELS, WORKERS = "routes.json", "models", "workers"  # in the platform's folder
 
@@ -37,7 +37,7 @@ def write_routes(home: Path, routes: Routes) -> None:
 def read_routes(home: Path) -> Routes | None:
     """The present routes; None before the first."""
     try:
-        found = json.loads((home / ROUTES).read_text())
+        found = json.loads(read_text(home / ROUTES))
     except FileNotFoundError:
         return None
     challenger, split = found["challenger"], found["split"]

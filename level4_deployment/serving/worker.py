@@ -4,17 +4,18 @@ import argparse
 import gc
 import json
 import os
-import signal
 import socket
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from level2_devops.service.worker_process import DRAINED_WITHIN, Process, start_module, stop_processes, wait_ready
+from level2_devops.service.worker_process import DRAINED_WITHIN, wait_ready
 from level4_deployment.serving.metrics import SHARED_FOLDER
 from level4_deployment.serving.routes import WORKERS
-from shared.errors import command
+from shared.children import Process, start, stop
+from shared.errors import command, on_end
+from shared.files import read_text
 
 LOG_URL = "PREDICTION_LOG"  # the variable that `prediction_log.url_of` reads
 COUNTS = "metrics"  # the folder of the workers' common counters, in the platform's folder
@@ -40,7 +41,7 @@ class Worker:
     def status(self) -> dict[str, Any] | None:
         """What it serves, as it published it; None before it is ready and after it has stopped."""
         try:
-            return json.loads((self.home / WORKERS / f"{self.pid}.json").read_text())
+            return json.loads(read_text(self.home / WORKERS / f"{self.pid}.json"))
         except FileNotFoundError:
             return None
 
@@ -58,24 +59,29 @@ def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
     counts = home / COUNTS
     counts.mkdir(parents=True, exist_ok=True)
     listening.set_inheritable(True)
-    words = ["--home", str(home), "--fd", str(listening.fileno()), "--parent", str(os.getpid())]
+    words = ["--home", str(home), "--fd", str(listening.fileno())]
     # The URL may hold a password, so it is not among the words, which `ps` shows.
     own = {SHARED_FOLDER: str(counts), LOG_URL: log_url, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     module = ["level4_deployment.serving.worker"]
-    return Worker(home, start_module(module + words, home / "worker.log", os.environ | own))
+    return Worker(home, start(module + words, home / "worker.log", os.environ | own))
+
+
+def forget_workers(home: Path) -> None:
+    """Remove the gauges of a killed platform's workers, which have left with it; their counters remain."""
+    for file in (home / COUNTS).glob("gauge_live*.db"):
+        file.unlink()
 
 
 def stop_workers(workers: list[Worker]) -> None:
     """Stop all workers at once, gracefully; kill those that do not end."""
-    stop_processes([worker.process for worker in workers], DRAINED_WITHIN)
+    stop([worker.process for worker in workers], DRAINED_WITHIN)
 
 
 def main() -> None:
-    """Serve until SIGTERM, or until the parent process is gone."""
+    """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(prog="python -m level4_deployment.serving.worker", description=main.__doc__)
     parser.add_argument("--home", type=Path, required=True, help="the platform's folder")
     parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
-    parser.add_argument("--parent", type=int, required=True, help="the process that it ends with")
     options = parser.parse_args()
 
     from filelock import FileLock
@@ -86,11 +92,10 @@ def main() -> None:
     from level4_deployment.serving.app import create_app
 
     log_as_json()
-    for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
-        signal.signal(sign, lambda *_: None)
+    on_end(lambda: None)  # uvicorn raises the signal again once it has stopped
     with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
         log = open_log(url_of(options.home))
-    server = GracefulServer(create_app(options.home, log), options.parent, "platform")
+    server = GracefulServer(create_app(options.home, log), "platform")
     gc.collect()
     gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection
     server.run([socket.socket(fileno=options.fd)])

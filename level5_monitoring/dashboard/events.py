@@ -157,7 +157,9 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
         rows = connection.execute(query).mappings().all()
     found = []
     for row in rows:
-        delivered = "yes" if row["delivered"] else f"not yet {row['error'] or ''}"
+        delivered = ("not yet", "yes", "refused")[row["delivered"]]
+        if row["error"]:
+            delivered += f": {row['error']}"
         facts = {"severity": row["severity"], "delivered": delivered}
         if row["severity"] == "page" and (decision := decided.get(row["day"])):
             facts["decision of the day"] = f"{in_words(decision['kind'])}: {decision['reason']}"

@@ -1,8 +1,7 @@
 """Evidently's own reports of the year, one a week, in an Evidently workspace; `make reports` serves its pages."""
 
-import subprocess
-import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,14 @@ from level5_monitoring import config
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
 from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_window, week_of
+from shared.children import running
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
+from shared.errors import UserError
 from shared.loopback import free_port
 from shared.settings import Settings
 
-WORKSPACE, PROJECT = "evidently", "flights"
+WORKSPACE, PROJECT, LOG = "evidently", "flights", "evidently-pages.log"
 
 
 def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
@@ -85,18 +86,15 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
 
 
 def pages(workspace: Path, port: int) -> list[str]:
-    """The command that serves Evidently's pages on loopback."""
-    evidently = Path(sys.executable).with_name("evidently")
-    return [str(evidently), "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+    """The module that serves Evidently's pages on loopback, with its words."""
+    return ["evidently.cli", "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
 
 
 def serve_pages(settings: Settings) -> None:
     """Serve Evidently's pages until Ctrl-C."""
     port = free_port()
     console.print(f"Evidently: http://127.0.0.1:{port} · end: Ctrl-C")
-    process = subprocess.Popen(pages(config.own(settings) / WORKSPACE, port), stdin=subprocess.DEVNULL)
-    try:
+    own = config.own(settings)
+    with running(pages(own / WORKSPACE, port), own / LOG) as process, suppress(KeyboardInterrupt):
         process.wait()
-    except KeyboardInterrupt:
-        process.terminate()
-        process.wait(timeout=30)
+        raise UserError(f"Evidently's pages ended with status {process.returncode}. Remedy: see {own / LOG}.")

@@ -3,13 +3,9 @@
 `make up` starts it in the background and `make down` ends it with SIGTERM; all that it has started ends with it.
 """
 
-import os
-import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from types import FrameType
 
 import pandas as pd
 
@@ -21,19 +17,22 @@ from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
-from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, configure, started
+from level5_monitoring.live_demo.processes import DEMO, configure, write_address
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.monitors.reference import FILE, build_reference
 from level5_monitoring.monitors.window import is_end_of_week
+from shared.at_work import at_work
+from shared.children import Process, running
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
-from shared.errors import command
+from shared.errors import command, on_end
 from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
 
-MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-REPORTS = [sys.executable, "-m", "level5_monitoring", "reports", "--no-pages"]
+# What `python -m` runs.
+MLFLOW = ["mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
+REPORTS = ["level5_monitoring", "reports", "--no-pages"]
 
 
 class Demo:
@@ -42,23 +41,21 @@ class Demo:
     def __init__(self, settings: Settings, live: LivePage, opened: ExitStack) -> None:
         self.settings, self.live, self.opened = settings, live, opened
         self.platform_home, self.own = config.platform(settings), config.own(settings)
-        self.record = ProcessRecord(self.own)
-        self.reports: subprocess.Popen[bytes] | None = None
+        self.reports: Process | None = None
         self.report_due = True  # a week may have been closed that has no report yet
         self.playing = False
 
-    def stop(self, _signal: int, _frame: FrameType | None) -> None:
+    def stop(self) -> None:
         """On SIGTERM: end at once, or once the hour and the turn that are being played are over."""
         self.live.clock.stop()
         if not self.playing:
             sys.exit(0)
 
     def serve_page(self) -> None:
-        """Serve the page, and record its address, for which `make up` waits."""
+        """Serve the page, and publish its address, for which `make up` waits."""
         listening = self.opened.enter_context(open_socket())
         self.opened.enter_context(api_server(create_app(self.live), listening))
-        self.record.address = address_of(listening)
-        self.record.add(DEMO, os.getpid())
+        write_address(self.own, address_of(listening))
 
     def start_everything(self) -> prefect_server.PrefectServer:
         """Start Prefect, MLflow, Evidently and the platform; train the first champion if there is none."""
@@ -71,7 +68,6 @@ class Demo:
         workspace.mkdir(exist_ok=True)
         self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
         platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
-        self.record.add("platform", platform.process.pid)
         server.wait()
         self.live.links = {**self.live.links, "Prefect": server.address}
         platform.wait_for_control()
@@ -87,7 +83,7 @@ class Demo:
     def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> None:
         """Start another tool's pages on a free port, and link to them."""
         port, log = free_port(), self.own / f"{name.lower()}-pages.log"
-        self.opened.enter_context(started(self.record, name, command_at(port), log))
+        self.opened.enter_context(running(command_at(port), log))
         self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
 
     def play(self, server: prefect_server.PrefectServer) -> None:
@@ -104,7 +100,7 @@ class Demo:
         self.report()  # weeks that the last demo did not report; and it creates Evidently's project
         if not (self.own / policy_comparison.PREDICTIONS_FILE).exists():
             log = self.own / policy_comparison.LOG_FILE
-            self.opened.enter_context(started(self.record, "calendar policies", policy_comparison.TRAIN, log))
+            self.opened.enter_context(running(policy_comparison.TRAIN, log))
 
         @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
         def live_year() -> int:
@@ -128,7 +124,7 @@ class Demo:
         self.report_due |= day is not None and is_end_of_week(day)
         if self.report_due and (self.reports is None or self.reports.poll() is not None):
             self.report_due = False
-            self.reports = self.opened.enter_context(started(self.record, "reports", REPORTS, self.own / "reports.log"))
+            self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
 
     def report_rest(self) -> None:
         """Report the last weeks at the end of the year, since no further day follows."""
@@ -142,10 +138,9 @@ def main() -> None:
     settings = configure()
     own, log = config.own(settings), config.open_log(settings)
     live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
-    with ExitStack() as opened:
+    with at_work(settings, config.LEVEL, DEMO, once=True), ExitStack() as opened:
         demo = Demo(settings, live, opened)
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, demo.stop)
+        on_end(demo.stop)
         demo.serve_page()
         try:
             demo.play(demo.start_everything())

@@ -29,11 +29,12 @@ from shared.settings import Settings
 LINE_START = b'{"key": "'  # of an alert in a file
 ATTEMPTS, TIMEOUT, PAUSE = 3, 2.0, 0.1  # of a webhook: attempts, seconds of each, seconds before the next (doubled)
 TRANSIENT = (408, 409, 425, 429)  # statuses below 500 that are tried again
+WAITING, DELIVERED, REFUSED = 0, 1, 2  # values of the column `delivered`
 COLUMNS = [ALERTS.c[field.name] for field in fields(Alert)]
 
 
 class SinkError(UserError):
-    """The sink did not accept an alert."""
+    """The sink refuses an alert for good."""
 
 
 class UnreachableError(SinkError):
@@ -100,7 +101,7 @@ class WebhookSink:
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, trust_env=False))
 
     def send(self, alert: Alert) -> None:
-        """Try ATTEMPTS times; an alert that the address refuses for good (4xx) is not tried again at once."""
+        """Try ATTEMPTS times, except where the address refuses the alert for good (4xx)."""
         reason = ""
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -138,22 +139,26 @@ def sink_of(settings: Settings) -> Sink:
 
 def put(log: sa.Engine, connection: sa.Connection, alerts: Iterable[Alert], first: int = 0) -> None:
     """Add alerts within a transaction, numbered from `first` on; one whose key is there stays as it is."""
-    if rows := [asdict(alert) | {"number": i, "delivered": 0} for i, alert in enumerate(alerts, first)]:
+    if rows := [asdict(alert) | {"number": i, "delivered": WAITING} for i, alert in enumerate(alerts, first)]:
         connection.execute(insert(log, ALERTS), rows)
 
 
 def deliver(log: sa.Engine, sink: Sink) -> None:
-    """Send waiting alerts, oldest first. A failing sink stops nothing: the rest waits for the next delivery."""
+    """Send waiting alerts, oldest first. A failing sink stops nothing: the rest waits for the next delivery.
+
+    An alert that the sink refuses for good is marked so, with the reason, and not sent again.
+    """
     log_name = instance_id(log)
-    for alert in _alerts(log, ALERTS.c.delivered == 0):
+    for alert in _alerts(log, ALERTS.c.delivered == WAITING):
         try:
             sink.send(replace(alert, key=f"{log_name}-{alert.key}"))
-        except SinkError as error:
+        except UnreachableError as error:
             _update(log, alert, error=str(error))
-            if isinstance(error, UnreachableError):
-                break
+            break
+        except SinkError as error:
+            _update(log, alert, delivered=REFUSED, error=str(error))
         else:
-            _update(log, alert, delivered=1, error=None)
+            _update(log, alert, delivered=DELIVERED, error=None)
 
 
 def _update(log: sa.Engine, alert: Alert, **values: object) -> None:
@@ -180,8 +185,8 @@ def _alerts(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[Alert]:
 
 
 def undelivered(log: sa.Engine) -> int:
-    """How many alerts the sink has not accepted yet."""
-    return _count(log, ALERTS.c.delivered == 0)
+    """How many alerts the sink has not accepted: those that wait, and those that it refuses."""
+    return _count(log, ALERTS.c.delivered != DELIVERED)
 
 
 def count_alerts(log: sa.Engine, prefix: str) -> int:

@@ -59,9 +59,8 @@ def platform(settings: Settings) -> Iterator[str]:
         yield started.service
 
 
-def monitor(every: float | None = None) -> None:
+def monitor(settings: Settings, every: float | None = None) -> None:
     """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight."""
-    settings = config.configure()
     load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
     log = config.open_log(settings)  # before the platform: a log of an earlier version is refused here, with the remedy
     with prefect_server.prefect_server(settings) as server, platform(settings) as service:

@@ -24,7 +24,7 @@ NO_EFFECT_ON_A_MODEL = {
     "level3_training_pipeline/pipeline/record.py": "writes to MLflow what the steps have found",
     "level3_training_pipeline/tracking/lineage.py": "identifies code and environment",
     "level3_training_pipeline/tracking/mlflow_runs.py": "opens the tracking store",
-    "level3_training_pipeline/tracking/process_identity.py": "finds runs of processes that have ended",
+    "shared/process_identity.py": "finds runs of processes that have ended",
 }
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from level3_training_pipeline.orchestration import prefect_server as servers
 from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
-from level3_training_pipeline.tracking.process_identity import this_process
+from level3_training_pipeline.orchestration.shared_server import is_used
+from shared.process_identity import this_process
 from tests.support import eventually
 
 
@@ -30,7 +30,7 @@ def test_a_number_that_came_back_is_no_user(tmp_path: Path) -> None:
     host, pid, born = this_process().split(":")
     (users / "killed").write_text(f"{host}:{pid}:{float(born) - 3600}")
     (users / "before the machine had another name").write_text(f"another:{pid}:{born}")
-    assert not servers._is_used(tmp_path)
+    assert not is_used(tmp_path)
     (users / "here").write_text(this_process())
-    assert servers._is_used(tmp_path)
+    assert is_used(tmp_path)
     assert [file.name for file in users.iterdir()] == ["here"]

@@ -113,7 +113,7 @@ def deaf(_words: list[str], log: Path, _environment: dict[str, str]) -> "subproc
 @pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
 def test_a_platform_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(platform_process, "DOWN_WITHIN", 0.5)
-    monkeypatch.setattr(platform_process, "start_module", deaf)
+    monkeypatch.setattr(platform_process, "start", deaf)
     with platform_process.running_platform(tmp_path) as running:
         eventually((tmp_path / "platform.log").read_text, within=30)
         assert running.process.poll() is None

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,33 +16,13 @@ import pytest
 from level5_monitoring import config
 from level5_monitoring.live_demo import demo, processes
 from level5_monitoring.live_demo.clock import Clock
-from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, end
+from level5_monitoring.live_demo.processes import read_address, running_demo
 from level5_monitoring.live_demo.server import LivePage
 from level5_monitoring.tables import open_log
 from shared.errors import UserError
 from shared.settings import PROJECT, Settings
 from tests.level5.browser import opened
-from tests.support import eventually, lend_flights
-
-
-def test_the_processes_of_a_crashed_demo_are_ended_and_no_others(settings: Settings) -> None:
-    """A process on record that still runs is ended; one that got the pid of an ended one later is not."""
-    sleep = [sys.executable, "-c", "import time; time.sleep(60)"]
-    left, other = subprocess.Popen(sleep), subprocess.Popen(sleep)
-    try:
-        record_of = ProcessRecord(settings.level("level5"))
-        record_of.add("platform", left.pid)
-        record_of.add("MLflow", other.pid)
-        record_of.processes["MLflow"][1] -= 5.0  # another process's birth
-        record_of.save()
-        assert end(settings, ProcessRecord(settings.level("level5"))) == ["platform"]
-        assert left.poll() is not None
-        assert other.poll() is None
-        assert not record_of.file.exists()
-    finally:
-        for process in (left, other):
-            process.kill()
-            process.wait()
+from tests.support import eventually, lend_flights, living
 
 
 def test_a_demo_that_ends_at_once_is_an_error_with_its_log(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,45 +44,57 @@ def run(verb: str, state: Path) -> str:
     return subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
-def family_of(own: Path) -> list[psutil.Process]:
+def family_of(settings: Settings) -> list[psutil.Process]:
     """The demo's process and all that it has started, once the platform, the last of it, is there."""
-    eventually(lambda: "platform" in ProcessRecord(own).processes, within=120)
-    process = ProcessRecord(own).alive(DEMO)
+    process = running_demo(settings)
     assert process
-    return [process, *process.children(recursive=True)]
+
+    def family() -> list[psutil.Process]:
+        found = [process, *process.children(recursive=True)]
+        return found if any("level4_deployment" in one.cmdline() for one in found) else []
+
+    return eventually(family, within=120)
 
 
 @pytest.mark.slow
 def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
-    """A second up starts nothing; up after a crash ends what is left and goes on; down ends the demo while it plays."""
+    """A second up starts nothing; after a kill nothing is left, and up goes on; down ends the demo while it plays."""
+    settings = replace(settings, workspace="demo")
     state = settings.state
     assert len(flights)  # in the project's own cache, which need not be made again
     lend_flights(state)
     own = state / "demo" / "level5"
     try:
         first = run("up", state)
-        record_of = ProcessRecord(own)
-        assert record_of.address in first
+        assert read_address(own) in first
         again = run("up", state)
         assert "up already" in again
-        assert record_of.address in again
-        assert httpx.get(record_of.address, trust_env=False).status_code == 200
-        family = family_of(own)
+        assert read_address(own) in again
+        assert httpx.get(read_address(own), trust_env=False).status_code == 200
+        refused = subprocess.run(
+            [sys.executable, "-m", "shared.reset"],
+            env=os.environ | {"MLOPS_STATE": str(state)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert refused.returncode == 2
+        assert "at work in demo already: the live demo (process " in refused.stderr
+        family = family_of(settings)
         family[0].kill()  # it ends nothing of what it has started
-        output = run("up", state)
-        assert all(name in output for name in ("left behind", "platform", "MLflow", "Evidently", "Prefect"))
-        assert [one for one in family if one.is_running()] == []
-        with opened(ProcessRecord(own).address) as shown:
+        eventually(lambda: not living(family), within=30, shows=lambda: living(family))
+        run("up", state)
+        with opened(read_address(own)) as shown:
             work(shown)
             shown.click("#go")
             shown.locator("#status", has_text="running").wait_for()
-            family = family_of(own)
+            family = family_of(settings)
             output = run("down", state)
             shown.locator("#status", has_text="has ended").wait_for()
     finally:
         run("down", state)
-    assert "Ended: demo" in output
-    assert [one for one in family if one.is_running()] == []
+    assert "The demo has ended" in output
+    assert living(family) == []
     assert "No demo is up" in run("down", state)
 
 

@@ -14,7 +14,7 @@ from tests.level5.served import serve_platform
 def test_before_level_5_has_run_the_remedy_is_named(level5_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "configure", lambda: level5_settings)
     with pytest.raises(UserError, match=r"no reference of normal days.*Remedy: make level5"):
-        schedule.monitor()
+        schedule.monitor(config.configure())
     assert not (level5_settings.level("level3") / "prefect").exists(), "nothing was started"
 
 

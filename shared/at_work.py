@@ -1,0 +1,78 @@
+"""Which commands work in a level's state now: each has a file while it runs; that of a killed one counts no more."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from uuid import uuid4
+
+from filelock import FileLock
+
+from shared.errors import UserError
+from shared.files import read_text, write_json
+from shared.process_identity import number_of, still_runs, this_process
+from shared.settings import Settings
+
+FOLDER = ".at-work"  # in the state folder; below it a folder for each level or workspace that was ever used
+
+
+@dataclass(frozen=True)
+class AtWork:
+    """A command that runs. process: its identity; since: when it began, by this machine's clock."""
+
+    command: str
+    process: str
+    since: str
+
+    def __str__(self) -> str:
+        """For people."""
+        return f"{self.command} (process {number_of(self.process)}, since {self.since})"
+
+
+@contextmanager
+def at_work(settings: Settings, level: str, command: str, *, once: bool = False, alone: bool = False) -> Iterator[None]:
+    """Be at work in a level's state, or in the workspace that the settings name, while the block runs.
+
+    once: not beside another one of this command. alone: with no other command here when it begins. Raises UserError
+    that names the others.
+    """
+    place = settings.workspace or level
+    with looking(settings):
+        others = [one for one in present(settings, place) if alone or one.command == command]
+        if others and (once or alone):
+            raise busy(place, others)
+        mine = settings.state / FOLDER / place / f"{uuid4().hex}.json"
+        mine.parent.mkdir(parents=True, exist_ok=True)
+        since = datetime.now().strftime("%H:%M:%S")  # noqa: DTZ005 - as the user's clock shows it
+        write_json(mine, asdict(AtWork(command, this_process(), since)))
+    try:
+        yield
+    finally:
+        mine.unlink(missing_ok=True)
+
+
+def looking(settings: Settings) -> FileLock:
+    """Held while one looks who is at work: nobody begins meanwhile."""
+    (settings.state / FOLDER).mkdir(parents=True, exist_ok=True)
+    return FileLock(settings.state / FOLDER / "lock")
+
+
+def places(settings: Settings) -> list[str]:
+    """The levels and workspaces in which a command was ever at work."""
+    return sorted(folder.name for folder in (settings.state / FOLDER).glob("*/"))
+
+
+def present(settings: Settings, place: str) -> list[AtWork]:
+    """The commands at work in a level or workspace, without this one; call it while `looking`."""
+    found = {file: AtWork(**json.loads(read_text(file))) for file in (settings.state / FOLDER / place).glob("*.json")}
+    for file, one in found.items():
+        if not still_runs(one.process):
+            file.unlink()
+    return [one for file, one in found.items() if file.exists() and one.process != this_process()]
+
+
+def busy(place: str, others: list[AtWork]) -> UserError:
+    """The error that these commands are at work in a level or workspace."""
+    remedy = "wait until it has ended, or end it: with Ctrl-C in its terminal, the live demo with make down"
+    return UserError(f"at work in {place} already: {', '.join(map(str, others))}. Remedy: {remedy}.")

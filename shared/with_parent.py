@@ -1,0 +1,63 @@
+"""Run a Python module that ends with its parent, however the parent ends: `shared.children` starts every child so.
+
+    python -P with_parent.py MODULE WORDS…
+
+The parent holds the other end of this process's standard input. When the parent is gone, even by SIGKILL, the system
+closes it; whatever launcher stands between the two. This file is run by its path and imports nothing of the project,
+so a release runs its own code, from its own folder.
+"""
+
+import os
+import runpy
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+GRACE = 10.0  # seconds to end in an orderly way
+
+
+def main() -> None:
+    """Run the module as `python -m` would, with an empty standard input."""
+    pipe = os.dup(0)
+    empty = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(empty, 0)
+    os.close(empty)
+    threading.Thread(target=_end_with, args=[pipe], daemon=True).start()
+    sys.argv = sys.argv[1:]
+    sys.path.insert(0, os.getcwd())  # noqa: PTH109 - as `python -m` does
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+
+
+def _end_with(pipe: int) -> None:
+    """Wait for the end of the parent, then end this process and all of its session."""
+    while os.read(pipe, 1024):
+        pass
+    if sys.platform == "win32":
+        subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)  # noqa: S607 - Windows' own
+        return
+    session = os.getpgrp()  # as `shared.children` has made it
+    try:  # this process may end before its children have, so another one sees to them
+        words = [sys.executable, "-I", __file__, "--kill", str(session)]
+        subprocess.Popen(words, start_new_session=True, stdin=subprocess.DEVNULL)
+    finally:
+        os.killpg(session, signal.SIGTERM)
+
+
+def _kill_later(session: int) -> None:
+    """Kill what is left of a session after GRACE."""
+    for _ in range(int(GRACE / 0.1)):
+        time.sleep(0.1)
+        try:
+            os.killpg(session, 0)
+        except ProcessLookupError:
+            return
+    os.killpg(session, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--kill":
+        _kill_later(int(sys.argv[2]))
+    else:
+        main()
