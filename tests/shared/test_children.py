@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def printed(log: Path) -> int:
-    return int(eventually(lambda: log.exists() and log.read_text().strip(), within=30))
+    return int(eventually(lambda: log.read_text().strip() if log.exists() else "", within=30))
 
 
 def test_after_sigkill_neither_child_nor_grandchild_is_left(folder: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_launcher_that_stands_between_changes_nothing(folder: Path, monkeypatc
             """)
     )
     launcher.chmod(0o755)
-    monkeypatch.setattr(children.sys, "executable", str(launcher))
+    monkeypatch.setattr(sys, "executable", str(launcher))
     child = children.start(["busy"], folder / "child.log")
     family = [psutil.Process(printed(folder / "child.log"))]
     family.append(family[0].parent())

@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
-from shared.files import commit_of, source_digest, write_json, write_parquet
+from shared.files import commit_of, read_text, source_digest, write_json, write_parquet
 
 TABLE = pd.DataFrame({"delay": [1.0, 2.0]})
 
@@ -51,3 +52,29 @@ def test_the_digest_depends_on_names_and_contents_and_not_on_their_order(tmp_pat
 
 def test_without_a_repository_there_is_no_commit(tmp_path: Path) -> None:
     assert commit_of(tmp_path) is None
+
+
+def refused(times: int, act: Callable[..., Any]) -> Callable[..., Any]:
+    """As on Windows, where a file cannot be read or replaced while another process does the other."""
+    left = [times]
+
+    def do(*words: Any, **named: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise PermissionError(13, "the file is used by another process")
+        return act(*words, **named)
+
+    return do
+
+
+def test_a_file_that_is_replaced_just_now_is_read_a_moment_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.json"
+    monkeypatch.setattr(Path, "replace", refused(3, Path.replace))
+    write_json(file, {"days": 1})
+    monkeypatch.setattr(Path, "read_text", refused(3, Path.read_text))
+    assert json.loads(read_text(file)) == {"days": 1}
+    monkeypatch.setattr(Path, "read_text", refused(1000, Path.read_text))
+    with pytest.raises(PermissionError):
+        read_text(file)

@@ -441,3 +441,24 @@ def test_a_log_that_fails_ends_no_poll_and_is_named_until_it_is_back(
     assert "the guardrails are not checked" in platform.degraded
     platform.poll()
     assert platform.degraded == ""
+
+
+@pytest.mark.parametrize("stored", ['{"alpha": 0.05, "patience": 3}', "[1", '{"alpha": 7}'])
+def test_an_experiment_whose_plan_cannot_be_read_is_ended_and_the_platform_goes_on(
+    platform: ControlPlane, stored: str
+) -> None:
+    """A later version has stored a field that this one does not know, perhaps."""
+    platform.submit(2, PLAN, "pipeline")
+    with platform.log.begin() as connection:
+        connection.execute(EXPERIMENTS.update().values(plan=stored))
+    again = started_again(platform)
+    assert again.degraded == ""
+    assert served(again) == (1, None, None)
+    (one,) = experiment_store.find(again.log)
+    assert one.state == "invalidated"
+    assert "its record cannot be read" in one.reason
+    with again.log.connect() as connection:
+        assert connection.execute(sa.select(EXPERIMENTS.c.state, EXPERIMENTS.c.plan)).one() == ("invalidated", stored)
+    ends = [row for row in trail(again) if row[1] == audit.END]
+    assert ends == [("platform", audit.END, 2, one.experiment, "running", "invalidated", "done")]
+    assert again.submit(3, PLAN, "pipeline"), "another one can be tried"

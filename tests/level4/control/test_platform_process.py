@@ -17,6 +17,7 @@ from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.control.platform_process import RunningPlatform
 from level4_deployment.control.server import api_server
 from shared.files import write_json
+from shared.process_identity import this_process
 
 
 def ready(_request: Request) -> JSONResponse:
@@ -37,7 +38,7 @@ def test_a_platform_that_has_no_address_yet_is_waited_for(tmp_path: Path) -> Non
             waiting = pool.submit(RunningPlatform(tmp_path, process).wait_until_ready)
             time.sleep(0.3)
             assert not waiting.done()
-            write_json(tmp_path / ADDRESSES, {"service": address_of(listening)})
+            write_json(tmp_path / ADDRESSES, {"service": address_of(listening), "process": this_process()})
             waiting.result(timeout=20)
     finally:
         process.kill()

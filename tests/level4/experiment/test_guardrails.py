@@ -1,10 +1,13 @@
 """Guardrails: which batches on the log end an experiment, on SQLite and on PostgreSQL."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import sqlalchemy as sa
 
 from level4_deployment.experiment.guardrails import guardrail_violation
-from level4_deployment.prediction_log import INFERENCE_BATCHES
+from level4_deployment.prediction_log import INFERENCE_BATCHES, open_log
 from tests.factories import batch, experiment
 
 RUNNING = experiment()
@@ -33,3 +36,17 @@ def test_a_challenger_that_fails_or_is_slow_more_often_than_is_tolerated_is_foun
             connection.execute(INFERENCE_BATCHES.insert(), one)
     found = guardrail_violation(log, RUNNING)
     assert (why in found, bool(found)) == (True, bool(why))
+
+
+def test_a_look_reads_the_batches_of_the_experiment_alone(tmp_path: Path) -> None:
+    """A version may be tried many times, and the guardrails are checked twice a second."""
+    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
+    asked: list[tuple[str, Any]] = []
+    sa.event.listen(log, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+    guardrail_violation(log, RUNNING)
+    with log.connect() as connection:
+        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
+    log.dispose()
+    assert [row[-1] for row in plan] == [
+        "SEARCH inference_batches USING INDEX ix_inference_batches_version (version=? AND experiment=?)"
+    ]

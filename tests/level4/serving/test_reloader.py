@@ -1,5 +1,7 @@
 """A worker follows the routes; a version that cannot be loaded, or a status that cannot be written, changes nothing."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,13 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import fit
+from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.package import GRAPH
+from level4_deployment.serving.reloader import FOLLOWED_WITHIN, POLL_EVERY, ModelReloader, wait_for_workers, workers
 from level4_deployment.serving.routes import MODELS, WORKERS
+from level4_deployment.serving.worker import COUNTS, forget_workers
+from shared.files import write_json
+from shared.process_identity import this_process
 from tests.level4.graphs import table_of_carriers
 from tests.level4.plane import package, plane, route
 from tests.support import eventually
@@ -53,3 +60,51 @@ def test_a_worker_that_cannot_publish_its_status_still_follows_the_routes(
             (tmp_path / WORKERS).unlink()
             (tmp_path / "away").rename(tmp_path / WORKERS)
             running.wait(generation)
+
+
+@pytest.mark.anyio
+async def test_an_error_that_nobody_foresaw_is_logged_and_shown_and_the_worker_goes_on_following(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    one, two = (table_of_carriers(tmp_path, number, {"B6": 0.1}) for number in (1, 2))
+    route(tmp_path, 1, one)
+    reloader = ModelReloader(tmp_path, Metrics())
+    await reloader.poll()
+    polling = asyncio.create_task(reloader.poll_forever())
+    try:
+        with monkeypatch.context() as broken:
+            broken.setattr(reloader, "_switch", lambda _: 1 / 0)
+            route(tmp_path, 2, two)
+            await asyncio.sleep(5 * POLL_EVERY)
+            assert "ZeroDivisionError" in reloader.status()["refused"]
+            assert b"routes_refused 1.0" in reloader.metrics.text()
+            assert reloader.serving().generation == 1, "the last good version answers"
+        await asyncio.sleep(5 * POLL_EVERY)
+        assert reloader.serving().generation == 2
+        assert reloader.status()["refused"] == ""
+        assert b"routes_refused 0.0" in reloader.metrics.text()
+    finally:
+        polling.cancel()
+    assert [record.message for record in caplog.records].count("cannot follow the routes") == 1
+
+
+def test_the_file_of_a_killed_worker_whose_number_came_back_is_not_waited_for(tmp_path: Path) -> None:
+    route(tmp_path, 2, table_of_carriers(tmp_path, 1, {"B6": 0.1}))
+    host, pid, born = this_process().split(":")
+    (tmp_path / WORKERS).mkdir()
+    killed = {"pid": int(pid), "process": f"{host}:{pid}:{float(born) - 3600}", "generation": 1, "refused": ""}
+    write_json(tmp_path / WORKERS / f"{pid}.json", killed)
+    begun = time.monotonic()
+    wait_for_workers(tmp_path)
+    assert time.monotonic() - begun < FOLLOWED_WITHIN / 2
+    assert workers(tmp_path) == []
+    assert not list((tmp_path / WORKERS).iterdir())
+
+
+def test_of_a_killed_platforms_workers_the_gauges_go_and_the_counters_stay(tmp_path: Path) -> None:
+    counts = tmp_path / COUNTS
+    counts.mkdir()
+    for name in ("gauge_liveall_4242.db", "counter_4242.db", "histogram_4242.db"):
+        (counts / name).write_bytes(b"")
+    forget_workers(tmp_path)
+    assert sorted(file.name for file in counts.iterdir()) == ["counter_4242.db", "histogram_4242.db"]

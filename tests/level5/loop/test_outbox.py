@@ -17,6 +17,7 @@ from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.outbox import (
     ATTEMPTS,
+    REFUSED,
     ConsoleSink,
     FileSink,
     Sink,
@@ -231,13 +232,24 @@ def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook
     assert short(hook.alerts) == KEYS
 
 
-def test_one_alert_refused_for_good_does_not_keep_the_others(sqlite: sa.Engine, hook: Hook) -> None:
+def test_one_alert_refused_for_good_does_not_keep_the_others_and_is_not_sent_again(
+    sqlite: sa.Engine, hook: Hook
+) -> None:
     hook.answers = [422]
     first = delivery(sqlite, WebhookSink(hook.url))
-    assert (first.sent, first.waiting) == (5, 1)
+    assert (first.sent, undelivered(sqlite), hook.requests) == (5, 1, 6)
     with sqlite.connect() as connection:
-        query = sa.select(ALERTS.c.error).where(ALERTS.c.delivered == 0)
+        query = sa.select(ALERTS.c.error).where(ALERTS.c.delivered == REFUSED)
         assert "422" in str(connection.execute(query).scalar_one())
+    assert delivery(sqlite, WebhookSink(hook.url)).sent == 0
+    assert (undelivered(sqlite), hook.requests) == (1, 6), "it counts, and is shown, as not delivered"
+
+
+@pytest.mark.parametrize("status", [408, 429, 503])
+def test_an_alert_that_is_refused_for_now_is_sent_again(sqlite: sa.Engine, hook: Hook, status: int) -> None:
+    hook.answers = [status] * ATTEMPTS
+    assert delivery(sqlite, WebhookSink(hook.url)).waiting == 6
+    assert delivery(sqlite, WebhookSink(hook.url)).sent == 6
 
 
 def test_a_file_that_cannot_be_written_stops_nothing(sqlite: sa.Engine, tmp_path: Path) -> None:

@@ -1,0 +1,74 @@
+"""The platform's client: it asks again when the platform wants that, and readers never stand in each other's way."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from filelock import FileLock, Timeout
+
+from level4_deployment.control import client
+from level4_deployment.control.client import ADDRESSES, LOCK, RETRIES, PlatformClient, is_running, read_addresses
+from shared.errors import UserError
+from shared.files import write_json
+from shared.process_identity import this_process
+
+
+def answering(
+    monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, str]
+) -> tuple[PlatformClient, list[float], list[Any]]:
+    """A client of a platform that answers so, by status and Retry-After; its pauses, and the requests it has sent."""
+    waiting, sent = list(answers), list[Any]()
+    pauses: list[float] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        status, after = waiting.pop(0)
+        return httpx.Response(status, json={"detail": "not now"}, headers={"retry-after": after} if after else {})
+
+    monkeypatch.setattr(client.time, "sleep", pauses.append)
+    made = PlatformClient("http://platform", "token")
+    made.http = httpx.Client(base_url="http://platform", transport=httpx.MockTransport(answer))
+    return made, pauses, sent
+
+
+def test_it_waits_as_long_as_the_platform_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, pauses, sent = answering(monkeypatch, (503, "1"), (503, "2"), (200, ""))
+    with platform:
+        assert platform.post("/labels", labels=[]) == {"detail": "not now"}
+    assert (pauses, len(sent)) == ([1.0, 2.0], 3)
+
+
+def test_it_waits_neither_for_ever_nor_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, pauses, _ = answering(monkeypatch, *[(503, "3600")] * (RETRIES + 1))
+    with platform, pytest.raises(UserError, match="not now"):
+        platform.get("/status")
+    assert pauses == [client.LONGEST_PAUSE] * RETRIES
+
+
+def test_what_is_refused_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    platform, pauses, sent = answering(monkeypatch, (409, ""))
+    with platform, pytest.raises(UserError, match="not now"):
+        platform.post("/rollback", reason="a drill")
+    assert (pauses, len(sent)) == ([], 1)
+
+
+def test_many_who_look_whether_a_platform_runs_all_find_it_and_none_when_it_was_killed(tmp_path: Path) -> None:
+    addresses = {"service": "http://127.0.0.1:1", "control": "http://127.0.0.1:2", "process": this_process()}
+    with FileLock(tmp_path / LOCK), ThreadPoolExecutor(8) as pool:
+        write_json(tmp_path / ADDRESSES, addresses)
+        assert all(pool.map(lambda _: is_running(tmp_path), range(2000)))
+    with ThreadPoolExecutor(8) as pool:  # a platform can start while others look
+        looking = [pool.submit(is_running, tmp_path) for _ in range(2000)]
+        for _ in range(200):
+            try:
+                FileLock(tmp_path / LOCK, timeout=0).acquire().lock.release()
+            except Timeout:
+                pytest.fail("those who look have taken the lock")
+        assert all(one.result() for one in looking)
+    host, pid, _ = this_process().split(":")
+    write_json(tmp_path / ADDRESSES, addresses | {"process": f"{host}:{pid}:0.0"})  # another process has its number now
+    assert not is_running(tmp_path)
+    with pytest.raises(UserError, match="no platform runs"):
+        read_addresses(tmp_path)

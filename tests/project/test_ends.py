@@ -1,0 +1,66 @@
+"""However a command ends, nothing that it has started is left, and the same command works again."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from shared.settings import PROJECT
+from tests.support import eventually, lend_flights, living
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSIX signals")]
+# What `python -m` runs, what it prints once all that it starts is there, and the least number of its processes.
+COMMANDS = {
+    "notebook": (["level1_notebook", "open", "--no-browser"], "This is your copy", 1),
+    "ui": (["level3_training_pipeline", "ui"], "End with Ctrl-C", 2),
+    "schedule": (["level3_training_pipeline", "schedule"], "by the clock", 1),
+    "platform": (["level4_deployment", "platform"], "control plane: http", 2),
+    "level 1": (["level1_notebook"], "Run the notebook", 0),
+    "level 2": (["level2_devops"], "Build 1.0.0", 1),
+    "level 3": (["level3_training_pipeline"], "Wait for the Prefect server", 1),
+    "level 4": (["level4_deployment"], "Wait for the platform and the Prefect server", 4),
+    "level 5": (["level5_monitoring"], "Wait for the platform, and for the Prefect server", 4),
+}
+ENDS = [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
+
+
+class Command:
+    """A command of its own state folder, up to the moment at which it has started all of its processes."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        words, ready, least = COMMANDS[name]
+        self.output = folder / "output.txt"
+        with self.output.open("wb") as file:
+            own = {"MLOPS_STATE": str(folder / "state"), "PYTHONUNBUFFERED": "1"}
+            command = [sys.executable, "-m", *words]
+            self.process = subprocess.Popen(command, cwd=PROJECT, env=os.environ | own, stdout=file, stderr=file)
+        eventually(lambda: ready in self.output.read_text(), 240, shows=self.output.read_text)
+        self.family = eventually(lambda: self._children(least), 60, shows=self.output.read_text)
+
+    def _children(self, least: int) -> list[psutil.Process]:
+        found = psutil.Process(self.process.pid).children(recursive=True)
+        return [psutil.Process(self.process.pid), *found] if len(found) >= least else []
+
+    def end(self, number: signal.Signals) -> None:
+        """Send a signal to it alone; nothing may be left after the time in which a deaf process is killed."""
+        try:
+            self.process.send_signal(number)
+            self.process.wait(timeout=120)
+            eventually(lambda: not living(self.family), 30, shows=lambda: living(self.family))
+        finally:
+            for one in living(self.family):
+                one.kill()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_nothing_is_left_and_the_same_command_works_again(name: str, tmp_path: Path) -> None:
+    lend_flights(tmp_path / "state")
+    for number in ENDS:
+        command = Command(name, tmp_path)
+        command.end(number)
+        assert command.process.returncode in ([-number] if number == signal.SIGKILL else [0, 130])
+        assert "Traceback" not in command.output.read_text()
