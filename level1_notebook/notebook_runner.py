@@ -93,7 +93,12 @@ def code_cells() -> int:
 def run_notebooks(settings: Settings, specs: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
     """Run the notebook once per spec, all at once; calls `progress` after each cell. Raises NotebookError."""
 
+    def refuse(*_: object) -> None:
+        raise NotImplementedError
+
     async def all_at_once() -> list[Run]:
+        # nbclient would take Ctrl-C and SIGTERM for itself, except where a loop has no signals, as on Windows.
+        asyncio.get_running_loop().add_signal_handler = refuse  # type: ignore[method-assign,assignment]
         return await asyncio.gather(*(_run(settings, spec, progress) for spec in specs))
 
     return asyncio.run(all_at_once())

@@ -15,9 +15,14 @@ def call(monkeypatch: pytest.MonkeyPatch, *words: str) -> None:
     cli.main()
 
 
-def test_without_a_verb_it_runs_the_level(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_verb_it_runs_the_level(level5_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     called: list[str] = []
-    monkeypatch.setattr(config, "configure", lambda: called.append("configure"))
+
+    def configure() -> Settings:
+        called.append("configure")
+        return level5_settings
+
+    monkeypatch.setattr(config, "configure", configure)
     monkeypatch.setattr(run, "main", lambda: called.append("run"))
     call(monkeypatch)
     assert called == ["configure", "run"]
@@ -27,10 +32,13 @@ def test_without_a_verb_it_runs_the_level(monkeypatch: pytest.MonkeyPatch) -> No
     ("words", "expected"),
     [(["explain", "2013-05-06"], "2013-05-06"), (["monitor"], None), (["monitor", "--every", "5"], 5.0)],
 )
-def test_a_verb_gets_its_arguments(words: list[str], expected: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_verb_gets_its_arguments(
+    words: list[str], expected: object, level5_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     got: list[object] = []
+    monkeypatch.setattr(config, "configure", lambda: level5_settings)
     monkeypatch.setattr(explain, "show_decision", got.append)
-    monkeypatch.setattr(schedule, "monitor", got.append)
+    monkeypatch.setattr(schedule, "monitor", lambda _, every: got.append(every))
     call(monkeypatch, *words)
     assert got == [expected]
 

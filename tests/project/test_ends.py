@@ -20,7 +20,7 @@ COMMANDS = {
     "schedule": (["level3_training_pipeline", "schedule"], "by the clock", 1),
     "platform": (["level4_deployment", "platform"], "control plane: http", 2),
     "level 1": (["level1_notebook"], "Run the notebook", 0),
-    "level 2": (["level2_devops"], "Build 1.0.0", 1),
+    "level 2": (["level2_devops"], "while its tests run", 1),
     "level 3": (["level3_training_pipeline"], "Wait for the Prefect server", 1),
     "level 4": (["level4_deployment"], "Wait for the platform and the Prefect server", 4),
     "level 5": (["level5_monitoring"], "Wait for the platform, and for the Prefect server", 4),
@@ -38,8 +38,13 @@ class Command:
             own = {"MLOPS_STATE": str(folder / "state"), "PYTHONUNBUFFERED": "1"}
             command = [sys.executable, "-m", *words]
             self.process = subprocess.Popen(command, cwd=PROJECT, env=os.environ | own, stdout=file, stderr=file)
-        eventually(lambda: ready in self.output.read_text(), 240, shows=self.output.read_text)
-        self.family = eventually(lambda: self._children(least), 60, shows=self.output.read_text)
+        try:
+            eventually(lambda: ready in self.output.read_text(), 240, shows=self.output.read_text)
+            self.family = eventually(lambda: self._children(least), 60, shows=self.output.read_text)
+        except AssertionError:
+            self.process.kill()
+            self.process.wait()
+            raise
 
     def _children(self, least: int) -> list[psutil.Process]:
         found = psutil.Process(self.process.pid).children(recursive=True)

@@ -97,3 +97,10 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("getpass.getuser", nobody)
     assert user() == (f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown")
+
+
+@pytest.mark.parametrize("name", ["..", "../elsewhere", "/tmp", "Demo", "a b", ".at-work"])  # noqa: S108 - no file there
+def test_a_workspace_whose_name_could_lead_elsewhere_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLOPS_WORKSPACE", name)
+    with pytest.raises(SettingError, match=r"MLOPS_WORKSPACE=.* Remedy: .*MLOPS_WORKSPACE=demo"):
+        read_settings()

@@ -39,6 +39,15 @@ def test_the_state_of_all_levels_is_never_removed(settings: Settings) -> None:
     assert (settings.state / "level1").exists()
 
 
+@pytest.mark.parametrize("name", ["..", "../other"])
+def test_a_fresh_demo_removes_nothing_outside_the_state(settings: Settings, name: str) -> None:
+    other = settings.state.parent / "other"
+    other.mkdir()
+    with pytest.raises(UserError, match=r"is not inside .*Remedy"):
+        processes.up(replace(settings, workspace=name), fresh=True)
+    assert other.exists()
+
+
 def run(verb: str, state: Path) -> str:
     words, environment = [sys.executable, "-m", "level5_monitoring", verb], os.environ | {"MLOPS_STATE": str(state)}
     return subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
