@@ -153,7 +153,9 @@ def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monke
         f"while not os.path.exists({str(go)!r}): time.sleep(0.05)\n"
         f"open({str(made)!r}, 'a').write('reports ')"
     )
-    monkeypatch.setattr(demo, "REPORTS", [sys.executable, "-c", slow])
+    (tmp_path / "slow_reports.py").write_text(slow)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(demo, "REPORTS", ["slow_reports"])
     live = LivePage(open_log(f"sqlite:///{tmp_path / 'log.db'}"), config.own(settings), Clock(tmp_path))
     with ExitStack() as started:
         played = demo.Demo(settings, live, started)
