@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from nbformat import NotebookNode
 
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
 from shared.artefacts import NOTEBOOK_MODEL
-from shared.errors import UserError
+from shared.errors import UserError, interrupt, on_end
 from shared.settings import Settings
 
 SECONDS_PER_CELL = 300
@@ -92,16 +93,32 @@ def code_cells() -> int:
 
 def run_notebooks(settings: Settings, specs: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
     """Run the notebook once per spec, all at once; calls `progress` after each cell. Raises NotebookError."""
+    asked = threading.Event()  # to end
 
     def refuse(*_: object) -> None:
         raise NotImplementedError
 
     async def all_at_once() -> list[Run]:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task  # noqa: S101 - this is one
         # nbclient would take Ctrl-C and SIGTERM for itself, except where a loop has no signals, as on Windows.
-        asyncio.get_running_loop().add_signal_handler = refuse  # type: ignore[method-assign,assignment]
+        loop.add_signal_handler = refuse  # type: ignore[method-assign,assignment]
+
+        def end() -> None:
+            asked.set()
+            loop.call_soon_threadsafe(task.cancel)
+
+        on_end(end)
         return await asyncio.gather(*(_run(settings, spec, progress) for spec in specs))
 
-    return asyncio.run(all_at_once())
+    try:
+        return asyncio.run(all_at_once())
+    except (asyncio.CancelledError, NotebookError):  # a cell that is cancelled says that its kernel died
+        if asked.is_set():
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        on_end(interrupt)
 
 
 async def _run(settings: Settings, spec: RunSpec, progress: Callable[[], None]) -> Run:

@@ -4,13 +4,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shared.process_identity import still_runs
+
 Process = subprocess.Popen[bytes]
 WITH_PARENT = Path(__file__).with_name("with_parent.py")
+SERVES = "MLOPS_SERVES"  # the process that serves flows: Prefect starts the processes of their runs by itself
 ENDED_WITHIN = 60.0  # seconds; on a busy machine 15 were too few
 
 
@@ -68,3 +72,16 @@ def running(words: list[str], log: Path, environment: Mapping[str, str] | None =
         yield process
     finally:
         stop([process])
+
+
+def end_with_server() -> None:
+    """End this process with the one that serves its flow, if the environment names one."""
+    server = os.environ.get(SERVES)
+
+    def follow() -> None:
+        while server and still_runs(server):
+            time.sleep(1.0)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if server:
+        threading.Thread(target=follow, daemon=True).start()

@@ -14,7 +14,7 @@ class UserError(ValueError):
     """An error the user can fix: the message says what, where, the value and the remedy."""
 
 
-def on_end(do: Callable[[], None]) -> None:
+def on_end(do: Callable[[], object]) -> None:
     """Call `do` when this process is asked to end, by Ctrl-C, SIGTERM or a terminal that is closed.
 
     A signal that is ignored already stays ignored, as SIGHUP under nohup.

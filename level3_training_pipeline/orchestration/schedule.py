@@ -4,7 +4,9 @@ import argparse
 import os
 
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
+from shared.children import SERVES
 from shared.console import console, step
+from shared.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 
 MONTH_ARRIVED = "flights.month-arrived"
@@ -31,7 +33,8 @@ def seconds(text: str) -> float:
 def serve(settings: Settings, every: float | None = None, trials: int | None = None) -> None:
     """Serve the training flow until Ctrl-C; every: seconds between trainings, instead of 6 a.m. on the 1st."""
     with prefect_server(settings) as server:
-        os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
+        # For the processes that will run the flow.
+        os.environ.update({"PREFECT_API_URL": server.api, SERVES: this_process()})
         with step("Load the libraries"):
             from prefect.events import DeploymentEventTrigger
             from prefect.schedules import Cron, Interval

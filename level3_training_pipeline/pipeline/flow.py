@@ -23,6 +23,7 @@ from level3_training_pipeline.pipeline.evaluate import Champion, Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
+from shared.children import end_with_server
 from shared.console import bar, console, step
 from shared.errors import UserError
 from shared.settings import NEW_YORK, Settings, parse_today, read_settings
@@ -148,6 +149,7 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
 
     When nothing has changed since an earlier training, it returns the number of that version.
     """
+    end_with_server()
     settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
     client = mlflow_runs.open_tracking(settings)
     snapshot = gather_step(settings)

@@ -10,6 +10,7 @@ from level5_monitoring.loop import freshness
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.reference import load_reference
+from shared.children import end_with_server
 from shared.settings import read_settings
 
 
@@ -30,6 +31,7 @@ def catch_up(loop: LoopController) -> Iterator[Decision]:
 )
 def turns() -> int:
     """Catch up; returns how many days the last attempt ran."""
+    end_with_server()
     return len(list(catch_up(open_loop())))
 
 

@@ -14,8 +14,10 @@ from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.reference import load_reference
 from level5_monitoring.monitors.window import closed_days
+from shared.children import SERVES
 from shared.console import console, step
 from shared.errors import UserError
+from shared.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 
 DAY_CLOSED = "flights.day-closed"
@@ -64,7 +66,8 @@ def monitor(settings: Settings, every: float | None = None) -> None:
     load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
     log = config.open_log(settings)  # before the platform: a log of an earlier version is refused here, with the remedy
     with prefect_server.prefect_server(settings) as server, platform(settings) as service:
-        os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
+        # For the processes that will run the flow.
+        os.environ.update({"PREFECT_API_URL": server.api, SERVES: this_process()})
         with step("Load the libraries"):
             from prefect.events import DeploymentEventTrigger
             from prefect.schedules import Cron, Interval

@@ -97,8 +97,7 @@ def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
                 yield Plane(home, address_of(listening), workers, client, listening)
         finally:
             for one in workers:
-                if one.alive:
-                    one.stop()
+                one.stop()
 
 
 def route(home: Path, generation: int, champion: Package, challenger: Package | None = None, share: float = 0) -> None:

@@ -19,6 +19,7 @@ NO_EFFECT_ON_THE_TABLE = {"shared/errors.py": "raises errors", "shared/files.py"
 NO_EFFECT_ON_A_MODEL = {
     **NO_EFFECT_ON_THE_TABLE,
     "shared/artefacts.py": "names files",
+    "shared/children.py": "starts and ends processes",
     "shared/console.py": "prints",
     "level3_training_pipeline/pipeline/plots.py": "draws pictures of a finished evaluation",
     "level3_training_pipeline/pipeline/record.py": "writes to MLflow what the steps have found",

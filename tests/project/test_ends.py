@@ -18,6 +18,11 @@ COMMANDS = {
     "notebook": (["level1_notebook", "open", "--no-browser"], "This is your copy", 1),
     "ui": (["level3_training_pipeline", "ui"], "End with Ctrl-C", 2),
     "schedule": (["level3_training_pipeline", "schedule"], "by the clock", 1),
+    "training by schedule": (
+        ["level3_training_pipeline", "schedule", "--every", "2", "--trials", "1"],
+        "by the clock",
+        2,
+    ),
     "platform": (["level4_deployment", "platform"], "control plane: http", 2),
     "level 1": (["level1_notebook"], "Run the notebook", 0),
     "level 2": (["level2_devops"], "while its tests run", 1),

@@ -40,7 +40,10 @@ def test_the_state_of_all_levels_is_never_removed(settings: Settings) -> None:
 
 
 @pytest.mark.parametrize("name", ["..", "../other"])
-def test_a_fresh_demo_removes_nothing_outside_the_state(settings: Settings, name: str) -> None:
+def test_a_fresh_demo_removes_nothing_outside_the_state(
+    settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "COMMAND", [sys.executable, "-c", "raise SystemExit(3)"])
     other = settings.state.parent / "other"
     other.mkdir()
     with pytest.raises(UserError, match=r"is not inside .*Remedy"):
