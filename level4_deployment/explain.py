@@ -80,10 +80,8 @@ def look_up(url: str, request: str) -> dict[str, Any]:
         .outerjoin(LABELS, LABELS.c.flight_id == PREDICTIONS.c.flight_id)
         .where(PREDICTIONS.c.request_id == request)
     )
-    log = open_log(url)
-    with log.connect() as connection:
+    with open_log(url) as log, log.connect() as connection:
         found = connection.execute(query).mappings().first()
-    log.dispose()
     if found is None:
         where = sa.make_url(url).render_as_string()  # without a password
         raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")

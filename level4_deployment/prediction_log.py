@@ -1,7 +1,8 @@
 """The prediction log: all tables of level 4 in one database, SQLite or PostgreSQL."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -125,8 +126,9 @@ def url_of(home: Path) -> str:
     return os.environ.get("PREDICTION_LOG") or f"sqlite:///{home / 'log.db'}"
 
 
-def open_log(url: str) -> sa.Engine:
-    """The log at `url`, with its tables; raises LogError.
+@contextmanager
+def open_log(url: str) -> Iterator[sa.Engine]:
+    """The log at `url`, with its tables, while the block runs; raises LogError.
 
     SQLite runs in WAL mode. synchronous=NORMAL loses nothing when a process is killed; a power cut may lose the last
     commits.
@@ -137,18 +139,20 @@ def open_log(url: str) -> sa.Engine:
     except sa.exc.ArgumentError as error:
         shown = url.rpartition("@")[2]  # without a password
         raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from error
-    try:
-        in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
-        shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
-        engine = sa.create_engine(address, **shared)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _set_up_sqlite)
-        prepare_tables(engine, METADATA)
-    except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
-        raise LogError(
-            f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
-        ) from error
-    return engine
+    with ExitStack() as opened:
+        try:
+            in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
+            shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
+            engine = sa.create_engine(address, **shared)
+            opened.callback(engine.dispose)
+            if engine.dialect.name == "sqlite":
+                sa.event.listen(engine, "connect", _set_up_sqlite)
+            prepare_tables(engine, METADATA)
+        except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+            raise LogError(
+                f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
+            ) from error
+        yield engine
 
 
 def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
@@ -169,7 +173,6 @@ def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
             metadata.create_all(connection)
         missing = _missing(connection, metadata)
     if missing:
-        engine.dispose()
         raise LogError(
             f"the prediction log at {engine.url.render_as_string()} was begun by an earlier version of this project: "
             f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."

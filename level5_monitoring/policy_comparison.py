@@ -105,7 +105,8 @@ def collect_predictions(settings: Settings, process: "subprocess.Popen[bytes]") 
         if process.wait():
             raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
     columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
-    loop = prediction_log.first_predictions(config.open_log(settings), columns)[["flight_id", "probability"]]
+    with config.open_log(settings) as log:
+        loop = prediction_log.first_predictions(log, columns)[["flight_id", "probability"]]
     calendar = pd.read_parquet(own / PREDICTIONS_FILE)
     return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
 

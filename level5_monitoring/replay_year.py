@@ -36,8 +36,7 @@ QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 @flow(name="year", description="Live flights, twelve hours at a time, and a turn of the loop each night.")
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
-    loop = open_loop()
-    with console.status("the first flights are being predicted") as status:
+    with open_loop() as loop, console.status("the first flights are being predicted") as status:
         view = ConsoleView(loop.log, status)
         return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
 
@@ -118,7 +117,7 @@ def clear_last_year(settings: Settings) -> Path:
     if client.is_running(config.platform(settings)):
         raise UserError(f"a platform is running in {own}. Remedy: make down, or end it with Ctrl-C first.")
     if elsewhere := os.environ.get("PREDICTION_LOG"):
-        with prediction_log.open_log(elsewhere).connect() as connection:
+        with prediction_log.open_log(elsewhere) as log, log.connect() as connection:
             if connection.execute(sa.select(prediction_log.PREDICTIONS.c.request_id).limit(1)).first():
                 raise UserError("PREDICTION_LOG: this log has predictions already. Remedy: name an empty one, or none.")
     shutil.rmtree(before, ignore_errors=True)

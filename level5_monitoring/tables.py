@@ -1,5 +1,8 @@
 """All tables that level 5 adds to the platform's database: monitor results, decisions, alerts, daily performance."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import sqlalchemy as sa
 
 from level4_deployment import prediction_log
@@ -67,8 +70,9 @@ INSTANCE_ID = sa.Table(
 )
 
 
-def open_log(url: str) -> sa.Engine:
-    """The platform's prediction log with level 5's tables beside it; raises LogError, with the remedy."""
-    engine = prediction_log.open_log(url)
-    prediction_log.prepare_tables(engine, METADATA)
-    return engine
+@contextmanager
+def open_log(url: str) -> Iterator[sa.Engine]:
+    """The platform's prediction log with level 5's tables, while the block runs; raises LogError, with the remedy."""
+    with prediction_log.open_log(url) as engine:
+        prediction_log.prepare_tables(engine, METADATA)
+        yield engine

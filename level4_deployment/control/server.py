@@ -51,12 +51,11 @@ def serve(home: Path | None, *, approval: bool) -> None:
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
     (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed: at once, or a client would use it
-    with lock, open_socket() as service, open_socket() as control:
+    with lock, open_socket() as service, open_socket() as control, open_log(url) as log:
         with step("Load the libraries"):
             from level4_deployment.control.api import create_api
             from level4_deployment.control.control_plane import ControlPlane
             from level4_deployment.control.registry_client import ModelRegistry, open_client
-        log = open_log(url)
         pool = WorkerPool(lambda: start_worker(home, service, url), WORKERS)  # they serve what they served before
         try:
             registry = ModelRegistry(lambda: open_client(settings, home), home)

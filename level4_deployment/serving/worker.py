@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,12 +89,13 @@ def main() -> None:
     log_as_json()
     for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
         signal.signal(sign, lambda *_: None)
-    with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
-        log = open_log(url_of(options.home))
-    server = GracefulServer(create_app(options.home, log), options.parent, "platform")
-    gc.collect()
-    gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection
-    server.run([socket.socket(fileno=options.fd)])
+    with ExitStack() as opened:
+        with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
+            log = opened.enter_context(open_log(url_of(options.home)))
+        server = GracefulServer(create_app(options.home, log), options.parent, "platform")
+        gc.collect()
+        gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection
+        server.run([socket.socket(fileno=options.fd)])
     sys.stdout.flush()
     os._exit(0)  # a challenger's run may hang in a thread: an orderly exit beneath it could crash
 

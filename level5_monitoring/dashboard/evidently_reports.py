@@ -66,21 +66,22 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
     with step("Load Evidently"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently.ui.workspace import Workspace
-    own, log = config.own(settings), config.open_log(settings)
+    own = config.own(settings)
     reference = load_reference(own)
     workspace = Workspace.create(str(own / WORKSPACE))
     found = workspace.search_project(PROJECT)
     project = found[0] if found else workspace.create_project(PROJECT)
     done = own / WORKSPACE / "weeks.txt"
     reported = set(done.read_text().split()) if done.exists() else set()
-    weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
-    with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
-        for sunday in weeks:
-            window = read_window(log, week_of(sunday)[0], sunday)
-            for snapshot in report(window, reference) if len(window) else []:
-                workspace.add_run(project.id, snapshot, include_data=False)
-            print(sunday, file=file, flush=True)
-            advance()
+    with config.open_log(settings) as log:
+        weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
+        with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
+            for sunday in weeks:
+                window = read_window(log, week_of(sunday)[0], sunday)
+                for snapshot in report(window, reference) if len(window) else []:
+                    workspace.add_run(project.id, snapshot, include_data=False)
+                print(sunday, file=file, flush=True)
+                advance()
     return len(weeks)
 
 

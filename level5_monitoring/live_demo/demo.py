@@ -108,9 +108,9 @@ class Demo:
 
         @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
         def live_year() -> int:
-            loop = open_loop()
-            hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))
-            return play(loop, hours, lambda decision: self.report(decision.day)).flights
+            with open_loop() as loop:
+                hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))
+                return play(loop, hours, lambda decision: self.report(decision.day)).flights
 
         self.playing, self.live.stage = True, "live"
         run_flow.run_flow(server, live_year)
@@ -140,9 +140,10 @@ class Demo:
 def main() -> None:
     """Serve until SIGTERM; after an error the page goes on and shows it."""
     settings = configure()
-    own, log = config.own(settings), config.open_log(settings)
-    live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
+    own = config.own(settings)
     with ExitStack() as opened:
+        log = opened.enter_context(config.open_log(settings))
+        live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
         demo = Demo(settings, live, opened)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, demo.stop)

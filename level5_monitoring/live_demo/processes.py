@@ -89,7 +89,8 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
             raise UserError("MLOPS_WORKSPACE is empty: the state of all levels would go. Remedy: leave it out.")
         shutil.rmtree(settings.state / settings.workspace)
         own = config.own(settings)
-    config.open_log(settings).dispose()  # a log of an earlier version is refused here, with the remedy
+    with config.open_log(settings):
+        pass  # a log of an earlier version is refused here, with the remedy
     with step("Start the demo"), (own / LOG).open("ab") as log:
         # In a session of its own, so that it outlives this terminal.
         process = subprocess.Popen(COMMAND, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from level2_devops.features import features
 from level3_training_pipeline.tracking import mlflow_runs, registry
@@ -42,11 +43,9 @@ LONGEST_REASON = 500  # characters in the platform's audit trail; the loop's rec
 class LoopController:
     """Everything a nightly run needs: the platform's log and control plane, and the reference of normal days."""
 
-    def __init__(self, settings: Settings, reference: Reference) -> None:
-        self.settings, self.reference = settings, reference
+    def __init__(self, settings: Settings, reference: Reference, log: sa.Engine, control: PlatformClient) -> None:
+        self.settings, self.reference, self.log, self.control = settings, reference, log, control
         self.home = config.platform(settings)
-        self.log = config.open_log(settings)
-        self.control = PlatformClient.at(self.home, "loop")
         self.sink = outbox.sink_of(settings)
         self.models: dict[int, served.ServedModel] = {}
         self.windows: dict[str, pd.DataFrame] = {}

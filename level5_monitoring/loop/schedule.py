@@ -63,8 +63,11 @@ def monitor(every: float | None = None) -> None:
     """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight."""
     settings = config.configure()
     load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
-    log = config.open_log(settings)  # before the platform: a log of an earlier version is refused here, with the remedy
-    with prefect_server.prefect_server(settings) as server, platform(settings) as service:
+    with (
+        config.open_log(settings) as log,  # first: a log of an earlier version is refused here, with the remedy
+        prefect_server.prefect_server(settings) as server,
+        platform(settings) as service,
+    ):
         os.environ["PREFECT_API_URL"] = server.api  # for the processes that will run the flow
         with step("Load the libraries"):
             from prefect.events import DeploymentEventTrigger

@@ -95,18 +95,18 @@ def home(tmp_path: Path) -> Path:
 @pytest.fixture
 def log(url: str) -> Iterator[sa.Engine]:
     """An empty prediction log, on a database of either kind."""
-    engine = open_log(url)
-    yield engine
-    engine.dispose()
+    with open_log(url) as engine:
+        yield engine
 
 
 @pytest.fixture
-def platform(registry_: Registry, home: Path) -> ControlPlane:
+def platform(registry_: Registry, home: Path) -> Iterator[ControlPlane]:
     """Version 1 is the champion."""
     home.mkdir()
-    made = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
-    made.submit(1, None, "pipeline")
-    return made
+    with open_log(url_of(home)) as log:
+        made = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), log)
+        made.submit(1, None, "pipeline")
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import hashlib
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ class Plane:
         return found
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.home / "log.db") as log:
+        with closing(sqlite3.connect(self.home / "log.db")) as log:
             return log.execute(query).fetchall()
 
     def logged(self) -> set[str]:

@@ -37,7 +37,7 @@ TABLES = {
 
 
 def test_all_tables_of_the_level_are_made_whatever_was_imported_before(tmp_path: Path) -> None:
-    code = "import sys; from level4_deployment.prediction_log import open_log; open_log(sys.argv[1])"
+    code = "import sys; from level4_deployment.prediction_log import open_log; open_log(sys.argv[1]).__enter__()"
     subprocess.run([sys.executable, "-c", code, url_of(tmp_path)], check=True)
     engine = sa.create_engine(url_of(tmp_path))
     assert set(sa.inspect(engine).get_table_names()) == TABLES
@@ -59,14 +59,14 @@ EARLIER = {
 @pytest.mark.parametrize("earlier", EARLIER)
 def test_a_log_of_an_earlier_version_is_refused_with_the_remedy_and_left_as_it_is(url: str, earlier: str) -> None:
     statement, missing = EARLIER[earlier]
-    engine = open_log(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text(statement))
-    before = set(sa.inspect(engine).get_table_names())
-    with pytest.raises(LogError, match=rf"earlier version .* no {missing}\. Remedy: make clean, or an empty database"):
-        open_log(url)
-    assert set(sa.inspect(engine).get_table_names()) == before
-    engine.dispose()
+    with open_log(url) as engine:
+        with engine.begin() as connection:
+            connection.execute(sa.text(statement))
+        before = set(sa.inspect(engine).get_table_names())
+        why = rf"earlier version .* no {missing}\. Remedy: make clean, or an empty database"
+        with pytest.raises(LogError, match=why), open_log(url):
+            pass
+        assert set(sa.inspect(engine).get_table_names()) == before
 
 
 def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.Engine) -> None:
@@ -85,17 +85,17 @@ def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: 
 
     def open_it(_: int) -> None:
         together.wait()
-        open_log(url).dispose()
+        with open_log(url):
+            pass
 
     with ThreadPoolExecutor(4) as four:
         assert [*four.map(open_it, range(4))] == [None] * 4
 
 
 def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
-    engine = open_log("sqlite://")
-    insert(engine, PREDICTIONS, prediction("a"))
-    assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
-    engine.dispose()
+    with open_log("sqlite://") as engine:
+        insert(engine, PREDICTIONS, prediction("a"))
+        assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
 
 
 def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_that_counts(log: sa.Engine) -> None:
@@ -129,7 +129,7 @@ def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) ->
 
 @pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
 def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error:
-        open_log(url)
+    with pytest.raises(LogError, match="no URL of a database") as error, open_log(url):
+        pass
     assert "Remedy: PREDICTION_LOG=" in str(error.value)
     assert "secret" not in str(error.value)

@@ -46,7 +46,8 @@ def test_each_policy_is_scored_on_the_same_flights(
     late = zip(table["flight_id"], table["late"], strict=True)
     rows = [prediction(flight, asked_at=1.0, probability=0.25 + 0.5 * late) for flight, late in late][1:]
     again = rows[0] | {"request_id": "again", "asked_at": 2.0, "probability": 0.01}
-    insert(config.open_log(level5_settings), PREDICTIONS, [*rows, again])
+    with config.open_log(level5_settings) as log:
+        insert(log, PREDICTIONS, [*rows, again])
     predictions = policy_comparison.collect_predictions(level5_settings, process("pass"))
     loop = Effort(trainings=2, steps=0, alerts=5, false_alarms=1)
     results = policy_comparison.compare_policies(predictions, loop)

@@ -1,6 +1,7 @@
 """A control plane on a registry in memory, beside the level's `platform` on a real one."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,8 +72,9 @@ def registry() -> InMemoryRegistry:
 
 
 @pytest.fixture
-def in_memory(registry: InMemoryRegistry, tmp_path: Path) -> ControlPlane:
+def in_memory(registry: InMemoryRegistry, tmp_path: Path) -> Iterator[ControlPlane]:
     """Version 1 is the champion."""
-    made = ControlPlane(tmp_path, registry, open_log("sqlite://"))
-    made.submit(1, None, "pipeline")
-    return made
+    with open_log("sqlite://") as log:
+        made = ControlPlane(tmp_path, registry, log)
+        made.submit(1, None, "pipeline")
+        yield made

@@ -27,9 +27,10 @@ As = Callable[[str], PlatformClient]
 @pytest.fixture
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
-    platform = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
-    with open_socket() as listening, api_server(create_api(platform), listening):
-        yield address_of(listening)
+    with open_log(url_of(home)) as log, open_socket() as listening:
+        platform = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), log)
+        with api_server(create_api(platform), listening):
+            yield address_of(listening)
 
 
 @pytest.fixture

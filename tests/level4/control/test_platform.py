@@ -85,8 +85,7 @@ def test_days_of_real_flights_lead_through_shadow_to_a_live_split_and_every_answ
         one = pipeline.get("/status")["experiments"][-1]
     assert played.failed == 0
     assert one["share"] == plan.share
-    log = open_log(url_of(home))
-    with log.connect() as connection:
+    with open_log(url_of(home)) as log, log.connect() as connection:
         rows = pd.DataFrame(
             connection.execute(sa.select(PREDICTIONS).where(PREDICTIONS.c.asked_at > begun)).mappings().all()
         )

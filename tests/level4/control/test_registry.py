@@ -99,7 +99,8 @@ from level4_deployment.prediction_log import url_of, open_log
 from shared.settings import read_settings
 home = Path(sys.argv[1])
 registry = ModelRegistry(lambda: mlflow_runs.open_tracking(read_settings()), home)
-platform = ControlPlane(home, registry, open_log(url_of(home)))
+log = open_log(url_of(home))
+platform = ControlPlane(home, registry, log.__enter__())
 step = sys.argv[2]
 if step == "before the alias":
     registry.set_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)

@@ -33,8 +33,7 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
     tmp_path: Path, trained: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    open_log(url_of(tmp_path)).dispose()
-    with open_socket() as listening:
+    with open_log(url_of(tmp_path)), open_socket() as listening:
         pool = WorkerPool(lambda: start_worker(tmp_path, listening, url_of(tmp_path)), 1)
         try:
             pool.workers[0].wait_ready()

@@ -138,7 +138,6 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
     monkeypatch.setattr(report, "FEWEST_FLIGHTS", 1)
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     at = pd.Timestamp("2013-04-30 23:30", tz="America/New_York").timestamp()  # in UTC it is May
-    log = open_log(url_of(tmp_path))
     rows = [
         prediction("a", departs_at=at, probability=0.25),
         prediction("a", departs_at=at, probability=0.99, asked_at=1.0, request_id="again"),
@@ -146,8 +145,9 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
         prediction("disputed", departs_at=at, probability=0.01),
         prediction("unlabelled", departs_at=at),
     ]
-    insert(log, PREDICTIONS, rows)
-    insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
-    insert(log, QUARANTINED_LABELS, [label("disputed")])
+    with open_log(url_of(tmp_path)) as log:
+        insert(log, PREDICTIONS, rows)
+        insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
+        insert(log, QUARANTINED_LABELS, [label("disputed")])
     expected = (-math.log(0.75) - math.log(0.5)) / 2
     assert report.show_served(tmp_path) == f"2013-04: {expected:.3f}"

@@ -61,8 +61,7 @@ def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardr
     """One of ten carriers is new to it, so it answers with its base rate; codes new to both models do not count."""
     route(tmp_path, 1, table_of_carriers(tmp_path, 1, CHANCES), ignorant(tmp_path, 2, CHANCES, "VX"), 0.5)
     new = experiment(experiment="experiment", share=0.5)
-    log = open_log(url_of(tmp_path))
-    with plane(tmp_path) as running:
+    with open_log(url_of(tmp_path)) as log, plane(tmp_path) as running:
         running.ask(sent[0] | {"carrier": "ZZ"})
         for one in known_to_tables(sent)[:150]:
             running.ask(one)
@@ -70,7 +69,6 @@ def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardr
                 break
         running.ask(sent[0] | {"carrier": "ZZ"})  # by its commit, the shadow rows of earlier answers are in the log too
         ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM inference_batches")
-    log.dispose()
     assert "version 2 gave only its base rate for" in why
     assert 3 <= fell_back <= 0.15 * rows
 

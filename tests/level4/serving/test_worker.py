@@ -92,13 +92,13 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    log = open_log(url_of(tmp_path))
-    give_space = limit_disk(log, pages=60)
     with (
+        open_log(url_of(tmp_path)) as log,
         open_socket() as listening,
         api_server(create_app(tmp_path, log), listening),
         httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client,
     ):
+        give_space = limit_disk(log, pages=60)
         answers = [client.post("/predict", json=sent[i % 300]) for i in range(400)]
         acknowledged = {one.json()["request_id"] for one in answers if one.status_code == 200}
         refused = [one for one in answers if one.status_code != 200]
@@ -109,7 +109,6 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
             assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == acknowledged
         give_space()
         assert client.post("/predict", json=sent[0]).status_code == 200
-    log.dispose()
 
 
 @pytest.mark.slow
@@ -168,9 +167,7 @@ def test_postgresql_serves_as_the_log(
             running.workers[0].process.kill()
             time.sleep(0.5)
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
-        log = open_log(url)
-        with log.connect() as connection:
+        with open_log(url) as log, log.connect() as connection:
             kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
-        log.dispose()
         assert {answer["request_id"] for answer in seen.answers} <= kept
         assert len(seen.answers) > 100

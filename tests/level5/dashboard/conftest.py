@@ -18,12 +18,11 @@ from tests.level5.three_weeks import DAYS, fill
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[sa.Engine]:
     """Three weeks in which temp drifts, the contract breaks on 10 April, and a retraining is decided on the 12th."""
-    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
-    fill(log)
-    for day in DAYS[:18]:
-        decide(log, day)
-    yield log
-    log.dispose()
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        fill(log)
+        for day in DAYS[:18]:
+            decide(log, day)
+        yield log
 
 
 def decide(log: sa.Engine, day: str) -> None:

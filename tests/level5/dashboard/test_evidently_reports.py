@@ -34,13 +34,12 @@ def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeyp
     """A level that has predicted the week, which is closed."""
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     reference.save(config.own(settings))
-    log = config.open_log(settings)
-    insert(log, prediction_log.PREDICTIONS, [_predicted(one) for one in as_requests(week)])
     known = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
     labels = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
     closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()
-    ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in labels], closed)
-    log.dispose()
+    with config.open_log(settings) as log:
+        insert(log, prediction_log.PREDICTIONS, [_predicted(one) for one in as_requests(week)])
+        ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in labels], closed)
     return settings
 
 

@@ -1,5 +1,6 @@
 """The Prometheus metrics are the figures of the tables that they are read from."""
 
+from collections.abc import Iterator
 from math import isnan
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from tests.factories import insert, monitor_result, prediction
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> sa.Engine:
-    return open_log(f"sqlite:///{tmp_path / 'log.db'}")
+def log(tmp_path: Path) -> Iterator[sa.Engine]:
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield log
 
 
 def scrape(log: sa.Engine) -> dict[tuple[str, ...], float]:

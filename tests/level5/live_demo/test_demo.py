@@ -152,8 +152,9 @@ def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monke
         f"open({str(made)!r}, 'a').write('reports ')"
     )
     monkeypatch.setattr(demo, "REPORTS", [sys.executable, "-c", slow])
-    live = LivePage(open_log(f"sqlite:///{tmp_path / 'log.db'}"), config.own(settings), Clock(tmp_path))
     with ExitStack() as started:
+        log = started.enter_context(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
+        live = LivePage(log, config.own(settings), Clock(tmp_path))
         played = demo.Demo(settings, live, started)
         played.report()
         played.report("2013-12-22")

@@ -28,9 +28,8 @@ from tests.level5.three_weeks import fill, write_calendar
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[LivePage]:
     """A page over an empty log, whose clock is paused."""
-    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
-    yield LivePage(log, tmp_path, Clock(tmp_path, paused=True), "live")
-    log.dispose()
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield LivePage(log, tmp_path, Clock(tmp_path, paused=True), "live")
 
 
 @contextmanager

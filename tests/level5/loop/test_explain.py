@@ -1,5 +1,6 @@
 """From a decision to its evidence, and to the actions that followed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,8 +22,9 @@ PROMOTION, OTHER = (2, 3, "by its verdict"), (7, 8, "of another experiment")
 
 
 @pytest.fixture
-def own_log(level5_settings: Settings) -> sa.Engine:
-    return config.open_log(level5_settings)
+def own_log(level5_settings: Settings) -> Iterator[sa.Engine]:
+    with config.open_log(level5_settings) as log:
+        yield log
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:

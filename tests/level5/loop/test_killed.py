@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -70,18 +71,16 @@ def wait_for(what: Callable[[], object], state: Path, process: "subprocess.Popen
 def rows(state: Path, query: str) -> list[Any]:
     """Rows of the log; none before it exists."""
     try:
-        with sqlite3.connect(f"file:{state / 'level5' / 'level4' / 'log.db'}?mode=ro", uri=True) as log:
+        with closing(sqlite3.connect(f"file:{state / 'level5' / 'level4' / 'log.db'}?mode=ro", uri=True)) as log:
             return log.execute(query).fetchall()
     except sqlite3.OperationalError:
         return []
 
 
 def decisions(state: Path) -> list[tuple[Any, ...]]:
-    log = open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}")
-    return [
-        (one["day"], one["kind"], one["cause"], one["evidence"], one["result"].get("version"))
-        for one in loop_store.decisions(log)
-    ]
+    with open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}") as log:
+        made = loop_store.decisions(log)
+    return [(one["day"], one["kind"], one["cause"], one["evidence"], one["result"].get("version")) for one in made]
 
 
 def sent(state: Path) -> list[tuple[str, str]]:
@@ -156,7 +155,8 @@ def test_a_bad_model_that_an_operator_promoted_is_rolled_back(
 
 def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
     database = uninterrupted / "level5" / "level4" / "log.db"
-    watermark = read_watermark(open_log(f"sqlite:///{database}"))
+    with open_log(f"sqlite:///{database}") as log:
+        watermark = read_watermark(log)
     assert watermark
     before = decisions(uninterrupted)
     monitor = start(uninterrupted, "level5_monitoring", "monitor", "--every", "15")

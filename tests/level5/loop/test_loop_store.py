@@ -153,7 +153,7 @@ def test_a_measured_day_is_written_once_and_read_by_version(log: sa.Engine) -> N
 def test_tables_of_an_earlier_version_are_refused_with_the_remedy(tmp_path: Path) -> None:
     """They are made whatever was imported before; a table without a column is never misread."""
     url = f"sqlite:///{tmp_path / 'log.db'}"
-    with open_log(url).begin() as connection:
+    with open_log(url) as log, log.begin() as connection:
         connection.execute(sa.text("ALTER TABLE decisions DROP COLUMN experiment"))
-    with pytest.raises(LogError, match=r"decisions\.experiment\. Remedy: make clean"):
-        open_log(url)
+    with pytest.raises(LogError, match=r"decisions\.experiment\. Remedy: make clean"), open_log(url):
+        pass

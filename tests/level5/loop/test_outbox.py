@@ -45,8 +45,9 @@ def waiting(log: sa.Engine) -> sa.Engine:
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> sa.Engine:
-    return fill(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
+def sqlite(tmp_path: Path) -> Iterator[sa.Engine]:
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield fill(log)
 
 
 @dataclass
@@ -102,11 +103,13 @@ class Killed:
 
 
 def send_and_die(url: str, target: str, at: int, after: bool) -> None:
-    deliver(open_log(url), Killed(sink_at(target), at, after))
+    with open_log(url) as log:
+        deliver(log, Killed(sink_at(target), at, after))
 
 
 def send(url: str, target: str) -> None:
-    deliver(open_log(url), sink_at(target))
+    with open_log(url) as log:
+        deliver(log, sink_at(target))
 
 
 def sink_at(target: str) -> Sink:
@@ -208,8 +211,8 @@ def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path:
 def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hook) -> None:
     """The year is replayed twice, and each time the alerts are sent."""
     for number in (1, 2):
-        log = fill(open_log(f"sqlite:///{tmp_path / f'{number}.db'}"))
-        assert delivery(log, WebhookSink(hook.url)).sent == 6
+        with open_log(f"sqlite:///{tmp_path / f'{number}.db'}") as log:
+            assert delivery(fill(log), WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS * 2
 
 
