@@ -3,6 +3,7 @@
 # Settings are given on the command line or in the environment: make level3 TODAY=2013-07-01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
+MOVED := $(if $(wildcard $(READY)),$(shell grep -qxF '$(realpath .venv)' $(READY) || echo FORCE))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
@@ -16,10 +17,13 @@ help: ## List every target
 
 env: $(READY) ## Make the environment, as each target does if need be
 
-$(READY): requirements.txt bootstrap.py
-	@for python in $(PYTHON3) python3 python3.13 python3.12 python3.11 python; do \
-	  $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec $$python bootstrap.py; \
-	done; echo "error: no Python 3.11 or newer here. Remedy: install one, or name yours: make env PYTHON3=/path/to/it" >&2; exit 2
+# PYTHON3, or the first of these that is supported; -I: by no setting or path of the user's.
+$(READY): requirements.txt bootstrap.py $(MOVED)
+	@for python in $(or $(PYTHON3),python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	  $$python -I -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && exec $$python -I bootstrap.py; \
+	done; echo "error: $(or $(PYTHON3),no Python here) is not one of 3.11 to 3.14. Remedy: install one, or name yours: make env PYTHON3=/path/to/it" >&2; exit 2
+
+FORCE: # no file has this name: a checkout that was moved or copied makes its environment again
 
 level1: $(READY) ## A notebook, and an engineer who gets its model
 	@$(BIN)/python -m level1_notebook
@@ -152,7 +156,7 @@ types: $(READY) ## Types (mypy)
 	@$(BIN)/python -m shared.console "Check the types" $(BIN)/python -m mypy
 
 imports: $(READY) ## Which package may import which (import-linter)
-	@$(BIN)/lint-imports
+	@$(BIN)/python -c "from importlinter.cli import lint_imports_command as lint; lint()"
 
 lock: $(READY) ## Write requirements.txt again (UPGRADE=1: newest)
 	@$(BIN)/python -m shared.console "Write requirements.txt" $(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
