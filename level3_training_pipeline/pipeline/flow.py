@@ -113,14 +113,15 @@ def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -
 def evaluate_step(
     snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None
 ) -> Evaluation:
-    """The candidate beside baselines and champion, recorded."""
+    """The candidate beside baselines and champion, recorded; stops if it is too good to be true."""
     with step("Evaluate: baselines, slices, calibration, champion"):
-        in_production = None
+        client, in_production = MlflowClient(), None
         if champion:
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
-            in_production = Champion(registry.load_version(MlflowClient(), champion), now)
+            in_production = Champion(registry.load_version(client, champion), now)
         evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, in_production)
         record.record_evaluation(evaluation)
+        evaluate.check_plausible(evaluation, record.skills(client))
         return evaluation
 
 

@@ -52,19 +52,36 @@ def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     return data.Snapshot(file, "0" * 64, len(flights), NOW, {})
 
 
+def in_test(flights: pd.DataFrame) -> pd.Series:
+    return flights["predicted_at"] >= GAP[1]
+
+
+def nearly_all(flights: pd.DataFrame) -> pd.Series:
+    """Of the flights to test on, nine of ten."""
+    return in_test(flights) & (np.arange(len(flights)) % 10 > 0)
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
         (lambda flights: flights.assign(temp=flights["temp"].where(flights.index != 40, 412.0)), "temp: 1 of"),
         (lambda flights: flights.drop(columns="dest"), "no column dest"),
-        (lambda flights: flights.head(500), "500 labelled flights"),
         (lambda flights: flights[flights["label_known_at"] < NOW - pd.Timedelta(days=3)], "newest label is 3 days"),
         (
             lambda flights: flights[flights["label_known_at"] > NOW - pd.Timedelta(days=40)],
-            "no labelled flight to tune on",
+            "too few labelled flights: 0 to tune on",
         ),
-        (lambda flights: flights[~flights["predicted_at"].between(*GAP)], "no labelled flight to validate on"),
-        (lambda flights: flights.assign(late=0.0), "every flight has the same label"),
+        (lambda flights: flights[~flights["predicted_at"].between(*GAP)], "flights: 0 to validate on"),
+        (lambda flights: flights.drop(flights.index[in_test(flights)][500:-1]), "flights: 501 to test on"),
+        (lambda flights: flights.assign(late=0.0), "0.00% of the [0-9,]+ flights to tune on are late"),
+        (lambda flights: flights.assign(late=flights["late"].mask(~in_test(flights), 1.0)), "100.00% .* to tune on"),
+        (
+            lambda flights: flights.assign(late=flights["late"].mask(flights["predicted_at"] > GAP[0], 0.0)),
+            "validate on",
+        ),
+        (lambda flights: flights.assign(late=flights["late"].mask(in_test(flights), 0.0)), "0.00% .* to test on"),
+        (lambda flights: flights.assign(late=flights["late"].mask(in_test(flights), 1.0)), "100.00% .* to test on"),
+        (lambda flights: flights.assign(late=flights["late"].mask(nearly_all(flights), 0.0)), "to test on are late"),
         (lambda flights: pd.concat([flights, flights.tail(1)], ignore_index=True), "flight_id"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 from uuid import UUID
 
 import pandas as pd
@@ -142,6 +143,27 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
     printed = capsys.readouterr().out
     assert "step 'validate' failed" in printed
     assert "give the same command again" in printed
+
+
+@pytest.mark.slow
+def test_a_model_that_knows_the_answer_is_recorded_but_not_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_features = data.build_features
+
+    def leaking(snapshot: data.Snapshot) -> Path:
+        file = build_features(snapshot)
+        table = pd.read_parquet(file)
+        leaks = table.assign(dest_delay_12h=table["late"] * 60).astype({"dest_delay_12h": "float32"})
+        leaks.to_parquet(file.with_name("leaking.parquet"))
+        return file.with_name("leaking.parquet")
+
+    monkeypatch.setattr(data, "build_features", leaking)
+    before = len(world.client.search_model_versions())
+    with pytest.raises(DataError, match=r"log loss 0\.0\d+ .* too good to be true.*Remedy"):
+        world.train("2013-03-03", trials=1)
+    assert len(world.client.search_model_versions()) == before
+    assert min(run.data.metrics.get("test_log_loss", 1) for run in mlflow_runs.runs(world.client, "")) < 0.1
 
 
 def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:
