@@ -1,6 +1,7 @@
 """Gather, validate, build features: the steps before training. They pass files and their digests on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +14,7 @@ from shared.data.raw import data_folder, raw_digests
 from shared.data.schema import FLIGHT, DataError, check
 from shared.data.split import history
 from shared.files import write_parquet
-from shared.settings import NEW_YORK, Settings
+from shared.settings import NEW_YORK, Settings, parse_today
 
 MOST_ROWS = 80_000  # three months; with more rows the model is no better, and by December takes three times as long
 TEST_DAYS, VALIDATION_DAYS = 14, 28  # the last days before today: tune.windows
@@ -34,6 +35,8 @@ class Snapshot:
     rows: int
     now: pd.Timestamp  # labels known before this instant (UTC)
     raw: dict[str, str]  # SHA-256 of each raw file
+    days_left_out: tuple[str, ...] = ()  # of departure: YYYY-MM-DD
+    rows_left_out: int = 0  # labelled flights of those days
 
     @property
     def today(self) -> str:
@@ -41,13 +44,25 @@ class Snapshot:
         return self.now.tz_convert(NEW_YORK).strftime("%Y-%m-%d")
 
 
-def gather(settings: Settings) -> Snapshot:
-    """Write the history as of today to a file that is named by its digest."""
-    known = sample(history(load_flights(settings), settings.now), settings.now)
+def gather(settings: Settings, without: Sequence[str] = ()) -> Snapshot:
+    """Write the history as of today to a file that is named by its digest.
+
+    without: days of departure (YYYY-MM-DD) whose data are in doubt; their flights are left out.
+    """
+    known = history(load_flights(settings), settings.now)
+    doubtful = known["flight_id"].str[:10].isin(without)
+    known = sample(known[~doubtful], settings.now)
     name = digest(known)
     file = settings.level("level3") / "data" / f"history-{name[:16]}.parquet"
     write_parquet(known, file)
-    return Snapshot(file, name, len(known), settings.now, raw_digests(data_folder(settings.data)))
+    raw = raw_digests(data_folder(settings.data))
+    return Snapshot(file, name, len(known), settings.now, raw, tuple(without), int(doubtful.sum()))
+
+
+def gather_again(settings: Settings, tags: Mapping[str, str]) -> Snapshot:
+    """The snapshot that a version was trained on, by the tags of its record."""
+    today = parse_today(tags["today"])
+    return gather(replace(settings, today=today), tags.get("days_left_out", "").split())
 
 
 def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:

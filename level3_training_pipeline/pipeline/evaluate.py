@@ -81,8 +81,8 @@ def check_plausible(evaluation: Evaluation, on_record: list[float]) -> None:
     if skill > limit:
         raise DataError(
             f"log loss {losses['candidate']:.4f} on the test flights is too good to be true: it saves {skill:.0%} of "
-            f"the base rate's {losses['base rate']:.4f}, and at most {limit:.0%} is plausible by {len(on_record)} versions "
-            "on record. Nothing was registered. Remedy: look for a feature or a label that contains the answer."
+            f"the base rate's {losses['base rate']:.4f}; at most {limit:.0%} is plausible ({len(on_record)} versions "
+            "are on record). Nothing was registered. Remedy: look for a feature or a label that contains the answer."
         )
 
 

@@ -22,5 +22,5 @@ def test_a_plausible_score_is_accepted(skill: float, on_record: list[float]) -> 
 
 @pytest.mark.parametrize(("skill", "on_record"), [(0.41, []), (0.986, []), (0.5, [0.1, 0.2, 0.9]), (0.6, [0.27, 0.28])])
 def test_one_too_good_to_be_true_is_refused(skill: float, on_record: list[float]) -> None:
-    with pytest.raises(DataError, match="too good to be true.*Nothing was registered. Remedy: look for"):
+    with pytest.raises(DataError, match=r"too good to be true.*Nothing was registered\. Remedy: look for"):
         check_plausible(saving(skill), on_record)

@@ -34,9 +34,9 @@ def ahead(hours: int, origins: list[str]) -> To:
     """Weather of so many rows later, at these airports."""
 
     def to(weather: pd.DataFrame) -> pd.DataFrame:
-        later = weather.groupby("origin")[list(WEATHER)].shift(-hours)
+        later = weather.groupby("origin")[[*WEATHER]].shift(-hours)
         return weather.assign(
-            **{name: later[name].where(weather["origin"].isin(origins), weather[name]) for name in later}
+            **{name: later[name].where(weather["origin"].isin(origins), weather[name]) for name in WEATHER}
         )
 
     return to
