@@ -162,13 +162,7 @@ class LoopController:
         today = str((pd.Timestamp(decision.day) + CLOSES_AFTER).date())
         cause, without = f"decision of {decision.day}: {decision.cause}", policy.days_left_out(decision)
         deployed = flow.delivery(today, self.home, TRIALS, cause, PLAN, without)
-        left_out = {"days_left_out": len(without), "rows_left_out": self._rows_left_out(deployed.version)}
-        return {"version": deployed.version, "experiment": deployed.experiment} | (left_out if without else {})
-
-    def _rows_left_out(self, version: int) -> int:
-        """The flights that the record of a version names as left out of its training."""
-        record = registry.get(mlflow_runs.open_tracking(self.settings), str(version))
-        return int(record.tags.get("rows_left_out", 0))
+        return {"version": deployed.version, "experiment": deployed.experiment}
 
     def _promote(self, decision: Decision) -> dict[str, Any]:
         """Make a challenger the champion: a winner that awaits approval, or one that was not worse."""

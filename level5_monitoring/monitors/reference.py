@@ -46,10 +46,14 @@ class Reference:
         return replace(self, codes=self.codes | {name: sorted({*self.codes[name], code})})
 
     def learnt_anew(self, name: str, window: pd.DataFrame) -> "Reference":
-        """With sample and threshold of a column of codes from newer days, whose window this is."""
+        """With the sample of a column of codes from newer days, whose window this is.
+
+        Its threshold may rise, but does not fall: a few weeks differ less than those of the whole history.
+        """
         drawn = window.sample(len(self.sample), replace=True, random_state=0)
         sample = self.sample.assign(**{name: drawn[name].to_numpy()})
-        return replace(self, sample=sample, drift=self.drift | {name: _drift_thresholds(window, sample)[name]})
+        threshold = max(self.drift[name], _drift_thresholds(window, sample)[name])
+        return replace(self, sample=sample, drift=self.drift | {name: threshold})
 
     def save(self, folder: Path) -> None:
         """Write it to a folder. The sample comes last: where it exists, the reference is complete."""

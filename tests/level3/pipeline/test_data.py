@@ -46,6 +46,20 @@ def test_gathering_twice_gives_the_same_snapshot_of_the_sample(settings: Setting
     assert pd.read_parquet(snapshot.file)["label_known_at"].max() < october.now
 
 
+def test_days_in_doubt_are_left_out_and_again_when_a_version_is_rebuilt(
+    settings: Settings, known: pd.DataFrame
+) -> None:
+    days = ["2013-02-08", "2013-03-08"]
+    left_out = known["flight_id"].str[:10].isin(days)
+    snapshot = data.gather(settings, days)
+    assert snapshot.rows_left_out == left_out.sum() > 1000
+    assert snapshot.rows == len(known) - snapshot.rows_left_out
+    assert not pd.read_parquet(snapshot.file)["flight_id"].str[:10].isin(days).any()
+    tags = {"today": "2013-04-01", "days_left_out": " ".join(days)}
+    assert data.gather_again(replace(settings, today=date(2013, 9, 1)), tags) == snapshot
+    assert data.gather_again(settings, {"today": "2013-04-01"}).rows == len(known)
+
+
 def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     file = folder / "history.parquet"
     flights.to_parquet(file)
