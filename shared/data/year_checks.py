@@ -15,7 +15,7 @@ from shared.settings import NEW_YORK
 GROUND = 360  # minutes from leaving to arriving that are not air_time: 5 to 235 on 327,346 flights
 HALF_A_DAY, RARE, FEW = 720, 0.001, 10  # a month's flights that are later (minutes): 5 of 27,004 in the worst of 12
 LONGEST_GAP = pd.Timedelta(hours=36)  # without weather: 30 hours at the end of the year, otherwise 6
-USUAL_SHARE, WEEK, NEAR = 0.6, 7, 71  # of the median of the weeks around: 0.69, of 6,821 weeks of airports and carriers
+USUAL_SHARE, WEEK, NEAR = 0.6, 7, 71  # of the median of the weeks around: 0.69, of 4,971 weeks of airports and carriers
 MIN_WEEK = 50  # flights of a week, for its number to be compared
 GONE = 0.15  # share of an airport's daily flights that a month lacks: 0.08, of 36 months of an airport
 MIN_EXPECTED = 100  # flights, for that share to count
