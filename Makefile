@@ -9,7 +9,7 @@ export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce ui schedule \
   data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
-  simulate-ab benchmark-serving up down reports monitor benchmark-monitors progress progress-check \
+  simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock clean
 
 help: ## List every target
@@ -111,6 +111,9 @@ up: $(READY) ## Start level 5's live demo, with a clock to control
 
 down: $(READY) ## End the live demo
 	@$(BIN)/python -m level5_monitoring down
+
+accept: $(READY) ## Accept a new code: CARRIER=XX (or DEST=XXX)
+	@$(BIN)/python -m level5_monitoring accept $(if $(DEST),dest "$(DEST)",carrier "$(CARRIER)") $(if $(REASON),--reason "$(REASON)")
 
 reports: $(READY) ## Evidently's reports of level 5's weeks, as pages
 	@$(BIN)/python -m level5_monitoring reports

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from level2_devops.service.requests import Flight, as_table
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from shared.console import show_table
 from shared.errors import UserError
-from shared.settings import Settings, parse_today
+from shared.settings import Settings
 
 BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of the features
 
@@ -49,7 +49,7 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(answer["version"]))
     served = load_served(home, pull(version, home))
-    trained_on = data.gather(replace(settings, today=parse_today(version.tags["today"])))
+    trained_on = data.gather_again(settings, version.tags)
     history = pd.read_parquet(trained_on.file)
     sent = json.loads(answer["request_payload"])
     sent.pop("flight_id", None)

@@ -1,4 +1,7 @@
-"""All tables that level 5 adds to the platform's database: monitor results, decisions, alerts, daily performance."""
+"""All tables that level 5 adds to the platform's database.
+
+Monitor results, decisions, alerts, daily performance, and the codes that a person has accepted.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,6 +64,16 @@ DAILY_PERFORMANCE = sa.Table(
     sa.Column("previous_version", sa.Integer),
     sa.Column("gain", sa.Double),
     sa.Column("excluded_reason", sa.Text, nullable=False),
+)
+ACCEPTED_CODES = sa.Table(
+    "accepted_codes",  # codes that the history does not have, and a person has accepted
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),  # of the column
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("since", sa.Text, nullable=False),  # the day from which on it is normal
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
 )
 INSTANCE_ID = sa.Table(
     "instance_id",  # one row

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -64,10 +65,10 @@ RETRIED: Any = {
 
 
 @task(name="gather", **RETRIED)
-def gather_step(settings: Settings) -> Snapshot:
-    """The history as of today."""
+def gather_step(settings: Settings, without: Sequence[str]) -> Snapshot:
+    """The history as of today, without the days that are in doubt."""
     with step("Gather the flights"):
-        return data.gather(settings)
+        return data.gather(settings, without)
 
 
 @task(name="validate", **RETRIED)
@@ -113,14 +114,15 @@ def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -
 def evaluate_step(
     snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None
 ) -> Evaluation:
-    """The candidate beside baselines and champion, recorded."""
+    """The candidate beside baselines and champion, recorded; stops if it is too good to be true."""
     with step("Evaluate: baselines, slices, calibration, champion"):
-        in_production = None
+        client, in_production = MlflowClient(), None
         if champion:
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
-            in_production = Champion(registry.load_version(MlflowClient(), champion), now)
+            in_production = Champion(registry.load_version(client, champion), now)
         evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, in_production)
         record.record_evaluation(evaluation)
+        evaluate.check_plausible(evaluation, record.skills(client))
         return evaluation
 
 
@@ -143,14 +145,18 @@ def training_key(snapshot: Snapshot, trials: int) -> str:
     description="Train, evaluate and register flight-delays as of a day.",
     on_failure=[report_kept_tuning],
 )
-def training(today: str | None = None, trials: int = TRIALS, cause: str = "by hand") -> int:
+def training(
+    today: str | None = None, trials: int = TRIALS, cause: str = "by hand", without: Sequence[str] = ()
+) -> int:
     """Train as of `today` (YYYY-MM-DD; by default TODAY) and return the version's number.
+
+    without: days of departure (YYYY-MM-DD) that are left out, because their data are in doubt.
 
     When nothing has changed since an earlier training, it returns the number of that version.
     """
     settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
     client = mlflow_runs.open_tracking(settings)
-    snapshot = gather_step(settings)
+    snapshot = gather_step(settings, without)
     validate_step(snapshot)
     key = training_key(snapshot, trials)
     if made := registry.find(client, key):
@@ -167,6 +173,8 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
         "prefect_flow_run": str(flow_run.id),
         **lineage.environment(),
     }
+    if without:
+        tags |= {"days_left_out": " ".join(without), "rows_left_out": str(snapshot.rows_left_out)}
     with mlflow_runs.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
         record.record_data(snapshot)
         features = features_step(snapshot)

@@ -55,7 +55,8 @@ class PolicyState:
     running_experiment: its name, or "". awaits_approval: whether its challenger has won.
     non_inferior_experiment: the newest experiment, if it was inconclusive and its challenger's mean loss was lower: it
     may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment. rolled_back: versions.
-    last_cause: of the decision before. ended: experiments to announce.
+    last_cause: of the decision before. ended: experiments to announce. in_doubt: an alarm of data or labels of each
+    earlier day that had one; a training leaves these days out.
     """
 
     alarms: tuple[MonitorResult, ...] = ()
@@ -68,6 +69,7 @@ class PolicyState:
     rolled_back: tuple[int, ...] = ()
     last_cause: str = ""
     ended: tuple[EndedExperiment, ...] = ()
+    in_doubt: tuple[MonitorResult, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -174,11 +176,26 @@ def _retrain(
         if limit:
             return Decision(day, "defer", f"No retraining, because {because}: {describe(broken)}.", broken, limit)
         reason = f"Observed loss exceeds expected loss: {describe(broken)}."
-        return Decision(day, "retrain", reason, broken, "performance")
+        return _train(Decision(day, "retrain", reason, broken, "performance"), state)
     if (age := _age(day, state)) >= LONGEST and not limit:
         reason = f"The last training is {age} days ago; after {LONGEST} days a challenger is trained in any case."
-        return Decision(day, "retrain", reason, status, "age")
+        return _train(Decision(day, "retrain", reason, status, "age"), state)
     return None
+
+
+def _train(decision: Decision, state: PolicyState) -> Decision:
+    """A retraining, without the days in doubt: their alarms are evidence too."""
+    if not state.in_doubt:
+        return decision
+    evidence = (*decision.evidence, *state.in_doubt)
+    days = ", ".join(one.day for one in state.in_doubt)
+    reason = f"{decision.reason} Left out of the training, because data or labels were in alarm: {days}."
+    return replace(decision, reason=reason, evidence=evidence)
+
+
+def days_left_out(decision: Decision) -> list[str]:
+    """The days that a retraining leaves out, by the evidence of its decision."""
+    return sorted({one.day for one in by_monitor(decision.evidence, *DATA, *LABELS) if one.state == "alarm"})
 
 
 def _retraining_limit(day: str, state: PolicyState) -> tuple[Limit, str]:

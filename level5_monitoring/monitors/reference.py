@@ -1,7 +1,7 @@
 """The reference: a sample of the history, and the thresholds that its days and weeks give for each monitor of data."""
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import pandas as pd
@@ -40,6 +40,20 @@ class Reference:
     codes: dict[str, list[str]]
     flights: dict[str, float]
     drift: dict[str, float]
+
+    def with_code(self, name: str, code: str) -> "Reference":
+        """With one more code that is normal in a column."""
+        return replace(self, codes=self.codes | {name: sorted({*self.codes[name], code})})
+
+    def learnt_anew(self, name: str, window: pd.DataFrame) -> "Reference":
+        """With the sample of a column of codes from newer days, whose window this is.
+
+        Its threshold may rise, but does not fall: a few weeks differ less than those of the whole history.
+        """
+        drawn = window.sample(len(self.sample), replace=True, random_state=0)
+        sample = self.sample.assign(**{name: drawn[name].to_numpy()})
+        threshold = max(self.drift[name], _drift_thresholds(window, sample)[name])
+        return replace(self, sample=sample, drift=self.drift | {name: threshold})
 
     def save(self, folder: Path) -> None:
         """Write it to a folder. The sample comes last: where it exists, the reference is complete."""

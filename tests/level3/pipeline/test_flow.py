@@ -2,14 +2,19 @@
 
 import json
 import shutil
+from pathlib import Path
 from uuid import UUID
 
+import mlflow
 import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from level3_training_pipeline.orchestration.run_flow import run_flow
 from level3_training_pipeline.pipeline import data, record
+from level3_training_pipeline.pipeline.flow import training
+from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from shared.data.schema import FLIGHT, DataError
@@ -142,6 +147,39 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
     printed = capsys.readouterr().out
     assert "step 'validate' failed" in printed
     assert "give the same command again" in printed
+
+
+@pytest.mark.slow
+def test_a_model_that_knows_the_answer_is_recorded_but_not_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_features = data.build_features
+
+    def leaking(snapshot: data.Snapshot) -> Path:
+        file = build_features(snapshot)
+        table = pd.read_parquet(file)
+        leaks = table.assign(dest_delay_12h=table["late"] * 60).astype({"dest_delay_12h": "float32"})
+        leaks.to_parquet(file.with_name("leaking.parquet"))
+        return file.with_name("leaking.parquet")
+
+    monkeypatch.setattr(data, "build_features", leaking)
+    before = len(world.client.search_model_versions())
+    with pytest.raises(DataError, match=r"log loss 0\.0\d+ .* too good to be true.*Remedy"):
+        world.train("2013-03-03", trials=1)
+    assert len(world.client.search_model_versions()) == before
+    assert min(run.data.metrics.get("test_log_loss", 1) for run in mlflow_runs.runs(world.client, "")) < 0.1
+
+
+@pytest.mark.slow
+def test_a_training_without_days_in_doubt_has_them_on_record(world: World) -> None:
+    days = ["2013-02-20", "2013-02-26"]
+    number = run_flow(world.server, training, "2013-03-04", 1, "test", days)
+    version = registry.get(world.client, str(number))
+    assert version.tags["days_left_out"] == "2013-02-20 2013-02-26"
+    assert 1_500 < int(version.tags["rows_left_out"]) < 2_000
+    kept = pd.read_csv(mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/by_day.csv"))
+    assert not set(kept["day"]) & set(days)
+    assert reproduce(str(number), world.settings).differing == 0
 
 
 def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:

@@ -16,13 +16,15 @@ from level3_training_pipeline.tracking import registry
 from level4_deployment.control import audit
 from level4_deployment.control.api import ReasonIn
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.delivery.flow import Deployed
+from level4_deployment.delivery.gates import Report
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import ingest
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
 from level5_monitoring import config
 from level5_monitoring.fault_injection import inject_fault
-from level5_monitoring.loop import flow, loop_store, outbox
+from level5_monitoring.loop import controller, flow, loop_store, outbox
 from level5_monitoring.loop.controller import LoopController, excluded_reason, truncate_reason
 from level5_monitoring.loop.policy import Decision, PolicyState, decide
 from level5_monitoring.monitors.data_quality import check_contract
@@ -167,6 +169,26 @@ def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> No
     assert whole["told"]
     for after, calls in (("record_decision", 1), ("deliver", 2), ("act", 1), ("close_decision", 1), ("deliver", 3)):
         assert play(scenario, after, calls) == whole, f"cut off after {after}"
+
+
+def test_a_retraining_is_told_which_days_to_leave_out(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    def retrain(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
+        of_the_day_before = [monitor_result("contract", target="precip", day="2013-03-03")]
+        halted = decide("2013-03-03", of_the_day_before, PolicyState())
+        loop_store.record_decision(platform.log, halted, of_the_day_before, [])
+        loop_store.close_decision(platform.log, "2013-03-03", {})
+        return [monitor_result("performance", day=DAY), monitor_result("contract", "ok", target="precip", day=DAY)]
+
+    trained = []
+
+    def delivery(*given: Any) -> Deployed:
+        trained.append(given)
+        return Deployed(2, "", Report("", [], None), None)
+
+    monkeypatch.setattr(controller.flow, "delivery", delivery)
+    found = play(retrain, "record_decision", NEVER)
+    assert [one["kind"] for one in found["decisions"]] == ["halt_experiment", "retrain"]
+    assert [given[-1] for given in trained] == [["2013-03-03"]]
 
 
 def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,19 @@ def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
     assert len(outbox.alerts(log, "2013-05-06")) == 1
 
 
+def test_a_training_leaves_out_every_earlier_day_whose_data_or_labels_were_in_alarm(log: sa.Engine) -> None:
+    """An alarm that is over is no reason to trust the days it was about."""
+    decided(log, "2013-05-04", found("2013-05-04", "contract"), found("2013-05-04", "volume"))
+    decided(log, "2013-05-05", found("2013-05-05", "contract", "ok"), found("2013-05-05", "volume", "ok"))
+    decided(log, "2013-05-06", found("2013-05-06", "labels"), found("2013-05-06", "drift"))
+    decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"), found("2013-05-07", "drift"))
+    decision = decided(log, "2013-05-08", found("2013-05-08", "performance"))
+    assert decision.kind == "retrain"
+    assert policy.days_left_out(decision) == ["2013-05-04", "2013-05-06"]
+    assert "Left out of the training, because data or labels were in alarm: 2013-05-04, 2013-05-06." in decision.reason
+    assert [(one.day, one.rows) for one in decision.evidence[1:]] == [("2013-05-04", 900), ("2013-05-06", 900)]
+
+
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
     broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
