@@ -3,6 +3,8 @@
 # Settings are given on the command line or in the environment: make level3 TODAY=2013-07-01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
+# Python obeys these before any code of ours runs; one that is meant for another project must not reach it.
+unexport $(filter PYTHON%,$(.VARIABLES))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
@@ -152,7 +154,7 @@ types: $(READY) ## Types (mypy)
 	@$(BIN)/python -m shared.console "Check the types" $(BIN)/python -m mypy
 
 imports: $(READY) ## Which package may import which (import-linter)
-	@$(BIN)/lint-imports
+	@$(BIN)/python -c "from importlinter.cli import lint_imports_command as lint; lint()"
 
 lock: $(READY) ## Write requirements.txt again (UPGRADE=1: newest)
 	@$(BIN)/python -m shared.console "Write requirements.txt" $(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
