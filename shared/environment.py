@@ -1,6 +1,6 @@
 """The environment of our processes: variables that a user has set for other projects have no effect here.
 
-Libraries such as MLflow read hundreds of variables. One that is meant for another project would lead this one's versions
+Libraries such as MLflow read hundreds of variables. One that is meant for another project would lead this one's models
 into that project's registry, or stop it with a traceback. So every command begins with `begin`, which removes them by
 family; what a level needs is set afterwards (`library_setup`, `jupyter_environment`). This module needs nothing but
 Python, because it runs before any library is imported.
