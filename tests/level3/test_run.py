@@ -107,7 +107,7 @@ def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> No
     assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
 
 
-def test_another_today_trains_as_of_that_day_whatever_is_set_for_other_projects(
+def test_another_today_trains_as_of_that_day_among_settings_of_other_projects(
     flights: pd.DataFrame, tmp_path: Path
 ) -> None:
     foreign = foreign_settings(tmp_path / "foreign")
