@@ -4,6 +4,8 @@
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
 MOVED := $(if $(wildcard $(READY)),$(shell grep -qxF '$(realpath .venv)' $(READY) || echo FORCE))
+# Python obeys these before any code of ours runs; one that is meant for another project must not reach it.
+unexport $(filter PYTHON%,$(.VARIABLES))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help

@@ -23,6 +23,7 @@ from level5_monitoring import config
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
+from shared.environment import begin
 from shared.errors import UserError, command
 from shared.files import write_json, write_parquet
 from shared.score import Score, by_month, score
@@ -210,4 +211,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

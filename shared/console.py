@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from shared.environment import begin
 from shared.errors import UserError, command
 
 if TYPE_CHECKING:
@@ -150,4 +151,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

@@ -9,6 +9,7 @@ import sys
 from dataclasses import asdict, dataclass
 
 from shared.console import console
+from shared.environment import begin
 from shared.errors import UserError, command
 from shared.files import write_json
 from shared.score import Score
@@ -110,4 +111,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

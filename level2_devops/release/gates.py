@@ -23,8 +23,8 @@ from level2_devops.service.worker_process import (
     MODEL,
     Process,
     address_of,
-    clean_environment,
     open_socket,
+    release_environment,
     start_worker,
 )
 from shared.data.flights import load_flights
@@ -73,7 +73,7 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider", *TESTS],
             cwd=folder,
-            env=clean_environment() | {"MLOPS_STATE": str(settings.state), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+            env=release_environment() | {"MLOPS_STATE": str(settings.state), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -7,10 +7,8 @@ import socket
 import sys
 from pathlib import Path
 
-from level2_devops.service.app import create_app
-from level2_devops.service.graceful_server import GracefulServer
-from level2_devops.service.observability import log_as_json
 from level2_devops.service.worker_process import PARENT
+from shared.environment import begin
 
 
 def main() -> None:
@@ -22,6 +20,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 for a free one")
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port")
     options = parser.parse_args()
+
+    from level2_devops.service.app import create_app
+    from level2_devops.service.graceful_server import GracefulServer
+    from level2_devops.service.observability import log_as_json
+
     log_as_json()
     for sign in (signal.SIGTERM, signal.SIGINT):  # uvicorn raises the signal again once it has stopped
         signal.signal(sign, lambda *_: sys.exit(0))
@@ -32,4 +35,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     main()

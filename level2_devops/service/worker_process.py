@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from shared.environment import cleaned
 from shared.errors import UserError
 from shared.waiting import wait_until
 
@@ -71,7 +72,7 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     # is a process between this one and the service, which finds its parent by itself.
     parent = {} if sys.platform == "win32" else {PARENT: str(os.getpid())}
     words = ["level2_devops.service", "--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
-    return Worker(start_module(words, log, clean_environment() | parent, app), version, log)
+    return Worker(start_module(words, log, release_environment() | parent, app), version, log)
 
 
 def start_module(words: list[str], log: Path, environment: dict[str, str], folder: Path | None = None) -> Process:
@@ -143,8 +144,8 @@ def address_of(listening: socket.socket) -> str:
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def clean_environment() -> dict[str, str]:
+def release_environment() -> dict[str, str]:
     """The environment for processes that run from a release: no code from elsewhere, and no file written into it."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    kept = {name: value for name, value in cleaned(os.environ).items() if name != "PYTHONPATH"}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return kept | one_thread | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}

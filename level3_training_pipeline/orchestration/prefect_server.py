@@ -103,6 +103,7 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
+            cwd=folder,  # it reads .env, prefect.toml and pyproject.toml of the folder in which it starts
             env=os.environ | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"},  # to its log
             start_new_session=True,  # so that Ctrl-C reaches this command only, which then stops the server
         )

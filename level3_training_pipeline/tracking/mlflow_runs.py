@@ -8,6 +8,7 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from level3_training_pipeline.library_setup import ARTEFACTS, STORE
 from level3_training_pipeline.tracking.process_identity import still_runs, this_process
 from shared.settings import Settings
 
@@ -16,7 +17,7 @@ EXPERIMENT = "flight-delays"
 
 def tracking_uri(settings: Settings) -> str:
     """The address of the store: an SQLite file, for which a writer waits up to a minute."""
-    return f"sqlite:///{settings.level('level3') / 'mlflow.db'}?timeout=60"
+    return f"sqlite:///{settings.level('level3') / STORE}?timeout=60"
 
 
 def open_tracking(settings: Settings) -> MlflowClient:
@@ -26,10 +27,11 @@ def open_tracking(settings: Settings) -> MlflowClient:
     """
     folder = settings.level("level3")
     mlflow.set_tracking_uri(tracking_uri(settings))
+    mlflow.set_registry_uri(tracking_uri(settings))
     with FileLock(folder / "mlflow.lock"):
         client = MlflowClient()
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
+            client.create_experiment(EXPERIMENT, artifact_location=(folder / ARTEFACTS).as_uri())
     for run in runs(client, "attributes.status = 'RUNNING'"):
         if not still_runs(run.data.tags.get("process", "")):
             client.set_tag(run.info.run_id, "crashed", "its process is gone")

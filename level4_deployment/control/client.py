@@ -24,9 +24,7 @@ class PlatformClient:
     """Calls the platform in one name, with that name's token."""
 
     def __init__(self, address: str, token: str) -> None:
-        self.http = httpx.Client(
-            base_url=address, timeout=60, trust_env=False, headers={"authorization": f"Bearer {token}"}
-        )
+        self.http = httpx.Client(base_url=address, timeout=60, headers={"authorization": f"Bearer {token}"})
 
     def __enter__(self) -> Self:
         """Keep the connections while the block runs."""

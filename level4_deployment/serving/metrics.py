@@ -7,11 +7,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from level2_devops.service.observability import RequestMetrics
+from level4_deployment.serving.worker import SHARED_FOLDER
 
 if TYPE_CHECKING:
     from level4_deployment.serving.model import Prediction
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # of all workers; must be set before a process starts
 FINE = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)  # seconds
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from level2_devops.service.worker_process import DRAINED_WITHIN, Process, start_module, stop_processes, wait_ready
-from level4_deployment.serving.metrics import SHARED_FOLDER
 from level4_deployment.serving.routes import WORKERS
+from shared.environment import begin
 from shared.errors import command
 
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where all workers count; prometheus_client reads it when it is imported
 LOG_URL = "PREDICTION_LOG"  # the variable that `prediction_log.url_of` reads
 COUNTS = "metrics"  # the folder of the workers' common counters, in the platform's folder
 
@@ -56,12 +57,11 @@ class Worker:
 
 def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
     """Start one worker, which inherits the socket; it is ready when `wait_ready` returns."""
-    counts = home / COUNTS
-    counts.mkdir(parents=True, exist_ok=True)
+    (home / COUNTS).mkdir(parents=True, exist_ok=True)
     listening.set_inheritable(True)
     words = ["--home", str(home), "--fd", str(listening.fileno()), "--parent", str(os.getpid())]
     # The URL may hold a password, so it is not among the words, which `ps` shows.
-    own = {SHARED_FOLDER: str(counts), LOG_URL: log_url, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    own = {LOG_URL: log_url, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     module = ["level4_deployment.serving.worker"]
     return Worker(home, start_module(module + words, home / "worker.log", os.environ | own))
 
@@ -79,6 +79,7 @@ def main() -> None:
     parser.add_argument("--parent", type=int, required=True, help="the process that it ends with")
     options = parser.parse_args()
 
+    os.environ.update({SHARED_FOLDER: str(options.home / COUNTS), "ORT_DISABLE_TELEMETRY": "1"})
     from filelock import FileLock
 
     from level2_devops.service.graceful_server import GracefulServer
@@ -101,4 +102,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

@@ -206,7 +206,7 @@ def platform_health(home: Path) -> list[Health]:
     """Whether the platform in this folder is not degraded, and its workers serve the current routes."""
     try:
         address = client.read_addresses(home)["control"]
-        status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
+        status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN).raise_for_status().json()
     except (UserError, OSError, httpx.HTTPError):
         return [Health("platform", "does not answer", ok=False)]
     degraded = str(status["degraded"])

@@ -87,8 +87,8 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
 
 def pages(workspace: Path, port: int) -> list[str]:
     """The command that serves Evidently's pages on loopback."""
-    evidently = Path(sys.executable).with_name("evidently")
-    return [str(evidently), "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+    evidently = [sys.executable, "-m", "evidently.cli", "ui"]
+    return [*evidently, "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
 
 
 def serve_pages(settings: Settings) -> None:

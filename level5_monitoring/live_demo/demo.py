@@ -28,6 +28,7 @@ from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
+from shared.environment import begin
 from shared.errors import command
 from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
@@ -157,4 +158,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

@@ -97,7 +97,7 @@ class WebhookSink:
     """An address that accepts JSON by POST, and recognises an alert by its Idempotency-Key."""
 
     url: str
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, trust_env=False))
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT))
 
     def send(self, alert: Alert) -> None:
         """Try ATTEMPTS times; an alert that the address refuses for good (4xx) is not tried again at once."""

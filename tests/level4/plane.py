@@ -93,7 +93,7 @@ def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
         try:
             for one in workers:
                 one.wait_ready()
-            with httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=address_of(listening), timeout=20) as client:
                 yield Plane(home, address_of(listening), workers, client, listening)
         finally:
             for one in workers:

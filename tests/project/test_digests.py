@@ -20,6 +20,8 @@ NO_EFFECT_ON_A_MODEL = {
     **NO_EFFECT_ON_THE_TABLE,
     "shared/artefacts.py": "names files",
     "shared/console.py": "prints",
+    "shared/environment.py": "removes variables",
+    "level3_training_pipeline/library_setup.py": "sets libraries up, and refuses a copied store",
     "level3_training_pipeline/pipeline/plots.py": "draws pictures of a finished evaluation",
     "level3_training_pipeline/pipeline/record.py": "writes to MLflow what the steps have found",
     "level3_training_pipeline/tracking/lineage.py": "identifies code and environment",

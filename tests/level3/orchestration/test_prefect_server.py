@@ -8,9 +8,11 @@ from pathlib import Path
 import psutil
 import pytest
 
+from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration import prefect_server as servers
 from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
 from level3_training_pipeline.tracking.process_identity import this_process
+from shared.settings import Settings
 from tests.support import eventually
 
 
@@ -34,3 +36,20 @@ def test_a_number_that_came_back_is_no_user(tmp_path: Path) -> None:
     (users / "here").write_text(this_process())
     assert servers._is_used(tmp_path)
     assert [file.name for file in users.iterdir()] == ["here"]
+
+
+@pytest.mark.slow
+def test_the_server_reads_no_file_of_the_folder_in_which_a_command_is_given(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prefect reads these three files of the current folder, and would make its tables in that database."""
+    foreign = f"sqlite+aiosqlite:///{tmp_path / 'foreign.db'}"
+    (tmp_path / ".env").write_text(f"PREFECT_SERVER_DATABASE_CONNECTION_URL={foreign}\n")
+    (tmp_path / "prefect.toml").write_text(f'[server.database]\nconnection_url = "{foreign}"\n')
+    (tmp_path / "pyproject.toml").write_text(f'[tool.prefect.server.database]\nconnection_url = "{foreign}"\n')
+    monkeypatch.chdir(tmp_path)
+    set_up_libraries(settings)
+    with servers.prefect_server(settings) as server:
+        server.wait()
+    assert (settings.level("level3") / "prefect" / "prefect.db").exists()
+    assert not (tmp_path / "foreign.db").exists()

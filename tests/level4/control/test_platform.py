@@ -48,7 +48,7 @@ def served(platform: RunningPlatform, role: str) -> set[tuple[int, str]]:
 
     def both() -> list[dict[str, Any]]:
         wait_for_workers(platform.home)
-        workers: list[dict[str, Any]] = httpx.get(f"{platform.service}/ready", trust_env=False).json()["workers"]
+        workers: list[dict[str, Any]] = httpx.get(f"{platform.service}/ready").json()["workers"]
         return workers if len(workers) == 2 else []
 
     workers = eventually(both, within=30)

@@ -27,7 +27,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
         running.wait_for_control()
         running.wait_until_ready()
         for flight in as_requests(flights.head(5)):
-            assert httpx.post(f"{running.service}/predict", json=flight, trust_env=False).json()["version"] == 1
+            assert httpx.post(f"{running.service}/predict", json=flight).json()["version"] == 1
         with PlatformClient.at(home, "operator") as operator, PlatformClient.at(home, "feed") as feed:
             begun = time.monotonic()
             assert "version 1 keeps serving" in operator.get("/status")["degraded"]

@@ -46,7 +46,7 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
 
             eventually(replaced, within=30)
             pool.workers[0].wait_ready()
-            text = httpx.get(f"{address_of(listening)}/metrics", trust_env=False).text
+            text = httpx.get(f"{address_of(listening)}/metrics").text
         finally:
             pool.stop()
     assert f"worker {dead} has ended" in capsys.readouterr().out

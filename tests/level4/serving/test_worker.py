@@ -76,7 +76,7 @@ def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, se
     route(tmp_path, 1, made, Package(2, made.files), 0.5)
     with plane(tmp_path, 2) as running:
         for _ in range(6):  # a new connection may be taken by either
-            with httpx.Client(base_url=running.address, timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=running.address, timeout=20) as client:
                 client.post("/predict/batch", json={"flights": sent}).raise_for_status()
         rows = running.rows("SELECT flight_id, arm, version FROM predictions")
         both = running.client.get("/metrics").text
@@ -96,7 +96,7 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
         open_log(url_of(tmp_path)) as log,
         open_socket() as listening,
         api_server(create_app(tmp_path, log), listening),
-        httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client,
+        httpx.Client(base_url=address_of(listening), timeout=20) as client,
     ):
         give_space = limit_disk(log, pages=60)
         answers = [client.post("/predict", json=sent[i % 300]) for i in range(400)]

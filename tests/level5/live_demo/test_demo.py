@@ -85,7 +85,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
         again = run("up", state)
         assert "up already" in again
         assert record_of.address in again
-        assert httpx.get(record_of.address, trust_env=False).status_code == 200
+        assert httpx.get(record_of.address).status_code == 200
         family = family_of(own)
         family[0].kill()  # it ends nothing of what it has started
         output = run("up", state)
@@ -127,7 +127,7 @@ def work(shown: Any) -> None:
     )
     links = {link.inner_text(): link.get_attribute("href") for link in shown.locator("nav.links a").all()}
     assert {*links} == {"Prefect", "MLflow", "Evidently"}
-    with httpx.Client(trust_env=False, follow_redirects=True) as http:
+    with httpx.Client(follow_redirects=True) as http:
         assert {name: http.get(address).status_code for name, address in links.items()} == dict.fromkeys(links, 200)
         address = f"{links['Evidently']}/api/projects"
         projects = eventually(lambda: http.get(address).json(), within=120)  # Evidently loads beside the stream

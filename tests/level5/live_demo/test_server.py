@@ -40,7 +40,7 @@ def served(live: LivePage) -> Iterator[str]:
 
 @pytest.fixture
 def http(live: LivePage) -> Iterator[httpx.Client]:
-    with served(live) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with served(live) as address, httpx.Client(base_url=address) as client:
         yield client
 
 

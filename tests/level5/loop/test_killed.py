@@ -188,7 +188,7 @@ def turns(state: Path) -> list[dict[str, Any]]:
     server = running_server(Settings(date.fromisoformat(TODAY), None, state, "level5"))
     assert server
     wanted = {"flows": {"name": {"any_": ["turns"]}}, "flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    return list(httpx.post(f"{server.api}/flow_runs/filter", json=wanted, timeout=20, trust_env=False).json())
+    return list(httpx.post(f"{server.api}/flow_runs/filter", json=wanted, timeout=20).json())
 
 
 def made_by_hand(settings: Settings) -> int:

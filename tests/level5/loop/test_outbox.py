@@ -29,6 +29,7 @@ from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import ALERTS, open_log
 from shared.errors import UserError
 from shared.settings import Settings
+from tests.support import environment
 
 KEYS = [f"2013-05-06-{i}" for i in range(6)]
 
@@ -214,6 +215,12 @@ def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hoo
         with open_log(f"sqlite:///{tmp_path / f'{number}.db'}") as log:
             assert delivery(fill(log), WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS * 2
+
+
+def test_a_webhook_elsewhere_is_reached_by_the_users_proxy(sqlite: sa.Engine, hook: Hook) -> None:
+    with environment(HTTP_PROXY=hook.url, http_proxy=hook.url):
+        assert delivery(sqlite, WebhookSink("http://alerts.example.org/")).sent == 6
+    assert short(hook.alerts) == KEYS
 
 
 def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
