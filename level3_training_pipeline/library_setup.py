@@ -17,6 +17,8 @@ def set_up_libraries(settings: Settings) -> None:
             "OMP_NUM_THREADS": "1",  # on shared cores, threads of scikit-learn that wait for each other cost more
             "PREFECT_HOME": str(home),
             "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+            "PREFECT_TASKS_DISABLE_CACHING": "true",  # a result in a file names how it is loaded, as a pickle perhaps
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
             "PREFECT_CLI_PROMPT": "false",

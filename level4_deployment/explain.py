@@ -50,7 +50,7 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
     version = registry.get(client, str(answer["version"]))
     served = load_served(home, pull(version, home))
     trained_on = data.gather(replace(settings, today=parse_today(version.tags["today"])))
-    history = pd.read_parquet(trained_on.file)
+    history = data.read(trained_on.file)
     sent = json.loads(answer["request_payload"])
     sent.pop("flight_id", None)
     row = features(as_table([Flight(**sent)]))

@@ -27,6 +27,11 @@ Made = TypeVar("Made")
 class StateError(UserError):
     """A state file that is garbled, half written, or of another version; the message names the file and the remedy."""
 
+    @property
+    def fault(self) -> str:
+        """The message without the remedy, where the caller remedies it."""
+        return str(self).partition(" Remedy:")[0]
+
 
 @contextmanager
 def garbled(file: Path, remedy: str) -> Iterator[None]:
@@ -59,17 +64,18 @@ def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
         except FileNotFoundError:
             known = []
         if _sha256(content) not in known:
-            raise StateError(f"{file} is not what was written: its SHA-256 is not in {_checksums(file).name}. "
-                             f"Remedy: {remedy}")
+            raise StateError(
+                f"{file} is not what was written: its SHA-256 is not in {_checksums(file).name}. Remedy: {remedy}"
+            )
         return pd.read_parquet(io.BytesIO(content))
 
 
 def check_database(file: Path, remedy: str) -> None:
     """Raise StateError if `file` exists and is no SQLite database."""
     if file.exists():
-        with suppress(sqlite3.OperationalError), garbled(file, remedy):  # a database that is locked is one
-            with closing(sqlite3.connect(file, timeout=0)) as database:
-                database.execute("SELECT count(*) FROM sqlite_master")
+        locked = suppress(sqlite3.OperationalError)  # a database that is locked is one
+        with locked, garbled(file, remedy), closing(sqlite3.connect(file, timeout=0)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master")
 
 
 def keep_json(file: Path, content: dict[str, Any]) -> bool:

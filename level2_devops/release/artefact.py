@@ -7,10 +7,12 @@ import shutil
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from level2_devops.release.store import ReleaseError
 from level2_devops.service.worker_process import MODEL
 from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.files import read_json
 
 SOURCES = ["shared", "level2_devops"]
 REQUIREMENTS = "requirements.txt"
@@ -65,7 +67,7 @@ def verify(app: Path, digest: str) -> int:
     """
     try:
         intact = _sha256(app / MANIFEST) == digest
-        recorded = json.loads((app / MANIFEST).read_text())["files"] if intact else {}
+        recorded = read_json(app / MANIFEST, dict[str, Any], "make release")["files"] if intact else {}
     except OSError:
         raise ReleaseError(f"there is no release in {app}. Remedy: make release.") from None
     found = checksums(app) if intact else {}

@@ -12,7 +12,7 @@ from shared.data.flights import digest, load_flights
 from shared.data.raw import data_folder, raw_digests
 from shared.data.schema import FLIGHT, DataError, check
 from shared.data.split import history
-from shared.files import write_parquet
+from shared.files import read_parquet, write_parquet
 from shared.settings import NEW_YORK, Settings
 
 MOST_ROWS = 80_000  # three months; with more rows the model is no better, and by December takes three times as long
@@ -49,6 +49,11 @@ def gather(settings: Settings) -> Snapshot:
     return Snapshot(file, name, len(known), settings.now, raw_digests(data_folder(settings.data)))
 
 
+def read(file: Path) -> pd.DataFrame:
+    """The history or the features, as a step before wrote them; raises StateError for a file that was altered since."""
+    return read_parquet(file, "give the command again; the file is written anew.")
+
+
 def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     """At most MOST_ROWS of the known flights: all recent ones, and a random sample of the older ones."""
     recent = known["predicted_at"] >= now - WHOLE
@@ -63,7 +68,7 @@ def validate(snapshot: Snapshot) -> None:
 
     Both labels must occur in it.
     """
-    flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
+    flights = check(read(snapshot.file), FLIGHT, str(snapshot.file))
     if len(flights) < FEWEST_ROWS:
         raise DataError(
             f"{snapshot.file}: {len(flights):,} labelled flights, at least {FEWEST_ROWS:,} are needed. "
@@ -100,7 +105,7 @@ def build_features(snapshot: Snapshot) -> Path:
 
     The digest of the code is in its name, because two versions of the code can work on one history at once.
     """
-    flights = pd.read_parquet(snapshot.file)
+    flights = read(snapshot.file)
     file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}-{lineage.code_digest()[:16]}.parquet")
     write_parquet(pd.concat([flights[KEPT], features(flights)], axis=1), file)
     return file

@@ -146,7 +146,7 @@ def _days_since(
 ) -> pd.DataFrame:
     """The champion's loss by day on the flights that the candidate was evaluated on, after its own training."""
     then = replace(settings, today=parse_today(version.tags["today"]))
-    table = pd.read_parquet(data.build_features(data.gather(then)))
+    table = data.read(data.build_features(data.gather(then)))
     test = tune.windows(table, then.now)[3]
     test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
     if test.empty:
