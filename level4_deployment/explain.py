@@ -15,7 +15,7 @@ from level2_devops.features import features
 from level2_devops.service.requests import Flight, as_table
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from shared.console import show_table
-from shared.errors import UserError
+from shared.errors import UserError, show_address
 from shared.settings import Settings, parse_today
 
 BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of the features
@@ -85,8 +85,7 @@ def look_up(url: str, request: str) -> dict[str, Any]:
         found = connection.execute(query).mappings().first()
     log.dispose()
     if found is None:
-        where = sa.make_url(url).render_as_string()  # without a password
-        raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")
+        raise UserError(f"REQUEST={request}: no such answer in {show_address(url)}. Remedy: the request_id of an answer.")
     return dict(found)
 
 
