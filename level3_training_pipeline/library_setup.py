@@ -2,12 +2,21 @@
 
 import os
 
+from shared.errors import UserError
+from shared.files import check_database
 from shared.settings import Settings
 
 
 def set_up_libraries(settings: Settings) -> None:
-    """Keep the libraries' files in level 3's state folder, their telemetry off, and their logs out of the terminal."""
+    """Keep the libraries' files in level 3's state folder, their telemetry off, and their logs out of the terminal.
+
+    Raises UserError for a state folder that they cannot use.
+    """
+    if "?" in str(settings.state):
+        raise UserError(f"MLflow and Prefect take no ? in {settings.state}. Remedy: MLOPS_STATE= a folder without one.")
     home = settings.level("level3") / "prefect"
+    database = home / "prefect.db"
+    check_database(database, f"move {database} away; Prefect begins anew, without the record of its runs")
     os.environ.update(
         {
             "MLFLOW_DISABLE_TELEMETRY": "true",

@@ -123,6 +123,8 @@ class LogError(UserError):
 
 def url_of(home: Path) -> str:
     """Where a platform keeps its log: PREDICTION_LOG, which may hold a password, or SQLite in the platform's folder."""
+    if "?" in str(home) and not os.environ.get("PREDICTION_LOG"):
+        raise LogError(f"a prediction log in SQLite takes no ? in {home}. Remedy: a folder without one.")
     return os.environ.get("PREDICTION_LOG") or f"sqlite:///{home / 'log.db'}"
 
 

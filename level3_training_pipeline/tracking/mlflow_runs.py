@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from level3_training_pipeline.tracking.process_identity import still_runs, this_process
+from shared.files import check_database
 from shared.settings import Settings
 
 EXPERIMENT = "flight-delays"
@@ -25,6 +26,8 @@ def open_tracking(settings: Settings) -> MlflowClient:
     A run whose process has ended without closing it is closed as KILLED.
     """
     folder = settings.level("level3")
+    database = folder / "mlflow.db"
+    check_database(database, f"move {database} and artifacts beside it away; level 3 begins anew, without its versions")
     mlflow.set_tracking_uri(tracking_uri(settings))
     with FileLock(folder / "mlflow.lock"):
         client = MlflowClient()
