@@ -85,7 +85,8 @@ def look_up(url: str, request: str) -> dict[str, Any]:
         found = connection.execute(query).mappings().first()
     log.dispose()
     if found is None:
-        raise UserError(f"REQUEST={request}: no such answer in {show_address(url)}. Remedy: the request_id of an answer.")
+        where = show_address(url)
+        raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")
     return dict(found)
 
 
