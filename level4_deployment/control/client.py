@@ -102,4 +102,8 @@ def read_addresses(home: Path) -> dict[str, str]:
     """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
     if not is_running(home):
         raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make monitor.")
-    return read_json(home / ADDRESSES, dict[str, str], "try again: the running platform has written it anew")
+    return read_json(home / ADDRESSES, _addresses, "try again: the running platform has written it anew")
+
+
+def _addresses(*, control: str, service: str) -> dict[str, str]:
+    return {"control": control.strip(), "service": service.strip()}  # which only a text has

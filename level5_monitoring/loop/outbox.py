@@ -138,7 +138,9 @@ def sink_of(settings: Settings) -> Sink:
     except httpx.InvalidURL:  # whose text may hold the password
         raise UserError(f"ALERTS={show_address(wish)!r} is not an address. Remedy: http://host:port/path") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise UserError(f"ALERTS={show_address(wish)!r}: Remedy: console, the path of a file, or http://host:port/path.")
+        raise UserError(
+            f"ALERTS={show_address(wish)!r}: Remedy: console, the path of a file, or http://host:port/path."
+        )
     return WebhookSink(wish)
 
 
