@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from shared.errors import UserError
+from shared.files import check_database
 from shared.settings import Settings
 
 STORE, ARTEFACTS = "mlflow.db", "artifacts"  # the tracking store and its files, in level 3's state folder
@@ -16,10 +17,14 @@ STORE, ARTEFACTS = "mlflow.db", "artifacts"  # the tracking store and its files,
 def set_up_libraries(settings: Settings) -> None:
     """Keep the libraries' files in level 3's state folder, their telemetry off, and their logs out of the terminal.
 
-    Raises UserError for a folder that was moved or copied.
+    Raises UserError for a folder that was moved or copied, or that they cannot use.
     """
+    if "?" in str(settings.state):
+        raise UserError(f"MLflow and Prefect take no ? in {settings.state}. Remedy: MLOPS_STATE= a folder without one.")
     refuse_moved_state(settings)
     home = settings.level("level3") / "prefect"
+    database = home / "prefect.db"
+    check_database(database, f"move {database} away; Prefect begins anew, without the record of its runs")
     os.environ.update(
         {
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -30,6 +35,8 @@ def set_up_libraries(settings: Settings) -> None:
             "PREFECT_HOME": str(home),
             "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
             "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+            "PREFECT_TASKS_DISABLE_CACHING": "true",  # a result in a file names how it is loaded, as a pickle perhaps
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
             "PREFECT_CLI_PROMPT": "false",

@@ -15,7 +15,7 @@ from level2_devops.features import features
 from level2_devops.service.requests import Flight, as_table
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from shared.console import show_table
-from shared.errors import UserError
+from shared.errors import UserError, show_address
 from shared.settings import Settings
 
 BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of the features
@@ -50,7 +50,7 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
     version = registry.get(client, str(answer["version"]))
     served = load_served(home, pull(version, home))
     trained_on = data.gather_again(settings, version.tags)
-    history = pd.read_parquet(trained_on.file)
+    history = data.read(trained_on.file)
     sent = json.loads(answer["request_payload"])
     sent.pop("flight_id", None)
     row = features(as_table([Flight(**sent)]))
@@ -83,7 +83,7 @@ def look_up(url: str, request: str) -> dict[str, Any]:
     with open_log(url) as log, log.connect() as connection:
         found = connection.execute(query).mappings().first()
     if found is None:
-        where = sa.make_url(url).render_as_string()  # without a password
+        where = show_address(url)
         raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")
     return dict(found)
 

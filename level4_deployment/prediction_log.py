@@ -10,7 +10,8 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.errors import UserError
+from shared.errors import UserError, show_address
+from shared.files import check_database
 
 METADATA = sa.MetaData()
 
@@ -122,7 +123,9 @@ class LogError(UserError):
 
 
 def url_of(home: Path) -> str:
-    """Where a platform keeps its log: PREDICTION_LOG, or else SQLite in the platform's folder."""
+    """Where a platform keeps its log: PREDICTION_LOG, which may hold a password, or SQLite in the platform's folder."""
+    if "?" in str(home) and not os.environ.get("PREDICTION_LOG"):
+        raise LogError(f"a prediction log in SQLite takes no ? in {home}. Remedy: a folder without one.")
     return os.environ.get("PREDICTION_LOG") or f"sqlite:///{home / 'log.db'}"
 
 
@@ -134,11 +137,16 @@ def open_log(url: str) -> Iterator[sa.Engine]:
     commits.
     """
     remedy = "Remedy: PREDICTION_LOG=postgresql+psycopg://user@host/database, or leave it out for SQLite."
+    shown = show_address(url)
     try:
         address = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        shown = url.rpartition("@")[2]  # without a password
-        raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from error
+    except (sa.exc.ArgumentError, ValueError):  # whose text may hold the password
+        raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from None
+    if "@" in (address.host or ""):
+        raise LogError(f"the prediction log's address {shown!r} has two @. Remedy: in a password, write @ as %40.")
+    if address.drivername.startswith("sqlite") and address.database:
+        file = Path(address.database)
+        check_database(file, f"move {file} away; a new log begins, without its predictions")
     with ExitStack() as opened:
         try:
             in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
@@ -150,7 +158,7 @@ def open_log(url: str) -> Iterator[sa.Engine]:
             prepare_tables(engine, METADATA)
         except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
             raise LogError(
-                f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
+                f"the prediction log at {shown} cannot be opened: {getattr(error, 'orig', None) or error}. {remedy}"
             ) from error
         yield engine
 
@@ -174,7 +182,7 @@ def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
         missing = _missing(connection, metadata)
     if missing:
         raise LogError(
-            f"the prediction log at {engine.url.render_as_string()} was begun by an earlier version of this project: "
+            f"the prediction log at {show_address(str(engine.url))} was begun by an earlier version of this project: "
             f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
         )
 

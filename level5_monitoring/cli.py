@@ -56,8 +56,9 @@ def accept(options: argparse.Namespace) -> None:
         from level5_monitoring.loop.accept import accept
         from level5_monitoring.monitors.reference import load_reference
 
-        reference, log = load_reference(config.own(settings)), config.open_log(settings)
-        made = accept(log, reference, options.column, options.code, options.reason)
+        reference = load_reference(config.own(settings))
+        with config.open_log(settings) as log:
+            made = accept(log, reference, options.column, options.code, options.reason)
     console.print(
         f"{made.name} {made.code} is normal since {made.since}, by {user()}: the next closed day has no alarm."
     )

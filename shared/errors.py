@@ -9,6 +9,19 @@ class UserError(ValueError):
     """An error the user can fix: the message says what, where, the value and the remedy."""
 
 
+def show_address(address: str) -> str:
+    """The address of a database or a webhook as people may see it: without user, password and query.
+
+    Of a webhook only scheme and host are left, because its path often is the secret.
+    """
+    scheme, found, rest = address.partition("://")
+    if not found:
+        return address.rpartition("@")[2]
+    place = rest if rest.startswith("/") else rest.rpartition("@")[2]  # a file's path may hold @, a password too
+    place = place.partition("?")[0]
+    return f"{scheme}://{place.partition('/')[0] if scheme.startswith('http') else place}"
+
+
 def command(main: Callable[[], None]) -> None:
     """Run a command's `main`. A UserError becomes one line on stderr and status 2, Ctrl-C status 130: no traceback."""
     for stream in (sys.stdout, sys.stderr):

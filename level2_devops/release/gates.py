@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from level2_devops.release.artefact import REQUIREMENTS, SOURCES
+from level2_devops.release.artefact import REQUIREMENTS, SOURCES, copy_folder
 from level2_devops.release.store import ReleaseError
 from level2_devops.service.requests import flights_as_requests
 from level2_devops.service.worker_process import (
@@ -64,8 +64,8 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
     """
     folder = workshop / "tested"
     for name in SOURCES:
-        shutil.copytree(workshop / "release" / "app" / name, folder / name)
-    shutil.copytree(source / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", *LEFT_OUT))
+        copy_folder(workshop / "release" / "app" / name, folder / name)
+    copy_folder(source / "tests", folder / "tests", *LEFT_OUT)
     for name in ("pyproject.toml", REQUIREMENTS):
         shutil.copy(source / name, folder)
     log.parent.mkdir(exist_ok=True)

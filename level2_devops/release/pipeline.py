@@ -86,8 +86,12 @@ def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PR
             with tests_running(source, workshop, settings, store.home / "logs" / f"tests-{version}.log") as tests:
                 commit = commit_of(source, *SOURCES, REQUIREMENTS)
                 yield Candidate(version, who, note, commit, workshop / "release", tests, settings, begun)
-        except UserError as error:
-            store.record("refused", version, who, why=str(error))
+        except BaseException as error:  # whatever ends it, Ctrl-C and a bug too: no version is "building" for ever
+            if any((event["what"], event["version"]) == ("released", version) for event in store.history()):
+                raise  # what came after the release has failed
+            store.record("refused", version, who, why=str(error) or type(error).__name__)
+            if not isinstance(error, UserError):
+                raise
             now = store.current()
             serving = f"{now.version} keeps serving" if now else "none was released before"
             raise ReleaseError(f"release {version} is refused; {serving}. {error}") from error

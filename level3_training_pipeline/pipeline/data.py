@@ -13,7 +13,7 @@ from shared.data.flights import digest, load_flights
 from shared.data.raw import data_folder, raw_digests
 from shared.data.schema import FLIGHT, DataError, check
 from shared.data.split import history
-from shared.files import write_parquet
+from shared.files import read_parquet, write_parquet
 from shared.settings import NEW_YORK, Settings, parse_today
 
 MOST_ROWS = 80_000  # three months; with more rows the model is no better, and by December takes three times as long
@@ -65,6 +65,11 @@ def gather_again(settings: Settings, tags: Mapping[str, str]) -> Snapshot:
     return gather(replace(settings, today=today), tags.get("days_left_out", "").split())
 
 
+def read(file: Path) -> pd.DataFrame:
+    """The history or the features, as a step before wrote them; raises StateError for a file that was altered since."""
+    return read_parquet(file, "give the command again; the file is written anew.")
+
+
 def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     """At most MOST_ROWS of the known flights: all recent ones, and a random sample of the older ones."""
     recent = known["predicted_at"] >= now - WHOLE
@@ -79,7 +84,7 @@ def validate(snapshot: Snapshot) -> None:
 
     The parts are those to tune, to validate and to test on: large enough, and with labels like those before.
     """
-    flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
+    flights = check(read(snapshot.file), FLIGHT, str(snapshot.file))
     age = snapshot.now - flights["label_known_at"].max()
     if age > STALE_AFTER:
         raise DataError(
@@ -120,7 +125,7 @@ def build_features(snapshot: Snapshot) -> Path:
 
     The digest of the code is in its name, because two versions of the code can work on one history at once.
     """
-    flights = pd.read_parquet(snapshot.file)
+    flights = read(snapshot.file)
     file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}-{lineage.code_digest()[:16]}.parquet")
     write_parquet(pd.concat([flights[KEPT], features(flights)], axis=1), file)
     return file

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from prefect import flow, task
 from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.states import State
 
@@ -26,6 +25,7 @@ from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
 from shared.console import bar, console, step
 from shared.errors import UserError
+from shared.files import StateError, read_json, write_json
 from shared.settings import NEW_YORK, Settings, parse_today, read_settings
 
 TRIALS = 6
@@ -49,11 +49,6 @@ def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 def report_unchanged(version: Version) -> None:
     """Print that there is nothing to do; a function of its own, because Prefect cannot pickle a flow with a console."""
     console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
-
-
-def same_training(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """The cache key of a step: its name and the training key, on which its result depends."""
-    return f"{context.task.name}-{parameters['key']}"
 
 
 RETRIED: Any = {
@@ -85,25 +80,43 @@ def features_step(snapshot: Snapshot) -> Path:
         return data.build_features(snapshot)
 
 
-# Only the result of this step is cached: the others take seconds, and write to their own MLflow run.
+# Only the result of this step is kept: the others take seconds, and write to their own MLflow run. It is kept as JSON,
+# because Prefect would load its own result by the serializer that the file names, and a pickle runs code.
 # It is not retried, because each trial is recorded when it is done, and would be recorded twice.
-@task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[report_failure])
-def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> tuple[Trial, str]:  # noqa: ARG001 - for the cache
-    """The best of some trials, each of which is recorded, and the MLflow run that holds them."""
+@task(name="tune", on_failure=[report_failure])
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> tuple[Trial, str]:
+    """The best of some trials, each of which is recorded, and the MLflow run that holds them.
+
+    After a training with this key that was cut off, its trials are used.
+    """
+    kept = snapshot.file.with_name(f"tuned-{key[:16]}.json")
+    try:
+        return read_json(kept, tuned, "give the command again")
+    except FileNotFoundError:
+        pass
+    except StateError as error:
+        console.print(f"{error.fault} The trials are run again.", markup=False)
     with bar(f"Tune: {trials} trials", trials) as advance:
 
         def report(trial: Trial) -> None:
             record.record_trial(run_id, trial)
             advance()
 
-        return tune.tune(pd.read_parquet(features), snapshot.now, trials, report), run_id
+        best = tune.tune(data.read(features), snapshot.now, trials, report)
+    write_json(kept, {"best": asdict(best), "run_id": run_id})
+    return best, run_id
+
+
+def tuned(best: dict[str, Any], run_id: str) -> tuple[Trial, str]:
+    """What a training before has tuned."""
+    return Trial(**best), run_id
 
 
 @task(name="train", **RETRIED)
 def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
     """The model, fitted on all of history, saved in the tracking store; returns its URI."""
     with step("Train on all of history"):
-        table = pd.read_parquet(features)
+        table = data.read(features)
         inputs = table[CATEGORIES + NUMBERS]
         model = fit_features(inputs, table["late"], **parameters)
         card = ModelCard(float(table["late"].mean()), len(table), snapshot.today)
@@ -120,7 +133,7 @@ def evaluate_step(
         if champion:
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
             in_production = Champion(registry.load_version(client, champion), now)
-        evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, in_production)
+        evaluation = evaluate.evaluate(data.read(features), snapshot.now, parameters, in_production)
         record.record_evaluation(evaluation)
         evaluate.check_plausible(evaluation, record.skills(client))
         return evaluation

@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import fit_features, predict_features
@@ -44,7 +43,7 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
             f"{version.tags['data_digest'][:16]}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
             f"raw_files.json of run {version.run_id}, and the code of commit {version.tags['commit']}."
         )
-    table = pd.read_parquet(data.build_features(snapshot))
+    table = data.read(data.build_features(snapshot))
     inputs = table[CATEGORIES + NUMBERS]
     rebuilt = fit_features(inputs, table["late"], **json.loads(version.tags["parameters"]))
     before, after = predict_features(registered, inputs), predict_features(rebuilt, inputs)

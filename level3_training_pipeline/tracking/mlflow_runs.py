@@ -10,6 +10,7 @@ from mlflow.entities import Run
 
 from level3_training_pipeline.library_setup import ARTEFACTS, STORE
 from level3_training_pipeline.tracking.process_identity import still_runs, this_process
+from shared.files import check_database
 from shared.settings import Settings
 
 EXPERIMENT = "flight-delays"
@@ -26,6 +27,8 @@ def open_tracking(settings: Settings) -> MlflowClient:
     A run whose process has ended without closing it is closed as KILLED.
     """
     folder = settings.level("level3")
+    database = folder / "mlflow.db"
+    check_database(database, f"move {database} and artifacts beside it away; level 3 begins anew, without its versions")
     mlflow.set_tracking_uri(tracking_uri(settings))
     mlflow.set_registry_uri(tracking_uri(settings))
     with FileLock(folder / "mlflow.lock"):

@@ -1,6 +1,5 @@
 """The client of the control plane, for programs and people."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -11,6 +10,7 @@ from filelock import FileLock, Timeout
 from level4_deployment.control.auth import read_token
 from level4_deployment.experiment.design import Plan
 from shared.errors import UserError
+from shared.files import read_json
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
 LOCK = "platform.lock"  # held by the platform that runs in the folder; the system releases it at a sudden end
@@ -100,4 +100,8 @@ def read_addresses(home: Path) -> dict[str, str]:
     """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
     if not is_running(home):
         raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make monitor.")
-    return dict(json.loads((home / ADDRESSES).read_text()))
+    return read_json(home / ADDRESSES, _addresses, "try again: the running platform has written it anew")
+
+
+def _addresses(*, control: str, service: str) -> dict[str, str]:
+    return {"control": control.strip(), "service": service.strip()}  # which only a text has

@@ -27,13 +27,16 @@ from level4_deployment.experiment.experiment_store import (
 )
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.experiment.labels import SplitError, close_days, read_watermark
+from level4_deployment.serving.reloader import workers
 from level4_deployment.serving.routes import Routes, Split, read_routes, write_routes
 from shared.errors import UserError
+from shared.files import StateError
 from shared.settings import NEW_YORK
 
 CHALLENGER = "challenger"  # the alias beside CHAMPION: for people only, the record of the experiment decides
 UNAVAILABLE = (sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log or a package cannot be used at present
-START, ALIASES, GUARD, VERDICT = "start", "aliases", "guard", "verdict"  # steps that can fail, and are retried
+# Steps that can fail, and are retried.
+START, ROUTES_FILE, ALIASES, GUARD, VERDICT = "start", "routes", "aliases", "guard", "verdict"
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # the state after a verdict that promotes nothing
 
@@ -60,8 +63,10 @@ class ControlPlane:
 
     def __init__(self, home: Path, registry: ModelRegistry, log: sa.Engine, *, approval: bool = False) -> None:
         self.home, self.registry, self.log, self.approval = home, registry, log, approval
-        self.routes = read_routes(home)
         self.problems: dict[str, str] = {}  # why a step fails at present, by step
+        self.routes: Routes | None = None
+        with self.mark_degraded_on_error(ROUTES_FILE, "the routes are written again from the registry"):
+            self.routes = read_routes(home)
         self.reconciled = False  # whether the actions that a sudden end has cut off are finished
         self.undecided = False  # whether closed days wait for their verdict to be carried out
         self.registry_seen = 0.0  # seconds since 1970
@@ -83,7 +88,8 @@ class ControlPlane:
         running = self.running()
         challenger = self.registry.pull(self.registry.version(running.challenger)) if running else None
         split = Split(running.experiment, running.salt, running.share) if running else None
-        generation = self.routes.generation if self.routes else 0
+        known = [self.routes.generation] if self.routes else [one["generation"] for one in workers(self.home)]
+        generation = max(known, default=0)
         return Routes(generation, self.registry.pull(champion), challenger, split)
 
     # What runs at every poll
@@ -100,6 +106,7 @@ class ControlPlane:
                     self.reconciled = True
             if not self.reconciled:
                 return
+            self._check_routes_file()
             self.sync()
             with self.mark_degraded_on_error(GUARD, "the guardrails are not checked"):
                 self.guard()
@@ -142,9 +149,26 @@ class ControlPlane:
             self._end_what_is_over(champion.number)
             target = self._target_routes(champion)
             if target != self.routes:
-                target = replace(target, generation=target.generation + 1)
-                write_routes(self.home, target)
-                self.routes = target
+                self._write_routes(target)
+
+    def _check_routes_file(self) -> None:
+        """Write the routes again where their file is garbled, gone or changed by something else."""
+        if self.routes is None:
+            return
+        with self.mark_degraded_on_error(ROUTES_FILE, "the routes were written again"):
+            try:
+                same = read_routes(self.home) == self.routes
+            except StateError:
+                self._write_routes(self.routes)
+                raise
+            if not same:
+                self._write_routes(self.routes)
+
+    def _write_routes(self, routes: Routes) -> None:
+        """Write the routes as the next generation, so that every worker reads them."""
+        routes = replace(routes, generation=routes.generation + 1)
+        write_routes(self.home, routes)
+        self.routes = routes
 
     def _record_bypass(self, champion: int) -> None:
         """Record a move of the alias that was made in the registry itself, past the platform."""

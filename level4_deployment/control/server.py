@@ -26,7 +26,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving.worker import COUNTS, Worker, start_worker, stop_workers
 from shared.console import console, step
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import keep_json, write_json
 from shared.waiting import wait_until
 
 WORKERS = 2
@@ -72,6 +72,8 @@ def serve(home: Path | None, *, approval: bool) -> None:
                         printed = platform.degraded
                         console.print(f"degraded: {printed}" if printed else "no longer degraded", markup=False)
                     pool.replace_dead()
+                    if keep_json(home / ADDRESSES, addresses):
+                        console.print(f"{ADDRESSES} was garbled or gone, and is written again")
         finally:
             (home / ADDRESSES).unlink(missing_ok=True)
             pool.stop()

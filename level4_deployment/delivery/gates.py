@@ -146,7 +146,7 @@ def _days_since(
 ) -> pd.DataFrame:
     """The champion's loss by day on the flights that the candidate was evaluated on, after its own training."""
     then = data.gather_again(settings, version.tags)
-    test = tune.windows(pd.read_parquet(data.build_features(then)), then.now)[3]
+    test = tune.windows(data.read(data.build_features(then)), then.now)[3]
     test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
     if test.empty:
         return pd.DataFrame(columns=["rows", "log_loss"], dtype=float)

@@ -23,6 +23,7 @@ from level4_deployment.prediction_log import PREDICTIONS, first_predictions, ope
 from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_table
 from shared.errors import UserError
+from shared.files import short_commit
 from shared.score import Score, by_month, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
@@ -102,7 +103,7 @@ def show_explanation(settings: Settings, home: Path, request: str) -> str:
     explained = explain(settings, home, request)
     show(explained)
     version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
-    return f"request {request[:8]} → version {version} → run {run[:8]} → commit {commit[:8]} → its data"
+    return f"request {request[:8]} → version {version} → run {run[:8]} → commit {short_commit(commit)} → its data"
 
 
 def score_version(client: MlflowClient, number: int, later: pd.DataFrame) -> Score:

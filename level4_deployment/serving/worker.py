@@ -2,7 +2,6 @@
 
 import argparse
 import gc
-import json
 import os
 import signal
 import socket
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from level2_devops.service.worker_process import DRAINED_WITHIN, Process, start_module, stop_processes, wait_ready
-from level4_deployment.serving.routes import WORKERS
+from level4_deployment.serving.routes import WORKERS, read_status
 from shared.environment import begin
 from shared.errors import command
 
@@ -41,10 +40,7 @@ class Worker:
 
     def status(self) -> dict[str, Any] | None:
         """What it serves, as it published it; None before it is ready and after it has stopped."""
-        try:
-            return json.loads((self.home / WORKERS / f"{self.pid}.json").read_text())
-        except FileNotFoundError:
-            return None
+        return read_status(self.home / WORKERS / f"{self.pid}.json")
 
     def wait_ready(self) -> None:
         """Return when it is ready; raises UserError."""

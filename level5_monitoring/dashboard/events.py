@@ -1,12 +1,12 @@
 """What happened in the year: trainings, experiments, promotions, alerts and injected faults, as the page lists them."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import sqlalchemy as sa
 
 from level4_deployment.control import audit
@@ -16,7 +16,7 @@ from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.tables import ALERTS
-from shared.files import write_json
+from shared.files import keep_json, read_json
 
 KINDS = {
     "training": "Trainings",
@@ -51,7 +51,7 @@ class Event:
     evidence: list[MonitorResult] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config={"extra": "forbid"})
 class InjectedFault:
     """A fault of `fault_injection.FAULTS` in the live demo, active from `day` to `until`, or still if that is "".
 
@@ -69,12 +69,19 @@ class InjectedFault:
 def read_faults(home: Path) -> list[InjectedFault]:
     """The faults that were injected, oldest first. home: this level's folder."""
     file = home / FAULTS_FILE
-    return [InjectedFault(**one) for one in json.loads(file.read_text())["faults"]] if file.exists() else []
+    try:
+        return read_json(file, _injected, f"remove {file}: the faults that were injected are then forgotten")
+    except FileNotFoundError:
+        return []
+
+
+def _injected(faults: list[dict[str, Any]]) -> list[InjectedFault]:
+    return [InjectedFault(**one) for one in faults]
 
 
 def write_faults(home: Path, faults: Iterable[InjectedFault]) -> None:
-    """Keep the faults that were injected."""
-    write_json(home / FAULTS_FILE, {"faults": [asdict(one) for one in faults]})
+    """Keep the faults that were injected; nothing is written where the file holds just them."""
+    keep_json(home / FAULTS_FILE, {"faults": [asdict(one) for one in faults]})
 
 
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import warnings
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from level5_monitoring.monitors.reference import Reference, load_reference
 from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_window, week_of
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
+from shared.files import garbled
 from shared.loopback import free_port
 from shared.settings import Settings
 
@@ -72,7 +74,7 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
     found = workspace.search_project(PROJECT)
     project = found[0] if found else workspace.create_project(PROJECT)
     done = own / WORKSPACE / "weeks.txt"
-    reported = set(done.read_text().split()) if done.exists() else set()
+    reported = _reported(done) if done.exists() else set()
     with config.open_log(settings) as log:
         weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
         with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
@@ -83,6 +85,12 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
                 print(sunday, file=file, flush=True)
                 advance()
     return len(weeks)
+
+
+def _reported(done: Path) -> set[str]:
+    """The Sundays whose weeks have a report; raises StateError."""
+    with garbled(done, f"remove the folder {done.parent}: all reports are made again"):
+        return {str(date.fromisoformat(line)) for line in done.read_text().split()}
 
 
 def pages(workspace: Path, port: int) -> list[str]:

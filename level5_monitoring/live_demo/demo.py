@@ -23,13 +23,14 @@ from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, ProcessRecord, configure, started
 from level5_monitoring.live_demo.server import LivePage, create_app
-from level5_monitoring.monitors.reference import FILE, build_reference
+from level5_monitoring.monitors.reference import build_reference, load_reference
 from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.environment import begin
-from shared.errors import command
+from shared.errors import UserError, command
+from shared.files import StateError
 from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
 
@@ -100,10 +101,14 @@ class Demo:
         from level5_monitoring.replay_year import play, remaining_ticks
 
         flights = load_flights(self.settings)
-        if not (self.own / FILE).exists():
+        try:
+            load_reference(self.own)
+        except UserError:  # there is none yet, or it is garbled
             build_reference(history(flights, self.settings.now)).save(self.own)
         self.report()  # weeks that the last demo did not report; and it creates Evidently's project
-        if not (self.own / policy_comparison.PREDICTIONS_FILE).exists():
+        try:
+            policy_comparison.read_predictions(self.own)
+        except (FileNotFoundError, StateError):
             log = self.own / policy_comparison.LOG_FILE
             self.opened.enter_context(started(self.record, "calendar policies", policy_comparison.TRAIN, log))
 

@@ -80,6 +80,7 @@ class LivePage:
         return page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed})
 
     def _read(self, health: list[Health]) -> Year:
+        self.clock.keep_faults()
         return read_year(self.log, self.home, self.links, self._settled, health)
 
 

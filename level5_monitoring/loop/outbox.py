@@ -23,7 +23,7 @@ from level5_monitoring import config
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.tables import ALERTS, INSTANCE_ID
 from shared.console import console
-from shared.errors import UserError
+from shared.errors import UserError, show_address
 from shared.settings import Settings
 
 LINE_START = b'{"key": "'  # of an alert in a file
@@ -80,7 +80,8 @@ class FileSink:
                     file.flush()
                     os.fsync(file.fileno())
         except (OSError, ValueError, KeyError) as error:
-            raise UnreachableError(f"alerts cannot be written to {self.path}: {error}") from error
+            remedy = f"Remedy: move {self.path} away; the alerts that wait then go to a new file."
+            raise UnreachableError(f"alerts cannot be written to {self.path}: {error}. {remedy}") from error
 
 
 def _keys(lines: list[bytes], torn: bytes) -> set[str]:
@@ -94,20 +95,25 @@ def _keys(lines: list[bytes], torn: bytes) -> set[str]:
 
 @dataclass(frozen=True)
 class WebhookSink:
-    """An address that accepts JSON by POST, and recognises an alert by its Idempotency-Key."""
+    """An address that accepts JSON by POST, and recognises an alert by its Idempotency-Key.
 
-    url: str
+    User name and password are sent in a header, because httpx writes the address to its log.
+    """
+
+    url: str = field(repr=False)
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT))
 
     def send(self, alert: Alert) -> None:
         """Try ATTEMPTS times; an alert that the address refuses for good (4xx) is not tried again at once."""
-        reason = ""
+        reason, address = "", httpx.URL(self.url)
+        auth = httpx.BasicAuth(address.username, address.password) if address.userinfo else None
+        address, shown = address.copy_with(userinfo=b""), show_address(self.url)
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE * 2 ** (attempt - 1))
             try:
                 headers = {"Idempotency-Key": alert.key}
-                with self.http.stream("POST", self.url, json=asdict(alert), headers=headers) as answer:
+                with self.http.stream("POST", address, json=asdict(alert), headers=headers, auth=auth) as answer:
                     status = answer.status_code
             except httpx.HTTPError as error:
                 reason = f"{type(error).__name__} {error}"
@@ -116,8 +122,8 @@ class WebhookSink:
                 return
             reason = f"status {status}"
             if status < 500 and status not in TRANSIENT:
-                raise SinkError(f"{self.url} refuses the alert {alert.key}: {reason}")
-        raise UnreachableError(f"{self.url} accepted no alert in {ATTEMPTS} attempts: {reason}")
+                raise SinkError(f"{shown} refuses the alert {alert.key}: {reason}")
+        raise UnreachableError(f"{shown} accepted no alert in {ATTEMPTS} attempts: {reason}")
 
 
 def sink_of(settings: Settings) -> Sink:
@@ -129,10 +135,12 @@ def sink_of(settings: Settings) -> Sink:
         return FileSink(Path(wish).resolve())
     try:
         url = httpx.URL(wish)
-    except httpx.InvalidURL as error:
-        raise UserError(f"ALERTS={wish!r} is not an address: {error}. Remedy: http://host:port/path") from error
+    except httpx.InvalidURL:  # whose text may hold the password
+        raise UserError(f"ALERTS={show_address(wish)!r} is not an address. Remedy: http://host:port/path") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise UserError(f"ALERTS={wish!r}: Remedy: console, the path of a file, or http://host:port/path.")
+        raise UserError(
+            f"ALERTS={show_address(wish)!r}: Remedy: console, the path of a file, or http://host:port/path."
+        )
     return WebhookSink(wish)
 
 

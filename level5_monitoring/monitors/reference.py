@@ -1,18 +1,20 @@
 """The reference: a sample of the history, and the thresholds that its days and weeks give for each monitor of data."""
 
-import json
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pandas as pd
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from level5_monitoring.monitors.distances import COLUMNS, distances_by_column
 from level5_monitoring.monitors.window import CODES, NUMBERS, TIMES, WEEK, as_window
 from shared.errors import UserError
-from shared.files import write_json, write_parquet
+from shared.files import read_json, read_parquet, write_json, write_parquet
 
 SAMPLE = 5_000  # flights that drift is measured against; above 1,000, Evidently measures distances by default
 FILE, LIMITS = "reference.parquet", "reference.json"
+REMEDY = "make level5"
 SPREAD_FACTOR = 3.0  # by which a spread, or a number of values, may exceed every day of the history
 # Instruments report these in steps: tens of degrees, whole knots (here in mph), fractions of a mile.
 STEPS = ("wind_dir", "wind_speed", "wind_gust", "visib")
@@ -22,7 +24,7 @@ MISSING_MARGIN = 0.25  # by which a share missing may exceed every day of the hi
 DRIFT_MARGIN = 1.25  # times the largest distance of a week of the history
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
 class Reference:
     """A sample of the history, and limits found from its days.
 
@@ -63,10 +65,11 @@ class Reference:
 
 
 def load_reference(folder: Path) -> Reference:
-    """Read what `save` has written; raises UserError where it is missing."""
+    """Read what `save` has written; raises UserError where it is missing, StateError where it is garbled."""
     if not (folder / FILE).exists():
-        raise UserError(f"there is no reference of normal days yet: no {folder / FILE}. Remedy: make level5.")
-    return Reference(pd.read_parquet(folder / FILE), **json.loads((folder / LIMITS).read_text()))
+        raise UserError(f"there is no reference of normal days yet: no {folder / FILE}. Remedy: {REMEDY}.")
+    sample = read_parquet(folder / FILE, REMEDY)
+    return read_json(folder / LIMITS, lambda **limits: Reference(sample, **limits), REMEDY)
 
 
 def build_reference(known: pd.DataFrame) -> Reference:

@@ -184,3 +184,24 @@ def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Setti
     assert process.returncode == 0, output
     assert " serves" not in output
     assert "error" not in output
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04\xff", b'{"version": "1.0.0"}'])
+def test_garbled_state_files_do_not_end_a_running_service(
+    running: Running, settings: Settings, store: Store, small_model: Path, content: bytes
+) -> None:
+    process, service = running
+    for name in ("current.json", "serving.json", "history.jsonl"):
+        whole = (store.home / name).read_bytes()
+        (store.home / name).write_bytes(content + b"\n")
+        time.sleep(1)
+        assert process.poll() is None
+        assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
+        if name == "serving.json":
+            assert read_service_status(store) == service, "it is written again"
+        (store.home / name).write_bytes(whole)
+    second = publish(store, small_model)
+    current = store.current()
+    assert current
+    wait_until_served(store, current)
+    assert post(service.address, "/predict", EXAMPLE)["version"] == second

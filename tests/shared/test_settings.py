@@ -97,3 +97,9 @@ def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("getpass.getuser", nobody)
     assert user() == (f"user {os.getuid()}" if hasattr(os, "getuid") else "unknown")
+
+
+def test_a_state_folder_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingError, match=r"file/state/level2 cannot be written\. Remedy: MLOPS_STATE="):
+        Settings(date(2013, 4, 1), None, tmp_path / "file" / "state").level("level2")

@@ -9,12 +9,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from level2_devops.features import features
+from level2_devops.model import ModelCard, fit_features, save
 from level2_devops.release import gates
 from level2_devops.release.artefact import copy_source
-from level2_devops.release.pipeline import release, roll_back
+from level2_devops.release.pipeline import candidate, release, roll_back
 from level2_devops.release.store import ReleaseError, Store
+from shared.errors import UserError
 from shared.settings import Settings
 from shared.waiting import wait_until
 from tests.level2.releases import WHO, copy_project, has_ended, publish, published, seed_bug
@@ -183,3 +187,33 @@ def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_
     assert made.version == "1.0.4"
     assert published(store) == [before, "1.0.4"]
     assert not list(store.home.glob("building-*"))
+
+
+WAYS_OUT = {
+    "a bug": (RuntimeError("a bug"), "a bug"),
+    "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt"),
+    "an error of the user": (UserError("no model"), "no model"),
+    "the end of the process": (SystemExit(1), "1"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_every_way_out_of_a_release_is_on_record(settings: Settings, project: Path, store: Store, way: str) -> None:
+    error, why = WAYS_OUT[way]
+    with pytest.raises((type(error), ReleaseError)), candidate(settings, who=WHO, source=project):
+        raise error
+    assert [(event["what"], event.get("why")) for event in store.history()] == [("building", None), ("refused", why)]
+
+
+def test_a_model_of_other_columns_is_refused_in_one_line(
+    known: pd.DataFrame, settings: Settings, project: Path, store: Store
+) -> None:
+    table = features(known.iloc[::60]).rename(columns={"temp": "temperature"})
+    model = fit_features(table, known.iloc[::60]["late"], max_iter=2)
+    save(model, ModelCard(0.2, len(table), "2013-04-01"), settings.state / "model")
+    with pytest.raises(
+        ReleaseError, match=r"other columns than the code has: -temp, \+temperature .* Remedy: train"
+    ) as error:
+        release(settings.state / "model", settings, who=WHO, source=project)
+    assert "\n" not in str(error.value)
+    assert store.history()[-1]["what"] == "refused"

@@ -13,6 +13,7 @@ from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import lineage
 from shared.data.schema import DataError
 from shared.data.split import history
+from shared.files import write_parquet
 from shared.settings import Settings
 
 NOW = pd.Timestamp("2013-04-01", tz="America/New_York")
@@ -62,7 +63,7 @@ def test_days_in_doubt_are_left_out_and_again_when_a_version_is_rebuilt(
 
 def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     file = folder / "history.parquet"
-    flights.to_parquet(file)
+    write_parquet(flights, file)
     return data.Snapshot(file, "0" * 64, len(flights), NOW, {})
 
 

@@ -18,6 +18,7 @@ from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from shared.data.schema import FLIGHT, DataError
+from shared.files import write_parquet
 from tests.level3.conftest import TODAY, World
 
 
@@ -135,7 +136,7 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
         snapshot = gather(settings)  # type: ignore[arg-type]
         table = pd.read_parquet(snapshot.file).drop(columns="carrier")
         file = snapshot.file.with_name("spoilt.parquet")
-        table.to_parquet(file)
+        write_parquet(table, file)
         return data.Snapshot(file, "0" * 64, snapshot.rows, snapshot.now, snapshot.raw)
 
     monkeypatch.setattr(data, "gather", spoilt)

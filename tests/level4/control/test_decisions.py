@@ -1,7 +1,9 @@
 """The control plane's decisions, on a registry and a log in memory: a test takes milliseconds."""
 
 import json
+import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
 from level4_deployment.serving.package import PackageError
+from level4_deployment.serving.routes import ROUTES, WORKERS, read_routes
 from shared.errors import UserError
+from shared.files import write_json
 from tests.factories import batch, closed_days, day_differences, insert
 from tests.level4.control.conftest import InMemoryRegistry, served
 
@@ -441,3 +445,52 @@ def test_a_log_that_fails_ends_no_poll_and_is_named_until_it_is_back(
     assert "the guardrails are not checked" in platform.degraded
     platform.poll()
     assert platform.degraded == ""
+
+
+GARBLED = {
+    "empty": "",
+    "half": '{"generation": 4, "cham',
+    "of another version": '{"generation": 9, "model": 1}',
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("content", GARBLED.values(), ids=GARBLED)
+def test_routes_that_are_garbled_while_it_runs_are_written_again_for_every_worker(
+    platform: ControlPlane, registry: InMemoryRegistry, content: str | None
+) -> None:
+    platform.submit(2, PLAN, "pipeline", expected=1)
+    before = read_routes(platform.home)
+    assert before
+    file = platform.home / ROUTES
+    file.unlink() if content is None else file.write_text(content)
+    registry.away = True  # it is not needed for that
+    platform.poll()
+    assert read_routes(platform.home) == replace(before, generation=before.generation + 1)
+    assert (str(file) in platform.degraded) == (content is not None)
+    registry.away = False
+    platform.poll()
+    assert not platform.degraded
+    assert served(platform) == (1, 2, 0.0)
+
+
+@pytest.mark.parametrize("content", [one for one in GARBLED.values() if one is not None])
+def test_a_platform_that_starts_with_garbled_routes_writes_them_from_alias_and_record(
+    platform: ControlPlane, registry: InMemoryRegistry, content: str
+) -> None:
+    platform.submit(2, PLAN, "pipeline", expected=1)
+    (platform.home / ROUTES).write_text(content)
+    (platform.home / WORKERS).mkdir()
+    status = {"pid": os.getpid(), "generation": 7, "refused": ""}  # a worker that already serves
+    write_json(platform.home / WORKERS / f"{os.getpid()}.json", status)
+    registry.away = True
+    again = started_again(platform)
+    assert ROUTES in again.degraded
+    assert "nothing serves" in again.degraded or "not finished" in again.degraded
+    registry.away = False
+    again.poll()
+    again.poll()
+    assert not again.degraded
+    assert served(again) == (1, 2, 0.0)
+    assert again.routes
+    assert again.routes.generation == 8, "newer than what any worker serves"

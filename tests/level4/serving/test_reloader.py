@@ -9,7 +9,8 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.model import fit
 from level4_deployment.serving.package import GRAPH
-from level4_deployment.serving.routes import MODELS, WORKERS
+from level4_deployment.serving.routes import MODELS, ROUTES, WORKERS
+from level4_deployment.serving.worker import COUNTS
 from tests.level4.graphs import table_of_carriers
 from tests.level4.plane import package, plane, route
 from tests.support import eventually
@@ -53,3 +54,30 @@ def test_a_worker_that_cannot_publish_its_status_still_follows_the_routes(
             (tmp_path / WORKERS).unlink()
             (tmp_path / "away").rename(tmp_path / WORKERS)
             running.wait(generation)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"generation": 1, "cha', b"\x80\x04\xff", b"[]", b'{"generation": 9}'])
+def test_garbled_files_of_a_running_worker_change_nothing_for_its_callers(
+    tmp_path: Path, sent: list[dict[str, Any]], content: bytes
+) -> None:
+    """Routes: it keeps what it serves, and reports them. Its status, and the metrics that workers share: made anew."""
+    one, two = (table_of_carriers(tmp_path, number, {"B6": 0.1}) for number in (1, 2))
+    route(tmp_path, 1, one)
+    with plane(tmp_path) as running:
+        running.ask(sent[0])
+        (worker,) = running.workers
+        (tmp_path / WORKERS / f"{worker.pid}.json").write_bytes(content)
+        counts = (tmp_path / COUNTS / f"counter_{worker.pid}.db").read_bytes()
+        ended = tmp_path / COUNTS / "counter_1.db"  # of a worker that has ended
+        ended.write_bytes(counts.replace(b"{", b"\xff"))
+        running.wait(1)
+        assert running.ready()["workers"] == [running.ready()["workers"][0]]
+        assert 'predictions_total{version="1"} 1.0' in running.client.get("/metrics").text
+        assert not ended.exists()
+        (tmp_path / ROUTES).write_bytes(content)
+        eventually(lambda: str(tmp_path / ROUTES) in running.ready()["refused"])
+        assert "is garbled" in running.ready()["refused"]
+        assert running.ask(sent[0])["version"] == 1
+        route(tmp_path, 2, two)
+        running.wait(2)
+        assert running.ask(sent[0])["version"] == 2

@@ -36,14 +36,13 @@ def thin(known: pd.DataFrame) -> Reference:
 @pytest.fixture
 def renamed(flights: pd.DataFrame, thin: Reference, level5_settings: Settings) -> Iterator[sa.Engine]:
     """The log of six weeks in which a carrier is renamed, of every sixth flight."""
-    log = config.open_log(level5_settings)
     thin.save(config.own(level5_settings))
     day = flights["flight_id"].str[:10]
     weeks = flights[day.between("2013-05-06", "2013-06-16")].iloc[::6]
     new = (weeks["carrier"] == OLD) & (weeks["flight_id"].str[:10] >= RENAMED)
-    insert(log, PREDICTIONS, predictions_of(weeks.assign(carrier=weeks["carrier"].mask(new, NEW))))
-    yield log
-    log.dispose()
+    with config.open_log(level5_settings) as log:
+        insert(log, PREDICTIONS, predictions_of(weeks.assign(carrier=weeks["carrier"].mask(new, NEW))))
+        yield log
 
 
 def turn(log: sa.Engine, reference: Reference, day: str) -> tuple[Decision, list[MonitorResult]]:
