@@ -2,8 +2,8 @@
 
 import argparse
 
-from level3_training_pipeline.orchestration.schedule import seconds
 from level5_monitoring import config
+from shared import arguments
 from shared.console import console, step
 from shared.errors import UserError
 
@@ -96,9 +96,11 @@ def main() -> None:
         of[name] = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
         of[name].set_defaults(run=run)
     of["up"].add_argument("--fresh", action="store_true", help="forget the year that was played, and begin anew")
-    of["monitor"].add_argument("--every", type=seconds, metavar="SECONDS", help="instead of half past midnight")
+    of["monitor"].add_argument(
+        "--every", type=arguments.seconds, metavar="SECONDS", help="instead of half past midnight"
+    )
     of["explain"].add_argument("day", help="the day of the decision, such as 2013-05-06")
     of["reports"].add_argument("--no-pages", action="store_true", help="do not serve the pages")
-    of["reports"].add_argument("--weeks", type=int, metavar="COUNT", help="report at most so many weeks")
+    of["reports"].add_argument("--weeks", type=arguments.count, metavar="COUNT", help="report at most so many weeks")
     options = parser.parse_args()
     options.run(options)

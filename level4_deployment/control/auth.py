@@ -43,13 +43,13 @@ def read_token(home: Path, name: str) -> str:
         raise AccessError(f"there is no token for {name} in {home / TOKENS}. Remedy: start the platform.") from None
 
 
-def name_of(home: Path, token: str, permission: str) -> str:
-    """The name that this token belongs to; raises AccessError unless the name has this permission."""
+def name_of(home: Path, authorization: str, permission: str = "") -> str:
+    """The name that the token in this header belongs to; raises AccessError unless the name has this permission."""
     known = json.loads((home / TOKENS / "digests.json").read_text())
-    name = known.get(_digest(token))
+    name = known.get(_digest(authorization.removeprefix("Bearer ")))
     if name is None:
         raise AccessError("unknown token. Remedy: the header Authorization: Bearer, with one of the tokens.")
-    if permission not in PERMISSIONS[name]:
+    if permission and permission not in PERMISSIONS[name]:
         allowed = sorted(other for other, permissions in PERMISSIONS.items() if permission in permissions)
         raise AccessError(f"{name} may not {permission}. Remedy: use the token of one of {allowed}.")
     return str(name)

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 
+from level2_devops.service.limits import server_config
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.config import configure
 from level4_deployment.control.auth import make_tokens
@@ -135,7 +136,7 @@ def next_backoff(last: float, lived: float) -> float:
 @contextmanager
 def api_server(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
     """Serve an application, for example the control plane's, in a thread while the block runs."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
