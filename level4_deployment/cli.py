@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
-from shared import arguments
+from shared.arguments import reason, share, version
 from shared.console import console, show_table, step
 from shared.errors import UserError
 from shared.settings import user
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
 Verb = Callable[[argparse.Namespace], None]
 ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what it does, type of its value, an example
-    "promote": ("versions/{value}/promote", "Make a version the champion by hand.", arguments.version, "VERSION=2"),
+    "promote": ("versions/{value}/promote", "Make a version the champion by hand.", version, "VERSION=2"),
     "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
     "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
     "traffic-split": (
         "experiment/traffic-split",
         "Begin a new experiment with another share.",
-        arguments.share,
+        share,
         "SHARE=0.3",
     ),
     "stop": ("experiment/stop", "End the experiment without a verdict.", None, ""),
@@ -53,11 +53,11 @@ def main() -> None:
     platform = add("platform", run_platform)
     platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
     platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
-    add("submit", submit, kind=arguments.version, example="VERSION=2")
+    add("submit", submit, kind=version, example="VERSION=2")
     add("status", show_status)
     add("audit", show_audit)
     for name, (_, *described) in ACTIONS.items():
-        add(name, act, *described).add_argument("--reason", type=arguments.reason, default=f"by {user()}")
+        add(name, act, *described).add_argument("--reason", type=reason, default=f"by {user()}")
     add("explain", explain_prediction, kind=str, example="REQUEST=id")
     add("simulate-ab", simulate_ab)
     add("benchmark-serving", benchmark_serving)

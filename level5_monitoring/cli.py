@@ -23,7 +23,7 @@ def up(options: argparse.Namespace) -> None:
     from level5_monitoring.live_demo import processes
 
     address = processes.up(processes.configure(), fresh=options.fresh)
-    console.print(f"The year, live: {address}", markup=False)
+    console.print(f"The year, live: {address}")
     console.print("It links to Prefect, MLflow and Evidently once they run. End: make down")
 
 
@@ -68,7 +68,7 @@ def page(_options: argparse.Namespace) -> None:
         from level5_monitoring.dashboard.page import write_page
 
         file = write_page(settings)
-    console.print(f"The year on one page: {file.as_uri()}", markup=False)
+    console.print(f"The year on one page: {file.as_uri()}")
 
 
 def check(_options: argparse.Namespace) -> None:

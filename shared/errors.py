@@ -17,9 +17,7 @@ def command(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # the default encoding of a pipe on Windows cannot write ✓
     try:
-        for word in sys.argv:
-            if word != word.encode(errors="replace").decode():
-                raise UserError(f"{word!r} on the command line is not UTF-8. Remedy: give it as UTF-8.")
+        _check_words()
         main()
     except UserError as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
@@ -27,3 +25,10 @@ def command(main: Callable[[], None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _check_words() -> None:
+    """Refuse bytes on the command line that are no text: they can be neither stored nor sent."""
+    for word in sys.argv:
+        if word != word.encode(errors="replace").decode():
+            raise UserError(f"{word!r} on the command line is not UTF-8. Remedy: give it as UTF-8.")

@@ -72,7 +72,7 @@ def serve(home: Path | None, *, approval: bool) -> None:
                     platform.poll()
                     if platform.degraded != printed:
                         printed = platform.degraded
-                        console.print(f"degraded: {printed}" if printed else "no longer degraded", markup=False)
+                        console.print(f"degraded: {printed}" if printed else "no longer degraded")
                     pool.replace_dead()
         finally:
             (home / ADDRESSES).unlink(missing_ok=True)
@@ -125,7 +125,7 @@ class WorkerPool:
 def _wait(place: Place, now: float, lived: float, why: str) -> None:
     place.pause = next_backoff(place.pause, lived)
     place.due = now + place.pause
-    console.print(f"{why}; another one in {place.pause:g} s", markup=False)
+    console.print(f"{why}; another one in {place.pause:g} s")
 
 
 def next_backoff(last: float, lived: float) -> float:

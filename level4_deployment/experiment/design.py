@@ -74,17 +74,12 @@ class Plan:
         known = self.unit in ("day", "week") and self.look_every > 0 < self.max_days
         whole = known and self.look_every % self.size == 0 == self.max_days % self.look_every
         finite = all(abs(one) < 1e6 for one in vars(self).values() if isinstance(one, int | float))  # no NaN either
-        if not (
-            whole
-            and finite
-            and self.max_days <= YEAR
-            and 0 < self.alpha < 0.5
-            and 0 < self.share < 1
-            and self.max_days > self.size
-        ):
+        fits = self.size < self.max_days <= YEAR
+        if not (whole and finite and fits and 0 < self.alpha < 0.5 and 0 < self.share < 1):
             raise UserError(
                 f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, "
-                "max_days a multiple of look_every and 366 at most, every number finite, unit day or week; by the week both are multiples of 7."
+                "max_days a multiple of look_every and at most 366, finite numbers, unit day or week; by the week both "
+                "are multiples of 7."
             )
 
     def __str__(self) -> str:

@@ -93,8 +93,8 @@ def _check_clock(connection: sa.Connection, latest: float, watermark: float | No
         if at > limit:
             given, latest_allowed = (pd.Timestamp(one, unit="s", tz=NEW_YORK) for one in (at, limit))
             raise UserError(
-                f"{name}={at:.0f} ({given:%Y-%m-%d %H:%M} in New York) lies beyond {latest_allowed:%Y-%m-%d %H:%M}, which "
-                "is now, or a week after the newest flight and watermark. Remedy: send what is known already."
+                f"{name}={at:.0f} ({given:%Y-%m-%d %H:%M} in New York) lies beyond {latest_allowed:%Y-%m-%d %H:%M}: "
+                "now, or a week after the newest flight and watermark. Remedy: send what is known already."
             )
 
 

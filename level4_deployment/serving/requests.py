@@ -36,7 +36,7 @@ _PATTERN = FLIGHT.columns["flight_id"].metadata["pattern"].replace(r"\d", "[0-9]
 FlightId = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")]
 
 
-class _Consistent(Flight):  # type: ignore[misc] - made by pydantic
+class _Consistent(Flight):  # type: ignore[misc]  # pydantic has made it
     @model_validator(mode="after")
     def _is_the_flight_of_its_id(self) -> "_Consistent":
         """The id is made of the date in New York, the carrier, its number and the origin."""

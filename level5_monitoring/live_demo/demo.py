@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
@@ -151,7 +152,7 @@ def main() -> None:
             demo.play(demo.start_everything())
         except Exception as error:  # noqa: BLE001 - the page shows any error, and the log has its traceback
             live.stage = f"stopped by an error: {error}"
-            console.print_exception()
+            console.print(traceback.format_exc())
         live.clock.wait_for_stop()
 
 

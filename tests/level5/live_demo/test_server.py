@@ -58,8 +58,8 @@ OWN = "the page's own address"
         ({"origin": "null"}, 403),
         ({"host": "evil.example"}, 403),
         ({"host": "evil.example:8000", "origin": "http://evil.example:8000"}, 403),
-        ({"content-type": "text/plain"}, 403),
-        ({"content-type": "application/x-www-form-urlencoded"}, 403),
+        ({"content-type": "text/plain"}, 422),
+        ({"content-type": "application/x-www-form-urlencoded"}, 422),
     ],
 )
 def test_only_the_page_itself_may_work_the_clock(
