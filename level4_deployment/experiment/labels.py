@@ -91,10 +91,10 @@ def _check_clock(connection: sa.Connection, latest: float, watermark: float | No
     reached = max((end for end in ends if end is not None), default=now) + FURTHEST
     for name, at, limit in (("known_at", latest, now), ("watermark", watermark or 0.0, min(now, reached))):
         if at > limit:
-            given, latest_allowed = (pd.Timestamp(one, unit="s", tz=NEW_YORK) for one in (at, limit))
+            latest_allowed = pd.Timestamp(limit, unit="s", tz=NEW_YORK)
             raise UserError(
-                f"{name}={at:.0f} ({given:%Y-%m-%d %H:%M} in New York) lies beyond {latest_allowed:%Y-%m-%d %H:%M}: "
-                "now, or a week after the newest flight and watermark. Remedy: send what is known already."
+                f"{name}={at:.0f} (seconds since 1970) lies beyond {latest_allowed:%Y-%m-%d %H:%M} in New York: now, or "
+                "a week after the newest flight and watermark. Remedy: send what is known already."
             )
 
 

@@ -61,9 +61,7 @@ def test_a_bigger_size_changes_more_rows_and_only_columns_of_the_fault(fault: st
         after = inject_label_fault(inject_fault(table, fault, size, seed=4), fault, size, seed=4)
         same = after.eq(table.loc[after.index]) | (after.isna() & table.loc[after.index].isna())
         met.append(len(table) - same.all(axis=1).sum())
-        assert set(same.columns[~same.all()]) <= {*FAULTS[fault].targets, "label_known_at", "late"} | (
-            {"flight_id"} if fault == "new codes" else set()
-        )
+        assert set(same.columns[~same.all()]) <= {*FAULTS[fault].targets, "label_known_at", "late", *ids}
     assert 0 < met[0] < met[1] < met[2]
     pd.testing.assert_frame_equal(table, before)
 

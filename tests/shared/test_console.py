@@ -66,7 +66,7 @@ def test_text_from_outside_is_no_markup_and_cannot_steer_the_terminal(capsys: py
     with pytest.raises(SystemExit):
         command(lambda: refuse(evil))
     printed = "".join(capsys.readouterr())
-    assert printed.count(shown) == 11
+    assert printed.count(shown) == 12
     assert "\x1b" not in printed
 
 

@@ -52,7 +52,7 @@ def test_unknown_codes_get_the_base_rate_marked(serving: Plane, sent: dict[str, 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"carrier": "B6"},
+        {"carrier": "UA"},
         {"origin": "LGA"},
         {"flight_id": "2013-12-31-UA544-EWR"},
         {"scheduled_departure": "2100-01-15T05:00:00-05:00", "scheduled_arrival": "2100-01-15T07:00:00-05:00"},
