@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shared import arguments
 from shared.console import console, step
 from shared.errors import UserError
 from shared.settings import read_settings, user
@@ -29,7 +30,7 @@ def main() -> None:
     command = verb(rollback, "switch back to the release before the current one")
     command.add_argument("--note", default="", help="why, for the history")
     command = verb(serve, "serve the current release until Ctrl-C")
-    command.add_argument("--port", type=int, default=0, help="on 127.0.0.1; without it, a free one")
+    command.add_argument("--port", type=arguments.port, default=0, help="on 127.0.0.1; without it, a free one")
     verb(load, "load the running service for five seconds with flights of the future")
     options = vars(parser.parse_args())
     options.pop("run")(**options)

@@ -2,8 +2,8 @@
 
 import argparse
 
-from level3_training_pipeline.orchestration.schedule import seconds
 from level5_monitoring import config
+from shared import arguments
 from shared.console import console, step
 from shared.errors import UserError
 from shared.settings import user
@@ -24,7 +24,7 @@ def up(options: argparse.Namespace) -> None:
     from level5_monitoring.live_demo import processes
 
     address = processes.up(processes.configure(), fresh=options.fresh)
-    console.print(f"The year, live: {address}", markup=False)
+    console.print(f"The year, live: {address}")
     console.print("It links to Prefect, MLflow and Evidently once they run. End: make down")
 
 
@@ -84,7 +84,7 @@ def page(_options: argparse.Namespace) -> None:
         from level5_monitoring.dashboard.page import write_page
 
         file = write_page(settings)
-    console.print(f"The year on one page: {file.as_uri()}", markup=False)
+    console.print(f"The year on one page: {file.as_uri()}")
 
 
 def check(_options: argparse.Namespace) -> None:
@@ -112,12 +112,14 @@ def main() -> None:
         of[name] = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
         of[name].set_defaults(run=run)
     of["up"].add_argument("--fresh", action="store_true", help="forget the year that was played, and begin anew")
-    of["monitor"].add_argument("--every", type=seconds, metavar="SECONDS", help="instead of half past midnight")
+    of["monitor"].add_argument(
+        "--every", type=arguments.seconds, metavar="SECONDS", help="instead of half past midnight"
+    )
     of["explain"].add_argument("day", help="the day of the decision, such as 2013-05-06")
     of["accept"].add_argument("column", choices=("carrier", "dest"))
     of["accept"].add_argument("code", help="the new code, such as VX")
     of["accept"].add_argument("--reason", default="the code is right", help="why, for the record")
     of["reports"].add_argument("--no-pages", action="store_true", help="do not serve the pages")
-    of["reports"].add_argument("--weeks", type=int, metavar="COUNT", help="report at most so many weeks")
+    of["reports"].add_argument("--weeks", type=arguments.count, metavar="COUNT", help="report at most so many weeks")
     options = parser.parse_args()
     options.run(options)

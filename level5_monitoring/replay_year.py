@@ -23,7 +23,7 @@ from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
-from shared.console import console
+from shared.console import console, print_styled
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
@@ -84,7 +84,7 @@ class ConsoleView:
         """Print a decision that changes something."""
         if decision.kind not in QUIET:
             kind = in_words(decision.kind)
-            console.print(f"  {pd.Timestamp(decision.day):%b %d} [bold]{kind}[/bold]: {decision.reason}")
+            print_styled(f"  {pd.Timestamp(decision.day):%b %d} ", (kind, "bold"), f": {decision.reason}")
 
     def update(self, tick: Tick, played: ReplayStats) -> None:
         """Print the new actions, and show the current figures; without a terminal, print these each Monday."""
@@ -92,7 +92,7 @@ class ConsoleView:
         actions = audit.trail(self.log)
         for act in actions[self.actions_shown :]:
             action = f"{in_words(act['action'])} {audit.describe_change(act)}, by {act['actor']}"
-            console.print(f"  {local:%b %d} [dim]{action}[/dim]")
+            print_styled(f"  {local:%b %d} ", (action, "dim"))
         self.actions_shown = len(actions)
         now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:

@@ -4,6 +4,8 @@ import io
 import sys
 from collections.abc import Callable
 
+from shared.printable import printable
+
 
 class UserError(ValueError):
     """An error the user can fix: the message says what, where, the value and the remedy."""
@@ -28,10 +30,18 @@ def command(main: Callable[[], None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # the default encoding of a pipe on Windows cannot write ✓
     try:
+        _check_words()
         main()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _check_words() -> None:
+    """Refuse bytes on the command line that are no text: they can be neither stored nor sent."""
+    for word in sys.argv:
+        if word != word.encode(errors="replace").decode():
+            raise UserError(f"{word!r} on the command line is not UTF-8. Remedy: give it as UTF-8.")

@@ -21,6 +21,7 @@ from shared.loopback import answers, free_port
 from shared.settings import Settings
 from shared.waiting import wait_until
 
+GUARDED = "level2_devops.service.guarded"  # the module that runs it
 START_LIMIT = 90  # seconds; the first start makes the server's database, which takes about 15 s on two cores
 
 
@@ -97,14 +98,18 @@ def running_server(settings: Settings) -> PrefectServer | None:
 
 def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     port, log = free_port(), folder / "server.log"
+    own = {
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # to its log
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # else any page may read what it holds
+    }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", GUARDED, "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
             cwd=folder,  # it reads .env, prefect.toml and pyproject.toml of the folder in which it starts
-            env=os.environ | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"},  # to its log
+            env=os.environ | own,
             start_new_session=True,  # so that Ctrl-C reaches this command only, which then stops the server
         )
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))

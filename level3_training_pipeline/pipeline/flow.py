@@ -23,7 +23,7 @@ from level3_training_pipeline.pipeline.evaluate import Champion, Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
-from shared.console import bar, console, step
+from shared.console import bar, console, print_styled, step
 from shared.errors import UserError
 from shared.files import StateError, read_json, write_json
 from shared.settings import NEW_YORK, Settings, parse_today, read_settings
@@ -38,7 +38,7 @@ async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
 
 def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
     """Print which step failed, and why."""
-    console.print(f"[red]step '{this.name}' failed[/red]: {state.message}")
+    print_styled((f"step '{this.name}' failed", "red"), f": {state.message}")
 
 
 def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it

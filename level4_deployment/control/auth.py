@@ -49,12 +49,15 @@ def read_digests(home: Path) -> dict[str, str]:
     return read_json(home / TOKENS / "digests.json", dict[str, str], remedy)
 
 
-def name_of(known: dict[str, str], token: str, permission: str) -> str:
-    """The name that this token belongs to; raises AccessError unless the name has this permission."""
-    name = known.get(_digest(token))
+def name_of(known: dict[str, str], authorization: str, permission: str = "") -> str:
+    """The name that the token in this header belongs to; raises AccessError unless the name has this permission.
+
+    known: see `read_digests`.
+    """
+    name = known.get(_digest(authorization.removeprefix("Bearer ")))
     if name is None:
         raise AccessError("unknown token. Remedy: the header Authorization: Bearer, with one of the tokens.")
-    if permission not in PERMISSIONS.get(name, set()):
+    if permission and permission not in PERMISSIONS.get(name, set()):
         allowed = sorted(other for other, permissions in PERMISSIONS.items() if permission in permissions)
         raise AccessError(f"{name} may not {permission}. Remedy: use the token of one of {allowed}.")
     return str(name)

@@ -84,7 +84,7 @@ def _as_sentence(detail: Any) -> str:
     """A refusal as a sentence; for fields that are wrong: which, their values, and why."""
     if isinstance(detail, str):
         return detail
-    return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))} = {one.get('input')!r}: {one['msg']}" for one in detail)
+    return "; ".join(f"{one['field']} = {one['value']}: {one['problem']}" for one in detail)
 
 
 def is_running(home: Path) -> bool:

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 
+from level2_devops.service.limits import server_config
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.config import configure
 from level4_deployment.control.auth import make_tokens
@@ -70,7 +71,7 @@ def serve(home: Path | None, *, approval: bool) -> None:
                     platform.poll()
                     if platform.degraded != printed:
                         printed = platform.degraded
-                        console.print(f"degraded: {printed}" if printed else "no longer degraded", markup=False)
+                        console.print(f"degraded: {printed}" if printed else "no longer degraded")
                     pool.replace_dead()
                     if keep_json(home / ADDRESSES, addresses):
                         console.print(f"{ADDRESSES} was garbled or gone, and is written again")
@@ -125,7 +126,7 @@ class WorkerPool:
 def _wait(place: Place, now: float, lived: float, why: str) -> None:
     place.pause = next_backoff(place.pause, lived)
     place.due = now + place.pause
-    console.print(f"{why}; another one in {place.pause:g} s", markup=False)
+    console.print(f"{why}; another one in {place.pause:g} s")
 
 
 def next_backoff(last: float, lived: float) -> float:
@@ -136,7 +137,7 @@ def next_backoff(last: float, lived: float) -> float:
 @contextmanager
 def api_server(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
     """Serve an application, for example the control plane's, in a thread while the block runs."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from level3_training_pipeline.orchestration.prefect_server import GUARDED
 from level5_monitoring import config
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
@@ -95,8 +96,8 @@ def _reported(done: Path) -> set[str]:
 
 def pages(workspace: Path, port: int) -> list[str]:
     """The command that serves Evidently's pages on loopback."""
-    evidently = [sys.executable, "-m", "evidently.cli", "ui"]
-    return [*evidently, "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+    guarded = [sys.executable, "-m", GUARDED, "evidently.cli"]
+    return [*guarded, "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
 
 
 def serve_pages(settings: Settings) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 from types import FrameType
@@ -16,6 +17,7 @@ import pandas as pd
 from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
+from level3_training_pipeline.ui import mlflow_pages
 from level4_deployment.control import audit, platform_process
 from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
@@ -34,7 +36,6 @@ from shared.files import StateError
 from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
 
-MLFLOW = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
 REPORTS = [sys.executable, "-m", "level5_monitoring", "reports", "--no-pages"]
 
 
@@ -68,7 +69,7 @@ class Demo:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
         mlflow_runs.open_tracking(self.settings)
         store = mlflow_runs.tracking_uri(self.settings)
-        self._start_pages("MLflow", lambda port: [*MLFLOW, "--port", str(port), "--backend-store-uri", store])
+        self._start_pages("MLflow", lambda port: mlflow_pages(port, store))
         workspace = self.own / evidently_reports.WORKSPACE
         workspace.mkdir(exist_ok=True)
         self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
@@ -158,7 +159,7 @@ def main() -> None:
             demo.play(demo.start_everything())
         except Exception as error:  # noqa: BLE001 - the page shows any error, and the log has its traceback
             live.stage = f"stopped by an error: {error}"
-            console.print_exception()
+            console.print(traceback.format_exc())
         live.clock.wait_for_stop()
 
 

@@ -3,6 +3,8 @@
 If flights stop arriving but labels go on, days close empty, and the monitor `volume` reports the silent airports.
 """
 
+from statistics import median
+
 import pandas as pd
 import sqlalchemy as sa
 
@@ -14,7 +16,7 @@ from shared.settings import NEW_YORK
 
 STALLED = labels.LABELS_DUE_AFTER + pd.Timedelta(days=2)  # labels behind flights: two days should have closed by then
 CAUGHT_UP = labels.LABELS_DUE_AFTER  # lower than STALLED, so that a feed near the limit causes no daily alerts
-MIN_FLIGHTS = 100  # flights beyond the newest departure that counts: a few with wrong times cause no alert
+MIN_FLIGHTS = 100  # of the last requests, fewer than so many with wrong times cause no alert
 STOPPED, BACK = "labels-stopped-", "labels-back-"  # keys of alerts, followed by the number of the stall
 OF_FEEDS = 2000  # number of an alert that follows from no decision: after those that do
 
@@ -29,19 +31,22 @@ def check_freshness(log: sa.Engine) -> None:
 
 
 def read_progress(log: sa.Engine) -> tuple[pd.Timestamp, pd.Timestamp] | None:
-    """The newest departure of a request, and the watermark of the labels; None before MIN_FLIGHTS flights.
+    """How far the flights have come, and the watermark of the labels; None before MIN_FLIGHTS flights.
 
-    Before the first watermark no label has arrived: the oldest departure stands for it.
+    Flights: the median departure of the last requests, whose ids begin with the time. It follows the stream: the newest
+    departure of all would be a wrong one for ever. Before the first watermark no label has arrived: the oldest
+    departure stands for it.
     """
     departs = PREDICTIONS.c.departs_at
-    newest = sa.select(departs).order_by(departs.desc()).offset(MIN_FLIGHTS - 1).limit(1)
+    last = sa.select(departs).order_by(PREDICTIONS.c.request_id.desc()).limit(2 * MIN_FLIGHTS - 1)
     with log.connect() as connection:
-        flights = connection.execute(newest).scalar()
+        recent = connection.execute(last).scalars().all()
         first = connection.execute(sa.select(sa.func.min(departs))).scalar()
     watermark = labels.read_watermark(log)
     known = first if watermark is None else watermark
-    if flights is None or known is None:
+    if len(recent) < MIN_FLIGHTS or known is None:
         return None
+    flights = median(recent)
     return pd.Timestamp(flights, unit="s", tz=NEW_YORK), pd.Timestamp(known, unit="s", tz=NEW_YORK)
 
 

@@ -54,7 +54,7 @@ class ConsoleSink:
     def send(self, alert: Alert) -> None:
         """Print a line."""
         try:
-            console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}", markup=False)
+            console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}")
         except OSError as error:
             raise UnreachableError(f"the terminal accepts no alert: {error}") from error
 

@@ -35,7 +35,7 @@ def emit_closed_days(log: sa.Engine) -> None:
                 emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
         except Exception as error:  # noqa: BLE001 - the next attempt may succeed
             pause = REPEAT_AFTER
-            console.print(f"The watermark cannot be read: {error}", markup=False)
+            console.print(f"The watermark cannot be read: {error}")
         time.sleep(pause)
 
 

@@ -10,8 +10,11 @@ from level3_training_pipeline import cli
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["deploy"], "which version? Give its number: VERSION=1"),
-        (["reproduce", "latest"], "which version? Give its number: VERSION=1"),
+        (["deploy"], "is not the number of a version, such as VERSION=1"),
+        (["deploy", "²"], "'²' is not the number of a version"),
+        (["reproduce", "9" * 20], "is not the number of a version"),
+        (["schedule", "--every", "1e300"], "'1e300' is not a time of at least 1 second, and of a year at most"),
+        (["reproduce", "latest"], "'latest' is not the number of a version, such as VERSION=1"),
         (["schedule", "--trials", "0"], "'0' is not a whole number of at least 1"),
         (["schedule", "--trials", "many"], "'many' is not a whole number of at least 1"),
         (["schedule", "--every", "0"], "'0' is not a time of at least 1 second"),

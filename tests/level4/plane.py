@@ -24,6 +24,12 @@ from tests.support import eventually
 CARD = ModelCard(0.25, 5_000, "2013-04-01")
 
 
+def of_carrier(flight: dict[str, Any], code: str) -> dict[str, Any]:
+    """The request of a flight, by another carrier: its id says so too."""
+    own = flight["flight_id"]
+    return flight | {"carrier": code, "flight_id": f"{own[:11]}{code}{own[13:]}"}
+
+
 def keep(home: Path, version: int, made: Path) -> Package:
     """Move a folder with graph and card to where the platform looks for it."""
     files = {name: hashlib.sha256((made / name).read_bytes()).hexdigest() for name in (GRAPH, MODEL_CARD)}

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -13,6 +14,7 @@ from level3_training_pipeline.orchestration import prefect_server as servers
 from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
 from level3_training_pipeline.tracking.process_identity import this_process
 from shared.settings import Settings
+from tests.level3.conftest import World
 from tests.support import eventually
 
 
@@ -24,6 +26,19 @@ def test_a_server_that_died_at_once_is_not_waited_for(tmp_path: Path) -> None:
         PrefectServer(dead.pid, "http://127.0.0.1:9", str(tmp_path / "server.log")).wait()
     assert time.monotonic() - begun < 10
     dead.wait()
+
+
+@pytest.mark.slow
+def test_pages_of_other_sites_can_neither_read_nor_start_anything(world: World) -> None:
+    """MLflow and Evidently: see the tests of `make ui` and of the reports."""
+    refused = [{"origin": "http://evil.example"}, {"origin": "http://127.0.0.1:9"}, {"host": "evil.example"}]
+    for headers in refused:
+        answer = httpx.post(f"{world.server.api}/flows/", json={"name": "foreign"}, headers=headers)
+        assert answer.status_code == 403, answer.text
+    read = httpx.get(f"{world.server.api}/health", headers={"origin": "http://evil.example"})
+    assert "access-control-allow-origin" not in read.headers
+    own = httpx.post(f"{world.server.api}/flows/", json={"name": "own"}, headers={"origin": world.server.address})
+    assert own.status_code == 201
 
 
 def test_a_number_that_came_back_is_no_user(tmp_path: Path) -> None:

@@ -1,6 +1,10 @@
 """The live page follows the year; its controls work clock and faults, and no other page can."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -57,8 +61,8 @@ OWN = "the page's own address"
         ({"origin": "null"}, 403),
         ({"host": "evil.example"}, 403),
         ({"host": "evil.example:8000", "origin": "http://evil.example:8000"}, 403),
-        ({"content-type": "text/plain"}, 403),
-        ({"content-type": "application/x-www-form-urlencoded"}, 403),
+        ({"content-type": "text/plain"}, 422),
+        ({"content-type": "application/x-www-form-urlencoded"}, 422),
     ],
 )
 def test_only_the_page_itself_may_work_the_clock(
@@ -79,6 +83,40 @@ def test_a_foreign_name_may_not_even_read(http: httpx.Client) -> None:
 def test_a_refusal_has_its_reason(http: httpx.Client) -> None:
     answer = http.post("/faults", json={"fault": "rain of frogs", "size": 1})
     assert (answer.status_code, "celsius" in answer.json()["detail"]) == (409, True)
+
+
+@pytest.mark.parametrize("value", ["NaN", r'"\ud800"', "9" * 25, "1e999", r'"\u0000"'])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/clock", '{"action": VALUE}'),
+        ("/speed", '{"speed": VALUE}'),
+        ("/faults", '{"fault": VALUE, "size": 1}'),
+        ("/faults", '{"fault": "celsius", "size": VALUE}'),
+        ("/faults/remove", '{"fault": VALUE}'),
+        ("/faults/remove", '{"x": VALUE}'),
+    ],
+)
+def test_what_is_no_value_is_refused(live: LivePage, http: httpx.Client, path: str, body: str, value: str) -> None:
+    sent = body.replace("VALUE", value)
+    answer = http.post(path, content=sent, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 409, 422), answer.text
+    assert live.clock.paused
+
+
+@pytest.mark.slow
+def test_no_request_that_follows_or_breaks_the_schema_gets_a_5xx(live: LivePage, tmp_path: Path) -> None:
+    schema = tmp_path / "openapi.json"
+    schema.write_text(json.dumps(create_app(live).openapi()))
+    with served(live) as address:
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "run", str(schema), "--url", address),
+            *("--checks", "not_a_server_error", "--max-examples", "40", "--seed", "2013"),
+            *("--phases", "examples,coverage,fuzzing"),
+        ]
+        plain = {**os.environ, "NO_COLOR": "1"}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=plain, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 
 def test_metrics_are_served_in_prometheus_format(live: LivePage, http: httpx.Client) -> None:

@@ -125,3 +125,13 @@ def test_a_few_flights_with_wrong_times_cause_no_alert(night: Night, flights: pd
     ask(night.log, wrong.assign(scheduled_departure=wrong["scheduled_departure"] + pd.Timedelta(days=3650)))
     assert [at.date() for at in read_progress(night.log) or ()] == [FIRST.date()] * 2
     assert [night(NO_LABELS) for _ in range(3)][-1] == ["labels have stopped"]
+
+
+def test_many_flights_with_wrong_times_do_not_blind_it_for_good(night: Night, flights: pd.DataFrame) -> None:
+    """Once the stream goes on, how far it has come is right again, and a real stall has its alert."""
+    for _ in range(4):
+        night(BOTH)
+    wrong = flights.head(3 * MIN_FLIGHTS)
+    ask(night.log, wrong.assign(scheduled_departure=wrong["scheduled_departure"] + pd.Timedelta(days=3650)))
+    assert night(BOTH) == []
+    assert [night(NO_LABELS) for _ in range(4)][-1] == ["labels have stopped"]
