@@ -139,7 +139,7 @@ def open_log(url: str) -> sa.Engine:
     try:
         address = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):  # whose text may hold the password
-        raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from None
+        raise LogError(f"the prediction log's address is no URL of a database. {remedy}") from None
     if "@" in (address.host or ""):
         raise LogError(f"the prediction log's address {shown!r} has two @. Remedy: in a password, write @ as %40.")
     if address.drivername.startswith("sqlite") and address.database:
@@ -153,9 +153,8 @@ def open_log(url: str) -> sa.Engine:
             sa.event.listen(engine, "connect", _set_up_sqlite)
         prepare_tables(engine, METADATA)
     except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
-        raise LogError(
-            f"the prediction log at {shown} cannot be opened: {getattr(error, 'orig', None) or error}. {remedy}"
-        ) from error
+        why = str(getattr(error, "orig", None) or error)
+        raise LogError(f"the prediction log at {shown} cannot be opened: {' '.join(why.split())}. {remedy}") from error
     return engine
 
 
