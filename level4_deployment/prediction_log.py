@@ -141,7 +141,7 @@ def open_log(url: str) -> Iterator[sa.Engine]:
     try:
         address = sa.make_url(url)
     except (sa.exc.ArgumentError, ValueError):  # whose text may hold the password
-        raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from None
+        raise LogError(f"the prediction log's address is no URL of a database. {remedy}") from None
     if "@" in (address.host or ""):
         raise LogError(f"the prediction log's address {shown!r} has two @. Remedy: in a password, write @ as %40.")
     if address.drivername.startswith("sqlite") and address.database:
@@ -157,9 +157,8 @@ def open_log(url: str) -> Iterator[sa.Engine]:
                 sa.event.listen(engine, "connect", _set_up_sqlite)
             prepare_tables(engine, METADATA)
         except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
-            raise LogError(
-                f"the prediction log at {shown} cannot be opened: {getattr(error, 'orig', None) or error}. {remedy}"
-            ) from error
+            why = " ".join(str(getattr(error, "orig", None) or error).split())
+            raise LogError(f"the prediction log at {shown} cannot be opened: {why}. {remedy}") from error
         yield engine
 
 

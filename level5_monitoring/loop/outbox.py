@@ -6,6 +6,7 @@ returns no reason for a failure.)
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable
@@ -95,25 +96,24 @@ def _keys(lines: list[bytes], torn: bytes) -> set[str]:
 
 @dataclass(frozen=True)
 class WebhookSink:
-    """An address that accepts JSON by POST, and recognises an alert by its Idempotency-Key.
-
-    User name and password are sent in a header, because httpx writes the address to its log.
-    """
+    """An address, which may hold a secret, that accepts JSON by POST and knows an alert by its Idempotency-Key."""
 
     url: str = field(repr=False)
     http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT))
 
+    def __post_init__(self) -> None:
+        """Keep the address out of httpx's log."""
+        logging.getLogger("httpx").setLevel(logging.WARNING)
+
     def send(self, alert: Alert) -> None:
         """Try ATTEMPTS times; an alert that the address refuses for good (4xx) is not tried again at once."""
-        reason, address = "", httpx.URL(self.url)
-        auth = httpx.BasicAuth(address.username, address.password) if address.userinfo else None
-        address, shown = address.copy_with(userinfo=b""), show_address(self.url)
+        reason, shown = "", show_address(self.url)
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE * 2 ** (attempt - 1))
             try:
                 headers = {"Idempotency-Key": alert.key}
-                with self.http.stream("POST", address, json=asdict(alert), headers=headers, auth=auth) as answer:
+                with self.http.stream("POST", self.url, json=asdict(alert), headers=headers) as answer:
                     status = answer.status_code
             except httpx.HTTPError as error:
                 reason = f"{type(error).__name__} {error}"

@@ -1,10 +1,15 @@
 """The command line of level 3 says what is missing before it loads a library."""
 
 import sys
+from datetime import date
+from pathlib import Path
 
 import pytest
 
 from level3_training_pipeline import cli
+from level3_training_pipeline.library_setup import set_up_libraries
+from shared.errors import UserError
+from shared.settings import Settings
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,9 @@ def test_a_wrong_word_is_refused(
         cli.main()
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_state_folder_with_a_question_mark_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"take no \? in .*a\?b\. Remedy: MLOPS_STATE="):
+        set_up_libraries(Settings(date(2013, 4, 1), None, tmp_path / "a?b"))
+    assert not [*tmp_path.iterdir()]

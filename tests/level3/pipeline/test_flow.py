@@ -1,7 +1,12 @@
 """The pipeline from end to end, on the real flights of January and February."""
 
+import base64
 import json
+import pickle
+import re
 import shutil
+from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from uuid import UUID
 
@@ -12,7 +17,7 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from level3_training_pipeline.orchestration.run_flow import run_flow
-from level3_training_pipeline.pipeline import data, record
+from level3_training_pipeline.pipeline import data, flow, record
 from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
@@ -187,3 +192,34 @@ def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None
     flow_run = registry.get(world.client, str(trained)).tags["prefect_flow_run"]
     with temporary_settings({PREFECT_API_URL: world.server.api}), get_client(sync_client=True) as prefect:
         assert prefect.read_flow_run(UUID(flow_run)).state_name == "Completed"
+
+
+class Malicious:
+    """What its pickle stores instead of the object: a call that is made when it is loaded."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.slow
+def test_no_file_of_the_state_is_loaded_as_a_pickle(world: World, tmp_path: Path) -> None:
+    """Prefect would load a result by the serializer that the result's own file names; the tuning is read as JSON."""
+    today, payload = date(2013, 3, 11), pickle.dumps(Malicious(tmp_path / "it ran"))
+    snapshot = data.gather(replace(world.settings, today=today))
+    key = flow.training_key(snapshot, 1)
+    results = world.settings.level("level3") / "prefect" / "results"
+    results.mkdir(exist_ok=True)
+    metadata = {"storage_key": f"tune-{key}", "serializer": {"type": "pickle"}}
+    result = {"metadata": metadata, "result": base64.encodebytes(payload).decode()}
+    (results / f"tune-{key}").write_text(json.dumps(result))
+    snapshot.file.with_name(f"tuned-{key[:16]}.json").write_bytes(payload)
+    assert world.train(str(today), trials=1)
+    assert not (tmp_path / "it ran").exists()
+    shutil.rmtree(results)
+    pickled = re.compile(rb"\x80[\x02-\x05]|.*gA[RSQ]")  # plain, and in base64 in a line of JSON
+    assert [
+        file for file in world.settings.state.rglob("*") if file.is_file() and pickled.match(file.read_bytes())
+    ] == []

@@ -1,5 +1,6 @@
 """Each alert arrives once, wherever a process is killed, and whatever the sink does."""
 
+import base64
 import json
 import multiprocessing
 import os
@@ -59,6 +60,7 @@ class Hook:
     requests: int = 0
     alerts: dict[str, dict[str, str]] = field(default_factory=dict)
     url: str = ""
+    authorizations: set[str] = field(default_factory=set)
 
 
 @pytest.fixture
@@ -70,6 +72,7 @@ def hook() -> Iterator[Hook]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with lock:
                 here.requests += 1
+                here.authorizations |= {self.headers["Authorization"] or ""}
                 status = here.answers.pop(0) if here.answers else 204
                 if status == 204:
                     here.alerts.setdefault(self.headers["Idempotency-Key"], body)
@@ -283,3 +286,23 @@ def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.Monk
         monkeypatch.setenv("ALERTS", wish)
         with pytest.raises(UserError, match="Remedy"):
             sink_of(settings)
+
+
+def test_a_webhook_gets_its_password_and_nobody_else_does(
+    sqlite: sa.Engine, hook: Hook, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the log of httpx, not in the error on record."""
+    caplog.set_level("DEBUG", "httpcore")
+    caplog.set_level("INFO")
+    secret = hook.url.replace("//", "//me:s3cr%40t@") + "?token=s3cr"
+    hook.answers = [422]
+    failed = delivery(sqlite, WebhookSink(secret))
+    assert failed.sent == 5
+    assert hook.authorizations == {"Basic " + base64.b64encode(b"me:s3cr@t").decode()}
+    shown = [str(WebhookSink(secret)), *(record.getMessage() for record in caplog.records)]
+    with sqlite.connect() as connection:
+        shown += [str(error) for error in connection.execute(sa.select(ALERTS.c.error)).scalars()]
+    monkeypatch.setenv("ALERTS", "ftp://me:s3cr@127.0.0.1/x")
+    with pytest.raises(UserError) as error:
+        sink_of(settings)
+    assert not [text for text in [*shown, str(error.value)] if "s3cr" in text]
