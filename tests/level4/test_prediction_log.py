@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Barrier
 
 import pandas as pd
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -67,6 +69,16 @@ def test_a_log_of_an_earlier_version_is_refused_with_the_remedy_and_left_as_it_i
         with pytest.raises(LogError, match=why), open_log(url):
             pass
         assert set(sa.inspect(engine).get_table_names()) == before
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_log_is_closed_after_use_and_after_it_was_refused(tmp_path: Path, earlier: bool) -> None:
+    with open_log(url_of(tmp_path)) as log, log.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE labels RENAME TO outcomes" if earlier else "SELECT 1"))
+        assert [file for file in psutil.Process().open_files() if str(tmp_path) in file.path]
+    with pytest.raises(LogError) if earlier else nullcontext(), open_log(url_of(tmp_path)):
+        pass
+    assert not [file for file in psutil.Process().open_files() if str(tmp_path) in file.path]
 
 
 def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.Engine) -> None:
