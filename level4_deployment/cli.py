@@ -26,7 +26,7 @@ ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what i
     "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
     "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
     "traffic-split": ("experiment/traffic-split", "Begin a new experiment with another share.", float, "SHARE=0.3"),
-    "stop": ("experiment/stop", "End the experiment without a verdict.", None, ""),
+    "stop": ("experiment/stop", "Stop the experiment: it ends without a verdict.", None, ""),
 }
 
 
@@ -121,8 +121,6 @@ def show_status(_options: argparse.Namespace) -> None:
 
 def print_status(platform: "PlatformClient") -> None:
     """Print what serves, and the experiments."""
-    from level4_deployment.experiment.design import Plan
-
     now = platform.get("/status")
     if now["routes"]:
         champion = now["routes"]["champion"]["version"]
@@ -135,7 +133,7 @@ def print_status(platform: "PlatformClient") -> None:
     ]
     show_table("Experiments", ["", "Versions", "State", "Reason"], rows)
     for one in now["experiments"]:
-        console.print(f"{one['experiment']}, as planned: {Plan(**one['plan'])}")
+        console.print(f"{one['experiment']}, as planned: {one['planned']}")
 
 
 def show_audit(_options: argparse.Namespace) -> None:

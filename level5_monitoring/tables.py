@@ -27,7 +27,7 @@ DECISIONS = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
-    sa.Column("experiment", sa.Text, nullable=False),  # that it promotes from or halts, or ""
+    sa.Column("experiment", sa.Text, nullable=False),  # that it promotes from or stops, or ""
     sa.Column("version", sa.Integer),  # that it rolls back
     sa.Column("evidence", sa.Text, nullable=False),  # JSON: the monitor results that led to it
     sa.Column("alarms", sa.Text, nullable=False),  # JSON: the monitor results whose alarm was active after this day

@@ -29,7 +29,7 @@ KINDS = {
 STATE_OF = {
     experiment_store.PROMOTED: "good",
     experiment_store.REJECTED: "bad",
-    experiment_store.ABORTED: "bad",
+    experiment_store.FAILED: "bad",
 }
 FAULTS_FILE = "faults.json"
 
@@ -133,7 +133,7 @@ def _experiments(log: sa.Engine) -> list[Event]:
                 "state": one.state,
                 "labelled flights with both predictions": f"{flights or 0:,}",
                 "challenger's share of traffic": split,
-                "submitted by": one.submitted_by,
+                "submitted by": one.actor,
             }
             title = f"Version {one.challenger} against {one.champion}: {one.state}"
             found.append(Event("experiment", first, title, one.reason, STATE_OF.get(one.state, ""), last, facts))

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from level4_deployment.experiment import experiment_store
 from level5_monitoring.loop.policy import (
     DATA,
     FAILED,
@@ -70,13 +71,13 @@ def _ended(decision: Decision, one: EndedExperiment, workspace: str) -> Alert:
         command = f"MLOPS_WORKSPACE={workspace} make submit VERSION={one.challenger}"
         reason += f"; but data or labels were in alarm on {', '.join(suspect_days)}"
         reason += f": {command}, while the platform runs, repeats the experiment"
-    severity: Severity = "ticket" if one.state == "aborted" or suspect_days else "info"
+    severity: Severity = "ticket" if one.state == experiment_store.FAILED or suspect_days else "info"
     return Alert(ended_key(one.experiment), decision.day, severity, f"experiment {one.state}", reason)
 
 
 def alerts_of_result(decision: Decision, result: Mapping[str, object]) -> list[Alert]:
     """The alerts about an act that was refused or failed: a person must see to it."""
-    severity: Severity = "page" if decision.kind in ("halt_experiment", "roll_back") else "ticket"
+    severity: Severity = "page" if decision.kind in ("stop_experiment", "roll_back") else "ticket"
     return [
         _alert(decision.day, severity, f"{in_words(decision.kind)} {outcome}", str(result[outcome]))
         for outcome in (REFUSED, FAILED)

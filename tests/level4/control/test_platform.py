@@ -140,7 +140,7 @@ def test_a_challenger_that_fails_is_slow_or_hangs_costs_nobody_an_answer_and_is_
     played = ReplayStats()
     with tried(idle, registered, plan, BAD[why](idle.home)) as (operator, http):
         one = ask_until_it_ends(http, operator, known_to_graphs(flights), played)
-    assert (one["state"], played.failed) == ("aborted", 0)
+    assert (one["state"], played.failed) == ("failed", 0)
     assert why in one["reason"]
     assert set(played.by_version) == {1}
 
@@ -167,7 +167,7 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
         wait_for_workers(idle.home)
         after = ReplayStats()
         ask(http, failing.head(300), after)
-    assert one["state"] == "aborted"
+    assert one["state"] == "failed"
     assert "no score" in one["reason"]
     assert (live.failed, set(live.by_version)) == (0, {1}), "the champion has answered where the challenger failed"
     assert (after.failed, after.by_version) == (0, {1: 300})

@@ -84,14 +84,14 @@ def test_an_alarm_that_begins_has_its_own_results_whatever_was_decided(log: sa.E
     broken = monitor_result("contract", day=day, target="visib")
     loop_store.record_decision(log, Decision(before, "notify", "it drifts", (old,), "drift", (old,)), [], [])
     alerts = [Alert(f"{day}-{name}", day, "page", f"{name} alarm begins", "off") for name in ("contract", "drift")]
-    decision = Decision(day, "halt_experiment", "broken", (broken,), "contract", (broken, new, old))
+    decision = Decision(day, "stop_experiment", "broken", (broken,), "contract", (broken, new, old))
     loop_store.record_decision(log, decision, [broken, new], alerts)
     found = [one for one in events(log, tmp_path, "alert") if one.day == day]
     assert {one.title: [result.target for result in one.evidence] for one in found} == {
         "Contract alarm begins": ["visib"],
         "Drift alarm begins": ["humid"],
     }
-    assert [one.facts["decision of the day"] for one in found] == ["halt experiment: broken"] * 2
+    assert [one.facts["decision of the day"] for one in found] == ["stop experiment: broken"] * 2
 
 
 @pytest.mark.parametrize(

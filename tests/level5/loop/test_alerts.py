@@ -27,7 +27,7 @@ def test_an_act_that_failed_is_a_page() -> None:
 
 def test_an_experiment_that_counted_suspect_days_is_a_ticket_with_the_command_that_repeats_it() -> None:
     for suspect_days, severity in (((), "info"), (("2013-07-01",), "ticket")):
-        state = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", suspect_days),))
+        state = PolicyState(ended=(EndedExperiment("2-against-1-no1", 2, "rejected", "worse", suspect_days),))
         [alert] = alerts_of(decide(DAY, [], state), state, "demo")
         assert alert.severity == severity
         assert ("MLOPS_WORKSPACE=demo make submit VERSION=2" in alert.text) == bool(suspect_days)
@@ -36,7 +36,7 @@ def test_an_experiment_that_counted_suspect_days_is_a_ticket_with_the_command_th
 def test_a_verdict_that_counted_today_is_a_ticket_if_todays_labels_are_in_alarm() -> None:
     """The platform reaches its verdict when the day closes, before the monitors run."""
     for today, severity in ((True, "ticket"), (False, "info")):
-        state = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", counts_today=today),))
+        state = PolicyState(ended=(EndedExperiment("2-against-1-no1", 2, "rejected", "worse", counts_today=today),))
         alerts = alerts_of(decide(DAY, [result("labels")], state), state, "level5")
         assert [(alert.severity, DAY in alert.text) for alert in alerts if alert.title == "experiment rejected"] == [
             (severity, today)

@@ -73,7 +73,7 @@ def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan)
     return []
 
 
-def halt(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def stop(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
     """Version 2 is compared on data that violate the contract."""
     platform.submit(2, plan, "pipeline")
     return [monitor_result("contract", day=DAY)]
@@ -154,7 +154,7 @@ ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
     roll_back: ("roll_back", 2, []),
     promote_a_winner: ("promote", 2, ["promoted"]),
     promote_after_an_inconclusive_experiment: ("promote", 2, ["inconclusive"]),
-    halt: ("halt_experiment", 1, ["invalidated"]),
+    stop: ("stop_experiment", 1, ["stopped"]),
 }
 
 
@@ -178,7 +178,7 @@ def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.Monkey
         return {}
 
     monkeypatch.setattr(LoopController, "act", act)
-    play(halt, "record_decision", NEVER)
+    play(stop, "record_decision", NEVER)
     assert "contract alarm begins" in told_before[0]
 
 
@@ -189,13 +189,13 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     def and_then_somebody_acts(loop: LoopController, *day: Any) -> Any:
         decision = real(loop, *day)
         (tried,) = experiment_store.find(loop.log)
-        experiment_store.save(loop.log, replace(tried, state=experiment_store.INVALIDATED, reason="by hand"))
+        experiment_store.save(loop.log, replace(tried, state=experiment_store.STOPPED, reason="by hand"))
         return decision
 
     monkeypatch.setattr(LoopController, "decide", and_then_somebody_acts)
     found = play(promote_a_winner, "record_decision", NEVER)
     assert found["champion"] == 1
-    assert found["decisions"][0]["result"] == {"refused": "1-against-2-no1 is invalidated by now"}
+    assert found["decisions"][0]["result"] == {"refused": "2-against-1-no1 is stopped by now"}
     assert found["told"][-1] == "promote refused"
 
 
@@ -259,7 +259,7 @@ def test_a_reason_of_many_columns_is_accepted_by_the_platform(flights: pd.DataFr
     decision = decide(
         "2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference, "2013-05-07"), PolicyState()
     )
-    assert decision.kind == "halt_experiment"
+    assert decision.kind == "stop_experiment"
     assert len(decision.reason) > 500
     reason = ReasonIn(reason=truncate_reason(decision)).reason
     assert reason.startswith("decision of 2013-05-07: Data contract violated")

@@ -117,7 +117,7 @@ def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_low
         loop_store.close_decision(log, "2013-05-06", {policy.FAILED: "no platform runs here"})
         assert load_policy_state(log, "2013-05-07").non_inferior_experiment == name, "a failed act may be tried again"
         decided(log, "2013-05-07")
-        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is aborted by now"})
+        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is stopped by now"})
         assert load_policy_state(log, "2013-05-08").non_inferior_experiment == "", "a refused one may not"
     promoted(log, 2, 7)
     assert load_policy_state(log, "2013-05-06").non_inferior_experiment == ""
