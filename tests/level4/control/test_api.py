@@ -19,7 +19,7 @@ from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import open_log, url_of
-from tests.level4.conftest import Registry
+from tests.level4.registries import Registry
 
 As = Callable[[str], PlatformClient]
 

@@ -19,7 +19,8 @@ from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS
 from level4_deployment.serving.package import Package, PackageError
 from shared.errors import UserError
 from tests.factories import batch, closed_days, day_differences, insert
-from tests.level4.control.conftest import InMemoryRegistry, served
+from tests.level4.plane import routed
+from tests.level4.registries import InMemoryRegistry
 
 PLAN = Plan(share=0.3)
 
@@ -53,15 +54,15 @@ def trail(platform: ControlPlane) -> list[tuple[Any, ...]]:
 def test_a_version_is_tried_in_shadow_then_live_then_promoted(
     platform: ControlPlane, registry: InMemoryRegistry
 ) -> None:
-    assert served(platform) == (1, None, None)
+    assert routed(platform.home) == (1, None, None)
     platform.submit(2, PLAN, "pipeline", expected=1)
-    assert (served(platform), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})
+    assert (routed(platform.home), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})
     days_close(platform, day_differences(0.02, 3))
-    assert served(platform) == (1, 2, 0.3)
+    assert routed(platform.home) == (1, 2, 0.3)
     with platform.log.begin() as connection:
         connection.execute(EXPERIMENT_DAYS.delete())
     days_close(platform, day_differences(0.02, 14))
-    assert (served(platform), registry.aliases) == ((2, None, None), {CHAMPION: 2})
+    assert (routed(platform.home), registry.aliases) == ((2, None, None), {CHAMPION: 2})
     name = "2-against-1-no1"
     assert trail(platform) == [
         ("pipeline", "promote", 1, None, None, "1", "done"),
@@ -113,11 +114,11 @@ def test_a_winner_waits_for_approval_also_after_a_start_without_it(platform: Con
     days_close(platform, day_differences(0.02, 14))
     platform.approval = False
     again = started_again(platform)
-    assert served(again)[0] == 1
+    assert routed(again.home)[0] == 1
     assert again.running().state == "awaiting approval"  # type: ignore[union-attr]
     assert again.approve("operator") == 2
     (one,) = experiment_store.find(again.log)
-    assert (served(again)[0], one.state, one.reason.startswith("better")) == (2, "promoted", True)
+    assert (routed(again.home)[0], one.state, one.reason.startswith("better")) == (2, "promoted", True)
 
 
 REFUSALS = [
@@ -132,10 +133,10 @@ REFUSALS = [
 @pytest.mark.parametrize(("number", "kind", "why"), REFUSALS)
 def test_what_cannot_be_tried_is_refused(platform: ControlPlane, number: int, kind: type[UserError], why: str) -> None:
     platform.submit(2, PLAN, "pipeline")
-    before = served(platform)
+    before = routed(platform.home)
     with pytest.raises(kind, match=why):
         platform.submit(number, PLAN, "pipeline")
-    assert served(platform) == before
+    assert routed(platform.home) == before
     refused = [(row[1], row[2], row[6]) for row in trail(platform)[2:]]
     assert refused == ([("refuse", 3, "done")] if kind is ConflictError else [])
 
@@ -182,7 +183,7 @@ def test_a_roll_back_goes_to_the_champion_that_was_replaced(platform: ControlPla
     for number in (2, 3):
         platform.promote(number, "operator", "a try")
     assert [platform.roll_back("operator", "no good") for _ in range(2)] == [2, 1]
-    assert served(platform)[0] == 1
+    assert routed(platform.home)[0] == 1
 
 
 def test_a_roll_back_passes_by_a_version_that_the_registry_named_for_a_moment(
@@ -194,7 +195,7 @@ def test_a_roll_back_passes_by_a_version_that_the_registry_named_for_a_moment(
         registry.aliases[CHAMPION] = number
         platform.poll()
     assert platform.roll_back("operator", "no good") == 1
-    assert served(platform)[0] == 1
+    assert routed(platform.home)[0] == 1
 
 
 @pytest.mark.parametrize(("promoted", "state"), [(2, "promoted"), (3, "stopped")])
@@ -215,7 +216,7 @@ def test_an_alias_that_was_moved_past_the_platform_is_followed_and_is_no_verdict
     for _ in range(2):
         platform.poll()
     (one,) = experiment_store.find(platform.log)
-    assert (served(platform), one.state) == ((moved_to, None, None), "stopped")
+    assert (routed(platform.home), one.state) == ((moved_to, None, None), "stopped")
     assert [row for row in trail(platform) if row[0] == "registry"] == [
         ("registry", "promote", moved_to, None, "1", str(moved_to), "done")
     ]
@@ -244,7 +245,7 @@ def test_what_a_sudden_end_has_cut_off_is_finished_or_closed(platform: ControlPl
     number = audit.begin(platform.log, action)
     again = started_again(platform)
     (one,) = experiment_store.find(platform.log)
-    assert (served(again)[0], one.state) == (champion, state)
+    assert (routed(again.home)[0], one.state) == (champion, state)
     assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == [status]
     assert audit.open_actions(platform.log) == []
 
@@ -263,7 +264,7 @@ def test_an_experiment_whose_promotion_was_cut_off_before_its_end_has_won(
 def test_a_move_that_was_cut_off_is_not_repeated_over_a_later_one(platform: ControlPlane) -> None:
     number = audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 3, "killed"))
     platform.promote(2, "operator", "later")
-    assert served(started_again(platform))[0] == 2
+    assert routed(started_again(platform).home)[0] == 2
     assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == ["cut_off"]
 
 
@@ -289,10 +290,10 @@ def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
     audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 2, "killed"))
     registry.read_only = True
     again = started_again(platform)
-    assert ("not finished" in again.degraded, served(again)[0]) == (True, 1)
+    assert ("not finished" in again.degraded, routed(again.home)[0]) == (True, 1)
     registry.read_only = False
     again.poll()
-    assert (again.degraded, served(again)[0], audit.open_actions(again.log)) == ("", 2, [])
+    assert (again.degraded, routed(again.home)[0], audit.open_actions(again.log)) == ("", 2, [])
 
 
 def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(
@@ -302,13 +303,13 @@ def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(
     registry.away = True
     platform.poll()
     days_close(platform, day_differences(0.02, 14))
-    assert served(platform) == (1, 2, 0.0)
+    assert routed(platform.home) == (1, 2, 0.0)
     for words in ("version 1 keeps serving: the registry", "the verdict is not carried out"):
         assert words in platform.degraded
     assert platform.running(), "nothing ends because the registry is away"
     registry.away = False
     platform.poll()
-    assert (platform.degraded, served(platform)) == ("", (2, None, None))
+    assert (platform.degraded, routed(platform.home)) == ("", (2, None, None))
     assert [row[1] for row in trail(platform)].count("promote") == 2, "tried again in the same row"
 
 
@@ -319,7 +320,7 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
     registry.broken = {2, 3}
     platform.poll()
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, served(platform)) == ("failed", (1, None, None))
+    assert (one.state, routed(platform.home)) == ("failed", (1, None, None))
     assert "not the one on record" in one.reason
     with pytest.raises(PackageError):
         platform.promote(3, "operator", "a try")
@@ -375,7 +376,7 @@ def test_where_the_alias_was_removed_no_untried_version_becomes_the_champion(
     assert b"platform_degraded 1.0" in platform_metrics(platform)
     with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
         platform.submit(2, PLAN, "pipeline")
-    assert (registry.aliases, served(platform)) == ({}, (1, None, None))
+    assert (registry.aliases, routed(platform.home)) == ({}, (1, None, None))
     platform.promote(1, "operator", "back")
     assert b"platform_degraded 0.0" in platform_metrics(platform)
     assert platform.submit(2, PLAN, "pipeline")

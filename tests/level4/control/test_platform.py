@@ -29,8 +29,8 @@ from level4_deployment.serving.routes import Package
 from shared.data.replay import replay
 from shared.errors import UserError
 from tests.level4 import graphs
-from tests.level4.conftest import Registry
 from tests.level4.graphs import known_to_graphs
+from tests.level4.registries import Registry
 from tests.support import eventually
 
 pytestmark = pytest.mark.slow

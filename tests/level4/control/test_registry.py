@@ -17,8 +17,7 @@ from level4_deployment.control.registry_client import ModelRegistry, Unavailable
 from level4_deployment.experiment.design import Plan
 from level4_deployment.serving.routes import MODELS, read_routes
 from shared.errors import UserError
-from tests.level4.conftest import MODEL, Registry, alias, run_folder
-from tests.level4.registry_faults import locked, refusing
+from tests.level4.registries import MODEL, Registry, alias, locked, refusing, run_folder
 
 
 def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlPlane, registry_: Registry) -> None:

@@ -31,7 +31,7 @@ from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import as_window
 from shared.settings import Settings
 from tests.factories import experiment_day, insert, monitor_result, prediction
-from tests.level4.conftest import Registry, plan, registry_, three_versions  # noqa: F401 - fixtures
+from tests.level4.registries import Registry, three_versions
 from tests.level5.served import opened, serve_platform
 
 DAY = "2013-03-04"
@@ -56,7 +56,7 @@ def roll_back(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
     return [monitor_result("severe_regression", day=DAY)]
 
 
-def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     """Version 2 has won, and awaits approval."""
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -64,7 +64,7 @@ def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     return []
 
 
-def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     """Version 2 had a lower mean loss, but the test did not show it."""
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -73,7 +73,7 @@ def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan)
     return []
 
 
-def stop(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def stop(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     """Version 2 is compared on data that violate the contract."""
     platform.submit(2, plan, "pipeline")
     return [monitor_result("contract", day=DAY)]
@@ -85,8 +85,8 @@ Play = Callable[[Scenario, str, int], dict[str, Any]]
 
 @pytest.fixture
 def play(
-    registry_: Registry,  # noqa: F811
-    plan: Plan,  # noqa: F811
+    registry_: Registry,
+    plan: Plan,
     reference: Reference,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
