@@ -43,6 +43,8 @@ ALERTS = sa.Table(
     sa.Column("severity", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
     sa.Column("delivered", sa.Integer, nullable=False),  # 1 when the sink has it
     sa.Column("error", sa.Text),  # why the last attempt failed
 )

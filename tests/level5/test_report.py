@@ -29,7 +29,11 @@ def test_decisions_are_counted_by_what_came_of_them(
         ("2013-05-10", "no_action", {}),
     ]
     for day, kind, result in decisions:
-        alerts = [Alert(day, day, "page" if day < "2013-05-07" else "info", "", "")] if day < "2013-05-08" else []
+        alerts = (
+            [Alert(day, day, "page" if day < "2013-05-07" else "info", "", "", "decision")]
+            if day < "2013-05-08"
+            else []
+        )
         drift = monitor_result("drift", day=day)
         loop_store.record_decision(log, Decision(day, kind, f"because of {kind}"), [drift], alerts)
         loop_store.close_decision(log, day, result)

@@ -1,6 +1,6 @@
 """People get an alert for what begins, ends, changes the model or needs them, and none daily."""
 
-from level5_monitoring.loop.alerts import alarm_title, alerts_of, alerts_of_result, deferred_title
+from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import BUDGET, EndedExperiment, PolicyState, decide
 from tests.factories import monitor_result as result
 
@@ -47,9 +47,8 @@ def test_a_deferral_that_needs_a_person_is_one_ticket() -> None:
     """The budget is spent on every following day too: only the first has an alert. A cool-down needs nobody."""
     spent = PolicyState(retrainings=("2013-04-01",) * BUDGET, alarms=(result("performance"),))
     decision = decide(DAY, [result("performance")], spent)
-    assert [(one.severity, one.title) for one in alerts_of(decision, spent, "level5")] == [
-        ("ticket", deferred_title("budget"))
-    ]
+    [alert] = alerts_of(decision, spent, "level5")
+    assert (alert.severity, alert.title, alert.kind) == ("ticket", "deferred: budget", "decision")
     assert alerts_of(decision, PolicyState(alarms=spent.alarms, last_cause="budget"), "level5") == []
     cooling = PolicyState(retrainings=("2013-05-01",), alarms=spent.alarms)
     assert alerts_of(decide(DAY, [result("performance")], cooling), cooling, "level5") == []
@@ -58,6 +57,8 @@ def test_a_deferral_that_needs_a_person_is_one_ticket() -> None:
 def test_titles_are_words_and_keys_are_unique_in_a_day() -> None:
     decision = decide(DAY, [result("severe_regression"), result("drift")], PolicyState())
     alerts = alerts_of(decision, PolicyState(), "level5")
-    assert [one.title for one in alerts] == [alarm_title("drift"), "severe regression alarm begins", "roll back"]
+    assert [one.title for one in alerts] == ["drift alarm begins", "severe regression alarm begins", "roll back"]
+    about = [(one.kind, one.subject) for one in alerts]
+    assert about == [("alarm_begins", "drift"), ("alarm_begins", "severe_regression"), ("decision", "")]
     assert [one.key for one in alerts][-1] == f"{DAY}-roll-back"
     assert len({one.key for one in alerts}) == 3

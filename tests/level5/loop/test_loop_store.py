@@ -44,7 +44,7 @@ def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
 
 
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
-    broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
+    broken = Alert("a", "2013-05-06", "page", "title", None, "decision")  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         loop_store.record_decision(
             log, Decision("2013-05-06", "no_action", "."), [found("2013-05-06", "drift")], [broken]
