@@ -22,6 +22,7 @@ from level4_deployment.experiment.experiment_store import (
     INCONCLUSIVE,
     PROMOTED,
     REJECTED,
+    RUNNING,
     STOPPED,
     Experiment,
 )
@@ -74,8 +75,9 @@ class ControlPlane:
         return "; ".join(list(self.problems.values()))
 
     def running(self) -> Experiment | None:
-        """The experiment that has not ended, if there is one."""
-        return experiment_store.running(self.log)
+        """The experiment that has not ended, if there is one; there is never more than one."""
+        found = experiment_store.find(self.log, RUNNING, APPROVAL)
+        return found[0] if found else None
 
     # What runs at every poll
 

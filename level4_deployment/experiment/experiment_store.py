@@ -79,12 +79,6 @@ def _experiment(row: dict[str, object]) -> Experiment:
     return Experiment(**row | {"plan": plan, "verdict": verdict, "reason": reason})  # type: ignore[arg-type]
 
 
-def running(log: sa.Engine) -> Experiment | None:
-    """The experiment that has not ended, if there is one; there is never more than one."""
-    found = find(log, RUNNING, APPROVAL)
-    return found[0] if found else None
-
-
 def days_of(log: sa.Engine, experiment: str) -> pd.DataFrame:
     """The closed days of an experiment, oldest first: the columns of EXPERIMENT_DAYS."""
     query = sa.select(EXPERIMENT_DAYS).where(EXPERIMENT_DAYS.c.experiment == experiment).order_by(EXPERIMENT_DAYS.c.day)

@@ -77,11 +77,10 @@ class Plane:
         """The ids of all answers on the log."""
         return {name for (name,) in self.rows("SELECT request_id FROM predictions")}
 
-    def wait(self, generation: int, within: float = 10.0) -> None:
+    def wait(self, generation: int) -> None:
         """Until every worker serves these routes."""
         eventually(
             lambda: all((one.status() or {}).get("generation") == generation for one in self.workers),
-            within,
             shows=lambda: [one.status() for one in self.workers],
         )
 

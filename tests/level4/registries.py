@@ -36,9 +36,8 @@ class Registry:
     client: MlflowClient
 
 
-def alias(registry_: Registry, name: str) -> int | None:
-    found = registry_.client.get_registered_model(MODEL).aliases.get(name)
-    return None if found is None else int(found)
+def champion(registry_: Registry) -> int:
+    return int(registry_.client.get_registered_model(MODEL).aliases[CHAMPION])
 
 
 def run_folder(registry_: Registry, number: int) -> Path:
@@ -110,18 +109,6 @@ DOWN = {
     "gone": lambda file: replaced(file, None),
     "garbage": lambda file: replaced(file, b"garbage" * 10_000),
 }
-
-
-@contextmanager
-def refusing(registry_: Registry) -> Iterator[None]:
-    """A registry that can be read, and moves no alias while the block runs."""
-    when = "CREATE TRIGGER full BEFORE UPDATE ON registered_model_aliases BEGIN SELECT RAISE(ABORT, 'full'); END"
-    with closing(sqlite3.connect(registry_.settings.level("level3") / "mlflow.db")) as database:
-        database.execute(when)
-        try:
-            yield
-        finally:
-            database.execute("DROP TRIGGER full")
 
 
 @dataclass

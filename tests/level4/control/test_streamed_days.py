@@ -142,14 +142,6 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(
     ]
 
 
-def test_a_move_that_a_sudden_end_has_cut_off_is_finished(on_database: ControlPlane) -> None:
-    audit.begin(on_database.log, audit.move("operator", audit.PROMOTE, 1, 3, "cut off before the alias moved"))
-    on_database.reconcile()
-    assert routed(on_database.home)[0] == 3
-    assert audit.open_actions(on_database.log) == []
-    assert len(audit.trail(on_database.log)) == 2
-
-
 def test_the_platform_tries_again_in_the_same_row(on_database: ControlPlane, registry: InMemoryRegistry) -> None:
     number = [audit.begin(on_database.log, audit.Action("platform", "x", "first", None, "a", None, "1"))]
     audit.close(on_database.log, number[0], audit.CUT_OFF)

@@ -130,25 +130,6 @@ def test_a_winner_on_suspect_days_is_not_promoted() -> None:
     assert "2013-07-01" in suspect_days.reason
 
 
-def test_a_decision_without_an_alarm_has_labels_and_champion_as_evidence() -> None:
-    seen = [
-        result("contract", "ok"),
-        result("labels", "ok"),
-        result("performance", "ok"),
-        result("regression_vs_previous", "ok"),
-    ]
-    waits = PolicyState(running_experiment="2-against-3", awaits_approval=True)
-    states_by_cause = {
-        "age": PolicyState(retrainings=("2013-01-01",)),
-        "non_inferior": PolicyState(non_inferior_experiment="2-against-1"),
-        "verdict": waits,
-        "labels": replace(waits, suspect_days=("2013-07-01",)),
-    }
-    for cause, state in states_by_cause.items():
-        decision = decide(DAY, seen, state)
-        assert (decision.cause, decision.evidence) == (cause, tuple(seen[1:]))
-
-
 def test_a_weekly_alarm_is_active_until_its_monitor_runs_again() -> None:
     week = active_alarms([result("drift")], [result("contract", "ok")])
     assert [one.target for one in week] == ["temp"]
