@@ -131,7 +131,7 @@ def sample_ratio(arms: Mapping[str, int], share: float) -> float:
 
 
 def flights_to_detect_loss(lost: float, share: float, alpha: float) -> int:
-    """The flights that the sample-ratio test needs to detect, with 95% power, that this part of the challenger's rows is lost."""
+    """The flights that the sample-ratio test needs to detect this loss of the challenger's rows with 95% power."""
     apart = share * (1 - share) * lost**2 / (1 - share * lost)  # what each flight adds to chi-square's noncentrality
     return int(np.ceil((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - 0.95)) ** 2 / apart))
 
