@@ -96,7 +96,7 @@ approve: $(READY) ## Promote the version that waits for approval
 traffic-split: $(READY) ## Begin again with another traffic split: SHARE=0.3
 	@$(BIN)/python -m level4_deployment traffic-split $(SHARE)
 
-stop-experiment: $(READY) ## End the experiment without a verdict
+stop-experiment: $(READY) ## Stop the experiment: it ends without a verdict
 	@$(BIN)/python -m level4_deployment stop
 
 explain: $(READY) ## A prediction: REQUEST=id, a decision: DECISION=day

@@ -62,7 +62,7 @@ def release(model: Path | None, note: str) -> None:
     from level2_devops.release import pipeline
 
     settings = read_settings()
-    made = pipeline.release(model or settings.level("level2") / "model", settings, who=user(), note=note)
+    made = pipeline.release(model or settings.level("level2") / "model", settings, actor=user(), note=note)
     for gate, result in made.gates.items():
         console.print(f"  {gate}: {result}")
     switched = "no service runs: make serve" if made.switched_in is None else f"switched in {made.switched_in:.1f} s"
@@ -73,7 +73,7 @@ def rollback(note: str) -> None:
     """Go back by one release."""
     from level2_devops.release import pipeline
 
-    back = pipeline.roll_back(read_settings(), who=user(), note=note)
+    back = pipeline.roll_back(read_settings(), actor=user(), note=note)
     switched = "no service runs" if back.switched_in is None else f"the service switched in {back.switched_in:.1f} s"
     console.print(f"Release {back.version} is current again after {back.seconds:.1f} s; {switched}.")
 

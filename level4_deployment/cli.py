@@ -26,13 +26,8 @@ ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what i
     "promote": ("versions/{value}/promote", "Make a version the champion by hand.", version, "VERSION=2"),
     "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
     "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
-    "traffic-split": (
-        "experiment/traffic-split",
-        "Begin a new experiment with another share.",
-        share,
-        "SHARE=0.3",
-    ),
-    "stop": ("experiment/stop", "End the experiment without a verdict.", None, ""),
+    "traffic-split": ("experiment/traffic-split", "Begin a new experiment with another share.", share, "SHARE=0.3"),
+    "stop": ("experiment/stop", "Stop the experiment: it ends without a verdict.", None, ""),
 }
 
 
@@ -127,8 +122,6 @@ def show_status(_options: argparse.Namespace) -> None:
 
 def print_status(platform: "PlatformClient") -> None:
     """Print what serves, and the experiments."""
-    from level4_deployment.experiment.design import Plan
-
     now = platform.get("/status")
     if now["routes"]:
         champion = now["routes"]["champion"]["version"]
@@ -141,7 +134,7 @@ def print_status(platform: "PlatformClient") -> None:
     ]
     show_table("Experiments", ["", "Versions", "State", "Reason"], rows)
     for one in now["experiments"]:
-        console.print(f"{one['experiment']}, as planned: {Plan(**one['plan'])}")
+        console.print(f"{one['experiment']}, as planned: {one['planned']}")
 
 
 def show_audit(_options: argparse.Namespace) -> None:

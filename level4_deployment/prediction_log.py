@@ -82,14 +82,13 @@ EXPERIMENTS = sa.Table(
     sa.Column("experiment", sa.Text, primary_key=True),
     sa.Column("champion", sa.Integer, nullable=False),
     sa.Column("challenger", sa.Integer, nullable=False),
-    sa.Column("salt", sa.Text, nullable=False),
     sa.Column("share", sa.Double, nullable=False),  # of flights that the challenger answers; 0 in shadow
     sa.Column("plan", sa.Text, nullable=False),  # JSON of a Plan
     sa.Column("live_from", sa.Text),  # the first day of the live split
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("verdict", sa.Text),  # JSON of the figures of a Verdict, once there is one
     sa.Column("reason", sa.Text),  # none where the verdict is the reason
-    sa.Column("submitted_by", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),  # who submitted the challenger
     sa.Column("number", sa.Integer, nullable=False),  # 1 is the first
 )
 EXPERIMENT_DAYS = sa.Table(

@@ -33,7 +33,7 @@ DECISIONS = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
-    sa.Column("experiment", sa.Text, nullable=False),  # that it promotes from or halts, or ""
+    sa.Column("experiment", sa.Text, nullable=False),  # that it promotes from or stops, or ""
     sa.Column("version", sa.Integer),  # that it rolls back
     sa.Column("evidence", sa.Text, nullable=False),  # JSON: the monitor results that led to it
     sa.Column("alarms", sa.Text, nullable=False),  # JSON: the monitor results whose alarm was active after this day
@@ -49,6 +49,8 @@ ALERTS = sa.Table(
     sa.Column("severity", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
     sa.Column("delivered", sa.Integer, nullable=False),  # 1 when the sink has it
     sa.Column("error", sa.Text),  # why the last attempt failed
 )

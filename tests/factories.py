@@ -75,8 +75,8 @@ def experiment(**changes: Any) -> "Experiment":
     from level4_deployment.experiment.design import Plan  # a release's gate, which knows no level 4, reads this file
     from level4_deployment.experiment.experiment_store import Experiment
 
-    name = "1-against-2-no1"
-    return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
+    name = "2-against-1-no1"
+    return replace(Experiment(name, 1, 2, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
 
 
 def experiment_day(experiment: str, day: str, gain: float | None = None, flights: int = 900) -> dict[str, Any]:

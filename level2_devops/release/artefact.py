@@ -44,12 +44,12 @@ def add_model(model: Path, app: Path) -> None:
         shutil.copy(model / name, app / MODEL)
 
 
-def seal(app: Path, version: str, commit: str | None, who: str, note: str) -> str:
+def seal(app: Path, version: str, commit: str | None, actor: str, note: str) -> str:
     """Write the manifest with the checksum of every file, and make all files read-only; returns its SHA-256."""
     manifest = {
         "version": version,
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "built_by": who,
+        "built_by": actor,
         "note": note,
         "commit": commit,
         "python": platform.python_version(),

@@ -85,16 +85,16 @@ class Store:
         """Replace the pointer atomically: every reader sees the old release or the new one."""
         write_json(self.home / "current.json", asdict(current))
 
-    def publish(self, made: Path, version: str, digest: str, who: str) -> None:
+    def publish(self, made: Path, version: str, digest: str, actor: str) -> None:
         """Move a finished release to its place by one rename; the history keeps its digest, apart from the files."""
-        self.record("published", version, who, manifest=digest)
+        self.record("published", version, actor, manifest=digest)
         (self.home / "releases").mkdir(exist_ok=True)
         made.replace(self.home / "releases" / version)
 
-    def record(self, what: str, version: str, who: str, **more: str) -> None:
+    def record(self, what: str, version: str, actor: str, **more: str) -> None:
         """Append one event to the history: building, published, released, refused or rolled back."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        line = json.dumps({"at": at, "who": who, "what": what, "version": version, **more}) + "\n"
+        line = json.dumps({"at": at, "actor": actor, "what": what, "version": version, **more}) + "\n"
         with (self.home / "history.jsonl").open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)  # remove a line that a killed process left unfinished

@@ -132,13 +132,13 @@ def _add_actions(api: FastAPI, platform: ControlPlane, known: dict[str, str]) ->
 
     @api.post("/experiment/stop")
     def stop(why: ReasonIn, actor: str = operator) -> dict[str, Any]:
-        """End the experiment without a verdict."""
+        """Stop the experiment: it ends without a verdict."""
         platform.stop(actor, why.reason)
         return describe(platform)
 
     @api.post("/experiment/traffic-split")
     def change_traffic_split(wanted: ShareIn, actor: str = operator) -> dict[str, Any]:
-        """Another share: the running experiment is invalid, and a new one begins."""
+        """Another share: the running experiment is stopped, and a new one begins."""
         platform.change_traffic_split(wanted.share, actor)
         return describe(platform)
 
@@ -203,5 +203,5 @@ def describe(platform: ControlPlane) -> dict[str, Any]:
         "approval": platform.approval,
         "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),
-        "experiments": [asdict(one) for one in experiment_store.find(platform.log)],
+        "experiments": [asdict(one) | {"planned": str(one.plan)} for one in experiment_store.find(platform.log)],
     }

@@ -20,11 +20,30 @@ class RefusedError(UserError):
     """The platform refused the request."""
 
 
-class PlatformClient:
-    """Calls the platform in one name, with that name's token."""
+class OtherCodeError(UserError):
+    """The platform was started from other code than this client."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self.http = httpx.Client(base_url=address, timeout=60, headers={"authorization": f"Bearer {token}"})
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: the platform was started from an older or newer version of this code. "
+            "Remedy: end it, and start it again; it serves what it served before."
+        )
+
+
+class Answer(dict[str, Any]):
+    """An object in an answer of the platform; reading a name that is not there raises OtherCodeError."""
+
+    def __missing__(self, name: str) -> Any:
+        """Raise the error."""
+        raise OtherCodeError(f"the platform's answer has no {name!r}")
+
+
+class PlatformClient:
+    """Calls the platform in one name, with that name's token. Each object in its answers is an Answer."""
+
+    def __init__(self, address: str, token: str, timeout: float = 60.0) -> None:
+        headers = {"authorization": f"Bearer {token}"}
+        self.http = httpx.Client(base_url=address, timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         """Keep the connections while the block runs."""
@@ -35,9 +54,9 @@ class PlatformClient:
         self.http.close()
 
     @classmethod
-    def at(cls, home: Path, name: str) -> "PlatformClient":
+    def at(cls, home: Path, name: str, timeout: float = 60.0) -> "PlatformClient":
         """The client of the platform that runs in a folder; raises UserError where there is none."""
-        return cls(read_addresses(home)["control"], read_token(home, name))
+        return cls(read_addresses(home)["control"], read_token(home, name), timeout)
 
     def get(self, path: str) -> Any:
         """Read something; raises UserError when the platform does not answer."""
@@ -63,6 +82,8 @@ class PlatformClient:
         if answer.is_success and content is not None:
             return content
         what = f"{answer.request.url.path}: {answer.status_code}"
+        if answer.status_code in (404, 405):  # it knows no such path, or no such method of it
+            raise OtherCodeError(what)
         if isinstance(content, dict) and "detail" in content:
             kind = RefusedError if answer.is_client_error else UserError  # a failure is no refusal
             raise kind(f"{what}: {_as_sentence(content['detail'])}")
@@ -75,7 +96,7 @@ class PlatformClient:
 def _content(answer: httpx.Response) -> Any:
     """The answer's JSON; None if it is none, as from a server that broke down."""
     try:
-        return answer.json()
+        return answer.json(object_hook=Answer)
     except ValueError:
         return None
 

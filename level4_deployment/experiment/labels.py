@@ -177,14 +177,14 @@ def _rows(log: sa.Engine, experiment: Experiment, day: str) -> pd.DataFrame:
 
 
 def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
-    """Raise SplitError unless the experiment's name, which is its salt, and its plan's share give each flight its arm.
+    """Raise SplitError unless the experiment's salt and its plan's share give each flight its arm.
 
-    The salt and share on record and in the routes may have been changed since the experiment began.
+    The share on record, and both in the routes, may have been changed since the experiment began.
     """
     if live.empty:
         return
     share = experiment.plan.share
-    arms = np.array([arm(experiment.experiment, share, flight) for flight in live["flight_id"]], dtype=object)
+    arms = np.array([arm(experiment.salt, share, flight) for flight in live["flight_id"]], dtype=object)
     chances = np.array([propensity(share, one) for one in arms])
     others = int(((live["arm"] != arms) | ~np.isclose(live["propensity"], chances)).sum())
     if others:

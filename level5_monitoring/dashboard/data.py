@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pandas as pd
 import sqlalchemy as sa
 
@@ -212,12 +211,14 @@ def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
 def platform_health(home: Path) -> list[Health]:
     """Whether the platform in this folder is not degraded, and its workers serve the current routes."""
     try:
-        address = client.read_addresses(home)["control"]
-        status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN).raise_for_status().json()
-    except (UserError, OSError, httpx.HTTPError):
+        with client.PlatformClient.at(home, "loop", timeout=ANSWERS_WITHIN) as platform:
+            status = platform.get("/status")
+        degraded, routes = str(status["degraded"]), status["routes"]
+    except client.OtherCodeError:
+        return [Health("platform", "runs other code than this page: start it again", ok=False)]
+    except (UserError, OSError):
         return [Health("platform", "does not answer", ok=False)]
-    degraded = str(status["degraded"])
-    workers, wanted = reloader.workers(home), (status["routes"] or {}).get("generation")
+    workers, wanted = reloader.workers(home), routes["generation"] if routes else None
     current = sum(one["generation"] == wanted and not one["refused"] for one in workers)
     return [
         Health("platform", degraded or "healthy", not degraded),

@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.prediction_log import EXPERIMENT_DAYS
-from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.tables import ALERTS
@@ -29,7 +28,7 @@ KINDS = {
 STATE_OF = {
     experiment_store.PROMOTED: "good",
     experiment_store.REJECTED: "bad",
-    experiment_store.ABORTED: "bad",
+    experiment_store.FAILED: "bad",
 }
 FAULTS_FILE = "faults.json"
 
@@ -140,7 +139,7 @@ def _experiments(log: sa.Engine) -> list[Event]:
                 "state": one.state,
                 "labelled flights with both predictions": f"{flights or 0:,}",
                 "challenger's share of traffic": split,
-                "submitted by": one.submitted_by,
+                "submitted by": one.actor,
             }
             title = f"Version {one.challenger} against {one.champion}: {one.state}"
             found.append(Event("experiment", first, title, one.reason, STATE_OF.get(one.state, ""), last, facts))
@@ -158,34 +157,36 @@ def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
 
 
 def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
-    decided, evidence = {one["day"]: one for one in decisions}, _evidence_of_alerts(decisions)
+    decided, begun = {one["day"]: one for one in decisions}, _alarms_that_began(decisions)
     query = sa.select(ALERTS).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
         rows = connection.execute(query).mappings().all()
     found = []
     for row in rows:
+        day, decision = row["day"], decided.get(row["day"])
         delivered = "yes" if row["delivered"] else f"not yet {row['error'] or ''}"
         facts = {"severity": row["severity"], "delivered": delivered}
-        if row["severity"] == "page" and (decision := decided.get(row["day"])):
+        if row["severity"] == "page" and decision:
             facts["decision of the day"] = f"{in_words(decision['kind'])}: {decision['reason']}"
         kind = "note" if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]
         state = "bad" if row["severity"] == "page" else ""
-        proof = evidence.get((row["day"], row["title"]), [])
-        found.append(Event(kind, row["day"], title, row["text"], state, facts=facts, evidence=proof))
+        evidence = begun.get((day, row["subject"]), []) if row["kind"] == "alarm_begins" else []
+        if row["kind"] == "decision" and decision:
+            evidence = _results(decision["evidence"])
+        found.append(Event(kind, day, title, row["text"], state, facts=facts, evidence=evidence))
     return found
 
 
-def _evidence_of_alerts(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[MonitorResult]]:
-    """By day and title of an alert: the monitor's alarms that began on that day, or the evidence of the decision."""
+def _alarms_that_began(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[MonitorResult]]:
+    """The results whose alarm began, by day and monitor."""
     found: dict[tuple[str, str], list[MonitorResult]] = {}
     before: set[tuple[str, str, int]] = set()
     for one in decisions:
-        alarms, evidence = _results(one["alarms"]), _results(one["evidence"])
-        found |= {(one["day"], title): evidence for title in (in_words(one["kind"]), deferred_title(one["cause"]))}
+        alarms = _results(one["alarms"])
         for alarm in alarms:
             if alarm.alarm_key not in before:
-                found.setdefault((one["day"], alarm_title(alarm.monitor)), []).append(alarm)
+                found.setdefault((one["day"], alarm.monitor), []).append(alarm)
         before = {alarm.alarm_key for alarm in alarms}
     return found
 

@@ -152,7 +152,7 @@ class LoopController:
                 return self._promote(decision)
             case "roll_back":
                 return self._roll_back(decision)
-            case "halt_experiment":
+            case "stop_experiment":
                 self.control.post("/experiment/stop", reason=truncate_reason(decision))
         return {}
 

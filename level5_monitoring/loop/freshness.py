@@ -17,14 +17,13 @@ from shared.settings import NEW_YORK
 STALLED = labels.LABELS_DUE_AFTER + pd.Timedelta(days=2)  # labels behind flights: two days should have closed by then
 CAUGHT_UP = labels.LABELS_DUE_AFTER  # lower than STALLED, so that a feed near the limit causes no daily alerts
 MIN_FLIGHTS = 100  # of the last requests, fewer than so many with wrong times cause no alert
-STOPPED, BACK = "labels-stopped-", "labels-back-"  # keys of alerts, followed by the number of the stall
 OF_FEEDS = 2000  # number of an alert that follows from no decision: after those that do
 
 
 def check_freshness(log: sa.Engine) -> None:
     """Put an alert into the outbox if the label feed has stopped or is back; one of each for a stall."""
     progress = read_progress(log)
-    stopped, back = outbox.count_alerts(log, STOPPED), outbox.count_alerts(log, BACK)
+    stopped, back = outbox.count_alerts(log, "labels_stopped"), outbox.count_alerts(log, "labels_back")
     if progress and (alert := freshness_alert(*progress, stopped, back)):
         with log.begin() as connection:
             outbox.put(log, connection, [alert], first=OF_FEEDS)
@@ -57,7 +56,7 @@ def freshness_alert(flights: pd.Timestamp, known: pd.Timestamp, stopped: int, ba
     message = until.format(flights, known)
     if stopped == back and behind > STALLED:
         text = f"{message}: until labels arrive, no day closes, nothing is trained, and no experiment gets a verdict"
-        return Alert(f"{STOPPED}{stopped + 1}", day, "page", "labels have stopped", text)
+        return Alert(f"labels-stopped-{stopped + 1}", day, "page", "labels have stopped", text, "labels_stopped")
     if stopped > back and behind <= CAUGHT_UP:
-        return Alert(f"{BACK}{stopped}", day, "info", "labels are back", message)
+        return Alert(f"labels-back-{stopped}", day, "info", "labels are back", message, "labels_back")
     return None

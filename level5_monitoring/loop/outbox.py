@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from level4_deployment.prediction_log import insert
 from level5_monitoring import config
-from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.alerts import Alert, Kind
 from level5_monitoring.tables import ALERTS, INSTANCE_ID
 from shared.console import console
 from shared.errors import UserError, show_address
@@ -192,9 +192,9 @@ def undelivered(log: sa.Engine) -> int:
     return _count(log, ALERTS.c.delivered == 0)
 
 
-def count_alerts(log: sa.Engine, prefix: str) -> int:
-    """How many alerts have a key with this prefix."""
-    return _count(log, ALERTS.c.key.startswith(prefix))
+def count_alerts(log: sa.Engine, kind: Kind) -> int:
+    """How many alerts there are of this kind."""
+    return _count(log, ALERTS.c.kind == kind)
 
 
 def _count(log: sa.Engine, which: sa.ColumnElement[bool]) -> int:

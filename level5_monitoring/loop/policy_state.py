@@ -10,7 +10,6 @@ from level4_deployment.experiment.experiment_store import APPROVAL, INCONCLUSIVE
 from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.accept import accepted_codes
-from level5_monitoring.loop.alerts import ended_key
 from level5_monitoring.loop.loop_store import find_decision
 from level5_monitoring.loop.policy import DATA, FAILED, LABELS, EndedExperiment, PolicyState
 from level5_monitoring.monitors.monitor_result import MonitorResult
@@ -23,7 +22,8 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     wanted = (table.day, table.kind, table.experiment, table.version, table.result)
     with log.connect() as connection:
         before = connection.execute(sa.select(*wanted).where(table.day < day).order_by(table.day)).all()
-        announced = set(connection.execute(sa.select(ALERTS.c.key).where(ALERTS.c.key.like(ended_key("%")))).scalars())
+        ended = sa.select(ALERTS.c.subject).where(ALERTS.c.kind == "experiment_ended")
+        announced = set(connection.execute(ended).scalars())
     newest = find_decision(log, before[-1].day) if before else None
     done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
     experiments = experiment_store.find(log)
@@ -45,7 +45,7 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
         ended=tuple(
             _ended(log, one, day)
             for one in experiments
-            if one.state not in (RUNNING, APPROVAL) and ended_key(one.experiment) not in announced
+            if one.state not in (RUNNING, APPROVAL) and one.experiment not in announced
         ),
     )
 

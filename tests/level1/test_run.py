@@ -12,7 +12,7 @@ from level1_notebook.jupyter_environment import NOTEBOOK
 from level1_notebook.receiver import columns, open_pickle, predict
 from shared.settings import NEW_YORK, PROJECT
 from tests.foreign import contents, foreign_settings
-from tests.level1.conftest import Runs
+from tests.level1.runs import Runs
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
 

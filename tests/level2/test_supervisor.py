@@ -20,7 +20,7 @@ from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
 from level2_devops.service.worker_process import open_socket
 from shared.settings import Settings
-from tests.level2.releases import WHO, has_ended, make_current, publish, serving, wait_for_service
+from tests.level2.releases import ACTOR, has_ended, make_current, publish, serving, wait_for_service
 from tests.support import eventually
 
 pytestmark = [
@@ -58,7 +58,7 @@ def test_releases_change_under_load_and_no_request_fails(
         took = wait_until_served(store, current)
         assert took is not None
         time.sleep(2)
-        back = roll_back(settings, who=WHO)
+        back = roll_back(settings, actor=ACTOR)
         assert back.switched_in is not None
         time.sleep(2)
     assert seen.failed == []

@@ -14,7 +14,7 @@ from level3_training_pipeline.library_setup import STORE, refuse_moved_state
 from shared.errors import UserError
 from shared.settings import PROJECT, Settings
 from tests.foreign import contents
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 COMMANDS = [  # of every level that opens the store, with the workspace whose store it opens
     ("", "level3_training_pipeline", "reproduce", "1"),

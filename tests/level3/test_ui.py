@@ -11,7 +11,7 @@ from typing import IO
 import httpx
 import pytest
 
-from tests.level3.conftest import World
+from tests.level3.world import World
 from tests.support import interrupt
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="SIGINT")]

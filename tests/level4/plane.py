@@ -16,7 +16,7 @@ from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.serving.package import GRAPH, Package
-from level4_deployment.serving.routes import MODELS, Routes, Split, write_routes
+from level4_deployment.serving.routes import MODELS, Routes, Split, read_routes, write_routes
 from level4_deployment.serving.worker import Worker, start_worker
 from shared.artefacts import MODEL_CARD
 from tests.support import eventually
@@ -83,11 +83,10 @@ class Plane:
         """The ids of all answers on the log."""
         return {name for (name,) in self.rows("SELECT request_id FROM predictions")}
 
-    def wait(self, generation: int, within: float = 10.0) -> None:
+    def wait(self, generation: int) -> None:
         """Until every worker serves these routes."""
         eventually(
             lambda: all((one.status() or {}).get("generation") == generation for one in self.workers),
-            within,
             shows=lambda: [one.status() for one in self.workers],
         )
 
@@ -111,3 +110,11 @@ def route(home: Path, generation: int, champion: Package, challenger: Package | 
     """Write the routes, with an experiment if there is a challenger."""
     split = Split("experiment", "salt", share) if challenger else None
     write_routes(home, Routes(generation, champion, challenger, split))
+
+
+def routed(home: Path) -> tuple[int, int | None, float | None]:
+    """Champion, challenger and share, as the workers read them."""
+    routes = read_routes(home)
+    assert routes
+    challenger, split = routes.challenger, routes.split
+    return routes.champion.version, challenger.version if challenger else None, split.share if split else None

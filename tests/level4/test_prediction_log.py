@@ -55,6 +55,10 @@ EARLIER = {
     ),
     "tables of other names": ("ALTER TABLE inference_batches RENAME TO scoring", "inference_batches"),
     "labels of another name": ("ALTER TABLE labels RENAME TO outcomes", "labels"),
+    "experiments with other names and states": (
+        "ALTER TABLE experiments RENAME COLUMN actor TO submitted_by",
+        r"experiments\.actor",
+    ),
 }
 
 

@@ -11,8 +11,8 @@ from level4_deployment.control.client import read_addresses
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.prediction_log import LogError, open_log, url_of
 from shared.errors import show_address
-from tests.level4.conftest import Registry
 from tests.level4.postgres import new_database
+from tests.level4.registries import Registry
 from tests.support import environment
 
 PASSWORD = "s3cr3t@/:#?%"  # noqa: S105

@@ -29,9 +29,10 @@ def test_decisions_are_counted_by_what_came_of_them(
     ]
     with config.open_log(level5_settings) as log:
         for day, kind, result in decisions:
-            alerts = [Alert(day, day, "page" if day < "2013-05-07" else "info", "", "")] if day < "2013-05-08" else []
+            alert = Alert(day, day, "page" if day < "2013-05-07" else "info", "", "", "decision")
             drift = monitor_result("drift", day=day)
-            loop_store.record_decision(log, Decision(day, kind, f"because of {kind}"), [drift], alerts)
+            because = Decision(day, kind, f"because of {kind}")
+            loop_store.record_decision(log, because, [drift], [alert] if day < "2013-05-08" else [])
             loop_store.close_decision(log, day, result)
         for actor in ("loop", "operator"):
             audit.record(log, audit.move(actor, audit.PROMOTE, 1, 2, "it is better"))

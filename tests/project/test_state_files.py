@@ -345,7 +345,7 @@ def test_garbled_weeks_are_named(settings: Settings, damage: str) -> None:
 
 
 def test_alerts_wait_for_another_file_where_theirs_is_garbled(tmp_path: Path) -> None:
-    alert = Alert("one", "2013-05-06", "page", "contract alarm begins", "temp")
+    alert = Alert("one", "2013-05-06", "page", "contract alarm begins", "temp", "decision")
     sink = FileSink(tmp_path / "alerts.jsonl")
     sink.send(alert)
     sink.path.write_bytes(b"\x80\x04\xff\n" + sink.path.read_bytes())

@@ -17,7 +17,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from level2_devops.service.limits import MAX_BYTES, MAX_PIPELINED, MAX_ROWS, ROW, protect, server_config
-from tests.level2.conftest import Service
+from tests.level2.running_service import Service
 from tests.support import eventually
 
 LIVE = b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n"

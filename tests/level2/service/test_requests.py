@@ -17,7 +17,7 @@ import pytest
 from level2_devops.service.limits import MAX_IN_FLIGHT
 from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS, flights_as_requests
 from shared.data.schema import KNOWN_BEFORE
-from tests.level2.conftest import Service
+from tests.level2.running_service import Service
 
 JSON = {"content-type": "application/json"}
 TEXT = json.dumps(EXAMPLE)

@@ -14,7 +14,7 @@ from level3_training_pipeline.orchestration import prefect_server as servers
 from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
 from level3_training_pipeline.tracking.process_identity import this_process
 from shared.settings import Settings
-from tests.level3.conftest import World
+from tests.level3.world import World
 from tests.support import eventually
 
 

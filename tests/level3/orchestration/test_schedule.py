@@ -11,7 +11,7 @@ from level3_training_pipeline.orchestration.emit_data_event import emit
 from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
 from shared.errors import UserError
 from shared.settings import Settings
-from tests.level3.conftest import World
+from tests.level3.world import World
 from tests.support import eventually, interrupt
 
 

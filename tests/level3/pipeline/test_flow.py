@@ -24,7 +24,7 @@ from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from shared.data.schema import FLIGHT, DataError
 from shared.files import write_parquet
-from tests.level3.conftest import TODAY, World
+from tests.level3.world import TODAY, World
 
 
 def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int) -> None:

@@ -24,7 +24,7 @@ from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import open_log, url_of
-from tests.level4.conftest import Registry
+from tests.level4.registries import Registry
 
 As = Callable[[str], PlatformClient]
 
@@ -52,7 +52,7 @@ def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) ->
     assert status["routes"]["champion"]["version"] == 1
     assert status["routes"]["challenger"]["version"] == 2
     operator.post("/versions/3/promote", reason="a drill")
-    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["invalidated"]
+    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["stopped"]
     assert operator.post("/rollback", reason="the drill is over")["routes"]["champion"]["version"] == 1
     trail = [(act["actor"], act["action"], act["old_value"], act["new_value"]) for act in operator.get("/audit")]
     assert ("operator", "promote", "1", "3") in trail
@@ -80,7 +80,7 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     with ThreadPoolExecutor(2) as trainers:
         told = dict(zip(clients, trainers.map(train, clients), strict=True))
     won, lost = sorted(told, key=lambda number: "409" in told[number])
-    assert told[won] == f"1-against-{won}-no1"
+    assert told[won] == f"{won}-against-1-no1"
     assert f"409: version {won} is being tried against version 1: version {lost} must wait" in told[lost]
     as_("operator").post(f"/versions/{won}/promote", reason="it has won")
     with pytest.raises(RefusedError, match=f"409: .*compared with version 1, but the champion is now version {won}"):

@@ -11,8 +11,7 @@ from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
-from tests.level4.conftest import Registry
-from tests.level4.registry_faults import DOWN, locked
+from tests.level4.registries import DOWN, Registry, locked
 from tests.support import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("platform")]  # version 1 is the champion

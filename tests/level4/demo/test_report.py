@@ -22,7 +22,7 @@ from shared.errors import UserError
 from tests.factories import experiment, insert, label, prediction
 
 STORY, ANOTHER = report.STORY_TODAY, date(2013, 7, 1)
-DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "1-against-2")
+DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "2-against-1")
 SERVED = {stage: {"a" * 64} for stage in ("production", "live", "shadow")}
 NOT_PROMOTED = {stage: SERVED[stage] for stage in ("live", "shadow")}
 REPLAYED = ReplayStats(requests=3, flights=500)
@@ -58,7 +58,7 @@ def test_a_run_with_both_verdicts_and_one_digest_at_five_stages_shows_all_that_i
     ("better", "worse", "broken"),
     [
         ("inconclusive", "rejected", ["version 2 is promoted"]),
-        ("aborted", "rejected", ["version 2 is promoted"]),
+        ("failed", "rejected", ["version 2 is promoted"]),
         ("promoted", "running", ["version 4 is rejected"]),
         ("promoted", "promoted", ["version 4 is rejected"]),
     ],

@@ -21,7 +21,7 @@ CASES = {
     "it is slow": ([batch(NAME, slow=1)] * 100, "took far longer than the champion 100 of 100 times"),
     "it knows less": ([batch(NAME, fell_back=20)] * 100, "only its base rate for 2,000 of 2,000"),
     "another version fails": ([batch(NAME, version=1, failed=20)] * 100, ""),
-    "it failed in another experiment": ([batch("1-against-2-no9", failed=20)] * 100, ""),
+    "it failed in another experiment": ([batch("2-against-1-no9", failed=20)] * 100, ""),
 }
 
 

@@ -20,7 +20,7 @@ from level4_deployment.prediction_log import (
 from level4_deployment.serving.log_writer import LogEntry, LogWriter
 from tests.factories import prediction
 from tests.level4.postgres import new_database
-from tests.level4.serving.conftest import limit_disk
+from tests.level4.serving.full_disk import limit_disk
 
 pytestmark = pytest.mark.anyio
 

@@ -23,7 +23,7 @@ from level4_deployment.serving.package import Package
 from tests.level2.releases import has_ended
 from tests.level4.plane import package, plane, route
 from tests.level4.postgres import new_database
-from tests.level4.serving.conftest import limit_disk
+from tests.level4.serving.full_disk import limit_disk
 from tests.level4.serving.load import load
 from tests.support import eventually
 

@@ -119,7 +119,7 @@ def work(shown: Any) -> None:
     for _ in range(3):  # the first day of the fault, and two nights until it is closed
         step(shown)
     alert.locator("summary").click()
-    assert alert.locator("dd", has_text="halt experiment: ").is_visible()
+    assert alert.locator("dd", has_text="stop experiment: ").is_visible()
     assert alert.locator("tbody th", has_text="contract").first.is_visible()
     health = shown.inner_text(".card dl")
     assert all(

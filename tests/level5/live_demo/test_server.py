@@ -129,7 +129,7 @@ def test_metrics_are_served_in_prometheus_format(live: LivePage, http: httpx.Cli
 def drift(live: LivePage, day: str) -> None:
     """Record the end of a week in which a column drifts, with an alert."""
     result = monitor_result("drift", day=day)
-    alert = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
+    alert = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts", "alarm_begins", "drift")
     record_decision(live.log, Decision(day, "notify", "drift", (result,), "drift"), [result], [alert])
 
 

@@ -93,7 +93,7 @@ def test_labels_that_stop_have_one_alert_and_no_day_is_decided(night: Night) -> 
     assert again == ["labels have stopped", "labels are back", "labels have stopped"]
 
 
-def test_flights_that_stop_have_one_alert_and_halt_experiments(night: Night) -> None:
+def test_flights_that_stop_have_one_alert_and_stop_experiments(night: Night) -> None:
     """Labels go on, days close empty, and all three airports are silent."""
     for _ in range(4):
         night(BOTH)
@@ -103,7 +103,7 @@ def test_flights_that_stop_have_one_alert_and_halt_experiments(night: Night) -> 
     [alert] = [one for one in told_of if one.title == "volume alarm begins"]
     assert alert.severity == "page"
     assert all(f"volume of {airport}: 0 flights" in alert.text for airport in ("EWR", "JFK", "LGA"))
-    assert [one["kind"] for one in loop_store.decisions(night.log)][-2:] == ["halt_experiment", "halt_experiment"]
+    assert [one["kind"] for one in loop_store.decisions(night.log)][-2:] == ["stop_experiment", "stop_experiment"]
     assert [night(BOTH) for _ in range(3)][-1] == ["volume alarm begins", "volume alarm is over"]
 
 

@@ -1,13 +1,11 @@
 """The loop continues where it was killed, decides the same, and rolls a bad champion back by itself."""
 
 import json
-import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import date
@@ -159,21 +157,17 @@ def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(u
         watermark = read_watermark(log)
     assert watermark
     before = decisions(uninterrupted)
-    monitor = start(uninterrupted, "level5_monitoring", "monitor", "--every", "15")
+    monitor = start(uninterrupted, "level5_monitoring", "monitor", "--every", "30")
+
+    def by_the_clock() -> set[bool]:
+        """Whether the runs that are over were started by the clock."""
+        return {one["auto_scheduled"] for one in turns(uninterrupted)}
+
     try:
-        wait_for(lambda: is_running(database.parent), uninterrupted, monitor)
+        wait_for(lambda: by_the_clock() == {True}, uninterrupted, monitor)  # before a day is closed
         with PlatformClient.at(database.parent, "feed") as feed:
-            days, closed_at = 0, -math.inf
-
-            def both() -> bool:
-                """Whether both have started a run; a day more closes every 20 s, because the clock may come first."""
-                nonlocal days, closed_at
-                if time.monotonic() > closed_at + 20:
-                    days, closed_at = days + 1, time.monotonic()
-                    feed.post("/labels", labels=[], watermark=watermark + days * DAY)
-                return {one["auto_scheduled"] for one in turns(uninterrupted)} == {True, False}
-
-            wait_for(both, uninterrupted, monitor)
+            feed.post("/labels", labels=[], watermark=watermark + DAY)
+        wait_for(lambda: by_the_clock() == {True, False}, uninterrupted, monitor)
         wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, monitor)
     finally:
         monitor.send_signal(signal.SIGINT)

@@ -57,7 +57,7 @@ def test_a_training_leaves_out_every_earlier_day_whose_data_or_labels_were_in_al
 
 
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
-    broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
+    broken = Alert("a", "2013-05-06", "page", "title", None, "decision")  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         loop_store.record_decision(
             log, Decision("2013-05-06", "no_action", "."), [found("2013-05-06", "drift")], [broken]
@@ -130,7 +130,7 @@ def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_low
         loop_store.close_decision(log, "2013-05-06", {policy.FAILED: "no platform runs here"})
         assert load_policy_state(log, "2013-05-07").non_inferior_experiment == name, "a failed act may be tried again"
         decided(log, "2013-05-07")
-        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is aborted by now"})
+        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is stopped by now"})
         assert load_policy_state(log, "2013-05-08").non_inferior_experiment == "", "a refused one may not"
     promoted(log, 2, 7)
     assert load_policy_state(log, "2013-05-06").non_inferior_experiment == ""

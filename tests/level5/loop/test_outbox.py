@@ -36,8 +36,10 @@ KEYS = [f"2013-05-06-{i}" for i in range(6)]
 
 
 def fill(log: sa.Engine) -> sa.Engine:
-    alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
-    loop_store.record_decision(log, Decision("2013-05-06", "halt_experiment", "."), [], alerts)
+    alerts = [
+        Alert(key, "2013-05-06", "page", "contract alarm begins", "temp", "alarm_begins", "contract") for key in KEYS
+    ]
+    loop_store.record_decision(log, Decision("2013-05-06", "stop_experiment", "."), [], alerts)
     return log
 
 
