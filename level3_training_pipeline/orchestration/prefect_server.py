@@ -18,7 +18,7 @@ from shared.console import step
 from shared.errors import UserError
 from shared.files import write_json
 from shared.loopback import answers, free_port
-from shared.settings import Settings
+from shared.settings import PROJECT, Settings
 from shared.waiting import wait_until
 
 GUARDED = "level2_devops.service.guarded"  # the module that runs it
@@ -99,6 +99,7 @@ def running_server(settings: Settings) -> PrefectServer | None:
 def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     port, log = free_port(), folder / "server.log"
     own = {
+        "PYTHONPATH": str(PROJECT),  # it starts in another folder
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # to its log
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # else any page may read what it holds
     }

@@ -8,6 +8,7 @@ import shutil
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import mlflow
@@ -93,11 +94,11 @@ def test_a_step_that_fails_once_is_tried_again(world: World, monkeypatch: pytest
     calls = []
     gather = data.gather
 
-    def fails_once(settings: object) -> data.Snapshot:
+    def fails_once(*words: Any) -> data.Snapshot:
         calls.append(1)
         if len(calls) == 1:
             raise OSError("the share was away for a moment")
-        return gather(settings)  # type: ignore[arg-type]
+        return gather(*words)
 
     monkeypatch.setattr(data, "gather", fails_once)
     assert world.train() > 0
@@ -136,9 +137,9 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
     gather = data.gather
     calls = []
 
-    def spoilt(settings: object) -> data.Snapshot:
+    def spoilt(*words: Any) -> data.Snapshot:
         calls.append(1)
-        snapshot = gather(settings)  # type: ignore[arg-type]
+        snapshot = gather(*words)
         table = pd.read_parquet(snapshot.file).drop(columns="carrier")
         file = snapshot.file.with_name("spoilt.parquet")
         write_parquet(table, file)
