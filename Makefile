@@ -3,12 +3,15 @@
 # Settings are given on the command line or in the environment: make level3 TODAY=2013-07-01
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
+MOVED := $(if $(wildcard $(READY)),$(shell grep -qxF '$(realpath .venv)' $(READY) || echo FORCE))
+# Python obeys these before any code of ours runs; one that is meant for another project must not reach it.
+unexport $(filter PYTHON%,$(.VARIABLES))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce ui schedule \
   data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
-  simulate-ab benchmark-serving up down reports monitor benchmark-monitors progress progress-check \
+  simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock reset clean
 
 help: ## List every target
@@ -16,10 +19,13 @@ help: ## List every target
 
 env: $(READY) ## Make the environment, as each target does if need be
 
-$(READY): requirements.txt bootstrap.py
-	@for python in $(PYTHON3) python3 python3.13 python3.12 python3.11 python; do \
-	  $$python -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && exec $$python bootstrap.py; \
-	done; echo "error: no Python 3.11 or newer here. Remedy: install one, or name yours: make env PYTHON3=/path/to/it" >&2; exit 2
+# PYTHON3, or the first of these that is supported; -I: by no setting or path of the user's.
+$(READY): requirements.txt bootstrap.py $(MOVED)
+	@for python in $(or $(PYTHON3),python3 python3.14 python3.13 python3.12 python3.11 python); do \
+	  $$python -I -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null && exec $$python -I bootstrap.py; \
+	done; echo "error: $(or $(PYTHON3),no Python here) is not one of 3.11 to 3.14. Remedy: install one, or name yours: make env PYTHON3=/path/to/it" >&2; exit 2
+
+FORCE: # no file has this name: a checkout that was moved or copied makes its environment again
 
 level1: $(READY) ## A notebook, and an engineer who gets its model
 	@$(BIN)/python -m level1_notebook
@@ -90,7 +96,7 @@ approve: $(READY) ## Promote the version that waits for approval
 traffic-split: $(READY) ## Begin again with another traffic split: SHARE=0.3
 	@$(BIN)/python -m level4_deployment traffic-split $(SHARE)
 
-stop-experiment: $(READY) ## End the experiment without a verdict
+stop-experiment: $(READY) ## Stop the experiment: it ends without a verdict
 	@$(BIN)/python -m level4_deployment stop
 
 explain: $(READY) ## A prediction: REQUEST=id, a decision: DECISION=day
@@ -107,6 +113,9 @@ up: $(READY) ## Start level 5's live demo, with a clock to control
 
 down: $(READY) ## End the live demo
 	@$(BIN)/python -m level5_monitoring down
+
+accept: $(READY) ## Accept a new code: CARRIER=XX (or DEST=XXX)
+	@$(BIN)/python -m level5_monitoring accept $(if $(DEST),dest "$(DEST)",carrier "$(CARRIER)") $(if $(REASON),--reason "$(REASON)")
 
 reports: $(READY) ## Evidently's reports of level 5's weeks, as pages
 	@$(BIN)/python -m level5_monitoring reports
@@ -152,7 +161,7 @@ types: $(READY) ## Types (mypy)
 	@$(BIN)/python -m shared.console "Check the types" $(BIN)/python -m mypy
 
 imports: $(READY) ## Which package may import which (import-linter)
-	@$(BIN)/lint-imports
+	@$(BIN)/python -c "from importlinter.cli import lint_imports_command as lint; lint()"
 
 lock: $(READY) ## Write requirements.txt again (UPGRADE=1: newest)
 	@$(BIN)/python -m shared.console "Write requirements.txt" $(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \

@@ -12,12 +12,12 @@ def jupyter_environment(settings: Settings) -> dict[str, str]:
     """This process's environment with `settings`, the project on the path and Jupyter's folders below the state."""
     home = settings.level("level1") / "jupyter"
     home.mkdir(exist_ok=True)  # IPython uses a temporary folder when it would have to make two folders at once
-    path = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
     ours = {
         "TODAY": settings.today.isoformat(),
         "MLOPS_STATE": str(settings.state),
         "FLIGHTS_DATA": str(settings.data or ""),
-        "PYTHONPATH": os.pathsep.join(path),
+        "PYTHONPATH": str(PROJECT),
+        "JUPYTER_PREFER_ENV_PATH": "1",  # kernels and extensions of .venv come before those of the machine
         "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import shutil
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +12,6 @@ from pathlib import Path
 import nbformat
 from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_core.paths import jupyter_path
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -153,9 +153,10 @@ async def _run(settings: Settings, spec: RunSpec, progress: Callable[[], None]) 
 
 def _kernel(spec: RunSpec) -> AsyncKernelManager:
     """A kernel on loopback with encrypted messages, so that other users of this machine cannot read them."""
+    ours = str(Path(sys.prefix, "share", "jupyter", "kernels"))  # the default also reads and makes folders in HOME
     return AsyncKernelManager(
         kernel_name=spec.kernel,
-        kernel_spec_manager=KernelSpecManager(kernel_dirs=jupyter_path("kernels")),  # its default makes ~/.ipython
+        kernel_spec_manager=KernelSpecManager(kernel_dirs=[ours]),
         connection_file=str(spec.folder / "kernel.json"),
         transport_encryption="auto",
     )

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from shared import arguments
 from shared.at_work import at_work
 from shared.console import console, step
 from shared.errors import UserError, on_end
@@ -29,7 +30,7 @@ def main() -> None:
     command = verb(rollback, "switch back to the release before the current one")
     command.add_argument("--note", default="", help="why, for the history")
     command = verb(serve, "serve the current release until Ctrl-C")
-    command.add_argument("--port", type=int, default=0, help="on 127.0.0.1; without it, a free one")
+    command.add_argument("--port", type=arguments.port, default=0, help="on 127.0.0.1; without it, a free one")
     verb(load, "load the running service for five seconds with flights of the future")
     options = vars(parser.parse_args())
     run = options.pop("run")
@@ -64,7 +65,7 @@ def release(model: Path | None, note: str) -> None:
     from level2_devops.release import pipeline
 
     settings = read_settings()
-    made = pipeline.release(model or settings.level("level2") / "model", settings, who=user(), note=note)
+    made = pipeline.release(model or settings.level("level2") / "model", settings, actor=user(), note=note)
     for gate, result in made.gates.items():
         console.print(f"  {gate}: {result}")
     switched = "no service runs: make serve" if made.switched_in is None else f"switched in {made.switched_in:.1f} s"
@@ -75,7 +76,7 @@ def rollback(note: str) -> None:
     """Go back by one release."""
     from level2_devops.release import pipeline
 
-    back = pipeline.roll_back(read_settings(), who=user(), note=note)
+    back = pipeline.roll_back(read_settings(), actor=user(), note=note)
     switched = "no service runs" if back.switched_in is None else f"the service switched in {back.switched_in:.1f} s"
     console.print(f"Release {back.version} is current again after {back.seconds:.1f} s; {switched}.")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from level2_devops.service.worker_process import clean_environment
+from level2_devops.service.worker_process import release_environment
 from shared.errors import UserError
 from shared.waiting import wait_until
 
@@ -54,7 +54,7 @@ def traffic(address: str, requests: list[Request], pause: float = 0.0, clients: 
             client_command(port, ROUTE, file, clients, pause, LONGEST),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=clean_environment(),
+            env=release_environment(),
         )
         try:
             yield seen

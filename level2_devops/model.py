@@ -1,7 +1,6 @@
 """The model: a stock scikit-learn pipeline that is trained, saved without pickle, loaded and used to predict."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import date
 from functools import cache
 from pathlib import Path
@@ -11,15 +10,17 @@ import numpy as np
 import pandas as pd
 import skops.io
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OrdinalEncoder
 from threadpoolctl import ThreadpoolController
 
-from level2_devops.features import CATEGORIES, features
+from level2_devops.features import CATEGORIES, NUMBERS, features
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
+from shared.files import StateError, read_json, write_json
 
 SEED = 2013
 # The only type that a model file may hold besides those that skops trusts; fixed here, never read from a file.
@@ -30,7 +31,7 @@ class ModelError(UserError):
     """A model file that is missing, damaged or not trusted."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid", "strict": True})
 class ModelCard:
     """What a service must know about a model. base_rate: share late among the `rows` flights it was trained on."""
 
@@ -90,16 +91,29 @@ def save(model: Pipeline, card: ModelCard, folder: Path) -> None:
     """Write the model file and its card into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(model, folder / MODEL_FILE)
-    (folder / MODEL_CARD).write_text(json.dumps(asdict(card), indent=2) + "\n")
+    write_json(folder / MODEL_CARD, asdict(card))
 
 
 def load(folder: Path) -> tuple[Pipeline, ModelCard]:
     """Read what `save` wrote; raises ModelError, and creates no object of a type that is not trusted."""
     try:
+        card = read_json(folder / MODEL_CARD, ModelCard, "train again.")
         model = skops.io.load(folder / MODEL_FILE, trusted=TRUSTED_TYPES)
-        return model, ModelCard(**json.loads((folder / MODEL_CARD).read_text()))
-    except Exception as error:  # a damaged zip, an untrusted type, a missing key: each layer raises its own exception
-        raise ModelError(f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}") from error
+        trained_on, ours = list(model.feature_names_in_), CATEGORIES + NUMBERS
+    except StateError as error:
+        raise ModelError(str(error)) from error
+    except Exception as error:  # a damaged zip, an untrusted type, no file: each layer raises its own exception
+        raise ModelError(
+            f"the model in {folder} cannot be loaded: {type(error).__name__}: {error}. Remedy: train again."
+        ) from error
+    if trained_on != ours:
+        unlike = [f"{'+-'[name in ours]}{name}" for name in sorted({*trained_on} ^ {*ours})]
+        raise ModelError(
+            f"the model in {folder} was trained on other columns than the code has: "
+            f"{', '.join(unlike) or 'the same in another order'} (+: only the model's, -: only the code's). "
+            "Remedy: train again."
+        )
+    return model, card
 
 
 def known_categories(model: Pipeline) -> dict[str, set[str]]:

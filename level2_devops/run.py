@@ -17,7 +17,7 @@ from shared.settings import read_settings, user
 
 def main() -> None:
     """Train, test, release, serve and load; release the next version and roll it back under that load."""
-    settings, who = read_settings(), user()
+    settings, actor = read_settings(), user()
     home = settings.level("level2")
 
     # 1. Data
@@ -27,7 +27,7 @@ def main() -> None:
         known, later = history(flights, settings.now), future(flights, settings.now)
 
     # 2. Train
-    with candidate(settings, who=who, note="the model as it is in code") as first:
+    with candidate(settings, actor=actor, note="the model as it is in code") as first:
         with step(f"Train twice on {len(known):,} flights, while the tests of {first.version} run"):
             model = train(known, settings.today, home / "model")
             other = train(known, settings.today, home / "other-model", max_iter=50)
@@ -46,11 +46,11 @@ def main() -> None:
     spring, winter = months.index[0], months.index[-1]
     requests = {month: demo.requests_of(later, month) for month in (spring, winter)}
     with demo.running_service(settings) as service, ExitStack() as clients:
-        with candidate(settings, who=who, note="fewer trees") as second:
+        with candidate(settings, actor=actor, note="fewer trees") as second:
             figures = {month: demo.under_load(service.address, month, requests[month]) for month in requests}
             seen = clients.enter_context(traffic(service.address, requests[spring], pause=0.1))
             two = second.finish(other)
-        back = roll_back(settings, who=who, note="too few")
+        back = roll_back(settings, actor=actor, note="too few")
         time.sleep(0.5)  # answers of the first release again, after the rollback
     unseen = demo.show_figures(figures, months)
     switches = demo.show_switches(seen, settings)

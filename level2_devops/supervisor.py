@@ -16,7 +16,7 @@ from level2_devops.release.store import Current, ReleaseError, Store
 from level2_devops.service.worker_process import Worker, WorkerError, address_of, open_socket, start_worker
 from shared.console import console, step
 from shared.errors import UserError
-from shared.files import write_json
+from shared.files import StateError, keep_json, write_json
 from shared.process_identity import number_of, this_process
 from shared.settings import Settings
 
@@ -30,6 +30,7 @@ class Supervisor:
     def __init__(self, store: Store, listening: socket.socket, stop: threading.Event) -> None:
         self.store, self.listening, self.stop = store, listening, stop
         self.address = address_of(listening)
+        self.unreadable = ""  # why the pointer cannot be read
         self.ends = 0  # unexpected ends in a row
         self.started = 0  # workers
         current = store.current()
@@ -43,13 +44,25 @@ class Supervisor:
         """Check ten times a second whether the release changed or the worker ended, until `stop` is set."""
         try:
             while not self.stop.wait(0.1):
-                wanted = self.store.current()
+                wanted = self._wanted()
                 if wanted is not None and wanted.change != self.current.change:
                     self._switch(wanted)
                 elif not self.worker.alive:
                     self._start_again()
+                if keep_json(self.store.home / STATE, asdict(self.state)):
+                    self._log(f"{STATE} was garbled or gone, and is written again")
         finally:
             self.worker.stop()
+
+    def _wanted(self) -> Current | None:
+        """The pointer; None, and a line in the log, while neither it nor the history can be read."""
+        try:
+            wanted, self.unreadable = self.store.current(), ""
+        except StateError as error:
+            if self.unreadable != (reason := str(error)):
+                self._log(f"{self.worker.version} keeps serving: {reason}")
+            wanted, self.unreadable = None, str(error)
+        return wanted
 
     def _switch(self, to: Current) -> None:
         """Replace the worker by one of the release `to`, or keep it and publish why."""
@@ -100,8 +113,9 @@ class Supervisor:
         """Write which release serves now, for `release` and `rollback`, and print it."""
         self.current = current
         worker = self.worker
-        state = ServiceStatus(self.address, worker.version, current.change, refused, this_process(), worker.process.pid)
-        write_json(self.store.home / STATE, asdict(state))
+        about = this_process(), worker.process.pid
+        self.state = ServiceStatus(self.address, worker.version, current.change, refused, *about)
+        write_json(self.store.home / STATE, asdict(self.state))
         self._log(f"{self.worker.version} serves{f'; refused: {refused}' if refused else ''}")
 
     def _log(self, event: str) -> None:

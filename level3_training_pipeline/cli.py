@@ -5,7 +5,7 @@ import sys
 from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
-from level3_training_pipeline.orchestration.schedule import count, seconds
+from shared import arguments
 from shared.at_work import at_work
 from shared.console import console, step
 from shared.settings import Settings, read_settings, user
@@ -18,12 +18,14 @@ def main() -> None:
     verbs = parser.add_subparsers(title="verbs")
     for run in (deploy, reproduce):
         verb = verbs.add_parser(run.__name__, help=run.__doc__)
-        verb.add_argument("version", type=version_number, nargs="?", default="")
+        verb.add_argument("version", type=arguments.version, nargs="?", default="", metavar="VERSION")
         verb.set_defaults(run=run)
     verbs.add_parser("ui", help=ui.__doc__).set_defaults(run=ui)
     verb = verbs.add_parser("schedule", help=schedule.__doc__)
-    verb.add_argument("--every", type=seconds, metavar="SECONDS", help="train this often, not at 6 a.m. on the 1st")
-    verb.add_argument("--trials", type=count, help="tuning trials per training")
+    verb.add_argument(
+        "--every", type=arguments.seconds, metavar="SECONDS", help="train this often, not at 6 a.m. on the 1st"
+    )
+    verb.add_argument("--trials", type=arguments.count, help="tuning trials per training")
     verb.set_defaults(run=schedule)
     verb = verbs.add_parser("emit-data-event", help=emit_data_event.__doc__)
     verb.add_argument("month", nargs="?", default="", help="such as 2013-04")
@@ -37,13 +39,6 @@ def main() -> None:
         options.run(settings, options)
 
 
-def version_number(text: str) -> str:
-    """The number of a registered version."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError("which version? Give its number: VERSION=1 (make ui shows all versions)")
-    return text
-
-
 def run_level(_settings: Settings, _options: argparse.Namespace) -> None:
     """Run the level."""
     with step("Load the libraries"):
@@ -55,7 +50,7 @@ def deploy(settings: Settings, options: argparse.Namespace) -> None:
     """Put a registered version into level 2's service."""
     with step("Load the libraries"):
         from level3_training_pipeline import deploy
-    release, _ = deploy.deploy(options.version, settings, user())
+    release, _ = deploy.deploy(str(options.version), settings, user())
     console.print(f"Version {options.version} is the champion: release {release.version}, by {user()}.")
 
 
@@ -64,7 +59,7 @@ def reproduce(settings: Settings, options: argparse.Namespace) -> None:
     with step("Load the libraries"):
         from level3_training_pipeline.pipeline import reproduce
     with step(f"Build version {options.version} again from its record"):
-        result = reproduce.reproduce(options.version, settings)
+        result = reproduce.reproduce(str(options.version), settings)
     console.print(f"{result}.")
     for line in result.changed:
         console.print(f"  since then: {line}")

@@ -12,7 +12,7 @@ from level3_training_pipeline.tracking import mlflow_runs
 from level3_training_pipeline.tracking.registry import Version
 from shared.console import show_table
 from shared.data.schema import DataError
-from shared.files import write_parquet
+from shared.files import short_commit, write_parquet
 
 MANUAL_STEPS = [  # role, manual step, what it blocks: from a new month of data to a model that serves
     ("data scientist", "reads the record of the new version: make ui", "the deployment"),
@@ -34,13 +34,16 @@ MODELS = {  # on the test flights: the name of the model, and the prefix of its 
 }
 LINEAGE = [
     *("today", "trials", "data_digest", "commit", "code_digest", "requirements_sha256", "python", "model_sha256"),
-    *("prefect_flow_run", "deployed_by", "deployed_at", "release"),
+    *("days_left_out", "rows_left_out", "prefect_flow_run", "deployed_by", "deployed_at", "release"),
 ]
+
+
+WIDEST = 46  # characters of a value: a commit with `-dirty`
 
 
 def check_stale_labels(snapshot: Snapshot) -> str:
     """Remove the labels of the last three days from a copy of the history; returns the error of the data gate."""
-    known = pd.read_parquet(snapshot.file)
+    known = data.read(snapshot.file)
     copy = snapshot.file.with_name("stale.parquet")
     write_parquet(known[known["label_known_at"] < snapshot.now - pd.Timedelta(days=3)], copy)
     try:
@@ -94,7 +97,7 @@ def show_evaluation(client: MlflowClient, version: Version) -> str:
 
 def show_lineage(version: Version) -> str:
     """Print where the version comes from; returns one line of evidence."""
-    rows = [[name, version.tags[name][:40]] for name in LINEAGE if name in version.tags]
+    rows = [[name, version.tags[name][:WIDEST]] for name in LINEAGE if name in version.tags]
     show_table(f"Version {version.number}: where it comes from", ["", ""], [["MLflow run", version.run_id], *rows])
-    commit, digest = version.tags["commit"][:8], version.tags["data_digest"][:8]
+    commit, digest = short_commit(version.tags["commit"]), version.tags["data_digest"][:8]
     return f"version {version.number} → run {version.run_id[:8]} → commit {commit} → data {digest}"

@@ -10,7 +10,7 @@ from shared.console import step
 from shared.settings import Settings
 
 
-def deploy(number: str, settings: Settings, who: str) -> tuple[Release, Reproduction]:
+def deploy(number: str, settings: Settings, actor: str) -> tuple[Release, Reproduction]:
     """Release the service with this version's model, through all gates, and make the version the champion.
 
     To the gates of level 2 comes one more: the version, built again from its record while the tests run, must predict
@@ -22,7 +22,7 @@ def deploy(number: str, settings: Settings, who: str) -> tuple[Release, Reproduc
             client = mlflow_runs.open_tracking(settings)
             version = registry.get(client, number)
             model = registry.fetch(client, version, Path(folder))
-        with candidate(settings, who=who, note=f"registry version {version.number}") as made:
+        with candidate(settings, actor=actor, note=f"registry version {version.number}") as made:
             with step(f"Build version {version.number} again from its record, while the tests run"):
                 rebuilt = reproduce(number, settings)
             if rebuilt.differing:
@@ -31,5 +31,5 @@ def deploy(number: str, settings: Settings, who: str) -> tuple[Release, Reproduc
                     "Remedy: train and deploy a new version with the code as it is."
                 )
             release = made.finish(model)
-    registry.promote(client, version, who, release.version)
+    registry.promote(client, version, actor, release.version)
     return release, rebuilt

@@ -1,13 +1,30 @@
 """Settings of Prefect, MLflow and matplotlib, made in the environment before they are imported."""
 
 import os
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
+from shared.errors import UserError
+from shared.files import check_database
 from shared.settings import Settings
+
+STORE, ARTEFACTS = "mlflow.db", "artifacts"  # the tracking store and its files, in level 3's state folder
 
 
 def set_up_libraries(settings: Settings) -> None:
-    """Keep the libraries' files in level 3's state folder, their telemetry off, and their logs out of the terminal."""
+    """Keep the libraries' files in level 3's state folder, their telemetry off, and their logs out of the terminal.
+
+    Raises UserError for a folder that was moved or copied, or that they cannot use.
+    """
+    if "?" in str(settings.state):
+        raise UserError(f"MLflow and Prefect take no ? in {settings.state}. Remedy: MLOPS_STATE= a folder without one.")
+    refuse_moved_state(settings)
     home = settings.level("level3") / "prefect"
+    database = home / "prefect.db"
+    check_database(database, f"move {database} away; Prefect begins anew, without the record of its runs")
     os.environ.update(
         {
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -17,7 +34,10 @@ def set_up_libraries(settings: Settings) -> None:
             "DO_NOT_TRACK": "1",
             "OMP_NUM_THREADS": "1",  # on shared cores, threads of scikit-learn that wait for each other cost more
             "PREFECT_HOME": str(home),
+            "PREFECT_PROFILES_PATH": str(home / "profiles.toml"),
             "PREFECT_LOCAL_STORAGE_PATH": str(home / "results"),
+            "PREFECT_TASKS_DISABLE_CACHING": "true",  # a result in a file names how it is loaded, as a pickle perhaps
+            "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL",
             "PREFECT_CLI_PROMPT": "false",
@@ -25,3 +45,27 @@ def set_up_libraries(settings: Settings) -> None:
             "MPLCONFIGDIR": str(settings.level("level3") / "matplotlib"),
         }
     )
+
+
+def refuse_moved_state(settings: Settings) -> None:
+    """Raise UserError where the tracking store was made in another folder.
+
+    MLflow and Prefect record the full paths of their files, so a copy would write into the original.
+    """
+    folder = settings.level("level3")
+    again = f"delete {settings.state / settings.workspace if settings.workspace else folder} to begin anew"
+    if not (folder / STORE).exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{(folder / STORE).as_uri()}?mode=ro", uri=True)) as store:
+            empty = not store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchall()
+            made = [] if empty else store.execute("SELECT artifact_location FROM experiments").fetchall()
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{folder / STORE} cannot be read: {error}. Remedy: restore it, or {again}.") from error
+    for (location,) in made:
+        if location.startswith("file:") and location != (folder / ARTEFACTS).as_uri():
+            there = Path(url2pathname(urlsplit(location).path)).parent
+            raise UserError(
+                f"{folder} was moved or copied from {there}; its records name files by their full paths, so this "
+                f"command would write there. Remedy: move it back to {there}, or {again}."
+            )

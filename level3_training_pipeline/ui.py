@@ -11,6 +11,16 @@ from shared.settings import Settings
 from shared.waiting import wait_until
 
 
+def mlflow_pages(port: int, store: str) -> list[str]:
+    """The module that serves MLflow's pages on loopback, for its own pages only, with its words."""
+    words = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", store]
+    callers = [
+        *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
+        *("--cors-allowed-origins", f"http://127.0.0.1:{port}"),
+    ]
+    return ["mlflow", "server", *words, *callers]
+
+
 def serve_pages(settings: Settings) -> None:
     """Start both servers, print their addresses, and end both with this process."""
     with prefect_server(settings) as server:
@@ -19,10 +29,9 @@ def serve_pages(settings: Settings) -> None:
 
             open_tracking(settings)
         port = free_port()
-        pages = ["mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
         log = settings.level("level3") / "mlflow-pages.log"
         opened = ExitStack()
-        mlflow = opened.enter_context(running([*pages, "--backend-store-uri", tracking_uri(settings)], log))
+        mlflow = opened.enter_context(running(mlflow_pages(port, tracking_uri(settings)), log))
         address = f"http://127.0.0.1:{port}"
         try:
             with step("Start the pages"):

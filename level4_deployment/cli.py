@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
+from shared.arguments import reason, share, version
 from shared.at_work import at_work
 from shared.console import console, show_table, step
 from shared.errors import UserError
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
 Verb = Callable[[argparse.Namespace], None]
 ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what it does, type of its value, an example
-    "promote": ("versions/{value}/promote", "Make a version the champion by hand.", int, "VERSION=2"),
+    "promote": ("versions/{value}/promote", "Make a version the champion by hand.", version, "VERSION=2"),
     "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
     "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
-    "traffic-split": ("experiment/traffic-split", "Begin a new experiment with another share.", float, "SHARE=0.3"),
-    "stop": ("experiment/stop", "End the experiment without a verdict.", None, ""),
+    "traffic-split": ("experiment/traffic-split", "Begin a new experiment with another share.", share, "SHARE=0.3"),
+    "stop": ("experiment/stop", "Stop the experiment: it ends without a verdict.", None, ""),
 }
 
 
@@ -42,17 +43,17 @@ def main() -> None:
         verb = verbs.add_parser(name, help=about or do.__doc__, description=about or do.__doc__)
         verb.set_defaults(do=do, name=name, example=example)
         if kind:
-            verb.add_argument("value", nargs="?", type=kind, metavar=example)
+            verb.add_argument("value", nargs="?", type=kind, metavar=example.partition("=")[0])
         return verb
 
     platform = add("platform", run_platform)
     platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
     platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
-    add("submit", submit, kind=int, example="VERSION=2")
+    add("submit", submit, kind=version, example="VERSION=2")
     add("status", show_status)
     add("audit", show_audit)
     for name, (_, *described) in ACTIONS.items():
-        add(name, act, *described).add_argument("--reason", default=f"by {user()}")
+        add(name, act, *described).add_argument("--reason", type=reason, default=f"by {user()}")
     add("explain", explain_prediction, kind=str, example="REQUEST=id")
     add("simulate-ab", simulate_ab)
     add("benchmark-serving", benchmark_serving)
@@ -131,8 +132,6 @@ def show_status(_options: argparse.Namespace) -> None:
 
 def print_status(platform: "PlatformClient") -> None:
     """Print what serves, and the experiments."""
-    from level4_deployment.experiment.design import Plan
-
     now = platform.get("/status")
     if now["routes"]:
         champion = now["routes"]["champion"]["version"]
@@ -145,7 +144,7 @@ def print_status(platform: "PlatformClient") -> None:
     ]
     show_table("Experiments", ["", "Versions", "State", "Reason"], rows)
     for one in now["experiments"]:
-        console.print(f"{one['experiment']}, as planned: {Plan(**one['plan'])}")
+        console.print(f"{one['experiment']}, as planned: {one['planned']}")
 
 
 def show_audit(_options: argparse.Namespace) -> None:

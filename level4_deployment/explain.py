@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ from level2_devops.features import features
 from level2_devops.service.requests import Flight, as_table
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from shared.console import show_table
-from shared.errors import UserError
-from shared.settings import Settings, parse_today
+from shared.errors import UserError, show_address
+from shared.settings import Settings
 
 BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of the features
 
@@ -49,8 +49,8 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(answer["version"]))
     served = load_served(home, pull(version, home))
-    trained_on = data.gather(replace(settings, today=parse_today(version.tags["today"])))
-    history = pd.read_parquet(trained_on.file)
+    trained_on = data.gather_again(settings, version.tags)
+    history = data.read(trained_on.file)
     sent = json.loads(answer["request_payload"])
     sent.pop("flight_id", None)
     row = features(as_table([Flight(**sent)]))
@@ -80,12 +80,10 @@ def look_up(url: str, request: str) -> dict[str, Any]:
         .outerjoin(LABELS, LABELS.c.flight_id == PREDICTIONS.c.flight_id)
         .where(PREDICTIONS.c.request_id == request)
     )
-    log = open_log(url)
-    with log.connect() as connection:
+    with open_log(url) as log, log.connect() as connection:
         found = connection.execute(query).mappings().first()
-    log.dispose()
     if found is None:
-        where = sa.make_url(url).render_as_string()  # without a password
+        where = show_address(url)
         raise UserError(f"REQUEST={request}: no such answer in {where}. Remedy: the request_id of an answer.")
     return dict(found)
 

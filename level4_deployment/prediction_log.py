@@ -1,7 +1,8 @@
 """The prediction log: all tables of level 4 in one database, SQLite or PostgreSQL."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pandas as pd
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from shared.errors import UserError
+from shared.errors import UserError, show_address
+from shared.files import check_database
 
 METADATA = sa.MetaData()
 
@@ -81,14 +83,13 @@ EXPERIMENTS = sa.Table(
     sa.Column("experiment", sa.Text, primary_key=True),
     sa.Column("champion", sa.Integer, nullable=False),
     sa.Column("challenger", sa.Integer, nullable=False),
-    sa.Column("salt", sa.Text, nullable=False),
     sa.Column("share", sa.Double, nullable=False),  # of flights that the challenger answers; 0 in shadow
     sa.Column("plan", sa.Text, nullable=False),  # JSON of a Plan
     sa.Column("live_from", sa.Text),  # the first day of the live split
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("verdict", sa.Text),  # JSON of the figures of a Verdict, once there is one
     sa.Column("reason", sa.Text),  # none where the verdict is the reason
-    sa.Column("submitted_by", sa.Text, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),  # who submitted the challenger
     sa.Column("number", sa.Integer, nullable=False),  # 1 is the first
 )
 EXPERIMENT_DAYS = sa.Table(
@@ -122,34 +123,43 @@ class LogError(UserError):
 
 
 def url_of(home: Path) -> str:
-    """Where a platform keeps its log: PREDICTION_LOG, or else SQLite in the platform's folder."""
+    """Where a platform keeps its log: PREDICTION_LOG, which may hold a password, or SQLite in the platform's folder."""
+    if "?" in str(home) and not os.environ.get("PREDICTION_LOG"):
+        raise LogError(f"a prediction log in SQLite takes no ? in {home}. Remedy: a folder without one.")
     return os.environ.get("PREDICTION_LOG") or f"sqlite:///{home / 'log.db'}"
 
 
-def open_log(url: str) -> sa.Engine:
-    """The log at `url`, with its tables; raises LogError.
+@contextmanager
+def open_log(url: str) -> Iterator[sa.Engine]:
+    """The log at `url`, with its tables, while the block runs; raises LogError.
 
     SQLite runs in WAL mode. synchronous=NORMAL loses nothing when a process is killed; a power cut may lose the last
     commits.
     """
     remedy = "Remedy: PREDICTION_LOG=postgresql+psycopg://user@host/database, or leave it out for SQLite."
+    shown = show_address(url)
     try:
         address = sa.make_url(url)
-    except sa.exc.ArgumentError as error:
-        shown = url.rpartition("@")[2]  # without a password
-        raise LogError(f"the prediction log's address {shown!r} is no URL of a database. {remedy}") from error
-    try:
-        in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
-        shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
-        engine = sa.create_engine(address, **shared)
-        if engine.dialect.name == "sqlite":
-            sa.event.listen(engine, "connect", _set_up_sqlite)
-        prepare_tables(engine, METADATA)
-    except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
-        raise LogError(
-            f"the prediction log at {address.render_as_string()} cannot be opened: {error}. {remedy}"
-        ) from error
-    return engine
+    except (sa.exc.ArgumentError, ValueError):  # whose text may hold the password
+        raise LogError(f"the prediction log's address is no URL of a database. {remedy}") from None
+    if "@" in (address.host or ""):
+        raise LogError(f"the prediction log's address {shown!r} has two @. Remedy: in a password, write @ as %40.")
+    if address.drivername.startswith("sqlite") and address.database:
+        file = Path(address.database)
+        check_database(file, f"move {file} away; a new log begins, without its predictions")
+    with ExitStack() as opened:
+        try:
+            in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
+            shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
+            engine = sa.create_engine(address, **shared)
+            opened.callback(engine.dispose)
+            if engine.dialect.name == "sqlite":
+                sa.event.listen(engine, "connect", _set_up_sqlite)
+            prepare_tables(engine, METADATA)
+        except (sa.exc.SQLAlchemyError, ModuleNotFoundError) as error:
+            why = " ".join(str(getattr(error, "orig", None) or error).split())
+            raise LogError(f"the prediction log at {shown} cannot be opened: {why}. {remedy}") from error
+        yield engine
 
 
 def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
@@ -170,9 +180,8 @@ def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
             metadata.create_all(connection)
         missing = _missing(connection, metadata)
     if missing:
-        engine.dispose()
         raise LogError(
-            f"the prediction log at {engine.url.render_as_string()} was begun by an earlier version of this project: "
+            f"the prediction log at {show_address(str(engine.url))} was begun by an earlier version of this project: "
             f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
         )
 

@@ -55,7 +55,7 @@ def replay_over_http(
     A failed prediction request is counted, and the replay goes on; a refused label raises RefusedError.
     """
     stats = ReplayStats()
-    with httpx.Client(base_url=service, timeout=30, trust_env=False) as http:
+    with httpx.Client(base_url=service, timeout=30) as http:
         for tick in ticks:
             ask(http, tick.flights, stats)
             response = feed.post("/labels", labels=as_labels(tick.labels), watermark=tick.end.timestamp())

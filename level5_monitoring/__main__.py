@@ -1,7 +1,10 @@
 """`python -m level5_monitoring`: see `cli`."""
 
-from level5_monitoring.cli import main
-from shared.errors import command
+from shared.environment import begin
 
 if __name__ == "__main__":
+    begin()
+    from level5_monitoring.cli import main
+    from shared.errors import command
+
     command(main)

@@ -2,11 +2,12 @@
 
 import argparse
 
-from level3_training_pipeline.orchestration.schedule import seconds
 from level5_monitoring import config
+from shared import arguments
 from shared.at_work import at_work
 from shared.console import console, step
 from shared.errors import UserError
+from shared.settings import user
 
 # Each verb imports what it needs: the libraries take seconds to load.
 
@@ -25,7 +26,7 @@ def up(options: argparse.Namespace) -> None:
     from level5_monitoring.live_demo import processes
 
     address = processes.up(processes.configure(), fresh=options.fresh)
-    console.print(f"The year, live: {address}", markup=False)
+    console.print(f"The year, live: {address}")
     console.print("It links to Prefect, MLflow and Evidently once they run. End: make down")
 
 
@@ -52,6 +53,21 @@ def explain(options: argparse.Namespace) -> None:
     show_decision(options.day)
 
 
+def accept(options: argparse.Namespace) -> None:
+    """Accept a new code, on record: its alarm ends, and the limits of its column are learnt anew."""
+    settings = config.configure()
+    with step("Read the record"):
+        from level5_monitoring.loop.accept import accept
+        from level5_monitoring.monitors.reference import load_reference
+
+        reference = load_reference(config.own(settings))
+        with config.open_log(settings) as log:
+            made = accept(log, reference, options.column, options.code, options.reason)
+    console.print(
+        f"{made.name} {made.code} is normal since {made.since}, by {user()}: the next closed day has no alarm."
+    )
+
+
 def reports(options: argparse.Namespace) -> None:
     """Make Evidently's reports of the closed weeks, then serve its pages until Ctrl-C."""
     from level5_monitoring.dashboard import evidently_reports
@@ -73,7 +89,7 @@ def page(_options: argparse.Namespace) -> None:
         from level5_monitoring.dashboard.page import write_page
 
         file = write_page(settings)
-    console.print(f"The year on one page: {file.as_uri()}", markup=False)
+    console.print(f"The year on one page: {file.as_uri()}")
 
 
 def check(_options: argparse.Namespace) -> None:
@@ -96,14 +112,19 @@ def main() -> None:
     parser.set_defaults(run=run_level)
     verbs = parser.add_subparsers(metavar="verb")
     of = {}
-    for run in (up, down, monitor, explain, reports, page, check, benchmark_monitors):
+    for run in (up, down, monitor, explain, accept, reports, page, check, benchmark_monitors):
         name = run.__name__.replace("_", "-")
         of[name] = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
         of[name].set_defaults(run=run)
     of["up"].add_argument("--fresh", action="store_true", help="forget the year that was played, and begin anew")
-    of["monitor"].add_argument("--every", type=seconds, metavar="SECONDS", help="instead of half past midnight")
+    of["monitor"].add_argument(
+        "--every", type=arguments.seconds, metavar="SECONDS", help="instead of half past midnight"
+    )
     of["explain"].add_argument("day", help="the day of the decision, such as 2013-05-06")
+    of["accept"].add_argument("column", choices=("carrier", "dest"))
+    of["accept"].add_argument("code", help="the new code, such as VX")
+    of["accept"].add_argument("--reason", default="the code is right", help="why, for the record")
     of["reports"].add_argument("--no-pages", action="store_true", help="do not serve the pages")
-    of["reports"].add_argument("--weeks", type=int, metavar="COUNT", help="report at most so many weeks")
+    of["reports"].add_argument("--weeks", type=arguments.count, metavar="COUNT", help="report at most so many weeks")
     options = parser.parse_args()
     options.run(options)

@@ -1,5 +1,6 @@
 """Level 5's settings: it runs the earlier levels' code in a store, a registry and a platform of its own."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -27,6 +28,6 @@ def platform(settings: Settings) -> Path:
     return settings.level("level4")
 
 
-def open_log(settings: Settings) -> sa.Engine:
-    """That platform's prediction log, with this level's tables; raises LogError."""
+def open_log(settings: Settings) -> AbstractContextManager[sa.Engine]:
+    """That platform's prediction log, with this level's tables, while the block runs; raises LogError."""
     return tables.open_log(prediction_log.url_of(platform(settings)))

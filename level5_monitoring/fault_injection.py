@@ -102,10 +102,13 @@ def _stuck(flights: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
     return flights.assign(**{name: flights[name].mask(rows, value) for name, value in stale.items()})
 
 
-def _renamed(flights: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    one = (SMALL, BIG)[min(size, 2) - 1][seed % 3]
-    rows = (flights["carrier"] == one) | (size == 3)
-    return flights.assign(carrier=flights["carrier"].mask(rows, flights["carrier"].str.translate(OTHER_CODES)))
+def _renamed(table: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+    """Flights or labels whose carrier has another code, in their id too; labels of flights under way find none."""
+    one, known = (SMALL, BIG)[min(size, 2) - 1][seed % 3], table["flight_id"]
+    carrier = known.str[11:13]
+    new = carrier.mask((carrier == one) | (size == 3), carrier.str.translate(OTHER_CODES))
+    renamed = table.assign(flight_id=known.str[:11] + new + known.str[13:])
+    return renamed.assign(carrier=new) if "carrier" in table else renamed
 
 
 def _to_utc(times: pd.Series) -> pd.Series:
@@ -134,7 +137,7 @@ _ALL = (
     Fault("km/h", "wind in km/h", _WINDS, _changed(_WINDS, lambda mph: mph * 1.609344)),
     Fault("hours", "recent delays in hours", DELAYS, _changed(DELAYS, lambda minutes: minutes / 60)),
     Fault("stuck", "recent delays are stuck", tuple(RECENT_DELAYS), _stuck),
-    Fault("new codes", "carriers under new codes", ("carrier",), _renamed, sizes=_CARRIERS),
+    Fault("new codes", "carriers under new codes", ("carrier",), _renamed, _renamed, sizes=_CARRIERS),
     Fault("lost flights", "flights no longer arrive", ("volume", "origin", *ORIGINS), _lost, sizes=_LOST),
     Fault("time zone", "local times sent as UTC", (*_TIMES, "minute_of_day", "weekday"), _changed(_TIMES, _to_utc)),
     Fault("labels stop", "labels no longer arrive", _LABELS, apply_to_labels=_dropped),

@@ -5,13 +5,15 @@ models learns from what was known on its day, by the recipe of level 3's pipelin
 `python -m level5_monitoring.policy_comparison` trains them all, in a process of its own beside the replayed year.
 """
 
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from level2_devops.features import features
 from level2_devops.model import fit_features, predict_features
@@ -22,8 +24,9 @@ from shared.children import Process
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
+from shared.environment import begin
 from shared.errors import UserError, command
-from shared.files import write_json, write_parquet
+from shared.files import read_json, read_parquet, write_json, write_parquet
 from shared.score import Score, by_month, score
 from shared.settings import NEW_YORK, Settings
 
@@ -41,7 +44,7 @@ RESULTS_FILE = "policy_comparison.json"
 TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Effort:
     """What a policy cost. trainings: with the first one; steps: manual ones; alerts: None without monitors."""
 
@@ -51,7 +54,7 @@ class Effort:
     false_alarms: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class PolicyResult:
     """How good a policy's predictions were on all labelled flights, and what they cost."""
 
@@ -104,9 +107,15 @@ def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
         if process.wait():
             raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
     columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
-    loop = prediction_log.first_predictions(config.open_log(settings), columns)[["flight_id", "probability"]]
-    calendar = pd.read_parquet(own / PREDICTIONS_FILE)
+    with config.open_log(settings) as log:
+        loop = prediction_log.first_predictions(log, columns)[["flight_id", "probability"]]
+    calendar = read_predictions(own)
     return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
+
+
+def read_predictions(home: Path) -> pd.DataFrame:
+    """Each calendar policy's probability, by `predict_by_calendar`; raises StateError or FileNotFoundError."""
+    return read_parquet(home / PREDICTIONS_FILE, f"make them again: python {' '.join(TRAIN[2:])}")
 
 
 def compare_policies(table: pd.DataFrame, loop: Effort) -> dict[str, PolicyResult]:
@@ -167,22 +176,23 @@ def keep_results(settings: Settings, results: dict[str, PolicyResult], failed: i
     write_json(config.own(settings) / RESULTS_FILE, {"policies": kept, "failed": failed})
 
 
+def _kept_results(policies: dict[str, Any], failed: int) -> tuple[dict[str, PolicyResult], int]:
+    return {name: PolicyResult(**policies[name]) for name in POLICIES}, int(failed)
+
+
 def missed_aims(settings: Settings) -> list[str]:
     """The level's aims that the last year missed, each with its figure; raises UserError before the first year."""
     file = config.own(settings) / RESULTS_FILE
     if not file.exists():
         raise UserError(f"level 5 has not run yet: {file} does not exist. Remedy: make level5.")
-    kept = json.loads(file.read_text())
-    results = {
-        name: PolicyResult(Score(**one["score"]), Effort(**one["effort"])) for name, one in kept["policies"].items()
-    }
+    results, failed = read_json(file, _kept_results, "make level5")
     loop, weekly, extra = results[LOOP].effort, results["weekly"].effort, _extra_loss(results)
     worse, most = f"{extra:+.2%} compared with weekly retraining", f"{MAX_TRAININGS:.0%} of {weekly.trainings}"
     aims = [
         (extra > MAX_EXTRA_LOSS, f"log loss {worse}, at most {MAX_EXTRA_LOSS:+.0%}"),
         (loop.trainings > MAX_TRAININGS * weekly.trainings, f"{loop.trainings} trainings, at most {most}"),
         (loop.steps > 0, f"{loop.steps} manual steps, none allowed"),
-        (kept["failed"] > 0, f"{kept['failed']} failed requests, none allowed"),
+        (failed > 0, f"{failed} failed requests, none allowed"),
     ]
     return [aim for missed, aim in aims if missed]
 
@@ -208,4 +218,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

@@ -22,7 +22,7 @@ from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
-from shared.console import console
+from shared.console import console, print_styled
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
@@ -36,8 +36,7 @@ QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 @flow(name="year", description="Live flights, twelve hours at a time, and a turn of the loop each night.")
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
-    loop = open_loop()
-    with console.status("the first flights are being predicted") as status:
+    with open_loop() as loop, console.status("the first flights are being predicted") as status:
         view = ConsoleView(loop.log, status)
         return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
 
@@ -85,7 +84,7 @@ class ConsoleView:
         """Print a decision that changes something."""
         if decision.kind not in QUIET:
             kind = in_words(decision.kind)
-            console.print(f"  {pd.Timestamp(decision.day):%b %d} [bold]{kind}[/bold]: {decision.reason}")
+            print_styled(f"  {pd.Timestamp(decision.day):%b %d} ", (kind, "bold"), f": {decision.reason}")
 
     def update(self, tick: Tick, played: ReplayStats) -> None:
         """Print the new actions, and show the current figures; without a terminal, print these each Monday."""
@@ -93,7 +92,7 @@ class ConsoleView:
         actions = audit.trail(self.log)
         for act in actions[self.actions_shown :]:
             action = f"{in_words(act['action'])} {audit.describe_change(act)}, by {act['actor']}"
-            console.print(f"  {local:%b %d} [dim]{action}[/dim]")
+            print_styled(f"  {local:%b %d} ", (action, "dim"))
         self.actions_shown = len(actions)
         now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:
@@ -118,7 +117,7 @@ def clear_last_year(settings: Settings) -> Path:
     if client.is_running(config.platform(settings)):
         raise UserError(f"a platform is running in {own}. Remedy: make down, or end it with Ctrl-C first.")
     if elsewhere := os.environ.get("PREDICTION_LOG"):
-        with prediction_log.open_log(elsewhere).connect() as connection:
+        with prediction_log.open_log(elsewhere) as log, log.connect() as connection:
             if connection.execute(sa.select(prediction_log.PREDICTIONS.c.request_id).limit(1)).first():
                 raise UserError("PREDICTION_LOG: this log has predictions already. Remedy: name an empty one, or none.")
     set_aside(settings, own)

@@ -34,8 +34,9 @@ class YearSummary:
 
 def show_decisions(settings: Settings) -> YearSummary:
     """Print each decision that changed something, with the version that came of it; returns the counts."""
-    log = config.open_log(settings)
-    decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), outbox.alerts(log)
+    with config.open_log(settings) as log:
+        decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), outbox.alerts(log)
+        tried, actions, undelivered = experiment_store.find(log), audit.trail(log), outbox.undelivered(log)
     acted = [one for one in decisions if one["kind"] not in ("no_action", "notify", "defer")]
     rows = [
         [
@@ -57,14 +58,13 @@ def show_decisions(settings: Settings) -> YearSummary:
         promoted=done["promote"],
         effort=Effort(
             trainings=1 + trained,
-            steps=sum(act["actor"] in PEOPLE for act in audit.trail(log)),
+            steps=sum(act["actor"] in PEOPLE for act in actions),
             alerts=len(alerts),
-            false_alarms=false_alarms(acted, experiment_store.find(log), alerts),
+            false_alarms=false_alarms(acted, tried, alerts),
         ),
         alarms=_counts(in_words(one.monitor) for one in alarms),
         kinds=_counts(in_words(one["kind"]) for one in decisions),
-        alerts=f"{_counts(one.severity for one in alerts)}; "
-        f"{len(alerts) - outbox.undelivered(log)} of {len(alerts)} delivered",
+        alerts=f"{_counts(one.severity for one in alerts)}; {len(alerts) - undelivered} of {len(alerts)} delivered",
         drift=_counts((one.target for one in alarms if one.monitor == "drift"), most=3),
     )
 

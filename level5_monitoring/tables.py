@@ -1,4 +1,10 @@
-"""All tables that level 5 adds to the platform's database: monitor results, decisions, alerts, daily performance."""
+"""All tables that level 5 adds to the platform's database.
+
+Monitor results, decisions, alerts, daily performance, and the codes that a person has accepted.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import sqlalchemy as sa
 
@@ -27,7 +33,7 @@ DECISIONS = sa.Table(
     sa.Column("kind", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("cause", sa.Text, nullable=False),
-    sa.Column("experiment", sa.Text, nullable=False),  # that it promotes from or halts, or ""
+    sa.Column("experiment", sa.Text, nullable=False),  # that it promotes from or stops, or ""
     sa.Column("version", sa.Integer),  # that it rolls back
     sa.Column("evidence", sa.Text, nullable=False),  # JSON: the monitor results that led to it
     sa.Column("alarms", sa.Text, nullable=False),  # JSON: the monitor results whose alarm was active after this day
@@ -43,6 +49,8 @@ ALERTS = sa.Table(
     sa.Column("severity", sa.Text, nullable=False),
     sa.Column("title", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("kind", sa.Text, nullable=False),
+    sa.Column("subject", sa.Text, nullable=False),
     sa.Column("delivered", sa.Integer, nullable=False),  # 0: waits; 1: the sink has it; 2: the sink refuses it
     sa.Column("error", sa.Text),  # why the last attempt failed, or why it is refused
 )
@@ -59,6 +67,16 @@ DAILY_PERFORMANCE = sa.Table(
     sa.Column("gain", sa.Double),
     sa.Column("excluded_reason", sa.Text, nullable=False),
 )
+ACCEPTED_CODES = sa.Table(
+    "accepted_codes",  # codes that the history does not have, and a person has accepted
+    METADATA,
+    sa.Column("name", sa.Text, primary_key=True),  # of the column
+    sa.Column("code", sa.Text, primary_key=True),
+    sa.Column("since", sa.Text, nullable=False),  # the day from which on it is normal
+    sa.Column("at", sa.Double, nullable=False),
+    sa.Column("actor", sa.Text, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+)
 INSTANCE_ID = sa.Table(
     "instance_id",  # one row
     METADATA,
@@ -67,8 +85,9 @@ INSTANCE_ID = sa.Table(
 )
 
 
-def open_log(url: str) -> sa.Engine:
-    """The platform's prediction log with level 5's tables beside it; raises LogError, with the remedy."""
-    engine = prediction_log.open_log(url)
-    prediction_log.prepare_tables(engine, METADATA)
-    return engine
+@contextmanager
+def open_log(url: str) -> Iterator[sa.Engine]:
+    """The platform's prediction log with level 5's tables, while the block runs; raises LogError, with the remedy."""
+    with prediction_log.open_log(url) as engine:
+        prediction_log.prepare_tables(engine, METADATA)
+        yield engine

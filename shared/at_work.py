@@ -1,16 +1,15 @@
 """Which commands work in a level's state now: each has a file while it runs; that of a killed one counts no more."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from uuid import uuid4
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from shared.errors import UserError
-from shared.files import read_text, write_json
+from shared.files import read_json, write_json
 from shared.process_identity import number_of, still_runs, this_process
 from shared.settings import Settings
 
@@ -65,7 +64,8 @@ def places(settings: Settings) -> list[str]:
 
 def present(settings: Settings, place: str) -> list[AtWork]:
     """The commands at work in a level or workspace, without this one; call it while `looking`."""
-    found = {file: AtWork(**json.loads(read_text(file))) for file in (settings.state / FOLDER / place).glob("*.json")}
+    files = (settings.state / FOLDER / place).glob("*.json")
+    found = {file: read_json(file, AtWork, f"if no command runs, remove {file}") for file in files}
     for file, one in found.items():
         if not still_runs(one.process):
             file.unlink()
@@ -76,3 +76,12 @@ def busy(place: str, others: list[AtWork]) -> UserError:
     """The error that these commands are at work in a level or workspace."""
     remedy = "wait until it has ended, or end it: with Ctrl-C in its terminal, the live demo with make down"
     return UserError(f"at work in {place} already: {', '.join(map(str, others))}. Remedy: {remedy}.")
+
+
+def is_held(lock: FileLock) -> bool:
+    """Whether a process holds this lock: while one looks, nobody else can take it."""
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True

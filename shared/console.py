@@ -11,49 +11,68 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
+from shared.environment import begin
 from shared.errors import UserError, command
+from shared.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from shared.score import Score
 
-console = Console(highlight=False, soft_wrap=True)
+
+class PlainConsole(Console):
+    """A console that prints texts as they are: [brackets] are no markup, and control characters are shown escaped."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text that is printed, alone or in a table, comes here."""
+        return super().render_str(printable(text), **options)
+
+
+console = PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
 FIGURE = re.compile(r"[-+−]?\d[\d,.]*(e[-+]?\d+)?\s?[^\d\s]*|-?")  # with sign and unit; or no value
+
+
+def print_styled(*parts: str | tuple[str, str]) -> None:
+    """Print a line of texts, each plain or as (text, style of rich, such as bold)."""
+    styled = [(part, "") if isinstance(part, str) else part for part in parts]
+    console.print(Text.assemble(*((printable(text), style) for text, style in styled)))
 
 
 @contextmanager
 def step(name: str) -> Iterator[None]:
     """Show `name` while the block works, then its seconds. Without a terminal, print a dot each second."""
     begun = time.perf_counter()
-    moving = console.status(name) if console.is_terminal else _dots(name)
+    moving = console.status(Text(printable(name))) if console.is_terminal else _dots(name)
     try:
         with moving:
             yield
     except BaseException:
-        console.print(f"[red]✗[/red] {name}")
+        print_styled(("✗ ", "red"), name)
         raise
-    console.print(f"[green]✓[/green] {name} [dim]{time.perf_counter() - begun:.1f} s[/dim]")
+    print_styled(("✓ ", "green"), name, (f" {time.perf_counter() - begun:.1f} s", "dim"))
 
 
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar of `total` parts; the block calls the yielded function after each part."""
-    columns = SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    title = TextColumn("{task.description}", markup=False)
+    columns = SpinnerColumn(), title, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     if not console.is_terminal:
         with step(name):
             yield lambda: None
         return
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(name, total=total)
+        task = progress.add_task(printable(name), total=total)
         yield lambda: progress.advance(task)
-    console.print(f"[green]✓[/green] {name} [dim]{total} of {total}[/dim]")
+    print_styled(("✓ ", "green"), name, (f" {total} of {total}", "dim"))
 
 
 @contextmanager
@@ -65,7 +84,7 @@ def _dots(name: str) -> Iterator[None]:
             sys.stdout.write(".")
             sys.stdout.flush()
 
-    sys.stdout.write(f"… {name} ")
+    sys.stdout.write(f"… {printable(name)} ")
     sys.stdout.flush()
     ticker = threading.Thread(target=tick, daemon=True)
     ticker.start()
@@ -79,7 +98,7 @@ def _dots(name: str) -> Iterator[None]:
 
 def headline(text: str) -> None:
     """Print the heading of a part of the output."""
-    console.print(f"\n[bold]{text}[/bold]")
+    print_styled((f"\n{text}", "bold"))
 
 
 def show_table(title: str, columns: list[str], rows: list[list[str]], *, header: bool = True) -> None:
@@ -150,4 +169,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

@@ -1,29 +1,55 @@
-"""Write files so that a reader sees all of them or nothing; identify source files by digest and commit."""
+"""State files: write them so that a reader sees all or nothing, and read them so that a garbled one is named.
+
+Every state file is read here (a test searches for others), so that an error names the file and a remedy. Source files
+are identified by digest and commit.
+"""
 
 import hashlib
+import io
 import json
 import shutil
+import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
+from shared.errors import UserError
+
 if TYPE_CHECKING:
     import pandas as pd
 
-Result = TypeVar("Result")
+Made = TypeVar("Made")
 ATTEMPTS, PAUSE = 20, 0.02  # seconds
 
 
-def read_text(file: Path) -> str:
-    """The text of a file that another process may replace just now; raises FileNotFoundError where there is none."""
-    return _again(file.read_text)
+class StateError(UserError):
+    """A state file that is garbled, half written, or of another version; the message names the file and the remedy."""
+
+    @property
+    def fault(self) -> str:
+        """The message without the remedy, where the caller remedies it."""
+        return str(self).partition(" Remedy:")[0]
 
 
-def _again(do: Callable[[], Result]) -> Result:
+@contextmanager
+def garbled(file: Path, remedy: str) -> Iterator[None]:
+    """Turn whatever a reader of `file` raises for garbled content into a StateError; a missing file stays one."""
+    try:
+        yield
+    except StateError:
+        raise
+    except (ValueError, TypeError, KeyError, AttributeError, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.OperationalError):  # it is locked, or cannot be opened: nothing is garbled
+            raise
+        why = " ".join(str(error).split())[:200]
+        raise StateError(f"{file} is garbled ({type(error).__name__}: {why}). Remedy: {remedy}") from error
+
+
+def _again(do: Callable[[], Made]) -> Made:
     """Do it; where Windows refuses for a moment, because a file is replaced while it is read, do it again."""
     for _ in range(ATTEMPTS - 1):
         try:
@@ -33,17 +59,77 @@ def _again(do: Callable[[], Result]) -> Result:
     return do()
 
 
+def read_json(file: Path, make: Callable[..., Made], remedy: str) -> Made:
+    """`make(**content)` of a JSON file with an object; raises StateError, and FileNotFoundError where there is none."""
+    with garbled(file, remedy):
+        return make(**json.loads(_again(file.read_bytes)))
+
+
+def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
+    """A table that `write_parquet` wrote; raises StateError unless its bytes have the checksum beside it."""
+    import pandas as pd
+
+    content = _again(file.read_bytes)
+    with garbled(file, remedy):
+        try:
+            known = _checksums(file).read_text().split()
+        except FileNotFoundError:
+            known = []
+        if _sha256(content) not in known:
+            raise StateError(
+                f"{file} is not what was written: its SHA-256 is not in {_checksums(file).name}. Remedy: {remedy}"
+            )
+        return pd.read_parquet(io.BytesIO(content))
+
+
+def check_database(file: Path, remedy: str) -> None:
+    """Raise StateError if `file` exists and is no SQLite database."""
+    if file.exists():
+        locked = suppress(sqlite3.OperationalError)  # a database that is locked is one
+        with locked, garbled(file, remedy), closing(sqlite3.connect(file, timeout=0)) as database:
+            database.execute("SELECT count(*) FROM sqlite_master")
+
+
+def keep_json(file: Path, content: dict[str, Any]) -> bool:
+    """Write `content` unless the file holds exactly that; returns whether it was written."""
+    try:
+        kept = _again(file.read_bytes) == _as_json(content)
+    except FileNotFoundError:
+        kept = False
+    if not kept:
+        write_json(file, content)
+    return not kept
+
+
 def write_json(file: Path, content: dict[str, Any]) -> None:
     """Write `content` as JSON; a reader sees all of it or what was there before."""
     with _replacement(file) as beside:
-        beside.write_text(json.dumps(content, indent=2) + "\n")
+        beside.write_bytes(_as_json(content))
+
+
+def _as_json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2) + "\n").encode()
 
 
 def write_parquet(table: "pd.DataFrame", file: Path) -> None:
-    """Write a table as Parquet, into a folder that is made if need be; a reader sees all of it or what was there."""
+    """Write a table as Parquet, into a folder that is made if need be; a reader sees all of it or what was there.
+
+    The checksum beside it is written first, above that of the file which is replaced: at each moment, one of them fits.
+    """
     file.parent.mkdir(parents=True, exist_ok=True)
     with _replacement(file) as beside:
         table.to_parquet(beside)
+        sums = [_sha256(one.read_bytes()) for one in (beside, file) if one.exists()]
+        with _replacement(_checksums(file)) as list_beside:
+            list_beside.write_text("\n".join(sums) + "\n")
+
+
+def _checksums(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 @contextmanager
@@ -79,3 +165,8 @@ def commit_of(source: Path, *paths: str) -> str | None:
         return ask("rev-parse", "HEAD").strip() + ("-dirty" if edited else "")
     except subprocess.CalledProcessError:  # the repository belongs to another user, or has no commit
         return None
+
+
+def short_commit(commit: str) -> str:
+    """The first eight characters of a commit, with its `-dirty`."""
+    return commit[:8] + "-dirty" * commit.endswith("-dirty")

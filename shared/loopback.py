@@ -3,8 +3,6 @@
 import socket
 import urllib.request
 
-DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # whatever proxy the environment names
-
 
 def free_port() -> int:
     """A port on loopback that no process listens on."""
@@ -16,7 +14,7 @@ def free_port() -> int:
 def answers(url: str, timeout: float = 2.0) -> bool:
     """Whether a server answers at `url` with status 200, within `timeout` seconds."""
     try:
-        with DIRECT.open(url, timeout=timeout) as answer:
+        with urllib.request.urlopen(url, timeout=timeout) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False

@@ -3,14 +3,14 @@
 `python -m shared.progress` prints it, `--write` puts it into README.md, `--check` compares README.md with it.
 """
 
-import json
 import re
 import sys
 from dataclasses import asdict, dataclass
 
 from shared.console import console
+from shared.environment import begin
 from shared.errors import UserError, command
-from shared.files import write_json
+from shared.files import read_json, write_json
 from shared.score import Score
 from shared.settings import PROJECT, Settings, read_settings
 
@@ -55,13 +55,17 @@ def read_summaries(settings: Settings) -> dict[str, Summary]:
         file = settings.level(level) / "summary.json"
         if not file.exists():
             raise UserError(f"{level} has not been run here: there is no {file}. Remedy: make {level}.")
-        kept = json.loads(file.read_text())
-        found[level] = Summary(kept["today"], Score(**kept["score"]), kept["steps"])
+        found[level] = read_json(file, _summary, f"make {level}")
     measured = {level: f"TODAY={one.today}, {one.score.rows:,} flights" for level, one in found.items()}
     if len(set(measured.values())) > 1:
         each = "; ".join(f"{level}: {on}" for level, on in measured.items())
         raise UserError(f"the levels were measured on different flights ({each}). Remedy: run all with one TODAY.")
     return found
+
+
+def _summary(today: str, score: dict[str, float], steps: int) -> Summary:
+    sum([*score.values(), steps])  # which raises TypeError unless all of them are numbers
+    return Summary(today, Score(**score), steps)  # type: ignore[arg-type]
 
 
 def as_markdown(summaries: dict[str, Summary]) -> str:
@@ -110,4 +114,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shared.at_work import busy, looking, places, present
 from shared.console import console, step
+from shared.environment import begin
 from shared.errors import UserError, command
 from shared.settings import Settings, read_settings
 
@@ -52,4 +53,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

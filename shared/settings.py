@@ -42,10 +42,19 @@ class Settings:
         return pd.Timestamp(self.today, tz=NEW_YORK).tz_convert("UTC")
 
     def level(self, name: str) -> Path:
-        """The state folder of one level, made if it does not exist; all workspaces have one `shared`."""
+        """The state folder of one level, made if it does not exist; all workspaces have one `shared`.
+
+        Raises SettingError where it cannot be made or written, as in a read-only checkout.
+        """
         outside = name in (self.workspace, "shared")
         folder = self.state / name if outside else self.state / self.workspace / name
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            writable = os.access(folder, os.W_OK)
+        except OSError:
+            writable = False
+        if not writable:
+            raise SettingError(f"{folder} cannot be written. Remedy: MLOPS_STATE= a folder of your own.")
         return folder
 
     def inside(self, folder: Path) -> Path:

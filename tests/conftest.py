@@ -13,9 +13,11 @@ import pytest
 
 from shared.data.flights import load_flights
 from shared.data.split import future, history
+from shared.environment import clean_environment
 from shared.settings import Settings, read_settings
 from tests.support import environment
 
+clean_environment()
 os.environ.update(DO_NOT_TRACK="1", MLFLOW_DISABLE_TELEMETRY="true")  # before a test module imports mlflow or prefect
 
 

@@ -2,8 +2,8 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from level4_deployment.experiment.experiment_store import Experiment
     from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
+
+_NUMBERS = count()
 
 
 def prediction(flight_id: str = "2013-04-01-B61-JFK", **changes: Any) -> dict[str, Any]:
@@ -73,8 +75,8 @@ def experiment(**changes: Any) -> "Experiment":
     from level4_deployment.experiment.design import Plan  # a release's gate, which knows no level 4, reads this file
     from level4_deployment.experiment.experiment_store import Experiment
 
-    name = "1-against-2-no1"
-    return replace(Experiment(name, 1, 2, name, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
+    name = "2-against-1-no1"
+    return replace(Experiment(name, 1, 2, 0.0, Plan(), None, "running", "in shadow", "test"), **changes)
 
 
 def experiment_day(experiment: str, day: str, gain: float | None = None, flights: int = 900) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def predictions_of(flights: pd.DataFrame, **changes: Any) -> list[dict[str, Any]
     return [
         prediction(
             sent["flight_id"],
-            request_id=uuid4().hex,
+            request_id=f"{next(_NUMBERS):032x}",  # as the service does: later ids are greater
             departs_at=pd.Timestamp(sent["scheduled_departure"]).timestamp(),
             request_payload=json.dumps(sent),
             **changes,

@@ -7,22 +7,32 @@ import shutil
 import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from level2_devops.release.store import ReleaseError
 from level2_devops.service.worker_process import MODEL
 from shared.artefacts import MODEL_CARD, MODEL_FILE
+from shared.files import read_json
 
 SOURCES = ["shared", "level2_devops"]
 REQUIREMENTS = "requirements.txt"
 MANIFEST = "manifest.json"
-NOT_RELEASED = shutil.ignore_patterns("__pycache__", "*.png")
+NOT_RELEASED = "*.png"
 
 
 def copy_source(source: Path, app: Path) -> None:
     """Copy the code and the lock file, so that later edits change neither what is tested nor what is released."""
     for name in SOURCES:
-        shutil.copytree(source / name, app / name, ignore=NOT_RELEASED)
+        copy_folder(source / name, app / name, NOT_RELEASED)
     shutil.copy(source / REQUIREMENTS, app)
+
+
+def copy_folder(source: Path, target: Path, *left_out: str) -> None:
+    """Copy a folder without caches and `left_out`; the copy's folders can be written, even of a read-only checkout."""
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", *left_out))
+    for one in (target, *target.rglob("*")):
+        if one.is_dir():
+            one.chmod(0o755)
 
 
 def add_model(model: Path, app: Path) -> None:
@@ -34,12 +44,12 @@ def add_model(model: Path, app: Path) -> None:
         shutil.copy(model / name, app / MODEL)
 
 
-def seal(app: Path, version: str, commit: str | None, who: str, note: str) -> str:
+def seal(app: Path, version: str, commit: str | None, actor: str, note: str) -> str:
     """Write the manifest with the checksum of every file, and make all files read-only; returns its SHA-256."""
     manifest = {
         "version": version,
         "built_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "built_by": who,
+        "built_by": actor,
         "note": note,
         "commit": commit,
         "python": platform.python_version(),
@@ -65,7 +75,7 @@ def verify(app: Path, digest: str) -> int:
     """
     try:
         intact = _sha256(app / MANIFEST) == digest
-        recorded = json.loads((app / MANIFEST).read_text())["files"] if intact else {}
+        recorded = read_json(app / MANIFEST, dict[str, Any], "make release")["files"] if intact else {}
     except OSError:
         raise ReleaseError(f"there is no release in {app}. Remedy: make release.") from None
     found = checksums(app) if intact else {}

@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from level2_devops.release.artefact import REQUIREMENTS, SOURCES
+from level2_devops.release.artefact import REQUIREMENTS, SOURCES, copy_folder
 from level2_devops.release.store import ReleaseError
 from level2_devops.service.requests import flights_as_requests
 from level2_devops.service.worker_process import (
     MODEL,
     address_of,
-    clean_environment,
     open_socket,
+    release_environment,
     start_worker,
 )
 from shared.children import Process, kill, start
@@ -60,15 +60,15 @@ def tests_running(source: Path, workshop: Path, settings: Settings, log: Path) -
     """
     folder = workshop / "tested"
     for name in SOURCES:
-        shutil.copytree(workshop / "release" / "app" / name, folder / name)
-    shutil.copytree(source / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__", *LEFT_OUT))
+        copy_folder(workshop / "release" / "app" / name, folder / name)
+    copy_folder(source / "tests", folder / "tests", *LEFT_OUT)
     for name in ("pyproject.toml", REQUIREMENTS):
         shutil.copy(source / name, folder)
     log.parent.mkdir(exist_ok=True)
     log.write_bytes(b"")
     words = ["pytest", "-q", "-x", "--no-header", "--tb=short", "-p", "no:cacheprovider", *TESTS]
     own = {"MLOPS_STATE": str(settings.state), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    process = start(words, log, clean_environment() | own, folder)
+    process = start(words, log, release_environment() | own, folder)
     try:
         yield Tests(process, log)
     finally:

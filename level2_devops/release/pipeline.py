@@ -36,7 +36,7 @@ class Candidate:
     """A release in the making: its code is copied and its tests run; its model is still missing."""
 
     version: str
-    who: str
+    actor: str
     note: str
     commit: str | None
     folder: Path
@@ -51,7 +51,7 @@ class Candidate:
         now = store.current()
         before = (*now.before, now.version) if now else ()
         switched_in = _switch(store, now, Current(self.version, before, now.change + 1 if now else 1))
-        store.record("released", self.version, self.who)
+        store.record("released", self.version, self.actor)
         return Release(self.version, store.app(self.version), gates, time.monotonic() - self.begun, switched_in)
 
     def _pass_gates(self, model: Path, store: Store) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Candidate:
         app, name = self.folder / "app", self.version
         with step(f"Build {name}, while its tests run"):
             add_model(model, app)
-            digest = seal(app, name, self.commit, self.who, self.note)
+            digest = seal(app, name, self.commit, self.actor, self.note)
             pack(app, self.folder / f"level2-{name}.tar.gz")
             verify(app, digest)
         with step(f"Smoke-test {name}: start it from its own folder and compare its answers"):
@@ -67,12 +67,12 @@ class Candidate:
         with step(f"Wait for the tests of {name}"):
             passed = self.tests.result()
         files = verify(app, digest)  # again, because the smoke test ran it
-        store.publish(self.folder, name, digest, self.who)
+        store.publish(self.folder, name, digest, self.actor)
         return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers, all the model's own"}
 
 
 @contextmanager
-def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Iterator[Candidate]:
+def candidate(settings: Settings, *, actor: str, note: str = "", source: Path = PROJECT) -> Iterator[Candidate]:
     """Copy the code in `source` and start its tests; the block makes the model meanwhile, and calls `finish`.
 
     Raises ReleaseError when a gate fails: the version number is then used up, and the old release keeps serving.
@@ -80,26 +80,30 @@ def candidate(settings: Settings, *, who: str, note: str = "", source: Path = PR
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone(), store.workshop() as workshop:
         version = store.next_version()
-        store.record("building", version, who, note=note)
+        store.record("building", version, actor, note=note)
         copy_source(source, workshop / "release" / "app")
         try:
             with tests_running(source, workshop, settings, store.home / "logs" / f"tests-{version}.log") as tests:
                 commit = commit_of(source, *SOURCES, REQUIREMENTS)
-                yield Candidate(version, who, note, commit, workshop / "release", tests, settings, begun)
-        except UserError as error:
-            store.record("refused", version, who, why=str(error))
+                yield Candidate(version, actor, note, commit, workshop / "release", tests, settings, begun)
+        except BaseException as error:  # whatever ends it, Ctrl-C and a bug too: no version is "building" for ever
+            if any((event["what"], event["version"]) == ("released", version) for event in store.history()):
+                raise  # what came after the release has failed
+            store.record("refused", version, actor, why=str(error) or type(error).__name__)
+            if not isinstance(error, UserError):
+                raise
             now = store.current()
             serving = f"{now.version} keeps serving" if now else "none was released before"
             raise ReleaseError(f"release {version} is refused; {serving}. {error}") from error
 
 
-def release(model: Path, settings: Settings, *, who: str, note: str = "", source: Path = PROJECT) -> Release:
+def release(model: Path, settings: Settings, *, actor: str, note: str = "", source: Path = PROJECT) -> Release:
     """Release the code in `source` with the model in the folder `model`; raises ReleaseError when a gate fails."""
-    with candidate(settings, who=who, note=note, source=source) as made:
+    with candidate(settings, actor=actor, note=note, source=source) as made:
         return made.finish(model)
 
 
-def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
+def roll_back(settings: Settings, *, actor: str, note: str = "") -> Release:
     """Switch to the release that served before the current one; raises ReleaseError when there is none."""
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone():
@@ -109,7 +113,7 @@ def roll_back(settings: Settings, *, who: str, note: str = "") -> Release:
         to = Current(now.before[-1], now.before[:-1], now.change + 1)
         files = verify(store.app(to.version), store.manifest_digest(to.version))
         switched_in = _switch(store, now, to)
-        store.record("rolled back", to.version, who, after=now.version, note=note)
+        store.record("rolled back", to.version, actor, after=now.version, note=note)
     seconds = time.monotonic() - begun
     return Release(to.version, store.app(to.version), {"checksums": f"{files} files"}, seconds, switched_in)
 

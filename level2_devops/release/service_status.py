@@ -1,13 +1,13 @@
 """What the running service publishes for releases: its address, its version, and a switch that it refused."""
 
-import json
 import time
-from dataclasses import dataclass
 
 from filelock import FileLock
+from pydantic.dataclasses import dataclass
 
 from level2_devops.release.store import Current, ReleaseError, Store
-from shared.files import read_text
+from shared.at_work import is_held
+from shared.files import StateError, read_json
 from shared.process_identity import still_runs
 from shared.waiting import wait_until
 
@@ -15,7 +15,7 @@ STATE = "serving.json"  # exists while a service runs; a killed one leaves it be
 SWITCHED_WITHIN = 120.0  # seconds
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class ServiceStatus:
     """The state of the supervisor, `process` by its identity, and of its present worker, process `worker`.
 
@@ -38,9 +38,13 @@ def service_lock(store: Store) -> FileLock:
 def read_service_status(store: Store) -> ServiceStatus | None:
     """The state of the running service; None when none runs, or when it has only just started."""
     try:
-        state = ServiceStatus(**json.loads(read_text(store.home / STATE)))
+        state = read_json(store.home / STATE, ServiceStatus, "try again, for the running service has written it anew")
     except FileNotFoundError:
         return None
+    except StateError:
+        if is_held(service_lock(store)):
+            raise
+        return None  # of a service that was killed
     return state if still_runs(state.process) else None
 
 

@@ -1,36 +1,46 @@
 """The store of releases: their version numbers, the pointer to the current one, and the history of changes."""
 
 import json
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic.dataclasses import dataclass
 
-from shared.console import step
+from shared.console import console, step
 from shared.errors import UserError
-from shared.files import read_text, write_json
+from shared.files import StateError, garbled, read_json, write_json
 
 
 class ReleaseError(UserError):
     """A release that failed a gate, or that cannot be rolled back."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Current:
     """The release that should serve.
 
     before: the releases that served before it, oldest first; a rollback takes the last of them.
-    change: counts the switches, so that the supervisor can report which of them it has carried out.
+    change: grows with each switch, so that the supervisor can report which of them it has carried out.
     """
 
     version: str
     before: tuple[str, ...]
     change: int
+
+
+def _event(*, what: str, version: str, **more: str) -> dict[str, str]:
+    """An event of the history; raises ValueError for a version that is none."""
+    if not re.fullmatch(r"\d+\.\d+\.\d+", version):
+        raise ValueError(f"version {version!r}")
+    return {**more, "what": what, "version": version}
 
 
 @dataclass(frozen=True)
@@ -45,32 +55,46 @@ class Store:
 
     def next_version(self) -> str:
         """A number that no earlier attempt used, not even one that failed or was deleted."""
-        tried = [tuple(map(int, event["version"].split("."))) for event in self.history()]
-        major, minor, patch = max(tried, default=(1, 0, -1))
+        names = {event["version"] for event in self.history()} | {one.name for one in self.home.glob("releases/*")}
+        major, minor, patch = max((tuple(map(int, name.split("."))) for name in names), default=(1, 0, -1))
         return f"{major}.{minor}.{patch + 1}"
 
     def current(self) -> Current | None:
-        """The release that should serve, or None before the first."""
+        """The release that should serve, or None before the first; a garbled pointer is made again from the history."""
         try:
-            found = json.loads(read_text(self.home / "current.json"))
+            return read_json(self.home / "current.json", Current, "make release")
         except FileNotFoundError:
             return None
-        return Current(found["version"], tuple(found["before"]), found["change"])
+        except StateError as error:
+            if made := self._current_by_history():
+                self.point_to(made)
+                console.print(f"{error.fault} It is made again from the history: {made.version} serves.", markup=False)
+            return made
+
+    def _current_by_history(self) -> Current | None:
+        """The pointer as the releases and rollbacks on record left it; its `change` is later than any before."""
+        served: list[str] = []
+        for event in self.history():
+            if event["what"] == "released":
+                served.append(event["version"])
+            elif event["what"] == "rolled back":
+                del served[-1:]
+        return Current(served[-1], tuple(served[:-1]), int(time.time())) if served else None
 
     def point_to(self, current: Current) -> None:
         """Replace the pointer atomically: every reader sees the old release or the new one."""
         write_json(self.home / "current.json", asdict(current))
 
-    def publish(self, made: Path, version: str, digest: str, who: str) -> None:
+    def publish(self, made: Path, version: str, digest: str, actor: str) -> None:
         """Move a finished release to its place by one rename; the history keeps its digest, apart from the files."""
-        self.record("published", version, who, manifest=digest)
+        self.record("published", version, actor, manifest=digest)
         (self.home / "releases").mkdir(exist_ok=True)
         made.replace(self.home / "releases" / version)
 
-    def record(self, what: str, version: str, who: str, **more: str) -> None:
+    def record(self, what: str, version: str, actor: str, **more: str) -> None:
         """Append one event to the history: building, published, released, refused or rolled back."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
-        line = json.dumps({"at": at, "who": who, "what": what, "version": version, **more}) + "\n"
+        line = json.dumps({"at": at, "actor": actor, "what": what, "version": version, **more}) + "\n"
         with (self.home / "history.jsonl").open("a+b") as file:
             file.seek(0)
             file.truncate(file.read().rfind(b"\n") + 1)  # remove a line that a killed process left unfinished
@@ -79,8 +103,12 @@ class Store:
     def history(self) -> list[dict[str, str]]:
         """All events, oldest first; an unfinished last line is ignored."""
         file = self.home / "history.jsonl"
-        lines = file.read_text().split("\n")[:-1] if file.exists() else []
-        return [json.loads(line) for line in lines]
+        lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+        events: list[dict[str, str]] = []
+        for number, line in enumerate(lines, 1):
+            with garbled(file, f"remove its line {number}; a release that has no digest left does not serve again"):
+                events.append(_event(**json.loads(line)))
+        return events
 
     def manifest_digest(self, version: str) -> str:
         """The SHA-256 of a release's manifest, from the history: it is kept apart from the files that it protects."""

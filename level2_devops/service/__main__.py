@@ -5,9 +5,7 @@ import socket
 import sys
 from pathlib import Path
 
-from level2_devops.service.app import create_app
-from level2_devops.service.graceful_server import GracefulServer
-from level2_devops.service.observability import log_as_json
+from shared.environment import begin
 from shared.errors import on_end
 
 
@@ -20,6 +18,11 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0, help="0 for a free one")
     parser.add_argument("--fd", type=int, help="an inherited listening socket, instead of a port")
     options = parser.parse_args()
+
+    from level2_devops.service.app import create_app
+    from level2_devops.service.graceful_server import GracefulServer
+    from level2_devops.service.observability import log_as_json
+
     log_as_json()
     on_end(lambda: sys.exit(0))  # uvicorn raises the signal again once it has stopped
     listener = socket.socket(fileno=options.fd) if options.fd else socket.create_server((options.host, options.port))
@@ -28,4 +31,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    begin()
     main()

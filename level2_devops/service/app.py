@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel, Field
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import ModelCard, ModelError, known_categories, load, predict
-from level2_devops.service.limits import LimitsMiddleware
+from level2_devops.service.limits import protect
 from level2_devops.service.observability import Metrics, RequestLogMiddleware, request_id
-from level2_devops.service.requests import Batch, Flight, StrictRoute, as_table, reply_invalid
+from level2_devops.service.requests import Batch, Flight, as_table
+from level2_devops.service.strict_json import use_strict_json
 from shared.artefacts import MODEL_FILE
 
 
@@ -97,11 +97,10 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
     """The service with the model in `model_folder`; when that cannot be read, it is live but not ready."""
     state = _start(model_folder, version)
     app = FastAPI(title="Will this flight arrive late?", version=version)
-    app.router.route_class = StrictRoute
+    use_strict_json(app)
     app.state.draining, app.state.reason = False, state.reason
-    app.add_middleware(LimitsMiddleware)
+    protect(app)
     app.add_middleware(RequestLogMiddleware, metrics=state.metrics)
-    app.exception_handler(RequestValidationError)(reply_invalid)
 
     # One thread: more would share one processor, and leave the event loop no time to answer or refuse the others.
     thread = ThreadPoolExecutor(1)

@@ -7,7 +7,7 @@ from typing import Any
 
 import uvicorn
 
-from level2_devops.service.limits import BoundedHead
+from level2_devops.service.limits import server_config
 
 NOTICE_SECONDS = 0.3  # not ready but still accepting: a load balancer that polls /ready stops sending connections
 DRAIN_SECONDS = 1.0  # at most, no longer accepting: each reply closes its connection
@@ -22,16 +22,7 @@ class GracefulServer(uvicorn.Server):
 
     def __init__(self, app: Any, version: str, reason: str = "") -> None:
         """version, reason (why it is not ready): for the line it prints."""
-        config = uvicorn.Config(
-            app,
-            http=BoundedHead,
-            log_config=None,  # the middleware logs requests
-            access_log=False,
-            proxy_headers=False,
-            timeout_keep_alive=30,  # seconds
-            timeout_graceful_shutdown=10,
-        )
-        super().__init__(config)
+        super().__init__(server_config(app))
         self.app, self.version, self.reason = app, version, reason
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

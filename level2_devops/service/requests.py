@@ -1,17 +1,11 @@
 """The schema of a request: types, units and ranges come from the data contract and nowhere else."""
 
-import json
 import re
-import reprlib
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
 import numpy as np
 import pandas as pd
-from fastapi import Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -20,14 +14,10 @@ from pydantic import (
     ConfigDict,
     FailFast,
     Field,
-    ValidationError,
     create_model,
     model_validator,
 )
-from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
-from level2_devops.service.observability import request_id
 from shared.data.schema import KNOWN_BEFORE
 
 EXAMPLE: dict[str, Any] = {
@@ -44,7 +34,6 @@ EXAMPLE: dict[str, Any] = {
     "airport_overdue": 9,
 }
 MAX_FLIGHTS = 1_000  # in one batch
-MAX_NAMES = 100  # in one JSON object
 
 
 def _only_dates(value: object) -> object:
@@ -111,82 +100,6 @@ def _column(values: list[Any], column: Any) -> Any:
     if "low" in column.metadata:
         return np.array(values, dtype=float)  # None becomes NaN
     return pd.to_datetime(values, utc=True) if column.metadata.get("unit") == "UTC" else values
-
-
-def parse_json(body: bytes) -> Any:
-    """Read JSON without duplicate keys; raises HTTPException 400 for anything else.
-
-    NaN, Infinity and 1e999 pass here as floats, because the request's schema then refuses them by field.
-    """
-    try:
-        return json.loads(body, object_pairs_hook=_object)
-    except RecursionError:
-        raise HTTPException(400, "the body is nested too deeply") from None
-    except ValueError as error:
-        raise HTTPException(400, f"the body is not JSON: {error}") from None
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > MAX_NAMES:  # each unknown name would be a problem of its own in the reply
-        raise _problem((), f"has {len(pairs):,} names in one object; a flight has {len(KNOWN_BEFORE)}")
-    found: dict[str, Any] = {}
-    for name, value in pairs:
-        if name in found:
-            raise _problem((name,), "is given twice")
-        found[name] = value
-    return found
-
-
-def _problem(where: tuple[str, ...], message: str) -> RequestValidationError:
-    return RequestValidationError([{"loc": ("body", *where), "msg": message, "type": "json"}])
-
-
-class StrictRequest(Request):
-    """A request whose body is read by `parse_json`."""
-
-    async def json(self) -> Any:
-        """The body as Python objects."""
-        return parse_json(await self.body())
-
-
-class StrictRoute(APIRoute):
-    """A FastAPI route that reads its requests strictly."""
-
-    def get_route_handler(self) -> Callable[[Request], Any]:
-        """FastAPI's handler, which gets a StrictRequest."""
-        handler = super().get_route_handler()
-
-        async def strict(request: Request) -> Any:
-            try:
-                return await handler(StrictRequest(request.scope, request.receive))
-            except HTTPException as error:  # FastAPI turns every error while reading into a 400
-                raise (error.__cause__ if isinstance(error.__cause__, RequestValidationError) else error) from None
-
-        return strict
-
-
-def describe_validation_error(error: ValidationError | RequestValidationError) -> list[dict[str, Any]]:
-    """Each problem with its field, for example flights.3.temp; values are texts, because JSON has no NaN."""
-    skip = isinstance(error, RequestValidationError)  # FastAPI's locations begin with "body"
-    return [
-        {
-            "field": ".".join(_printable(part) for part in problem["loc"][skip:]) or "body",
-            "problem": problem["msg"].removeprefix("Value error, "),
-            "value": reprlib.repr(problem["input"]) if "input" in problem and problem["type"] != "missing" else None,
-        }
-        for problem in error.errors()
-    ]
-
-
-def _printable(part: object) -> str:
-    """A name that can be sent: JSON may hold half a surrogate pair, which UTF-8 cannot."""
-    return str(part)[:80].encode(errors="backslashreplace").decode()
-
-
-async def reply_invalid(_request: Request, error: Exception) -> JSONResponse:
-    """The exception handler of both services: status 422 with every problem."""
-    assert isinstance(error, ValidationError | RequestValidationError)  # noqa: S101 - registered for these two
-    return JSONResponse({"detail": describe_validation_error(error), "request_id": request_id.get()}, 422)
 
 
 def flights_as_requests(flights: pd.DataFrame, *, with_id: bool = False) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from shared.children import Process, start, stop
+from shared.environment import cleaned
 from shared.errors import UserError
 from shared.waiting import wait_until
 
@@ -63,7 +64,7 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     log.write_bytes(b"")
     listening.set_inheritable(True)
     words = ["level2_devops.service", "--model", MODEL, "--version", version, "--fd", str(listening.fileno())]
-    return Worker(start(words, log, clean_environment(), app), version, log)
+    return Worker(start(words, log, release_environment(), app), version, log)
 
 
 def wait_ready(
@@ -101,8 +102,8 @@ def address_of(listening: socket.socket) -> str:
     return f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
-def clean_environment() -> dict[str, str]:
+def release_environment() -> dict[str, str]:
     """The environment for processes that run from a release: no code from elsewhere, and no file written into it."""
-    kept = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    kept = {name: value for name, value in cleaned(os.environ).items() if name != "PYTHONPATH"}
     one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     return kept | one_thread | {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}

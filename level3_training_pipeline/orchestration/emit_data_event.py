@@ -17,12 +17,12 @@ def emit(month: str, settings: Settings) -> str:
         first = date.fromisoformat(f"{month}-01")  # which accepts YYYY-MM only
     except ValueError as error:
         raise UserError(f"MONTH={month!r} is not a month; write it as YYYY-MM, for example MONTH=2013-04") from error
-    after = (pd.Timestamp(first) + pd.offsets.MonthBegin()).date()
-    if not FIRST_TODAY <= after <= LAST_TODAY:
+    if not date(2013, 2, 1) <= first < LAST_TODAY:
         raise UserError(
-            f"MONTH={month} is followed by {after}, but a training is as of {FIRST_TODAY} to {LAST_TODAY}: the data "
+            f"MONTH={month} is none that a training can follow; one is as of {FIRST_TODAY} to {LAST_TODAY}: the data "
             "are of 2013, and a model needs two months to learn from. Remedy: a month from 2013-02 to 2013-12."
         )
+    after = (pd.Timestamp(first) + pd.offsets.MonthBegin()).date()
     server = running_server(settings)
     if server:
         os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once

@@ -1,6 +1,5 @@
 """A Prefect server on loopback, which commands share: it runs as long as one of them needs it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -15,12 +14,13 @@ import psutil
 from level3_training_pipeline.orchestration.shared_server import RECORD, is_used, users_lock
 from shared.console import step
 from shared.errors import UserError
-from shared.files import read_text, write_json
+from shared.files import StateError, read_json, write_json
 from shared.loopback import answers, free_port
 from shared.process_identity import this_process
-from shared.settings import Settings
+from shared.settings import PROJECT, Settings
 from shared.waiting import wait_until
 
+GUARDED = "level2_devops.service.guarded"  # the module that runs a library's server with checks of its callers
 SHARED_SERVER = "level3_training_pipeline.orchestration.shared_server"
 START_LIMIT = 90  # seconds; the first start makes the server's database, which takes about 15 s on two cores
 
@@ -97,9 +97,10 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
 def running_server(settings: Settings) -> PrefectServer | None:
     """The server that another command runs now, if the process on record still is one: its port is in its command."""
     record = settings.level("level3") / "prefect" / RECORD
-    if not record.exists():
+    try:
+        server = read_json(record, PrefectServer, "give the same command again")
+    except (FileNotFoundError, StateError):  # without its record none can be joined; it ends with its users
         return None
-    server = PrefectServer(**json.loads(read_text(record)))
     with suppress(psutil.NoSuchProcess):
         return server if server.address.rpartition(":")[2] in psutil.Process(server.pid).cmdline() else None
     return None
@@ -107,13 +108,19 @@ def running_server(settings: Settings) -> PrefectServer | None:
 
 def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     port, log = free_port(), folder / "server.log"
+    own = {
+        "PYTHONPATH": str(PROJECT),  # it starts in another folder
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # to its log
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # else any page may read what it holds
+    }
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", SHARED_SERVER, str(folder), "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
-            env=os.environ | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO"},  # to its log
+            cwd=folder,  # it reads .env, prefect.toml and pyproject.toml of the folder in which it starts
+            env=os.environ | own,
             start_new_session=True,  # so that Ctrl-C reaches this command only, which then stops the server
         )
     server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))

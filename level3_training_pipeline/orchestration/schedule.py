@@ -1,6 +1,5 @@
 """`make schedule`: trainings that start by the clock, and when a month of data has arrived."""
 
-import argparse
 import os
 
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
@@ -11,23 +10,6 @@ from shared.settings import NEW_YORK, Settings
 
 MONTH_ARRIVED = "flights.month-arrived"
 DEPLOYMENT = "training/monthly"
-
-
-def count(text: str) -> int:
-    """A whole number of at least 1, from the command line."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return int(text)
-
-
-def seconds(text: str) -> float:
-    """A time of at least 1 second, from the command line."""
-    try:
-        if 1 <= float(text) < float("inf"):
-            return float(text)
-    except ValueError:
-        pass
-    raise argparse.ArgumentTypeError(f"{text!r} is not a time of at least 1 second")
 
 
 def serve(settings: Settings, every: float | None = None, trials: int | None = None) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from level2_devops.service.guarded import guard
 from shared.process_identity import still_runs
 
 RECORD = "server.json"  # its process and address, as long as commands may join it
@@ -51,6 +52,7 @@ def main() -> None:
     """Run the server."""
     threading.Thread(target=_end_with_users, args=[Path(sys.argv[1])], daemon=True).start()
     sys.argv = ["prefect", "server", "start", *sys.argv[2:]]
+    guard()
     runpy.run_module("prefect", run_name="__main__", alter_sys=True)
 
 

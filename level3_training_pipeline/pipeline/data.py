@@ -1,6 +1,7 @@
 """Gather, validate, build features: the steps before training. They pass files and their digests on."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -12,14 +13,15 @@ from shared.data.flights import digest, load_flights
 from shared.data.raw import data_folder, raw_digests
 from shared.data.schema import FLIGHT, DataError, check
 from shared.data.split import history
-from shared.files import write_parquet
-from shared.settings import NEW_YORK, Settings
+from shared.files import read_parquet, write_parquet
+from shared.settings import NEW_YORK, Settings, parse_today
 
 MOST_ROWS = 80_000  # three months; with more rows the model is no better, and by December takes three times as long
 TEST_DAYS, VALIDATION_DAYS = 14, 28  # the last days before today: tune.windows
 TEST = pd.Timedelta(days=TEST_DAYS)
 WHOLE = pd.Timedelta(days=VALIDATION_DAYS) + TEST  # every flight of these days is kept, to validate and test
-FEWEST_ROWS = 1_000
+FEWEST_ROWS = 1_000  # of each part: the one to test on has 10,892 or more, with the labels of the whole year
+LATE_FACTOR = 3.0  # between the shares late of two parts: 2.5 at most, of all parts of 14 or 28 days of the year
 STALE_AFTER = pd.Timedelta(days=2)
 KEPT = ["flight_id", "predicted_at", "label_known_at", "late"]  # kept beside the features, to split and to score
 
@@ -33,6 +35,8 @@ class Snapshot:
     rows: int
     now: pd.Timestamp  # labels known before this instant (UTC)
     raw: dict[str, str]  # SHA-256 of each raw file
+    days_left_out: tuple[str, ...] = ()  # of departure: YYYY-MM-DD
+    rows_left_out: int = 0  # labelled flights of those days
 
     @property
     def today(self) -> str:
@@ -40,13 +44,30 @@ class Snapshot:
         return self.now.tz_convert(NEW_YORK).strftime("%Y-%m-%d")
 
 
-def gather(settings: Settings) -> Snapshot:
-    """Write the history as of today to a file that is named by its digest."""
-    known = sample(history(load_flights(settings), settings.now), settings.now)
+def gather(settings: Settings, without: Sequence[str] = ()) -> Snapshot:
+    """Write the history as of today to a file that is named by its digest.
+
+    without: days of departure (YYYY-MM-DD) whose data are in doubt; their flights are left out.
+    """
+    known = history(load_flights(settings), settings.now)
+    doubtful = known["flight_id"].str[:10].isin(without)
+    known = sample(known[~doubtful], settings.now)
     name = digest(known)
     file = settings.level("level3") / "data" / f"history-{name[:16]}.parquet"
     write_parquet(known, file)
-    return Snapshot(file, name, len(known), settings.now, raw_digests(data_folder(settings.data)))
+    raw = raw_digests(data_folder(settings.data))
+    return Snapshot(file, name, len(known), settings.now, raw, tuple(without), int(doubtful.sum()))
+
+
+def gather_again(settings: Settings, tags: Mapping[str, str]) -> Snapshot:
+    """The snapshot that a version was trained on, by the tags of its record."""
+    today = parse_today(tags["today"])
+    return gather(replace(settings, today=today), tags.get("days_left_out", "").split())
+
+
+def read(file: Path) -> pd.DataFrame:
+    """The history or the features, as a step before wrote them; raises StateError for a file that was altered since."""
+    return read_parquet(file, "give the command again; the file is written anew.")
 
 
 def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
@@ -59,16 +80,11 @@ def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
 
 
 def validate(snapshot: Snapshot) -> None:
-    """The data gate: raises DataError unless the snapshot keeps the contract, is large enough, fresh and without gaps.
+    """The data gate: raises DataError unless the snapshot keeps the contract, is fresh, and each part is sound.
 
-    Both labels must occur in it.
+    The parts are those to tune, to validate and to test on: large enough, and with labels like those before.
     """
-    flights = check(pd.read_parquet(snapshot.file), FLIGHT, str(snapshot.file))
-    if len(flights) < FEWEST_ROWS:
-        raise DataError(
-            f"{snapshot.file}: {len(flights):,} labelled flights, at least {FEWEST_ROWS:,} are needed. "
-            "Remedy: a later TODAY."
-        )
+    flights = check(read(snapshot.file), FLIGHT, str(snapshot.file))
     age = snapshot.now - flights["label_known_at"].max()
     if age > STALE_AFTER:
         raise DataError(
@@ -77,22 +93,31 @@ def validate(snapshot: Snapshot) -> None:
         )
     test_from, validate_from = snapshot.now - TEST, snapshot.now - WHOLE
     windows = {
-        "to tune on": flights["label_known_at"] < validate_from,
-        "to validate on": (flights["predicted_at"] >= validate_from) & (flights["label_known_at"] < test_from),
-        "to test on": flights["predicted_at"] >= test_from,
+        "to tune on": flights[flights["label_known_at"] < validate_from],
+        "to validate on": flights[(flights["predicted_at"] >= validate_from) & (flights["label_known_at"] < test_from)],
+        "to test on": flights[flights["predicted_at"] >= test_from],
     }
-    if empty := [use for use, inside in windows.items() if not inside.any()]:
+    if few := [f"{len(one):,} {use}" for use, one in windows.items() if len(one) < FEWEST_ROWS]:
         raise DataError(
-            f"{snapshot.file}: no labelled flight {' and none '.join(empty)}: validation is from "
-            f"{validate_from:%Y-%m-%d}, the test from {test_from:%Y-%m-%d}, to {snapshot.today}; the flights are of "
-            f"{flights['predicted_at'].min():%Y-%m-%d} to {flights['predicted_at'].max():%Y-%m-%d}. "
+            f"{snapshot.file}: too few labelled flights: {', '.join(few)}, at least {FEWEST_ROWS:,} are needed: "
+            f"validation is from {validate_from:%Y-%m-%d}, the test from {test_from:%Y-%m-%d}, to {snapshot.today}; "
+            f"the flights are of {flights['predicted_at'].min():%Y-%m-%d} to {flights['predicted_at'].max():%Y-%m-%d}. "
             "Remedy: complete flights.csv, or choose another TODAY."
         )
-    if flights["late"].nunique() < 2:
-        raise DataError(
-            f"{snapshot.file}: every flight has the same label (late = {flights['late'].iloc[0]}). "
-            "Remedy: look at arr_delay in flights.csv."
-        )
+    _check_labels(windows, snapshot)
+
+
+def _check_labels(windows: dict[str, pd.DataFrame], snapshot: Snapshot) -> None:
+    """Each window has both labels, and about as many late flights as the history before it."""
+    shares = {use: float(one["late"].mean()) for use, one in windows.items()}
+    before = shares["to tune on"]
+    for use, share in shares.items():
+        if not 0 < share < 1 or not before / LATE_FACTOR <= share <= before * LATE_FACTOR:
+            raise DataError(
+                f"{snapshot.file}: {share:.2%} of the {len(windows[use]):,} flights {use} are late, {before:.2%} of "
+                f"those to tune on; both labels must occur, and the share be within {LATE_FACTOR:g} times that one. "
+                "Remedy: look at arr_delay in flights.csv."
+            )
 
 
 def build_features(snapshot: Snapshot) -> Path:
@@ -100,7 +125,7 @@ def build_features(snapshot: Snapshot) -> Path:
 
     The digest of the code is in its name, because two versions of the code can work on one history at once.
     """
-    flights = pd.read_parquet(snapshot.file)
+    flights = read(snapshot.file)
     file = snapshot.file.with_name(f"features-{snapshot.digest[:16]}-{lineage.code_digest()[:16]}.parquet")
     write_parquet(pd.concat([flights[KEPT], features(flights)], axis=1), file)
     return file

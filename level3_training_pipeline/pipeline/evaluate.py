@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,12 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline.tune import windows
+from shared.data.schema import DataError
 from shared.score import Score, by_slice, calibration, score
+
+MOST_SKILL = (
+    0.4  # while versions on record allow no more: 1.5 times the best (0.27) of trainings at 15 dates of the year
+)
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,22 @@ def evaluate(
         days=by_slice(test.assign(day=test["flight_id"].str[:10]), candidate, "day"),
         calibration=calibration(test["late"], candidate),
     )
+
+
+def check_plausible(evaluation: Evaluation, on_record: list[float]) -> None:
+    """Raise DataError if the candidate is too good to be true; on_record: the skill of each registered version.
+
+    Skill is the share of the base rate's loss that a model saves. A feature that contains the answer saves nearly all.
+    """
+    losses = {name: result.log_loss for name, result in evaluation.scores.items()}
+    skill = 1 - losses["candidate"] / losses["base rate"]
+    limit = max(MOST_SKILL, 2 * median(on_record)) if on_record else MOST_SKILL
+    if skill > limit:
+        raise DataError(
+            f"log loss {losses['candidate']:.4f} on the test flights is too good to be true: it saves {skill:.0%} of "
+            f"the base rate's {losses['base rate']:.4f}; at most {limit:.0%} is plausible ({len(on_record)} versions "
+            "are on record). Nothing was registered. Remedy: look for a feature or a label that contains the answer."
+        )
 
 
 def logistic_regression() -> Pipeline:

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from prefect import flow, task
 from prefect.client.schemas.objects import FlowRun, TaskRun
-from prefect.context import TaskRunContext
 from prefect.runtime import flow_run
 from prefect.states import State
 
@@ -24,8 +24,9 @@ from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
 from shared.children import end_with_server
-from shared.console import bar, console, step
+from shared.console import bar, console, print_styled, step
 from shared.errors import UserError
+from shared.files import StateError, read_json, write_json
 from shared.settings import NEW_YORK, Settings, parse_today, read_settings
 
 TRIALS = 6
@@ -38,7 +39,7 @@ async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
 
 def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
     """Print which step failed, and why."""
-    console.print(f"[red]step '{this.name}' failed[/red]: {state.message}")
+    print_styled((f"step '{this.name}' failed", "red"), f": {state.message}")
 
 
 def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it
@@ -51,11 +52,6 @@ def report_unchanged(version: Version) -> None:
     console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
 
 
-def same_training(context: TaskRunContext, parameters: dict[str, Any]) -> str:
-    """The cache key of a step: its name and the training key, on which its result depends."""
-    return f"{context.task.name}-{parameters['key']}"
-
-
 RETRIED: Any = {
     "retries": 2,
     "retry_delay_seconds": [1, 5],
@@ -65,10 +61,10 @@ RETRIED: Any = {
 
 
 @task(name="gather", **RETRIED)
-def gather_step(settings: Settings) -> Snapshot:
-    """The history as of today."""
+def gather_step(settings: Settings, without: Sequence[str]) -> Snapshot:
+    """The history as of today, without the days that are in doubt."""
     with step("Gather the flights"):
-        return data.gather(settings)
+        return data.gather(settings, without)
 
 
 @task(name="validate", **RETRIED)
@@ -85,25 +81,43 @@ def features_step(snapshot: Snapshot) -> Path:
         return data.build_features(snapshot)
 
 
-# Only the result of this step is cached: the others take seconds, and write to their own MLflow run.
+# Only the result of this step is kept: the others take seconds, and write to their own MLflow run. It is kept as JSON,
+# because Prefect would load its own result by the serializer that the file names, and a pickle runs code.
 # It is not retried, because each trial is recorded when it is done, and would be recorded twice.
-@task(name="tune", cache_key_fn=same_training, persist_result=True, on_failure=[report_failure])
-def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> tuple[Trial, str]:  # noqa: ARG001 - for the cache
-    """The best of some trials, each of which is recorded, and the MLflow run that holds them."""
+@task(name="tune", on_failure=[report_failure])
+def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key: str) -> tuple[Trial, str]:
+    """The best of some trials, each of which is recorded, and the MLflow run that holds them.
+
+    After a training with this key that was cut off, its trials are used.
+    """
+    kept = snapshot.file.with_name(f"tuned-{key[:16]}.json")
+    try:
+        return read_json(kept, tuned, "give the command again")
+    except FileNotFoundError:
+        pass
+    except StateError as error:
+        console.print(f"{error.fault} The trials are run again.", markup=False)
     with bar(f"Tune: {trials} trials", trials) as advance:
 
         def report(trial: Trial) -> None:
             record.record_trial(run_id, trial)
             advance()
 
-        return tune.tune(pd.read_parquet(features), snapshot.now, trials, report), run_id
+        best = tune.tune(data.read(features), snapshot.now, trials, report)
+    write_json(kept, {"best": asdict(best), "run_id": run_id})
+    return best, run_id
+
+
+def tuned(best: dict[str, Any], run_id: str) -> tuple[Trial, str]:
+    """What a training before has tuned."""
+    return Trial(**best), run_id
 
 
 @task(name="train", **RETRIED)
 def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
     """The model, fitted on all of history, saved in the tracking store; returns its URI."""
     with step("Train on all of history"):
-        table = pd.read_parquet(features)
+        table = data.read(features)
         inputs = table[CATEGORIES + NUMBERS]
         model = fit_features(inputs, table["late"], **parameters)
         card = ModelCard(float(table["late"].mean()), len(table), snapshot.today)
@@ -114,14 +128,15 @@ def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -
 def evaluate_step(
     snapshot: Snapshot, features: Path, parameters: dict[str, Any], champion: Version | None
 ) -> Evaluation:
-    """The candidate beside baselines and champion, recorded."""
+    """The candidate beside baselines and champion, recorded; stops if it is too good to be true."""
     with step("Evaluate: baselines, slices, calibration, champion"):
-        in_production = None
+        client, in_production = MlflowClient(), None
         if champion:
             now = pd.Timestamp(champion.tags["today"], tz=NEW_YORK)
-            in_production = Champion(registry.load_version(MlflowClient(), champion), now)
-        evaluation = evaluate.evaluate(pd.read_parquet(features), snapshot.now, parameters, in_production)
+            in_production = Champion(registry.load_version(client, champion), now)
+        evaluation = evaluate.evaluate(data.read(features), snapshot.now, parameters, in_production)
         record.record_evaluation(evaluation)
+        evaluate.check_plausible(evaluation, record.skills(client))
         return evaluation
 
 
@@ -144,15 +159,19 @@ def training_key(snapshot: Snapshot, trials: int) -> str:
     description="Train, evaluate and register flight-delays as of a day.",
     on_failure=[report_kept_tuning],
 )
-def training(today: str | None = None, trials: int = TRIALS, cause: str = "by hand") -> int:
+def training(
+    today: str | None = None, trials: int = TRIALS, cause: str = "by hand", without: Sequence[str] = ()
+) -> int:
     """Train as of `today` (YYYY-MM-DD; by default TODAY) and return the version's number.
+
+    without: days of departure (YYYY-MM-DD) that are left out, because their data are in doubt.
 
     When nothing has changed since an earlier training, it returns the number of that version.
     """
     end_with_server()
     settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
     client = mlflow_runs.open_tracking(settings)
-    snapshot = gather_step(settings)
+    snapshot = gather_step(settings, without)
     validate_step(snapshot)
     key = training_key(snapshot, trials)
     if made := registry.find(client, key):
@@ -169,6 +188,8 @@ def training(today: str | None = None, trials: int = TRIALS, cause: str = "by ha
         "prefect_flow_run": str(flow_run.id),
         **lineage.environment(),
     }
+    if without:
+        tags |= {"days_left_out": " ".join(without), "rows_left_out": str(snapshot.rows_left_out)}
     with mlflow_runs.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
         record.record_data(snapshot)
         features = features_step(snapshot)

@@ -13,6 +13,7 @@ from level3_training_pipeline.pipeline.data import Snapshot
 from level3_training_pipeline.pipeline.evaluate import Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking.mlflow_runs import tracked
+from level3_training_pipeline.tracking.registry import MODEL
 from shared.data.schema import FLIGHT
 
 LINEAGE = ["today", "data_digest", "commit", "code_digest", "python", "platform", "requirements_sha256"]
@@ -69,3 +70,10 @@ def record_evaluation(evaluation: Evaluation) -> None:
     mlflow.log_figure(plots.calibration(evaluation), "calibration.png")
     mlflow.log_figure(plots.slices(evaluation), "slices.png")
     mlflow.log_figure(plots.scores(evaluation), "scores.png")
+
+
+def skills(client: MlflowClient) -> list[float]:
+    """Of each registered version that was evaluated, the share of the base rate's loss that it saved on its test."""
+    versions = client.search_model_versions(f"name = '{MODEL}'")
+    metrics = [client.get_run(one.run_id).data.metrics for one in versions if one.run_id]
+    return [1 - one["test_log_loss"] / one["base_rate_log_loss"] for one in metrics if "base_rate_log_loss" in one]

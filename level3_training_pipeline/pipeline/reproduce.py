@@ -1,17 +1,16 @@
 """Build a version again from its record, and compare every prediction bit for bit."""
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from shared.errors import UserError
-from shared.settings import Settings, parse_today
+from shared.settings import Settings
 
 
 class NotReproducibleError(UserError):
@@ -37,14 +36,14 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, number)
     registered = registry.load_version(client, version)
-    snapshot = data.gather(replace(settings, today=parse_today(version.tags["today"])))
+    snapshot = data.gather_again(settings, version.tags)
     if snapshot.digest != version.tags["data_digest"]:
         raise NotReproducibleError(
             f"version {number}: the history as of {snapshot.today} has digest {snapshot.digest[:16]}, its record says "
             f"{version.tags['data_digest'][:16]}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
             f"raw_files.json of run {version.run_id}, and the code of commit {version.tags['commit']}."
         )
-    table = pd.read_parquet(data.build_features(snapshot))
+    table = data.read(data.build_features(snapshot))
     inputs = table[CATEGORIES + NUMBERS]
     rebuilt = fit_features(inputs, table["late"], **json.loads(version.tags["parameters"]))
     before, after = predict_features(registered, inputs), predict_features(rebuilt, inputs)

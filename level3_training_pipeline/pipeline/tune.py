@@ -3,11 +3,11 @@
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 import optuna
 import pandas as pd
+from pydantic.dataclasses import dataclass
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import SEED, fit_features, predict_features
@@ -26,7 +26,7 @@ START = {  # the first trial: slow, regular trees, from the middle of the search
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Trial:
     """One set of parameters and its score on the validation flights; None if it was the only trial."""
 

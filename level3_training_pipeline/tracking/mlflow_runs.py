@@ -8,6 +8,8 @@ from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from level3_training_pipeline.library_setup import ARTEFACTS, STORE
+from shared.files import check_database
 from shared.process_identity import still_runs, this_process
 from shared.settings import Settings
 
@@ -16,7 +18,7 @@ EXPERIMENT = "flight-delays"
 
 def tracking_uri(settings: Settings) -> str:
     """The address of the store: an SQLite file, for which a writer waits up to a minute."""
-    return f"sqlite:///{settings.level('level3') / 'mlflow.db'}?timeout=60"
+    return f"sqlite:///{settings.level('level3') / STORE}?timeout=60"
 
 
 def open_tracking(settings: Settings) -> MlflowClient:
@@ -25,11 +27,14 @@ def open_tracking(settings: Settings) -> MlflowClient:
     A run whose process has ended without closing it is closed as KILLED.
     """
     folder = settings.level("level3")
+    database = folder / "mlflow.db"
+    check_database(database, f"move {database} and artifacts beside it away; level 3 begins anew, without its versions")
     mlflow.set_tracking_uri(tracking_uri(settings))
+    mlflow.set_registry_uri(tracking_uri(settings))
     with FileLock(folder / "mlflow.lock"):
         client = MlflowClient()
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT, artifact_location=(folder / "artifacts").as_uri())
+            client.create_experiment(EXPERIMENT, artifact_location=(folder / ARTEFACTS).as_uri())
     for run in runs(client, "attributes.status = 'RUNNING'"):
         if not still_runs(run.data.tags.get("process", "")):
             client.set_tag(run.info.run_id, "crashed", "its process is gone")

@@ -120,13 +120,13 @@ def by_alias(client: MlflowClient, alias: str) -> Version | None:
         return None
 
 
-def promote(client: MlflowClient, version: Version, who: str, release: str) -> None:
+def promote(client: MlflowClient, version: Version, actor: str, release: str) -> None:
     """Make `version` the champion and record who did it, when, and in which release.
 
     The alias is written first: a crash between the writes leaves the right champion, without its record.
     """
     client.set_registered_model_alias(MODEL, CHAMPION, str(version.number))
-    record = {"deployed_by": who, "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"), "release": release}
+    record = {"deployed_by": actor, "deployed_at": datetime.now(UTC).isoformat(timespec="seconds"), "release": release}
     for key, value in record.items():
         client.set_model_version_tag(MODEL, str(version.number), key, value)
 

@@ -7,7 +7,12 @@ from fastapi import Depends, FastAPI, Header, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from level2_devops.service.callers import READING
+from level2_devops.service.limits import protect
+from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.control import audit, auth
 from level4_deployment.control.auth import AccessError
 from level4_deployment.control.control_plane import UNAVAILABLE, ConflictError, ControlPlane
@@ -15,37 +20,42 @@ from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import Label, ingest, read_watermark
+from level4_deployment.serving.requests import FlightId
+from shared.arguments import LAST_VERSION
 from shared.errors import UserError
 
+Number = Annotated[int, Field(ge=1, le=LAST_VERSION, description="of a registered version")]
+Instant = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="seconds since 1970, UTC")]
 
-class LabelIn(BaseModel):
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class LabelIn(_Strict):
     """The label of one flight."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
-    flight_id: str = Field(max_length=40, examples=["2013-04-01-B61018-JFK"])
+    flight_id: FlightId = Field(examples=["2013-04-01-B61018-JFK"])
     late: int = Field(ge=0, le=1, description="1: arrived 15 or more minutes late")
-    known_at: float = Field(ge=0, le=1e11, allow_inf_nan=False, description="seconds since 1970, UTC")
+    known_at: Instant
 
 
-class LabelsIn(BaseModel):
-    """Labels, and how far they reach."""
+class LabelsIn(_Strict):
+    """Labels, and how far they reach. watermark: all labels known before this time have been sent."""
 
-    model_config = ConfigDict(extra="forbid", strict=True)
     labels: list[LabelIn] = Field(max_length=10_000)
-    watermark: float | None = Field(
-        default=None, ge=0, le=1e11, description="all labels known before this time have been sent"
-    )
+    watermark: Instant | None = None
 
 
-class SubmissionIn(BaseModel):
+class SubmissionIn(_Strict):
     """A version that has passed the gates, compared with this champion. Only the first version needs no plan."""
 
-    version: int
+    version: Number
     plan: dict[str, Any] | None = None
-    champion: int | None = None
+    champion: Number | None = None
 
 
-class ReasonIn(BaseModel):
+class ReasonIn(_Strict):
     """Why it is done."""
 
     reason: str = Field(min_length=3, max_length=500)
@@ -54,10 +64,10 @@ class ReasonIn(BaseModel):
 class MoveIn(ReasonIn):
     """Why the champion changes. expected: only if this version still is the champion."""
 
-    expected: int | None = None
+    expected: Number | None = None
 
 
-class ShareIn(BaseModel):
+class ShareIn(_Strict):
     """The share of flights that the challenger shall answer."""
 
     share: float = Field(gt=0, lt=1)
@@ -65,7 +75,11 @@ class ShareIn(BaseModel):
 
 def create_api(platform: ControlPlane) -> FastAPI:
     """The service of this platform."""
+    known = auth.read_digests(platform.home)  # once: what happens to the file later locks nobody out
     api = FastAPI(title="The platform's control plane")
+    use_strict_json(api)
+    protect(api)
+    api.add_middleware(_TokenFirst, known=known)  # last, which is outermost: before the body is read
     for kind in UNAVAILABLE:
         api.exception_handler(kind)(_refuse)
 
@@ -84,7 +98,7 @@ def create_api(platform: ControlPlane) -> FastAPI:
         """Every action, oldest first."""
         return audit.trail(platform.log)
 
-    @api.post("/labels", dependencies=[_allowed(platform, "labels")])
+    @api.post("/labels", dependencies=[_allowed(known, "labels")])
     def labels(sent: LabelsIn) -> dict[str, Any]:
         """Take labels, and judge the days that they close."""
         taken = ingest(platform.log, [Label(**one.model_dump()) for one in sent.labels], sent.watermark)
@@ -92,20 +106,20 @@ def create_api(platform: ControlPlane) -> FastAPI:
         return {**asdict(taken), "verdict": asdict(verdict) if verdict else None}
 
     @api.post("/versions")
-    def submit(sent: SubmissionIn, actor: str = _allowed(platform, "submit")) -> dict[str, Any]:
+    def submit(sent: SubmissionIn, actor: str = _allowed(known, "submit")) -> dict[str, Any]:
         """Try a version against the champion."""
         made = platform.submit(sent.version, Plan.of(**sent.plan) if sent.plan else None, actor, sent.champion)
         return {"experiment": made.experiment if made else None}
 
-    _add_actions(api, platform)
+    _add_actions(api, platform, known)
     return api
 
 
-def _add_actions(api: FastAPI, platform: ControlPlane) -> None:
-    operator = _allowed(platform, "operate")
+def _add_actions(api: FastAPI, platform: ControlPlane, known: dict[str, str]) -> None:
+    operator = _allowed(known, "operate")
 
     @api.post("/versions/{number}/promote")
-    def promote(number: int, why: MoveIn, actor: str = operator) -> dict[str, Any]:
+    def promote(number: Number, why: MoveIn, actor: str = operator) -> dict[str, Any]:
         """Make a version the champion by hand."""
         platform.promote(number, actor, why.reason, why.expected)
         return describe(platform)
@@ -118,13 +132,13 @@ def _add_actions(api: FastAPI, platform: ControlPlane) -> None:
 
     @api.post("/experiment/stop")
     def stop(why: ReasonIn, actor: str = operator) -> dict[str, Any]:
-        """End the experiment without a verdict."""
+        """Stop the experiment: it ends without a verdict."""
         platform.stop(actor, why.reason)
         return describe(platform)
 
     @api.post("/experiment/traffic-split")
     def change_traffic_split(wanted: ShareIn, actor: str = operator) -> dict[str, Any]:
-        """Another share: the running experiment is invalid, and a new one begins."""
+        """Another share: the running experiment is stopped, and a new one begins."""
         platform.change_traffic_split(wanted.share, actor)
         return describe(platform)
 
@@ -145,13 +159,30 @@ async def _refuse(_request: Request, error: Exception) -> JSONResponse:
     return JSONResponse({"detail": detail}, 503, {"retry-after": "1"})
 
 
-def _allowed(platform: ControlPlane, permission: str) -> Any:
+def _allowed(known: dict[str, str], permission: str) -> Any:
     """The name that the request's token belongs to; raises AccessError unless it has the permission."""
 
     def check(authorization: Annotated[str, Header()] = "") -> str:
-        return auth.name_of(platform.home, authorization.removeprefix("Bearer "), permission)
+        return auth.name_of(known, authorization, permission)
 
     return Depends(check)
+
+
+class _TokenFirst:
+    """ASGI middleware: whoever has no token of the platform changes nothing, and costs no work."""
+
+    def __init__(self, app: ASGIApp, known: dict[str, str]) -> None:
+        self.app, self.known = app, known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it with 403."""
+        if scope["type"] == "http" and scope["method"] not in READING:
+            try:
+                auth.name_of(self.known, Headers(scope=scope).get("authorization", ""))
+            except AccessError as error:
+                await JSONResponse({"detail": str(error)}, 403)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
 
 
 def platform_metrics(platform: ControlPlane) -> bytes:
@@ -172,5 +203,5 @@ def describe(platform: ControlPlane) -> dict[str, Any]:
         "approval": platform.approval,
         "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),
-        "experiments": [asdict(one) for one in experiment_store.find(platform.log)],
+        "experiments": [asdict(one) | {"planned": str(one.plan)} for one in experiment_store.find(platform.log)],
     }

@@ -15,7 +15,8 @@ from level4_deployment.prediction_log import AUDIT
 
 OPEN, DONE, CUT_OFF = "open", "done", "cut_off"  # status; cut off: it never took effect
 PROMOTE, ROLL_BACK = MOVES = ("promote", "roll_back")  # the actions that move the alias champion
-BEGIN, GO_LIVE, AWAIT_APPROVAL, END = "begin_experiment", "go_live", "await_approval", "end_experiment"
+BEGIN, GO_LIVE, AWAIT_APPROVAL = "begin_experiment", "go_live", "await_approval"
+END, STOP = "end_experiment", "stop_experiment"  # by a verdict or a promotion; without one
 CHANGE_SPLIT, REFUSE = "change_traffic_split", "refuse"
 PLATFORM, REGISTRY = "platform", "registry"  # actors: the platform by itself; a person who bypassed it
 
@@ -121,7 +122,7 @@ def took_effect(action: Mapping[str, Any], experiments: Mapping[str, Experiment]
 
 
 def describe_change(action: Mapping[str, Any]) -> str:
-    """What an action changes, for people: "1 → 2", or "1-against-2-no1: running → promoted"."""
+    """What an action changes, for people: "1 → 2", or "2-against-1-no1: running → promoted"."""
     about = action["experiment"] or (f"version {action['version']}" if action["new_value"] is None else "")
     change = f"{action['old_value'] or 'none'} → {action['new_value']}" if action["new_value"] else ""
     return ": ".join(part for part in (about, change) if part)

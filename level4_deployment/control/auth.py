@@ -1,11 +1,11 @@
 """Who may do what: one token for each name, of which the platform keeps the digest only."""
 
 import hashlib
-import json
 import secrets
 from pathlib import Path
 
 from shared.errors import UserError
+from shared.files import read_json, write_json
 
 TOKENS = "tokens"  # the folder, in the platform's
 PERMISSIONS = {
@@ -32,7 +32,7 @@ def make_tokens(home: Path) -> None:
         file = folder / name
         file.touch(mode=0o600)
         file.write_text(token)
-    digests.write_text(json.dumps({_digest(token): name for name, token in made.items()}))
+    write_json(digests, {_digest(token): name for name, token in made.items()})
 
 
 def read_token(home: Path, name: str) -> str:
@@ -43,13 +43,21 @@ def read_token(home: Path, name: str) -> str:
         raise AccessError(f"there is no token for {name} in {home / TOKENS}. Remedy: start the platform.") from None
 
 
-def name_of(home: Path, token: str, permission: str) -> str:
-    """The name that this token belongs to; raises AccessError unless the name has this permission."""
-    known = json.loads((home / TOKENS / "digests.json").read_text())
-    name = known.get(_digest(token))
+def read_digests(home: Path) -> dict[str, str]:
+    """Each token's digest, and its name; raises StateError."""
+    remedy = f"remove {home / TOKENS} and start the platform: it makes new tokens"
+    return read_json(home / TOKENS / "digests.json", dict[str, str], remedy)
+
+
+def name_of(known: dict[str, str], authorization: str, permission: str = "") -> str:
+    """The name that the token in this header belongs to; raises AccessError unless the name has this permission.
+
+    known: see `read_digests`.
+    """
+    name = known.get(_digest(authorization.removeprefix("Bearer ")))
     if name is None:
         raise AccessError("unknown token. Remedy: the header Authorization: Bearer, with one of the tokens.")
-    if permission not in PERMISSIONS[name]:
+    if permission and permission not in PERMISSIONS.get(name, set()):
         allowed = sorted(other for other, permissions in PERMISSIONS.items() if permission in permissions)
         raise AccessError(f"{name} may not {permission}. Remedy: use the token of one of {allowed}.")
     return str(name)

@@ -1,17 +1,18 @@
 """The client of the control plane, for programs and people."""
 
-import json
 import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
 import httpx
+from filelock import FileLock
 
 from level4_deployment.control.auth import read_token
 from level4_deployment.experiment.design import Plan
+from shared.at_work import is_held
 from shared.errors import UserError
-from shared.files import read_text
+from shared.files import StateError, read_json
 from shared.process_identity import still_runs
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
@@ -23,13 +24,30 @@ class RefusedError(UserError):
     """The platform refused the request."""
 
 
-class PlatformClient:
-    """Calls the platform in one name, with that name's token."""
+class OtherCodeError(UserError):
+    """The platform was started from other code than this client."""
 
-    def __init__(self, address: str, token: str) -> None:
-        self.http = httpx.Client(
-            base_url=address, timeout=60, trust_env=False, headers={"authorization": f"Bearer {token}"}
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"{what}: the platform was started from an older or newer version of this code. "
+            "Remedy: end it, and start it again; it serves what it served before."
         )
+
+
+class Answer(dict[str, Any]):
+    """An object in an answer of the platform; reading a name that is not there raises OtherCodeError."""
+
+    def __missing__(self, name: str) -> Any:
+        """Raise the error."""
+        raise OtherCodeError(f"the platform's answer has no {name!r}")
+
+
+class PlatformClient:
+    """Calls the platform in one name, with that name's token. Each object in its answers is an Answer."""
+
+    def __init__(self, address: str, token: str, timeout: float = 60.0) -> None:
+        headers = {"authorization": f"Bearer {token}"}
+        self.http = httpx.Client(base_url=address, timeout=timeout, headers=headers)
 
     def __enter__(self) -> Self:
         """Keep the connections while the block runs."""
@@ -40,9 +58,9 @@ class PlatformClient:
         self.http.close()
 
     @classmethod
-    def at(cls, home: Path, name: str) -> "PlatformClient":
+    def at(cls, home: Path, name: str, timeout: float = 60.0) -> "PlatformClient":
         """The client of the platform that runs in a folder; raises UserError where there is none."""
-        return cls(read_addresses(home)["control"], read_token(home, name))
+        return cls(read_addresses(home)["control"], read_token(home, name), timeout)
 
     def get(self, path: str) -> Any:
         """Read something; raises UserError when the platform does not answer."""
@@ -69,6 +87,8 @@ class PlatformClient:
         if answer.is_success and content is not None:
             return content
         what = f"{answer.request.url.path}: {answer.status_code}"
+        if answer.status_code in (404, 405):  # it knows no such path, or no such method of it
+            raise OtherCodeError(what)
         if isinstance(content, dict) and "detail" in content:
             kind = RefusedError if answer.is_client_error else UserError  # a failure is no refusal
             raise kind(f"{what}: {_as_sentence(content['detail'])}")
@@ -94,7 +114,7 @@ def _retry_after(answer: httpx.Response) -> float:
 def _content(answer: httpx.Response) -> Any:
     """The answer's JSON; None if it is none, as from a server that broke down."""
     try:
-        return answer.json()
+        return answer.json(object_hook=Answer)
     except ValueError:
         return None
 
@@ -103,26 +123,34 @@ def _as_sentence(detail: Any) -> str:
     """A refusal as a sentence; for fields that are wrong: which, their values, and why."""
     if isinstance(detail, str):
         return detail
-    return "; ".join(f"{'.'.join(map(str, one['loc'][1:]))} = {one.get('input')!r}: {one['msg']}" for one in detail)
+    return "; ".join(f"{one['field']} = {one['value']}: {one['problem']}" for one in detail)
 
 
 def is_running(home: Path) -> bool:
     """Whether a platform runs in the folder, and has written its addresses."""
-    return _addresses(home) is not None
+    return _running(home) is not None
 
 
 def read_addresses(home: Path) -> dict[str, str]:
-    """Where the running platform listens, `control` and `service`, and its process; raises UserError without one."""
-    found = _addresses(home)
+    """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
+    found = _running(home)
     if found is None:
         raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make monitor.")
-    return found
+    return {name: found[name] for name in ("control", "service")}
 
 
-def _addresses(home: Path) -> dict[str, str] | None:
-    """What the platform has written; None where none runs: a killed one leaves it behind."""
+def _running(home: Path) -> dict[str, str] | None:
+    """What the running platform has written; None where none runs: a killed one leaves it behind. Raises StateError."""
     try:
-        found: dict[str, str] = json.loads(read_text(home / ADDRESSES))
+        found = read_json(home / ADDRESSES, _addresses, "try again: the running platform has written it anew")
     except FileNotFoundError:
         return None
+    except StateError:
+        if is_held(FileLock(home / LOCK)):
+            raise
+        return None
     return found if still_runs(found["process"]) else None
+
+
+def _addresses(*, control: str, service: str, process: str) -> dict[str, str]:
+    return {"control": control.strip(), "service": service.strip(), "process": process.strip()}  # all three are texts

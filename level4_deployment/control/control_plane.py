@@ -10,31 +10,34 @@ from pathlib import Path
 import pandas as pd
 import sqlalchemy as sa
 
-from level3_training_pipeline.tracking.registry import CHAMPION, Version
+from level3_training_pipeline.tracking.registry import CHAMPION
 from level4_deployment.control import audit
 from level4_deployment.control.audit import PLATFORM, PROMOTE, REGISTRY, ROLL_BACK, Action
 from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, gates_passed
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict, judge
 from level4_deployment.experiment.experiment_store import (
-    ABORTED,
     APPROVAL,
+    FAILED,
     INCONCLUSIVE,
-    INVALIDATED,
     PROMOTED,
     REJECTED,
     RUNNING,
+    STOPPED,
     Experiment,
 )
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.experiment.labels import SplitError, close_days, read_watermark
-from level4_deployment.serving.routes import Routes, Split, read_routes, write_routes
+from level4_deployment.serving.reloader import workers
+from level4_deployment.serving.routes import Package, Routes, Split, read_routes, write_routes
 from shared.errors import UserError
+from shared.files import StateError
 from shared.settings import NEW_YORK
 
 CHALLENGER = "challenger"  # the alias beside CHAMPION: for people only, the record of the experiment decides
 UNAVAILABLE = (sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log or a package cannot be used at present
-START, ALIASES, GUARD, VERDICT = "start", "aliases", "guard", "verdict"  # steps that can fail, and are retried
+# Steps that can fail, and are retried.
+START, ROUTES_FILE, ALIASES, GUARD, VERDICT = "start", "routes", "aliases", "guard", "verdict"
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # the state after a verdict that promotes nothing
 
@@ -61,10 +64,11 @@ class ControlPlane:
 
     def __init__(self, home: Path, registry: ModelRegistry, log: sa.Engine, *, approval: bool = False) -> None:
         self.home, self.registry, self.log, self.approval = home, registry, log, approval
-        self.routes = read_routes(home)
         self.problems: dict[str, str] = {}  # why a step fails at present, by step
+        self.routes: Routes | None = None
+        with self.mark_degraded_on_error(ROUTES_FILE, "the routes are written again from the registry"):
+            self.routes = read_routes(home)
         self.reconciled = False  # whether the actions that a sudden end has cut off are finished
-        self.undecided = False  # whether closed days wait for their verdict to be carried out
         self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 
@@ -76,16 +80,9 @@ class ControlPlane:
         return "; ".join(list(self.problems.values()))
 
     def running(self) -> Experiment | None:
-        """The experiment that has not ended, if there is one."""
-        return experiment_store.running(self.log)
-
-    def _target_routes(self, champion: Version) -> Routes:
-        """The routes for this champion and the running experiment; with the generation of the present routes."""
-        running = self.running()
-        challenger = self.registry.pull(self.registry.version(running.challenger)) if running else None
-        split = Split(running.experiment, running.salt, running.share) if running else None
-        generation = self.routes.generation if self.routes else 0
-        return Routes(generation, self.registry.pull(champion), challenger, split)
+        """The experiment that has not ended, if there is one; there is never more than one."""
+        found = experiment_store.find(self.log, RUNNING, APPROVAL)
+        return next((one for one in found if one.state != STOPPED), None)  # that cannot be read
 
     # What runs at every poll
 
@@ -101,10 +98,11 @@ class ControlPlane:
                     self.reconciled = True
             if not self.reconciled:
                 return
+            self._check_routes_file()
             self.sync()
             with self.mark_degraded_on_error(GUARD, "the guardrails are not checked"):
                 self.guard()
-            if self.undecided and self.problems.keys() <= {VERDICT}:
+            if self.problems.keys() == {VERDICT}:
                 self.judge()
 
     @contextmanager
@@ -128,8 +126,7 @@ class ControlPlane:
                 done = redo or audit.took_effect(action, experiments)
                 audit.close(self.log, action["number"], audit.DONE if done else audit.CUT_OFF)
             self.sync()
-            self.undecided = True
-            self.judge()
+            self.judge(again=True)
 
     def sync(self) -> None:
         """Bring record and routes in line with the alias champion."""
@@ -140,12 +137,32 @@ class ControlPlane:
             if champion is None:
                 raise UserError("the alias champion names no version. Remedy: make promote VERSION=n.")
             self._record_bypass(champion.number)
-            self._end_what_is_over(champion.number)
-            target = self._target_routes(champion)
+            challenger = self._end_what_is_over(champion.number)
+            running = self.running()
+            split = Split(running.experiment, running.salt, running.share) if running else None
+            known = [self.routes.generation] if self.routes else [one["generation"] for one in workers(self.home)]
+            target = Routes(max(known, default=0), self.registry.pull(champion), challenger, split)
             if target != self.routes:
-                target = replace(target, generation=target.generation + 1)
-                write_routes(self.home, target)
-                self.routes = target
+                self._write_routes(target)
+
+    def _check_routes_file(self) -> None:
+        """Write the routes again where their file is garbled, gone or changed by something else."""
+        if self.routes is None:
+            return
+        with self.mark_degraded_on_error(ROUTES_FILE, "the routes were written again"):
+            try:
+                same = read_routes(self.home) == self.routes
+            except StateError:
+                self._write_routes(self.routes)
+                raise
+            if not same:
+                self._write_routes(self.routes)
+
+    def _write_routes(self, routes: Routes) -> None:
+        """Write the routes as the next generation, so that every worker reads them."""
+        routes = replace(routes, generation=routes.generation + 1)
+        write_routes(self.home, routes)
+        self.routes = routes
 
     def _record_bypass(self, champion: int) -> None:
         """Record a move of the alias that was made in the registry itself, past the platform."""
@@ -155,80 +172,84 @@ class ControlPlane:
             why = "the alias was moved past the platform"
             audit.record(self.log, audit.move(REGISTRY, PROMOTE, known, champion, why))
 
-    def _end_what_is_over(self, champion: int) -> None:
+    def _end_what_is_over(self, champion: int) -> Package | None:
         """End the experiment if its champion was replaced, or if its record or its challenger cannot be used.
 
-        A promotion ends its experiment itself; here, one that was cut off before it could.
+        Returns the challenger's package of an experiment that goes on. A promotion ends its experiment itself; here,
+        one that was cut off before it could.
         """
         for one in experiment_store.unreadable(self.log):
-            with self._on_record(self._action(audit.END, one, one.reason, (RUNNING, INVALIDATED))):
+            with self._on_record(self._action(audit.END, one, one.reason, (RUNNING, STOPPED))):
                 experiment_store.end_unreadable(self.log, one)
         running = self.running()
         if running is None:
-            return
+            return None
         if running.champion != champion:
             move = audit.last_move(self.log)
             if move and running.challenger == champion and move["action"] == PROMOTE and move["actor"] != REGISTRY:
                 self._end(running, PROMOTED, PLATFORM, move["reason"])
             else:
-                self._end(running, INVALIDATED, PLATFORM, f"the champion is now version {champion}")
-            return
+                self._end(running, STOPPED, PLATFORM, f"the champion is now version {champion}")
+            return None
         try:
-            self.registry.pull(self.registry.version(running.challenger))
+            return self.registry.pull(self.registry.version(running.challenger))
         except UnavailableError:
             raise
         except UserError as error:
-            self._end(running, ABORTED, PLATFORM, str(error))
+            self._end(running, FAILED, PLATFORM, str(error))
+            return None
 
     def guard(self) -> None:
-        """End the experiment as soon as its challenger fails, or is slow, more often than is tolerated."""
+        """Stop the experiment as soon as its challenger fails, or is slow, more often than is tolerated."""
         with self.lock:
             running = self.running()
             if running and (reason := guardrail_violation(self.log, running)):
-                self.stop(PLATFORM, reason, ABORTED)
+                self.stop(PLATFORM, reason, FAILED)
 
-    def judge(self) -> Verdict | None:
-        """Close the days that the watermark has passed, and carry out the verdict that they lead to."""
-        with self.lock:
-            with self.mark_degraded_on_error(VERDICT, "the verdict is not carried out"):
-                return self._close_and_decide()
-            self.undecided = True  # the labels are on the log: the next poll tries again
-            return None
+    # From labels to what follows: the days are closed, judged, and the verdict is carried out
 
-    def _close_and_decide(self) -> Verdict | None:
-        """The same days lead to the same decision, however often it is made."""
-        running = self.running()
-        if running is None:
-            return None
-        try:
-            closed = close_days(self.log, running)
-        except SplitError as error:
-            self.stop(PLATFORM, str(error))
-            return None
-        if not (closed or self.undecided):
-            return None
-        days = experiment_store.days_of(self.log, running.experiment)
-        verdict = judge(running.plan, days)
-        if running.state != APPROVAL:  # else it waits for a person, also where the platform now needs no approval
+    def judge(self, *, again: bool = False) -> Verdict | None:
+        """Close the days that the watermark has passed, judge them, and carry out their verdict; None without any.
+
+        Equal days have an equal verdict, so whatever an error or a sudden end has cut off is done again from the
+        beginning. Without a new day they are judged only if their verdict was not carried out, or, with `again`, if
+        nobody knows: at a start.
+        """
+        with self.lock, self.mark_degraded_on_error(VERDICT, "the verdict is not carried out"):
+            running = self.running()
+            if running is None:
+                return None
+            try:
+                closed = close_days(self.log, running)
+            except SplitError as error:
+                self.stop(PLATFORM, str(error))
+                return None
+            if not (closed or again or VERDICT in self.problems):
+                return None
+            days = experiment_store.days_of(self.log, running.experiment)
+            verdict = judge(running.plan, days)
             self._carry_out(verdict, running, len(days))
-        self.sync()
-        self.undecided = False
-        return verdict
+            self.sync()
+            return verdict
+        return None  # after an error
 
     def _carry_out(self, verdict: Verdict, running: Experiment, days: int) -> None:
-        reason = verdict.reason(running.plan)
-        if verdict.kind == "promote" or verdict.kind in ENDS:
-            running = replace(running, verdict=verdict)
-            experiment_store.save(self.log, running)  # first: a later attempt to end it has the figures
-        if verdict.kind == "promote" and self.approval:
+        """What follows from a verdict: the live split, an end, a promotion, or a wait for approval of it."""
+        if running.state == APPROVAL:  # it waits for a person, also where the platform now needs no approval
+            return
+        if verdict.kind in ("running", "blocked"):
+            if running.share == 0 and days >= SHADOW_DAYS:
+                self._go_live(running)
+            return
+        reason, running = verdict.reason(running.plan), replace(running, verdict=verdict)
+        experiment_store.save(self.log, running)  # first: a later attempt to end it has the figures
+        if verdict.kind != "promote":
+            self._end(running, ENDS[verdict.kind], PLATFORM, reason)
+        elif self.approval:
             with self._on_record(self._action(audit.AWAIT_APPROVAL, running, reason, (running.state, APPROVAL))):
                 experiment_store.save(self.log, replace(running, state=APPROVAL, reason=reason))
-        elif verdict.kind == "promote":
+        else:
             self.promote(running.challenger, PLATFORM, reason, expected=running.champion)
-        elif verdict.kind in ENDS:
-            self._end(running, ENDS[verdict.kind], PLATFORM, reason)
-        elif running.share == 0 and days >= SHADOW_DAYS:
-            self._go_live(running)
 
     def _go_live(self, running: Experiment) -> None:
         share, why = running.plan.share, f"{SHADOW_DAYS} days in shadow without a guardrail violation"
@@ -282,7 +303,7 @@ class ControlPlane:
         why = f"version {running.challenger} is being tried against version {running.champion}"
         audit.record(self.log, Action(actor, audit.REFUSE, why, number))
         return ConflictError(
-            f"{why}: version {number} must wait. Remedy: submit it again after the verdict, or end that experiment: "
+            f"{why}: version {number} must wait. Remedy: submit it again after the verdict, or stop that experiment: "
             "make stop-experiment."
         )
 
@@ -338,15 +359,15 @@ class ControlPlane:
             self.promote(waiting[0].challenger, actor, waiting[0].reason, expected=waiting[0].champion)
             return waiting[0].challenger
 
-    def stop(self, actor: str, reason: str, state: str = INVALIDATED) -> None:
-        """End the running experiment without a verdict."""
+    def stop(self, actor: str, reason: str, state: str = STOPPED) -> None:
+        """Stop the running experiment: it ends without a verdict."""
         with self.lock:
             if running := self.running():
                 self._end(running, state, actor, reason)
                 self.sync()
 
     def change_traffic_split(self, share: float, actor: str) -> Experiment:
-        """Let the challenger answer another share of flights: the running experiment is invalid, a new one begins."""
+        """Let the challenger answer another share of flights: the running experiment is stopped, a new one begins."""
         with self.lock:
             running = self.running()
             if running is None:
@@ -354,7 +375,7 @@ class ControlPlane:
             if share == running.plan.share:
                 return running
             why = f"the share was changed from {running.plan.share:g} to {share:g}"
-            over = replace(running, state=INVALIDATED, reason=why)
+            over = replace(running, state=STOPPED, reason=why)
             plan = replace(running.plan, share=share)
             made = experiment_store.new_experiment(self.log, running.champion, running.challenger, plan, actor)
             shares = f"{running.plan.share:g}", f"{share:g}"
@@ -366,7 +387,8 @@ class ControlPlane:
     # Changes, each on record
 
     def _end(self, running: Experiment, state: str, actor: str, reason: str) -> None:
-        with self._on_record(self._action(audit.END, running, reason, (running.state, state), actor)):
+        action = audit.STOP if state in (STOPPED, FAILED) else audit.END
+        with self._on_record(self._action(action, running, reason, (running.state, state), actor)):
             self.registry.delete_alias(CHALLENGER)
             experiment_store.save(self.log, replace(running, state=state, reason=reason))  # last: until then, it runs
 

@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 
+from level2_devops.service.limits import server_config
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
@@ -24,7 +25,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving.worker import COUNTS, Worker, forget_workers, start_worker, stop_workers
 from shared.console import console, step
 from shared.errors import UserError, on_end
-from shared.files import write_json
+from shared.files import keep_json, write_json
 from shared.process_identity import this_process
 from shared.settings import Settings
 from shared.waiting import wait_until
@@ -46,12 +47,11 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
     except Timeout:
         raise UserError(f"a platform runs in {home} already. Remedy: use that one, or end it with Ctrl-C.") from None
     (home / ADDRESSES).unlink(missing_ok=True)  # of a platform that was killed: at once, or a client would use it
-    with lock, open_socket() as service, open_socket() as control:
+    with lock, open_socket() as service, open_socket() as control, open_log(url) as log:
         with step("Load the libraries"):
             from level4_deployment.control.api import create_api
             from level4_deployment.control.control_plane import ControlPlane
             from level4_deployment.control.registry_client import ModelRegistry, open_client
-        log = open_log(url)
         forget_workers(home)
         pool = WorkerPool(lambda: start_worker(home, service, url), WORKERS)  # they serve what they served before
         try:
@@ -59,16 +59,22 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
             platform = ControlPlane(home, registry, log, approval=approval)
             platform.poll()
             with api_server(create_api(platform), control):
-                addresses = {"service": address_of(service), "control": address_of(control)}
-                write_json(home / ADDRESSES, addresses | {"process": this_process()})
+                addresses = {
+                    "service": address_of(service),
+                    "control": address_of(control),
+                    "process": this_process(),
+                }
+                write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
                 printed = ""
                 while not stop.wait(POLL_EVERY):
                     platform.poll()
                     if platform.degraded != printed:
                         printed = platform.degraded
-                        console.print(f"degraded: {printed}" if printed else "no longer degraded", markup=False)
+                        console.print(f"degraded: {printed}" if printed else "no longer degraded")
                     pool.replace_dead()
+                    if keep_json(home / ADDRESSES, addresses):
+                        console.print(f"{ADDRESSES} was garbled or gone, and is written again")
         finally:
             (home / ADDRESSES).unlink(missing_ok=True)
             pool.stop()
@@ -122,7 +128,7 @@ class WorkerPool:
 def _wait(place: Place, now: float, lived: float, why: str) -> None:
     place.pause = next_backoff(place.pause, lived)
     place.due = now + place.pause
-    console.print(f"{why}; another one in {place.pause:g} s", markup=False)
+    console.print(f"{why}; another one in {place.pause:g} s")
 
 
 def next_backoff(last: float, lived: float) -> float:
@@ -133,7 +139,7 @@ def next_backoff(last: float, lived: float) -> float:
 @contextmanager
 def api_server(app: ASGIApp, listening: socket.socket) -> Iterator[None]:
     """Serve an application, for example the control plane's, in a thread while the block runs."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(server_config(app))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:

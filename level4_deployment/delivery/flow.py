@@ -1,5 +1,6 @@
 """Level 3's pipeline carried on: train → package → gates → submit; from there on the platform decides by itself."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,16 @@ def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show
 
 
 @flow(name="delivery", description="Train, and deploy what was trained.")
-def delivery(
+def delivery(  # noqa: PLR0913, PLR0917 - flows are given their parameters by place
     today: str,
     home: Path,
     trials: int = level3.TRIALS,
     cause: str = "by hand",
     plan: dict[str, Any] | None = None,
+    without: Sequence[str] = (),
 ) -> Deployed:
-    """From the data as of `today` (YYYY-MM-DD) to an experiment on live traffic; plan: as of `deployment`."""
-    return deployment(level3.training(today, trials, cause), home, plan)
+    """From the data as of `today` (YYYY-MM-DD) to an experiment on live traffic.
+
+    plan: as of `deployment`. without: days that are left out of the training.
+    """
+    return deployment(level3.training(today, trials, cause, without), home, plan)

@@ -4,7 +4,7 @@ import json
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from level4_deployment.serving.package import PackageError, inputs_of
 from shared.data.flights import load_flights
 from shared.errors import UserError
 from shared.score import by_slice
-from shared.settings import NEW_YORK, Settings, parse_today
+from shared.settings import NEW_YORK, Settings
 
 WORSE_BY = 0.02  # how far a candidate's log loss may exceed the champion's, relatively: chance over two weeks
 FEWEST_DAYS = 3
@@ -145,9 +145,8 @@ def _days_since(
     client: MlflowClient, version: registry.Version, champion: registry.Version, settings: Settings
 ) -> pd.DataFrame:
     """The champion's loss by day on the flights that the candidate was evaluated on, after its own training."""
-    then = replace(settings, today=parse_today(version.tags["today"]))
-    table = pd.read_parquet(data.build_features(data.gather(then)))
-    test = tune.windows(table, then.now)[3]
+    then = data.gather_again(settings, version.tags)
+    test = tune.windows(data.read(data.build_features(then)), then.now)[3]
     test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
     if test.empty:
         return pd.DataFrame(columns=["rows", "log_loss"], dtype=float)

@@ -7,6 +7,7 @@ from typing import Any
 import mlflow
 import pandas as pd
 from mlflow import MlflowClient
+from mlflow.utils.file_utils import local_file_uri_to_path
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import ModelCard, fit_features, predict_features
@@ -69,7 +70,7 @@ def try_bad_candidates(
     with step("Train a model of ten trees, register and package it"):
         worse = register_by_hand(client, settings, lambda flights: flights, TOO_FEW_TREES, "ten trees only")
         publish(client, worse)
-    file = Path(client.get_run(worse.run_id).info.artifact_uri.removeprefix("file://")) / ARTEFACTS / "model.onnx"
+    file = Path(local_file_uri_to_path(client.get_run(worse.run_id).info.artifact_uri)) / ARTEFACTS / "model.onnx"
     intact = file.read_bytes()
     file.write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
     damaged = _refusal(server, worse.number, home)

@@ -22,6 +22,7 @@ from level4_deployment.prediction_log import PREDICTIONS, first_predictions, ope
 from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_table
 from shared.errors import UserError
+from shared.files import short_commit
 from shared.reset import set_aside
 from shared.score import Score, by_month, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
@@ -64,17 +65,18 @@ def show_gates(deployed: Deployed, refusals: dict[str, str]) -> str:
 
 def show_experiments(home: Path, *versions: int) -> list[Experiment]:
     """Print and draw every experiment; returns those in which these versions were the challengers."""
-    log = open_log(url_of(home))
-    rows, experiments = [], find(log)
-    for one in experiments:
-        days = days_of(log, one.experiment)
-        arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
-        picture = home / f"{one.experiment}.png"
-        verdict_plot(one.plan, days, judge(one.plan, days)).savefig(picture)
-        share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
-        name = f"{one.challenger} against {one.champion}"
-        rows.append([name, one.state, f"{len(days)} days, {days['flights'].sum():,} flights", share, one.reason])
-        console.print(f"  drawn: {picture}")
+    rows = []
+    with open_log(url_of(home)) as log:
+        experiments = find(log)
+        for one in experiments:
+            days = days_of(log, one.experiment)
+            arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
+            picture = home / f"{one.experiment}.png"
+            verdict_plot(one.plan, days, judge(one.plan, days)).savefig(picture)
+            share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
+            name = f"{one.challenger} against {one.champion}"
+            rows.append([name, one.state, f"{len(days)} days, {days['flights'].sum():,} flights", share, one.reason])
+            console.print(f"  drawn: {picture}")
     planned = f"{experiments[0].plan.share:.0%}"
     columns = ["Version", "Verdict", "Evidence", f"Live share (planned {planned})", "Reason"]
     show_table("The experiments", columns, rows)
@@ -85,7 +87,8 @@ def show_experiments(home: Path, *versions: int) -> list[Experiment]:
 def show_served(home: Path) -> str:
     """Print the log loss of the predictions that were served, by month of departure; returns one line of evidence."""
     columns = [PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability]
-    found = first_predictions(open_log(url_of(home)), columns).dropna(subset=["late"])
+    with open_log(url_of(home)) as log:
+        found = first_predictions(log, columns).dropna(subset=["late"])
     departure = pd.to_datetime(found["departs_at"], unit="s", utc=True)
     months = by_month(found.assign(scheduled_departure=departure), found["probability"])
     months = months[months["rows"] >= FEWEST_FLIGHTS]
@@ -99,7 +102,7 @@ def show_explanation(settings: Settings, home: Path, request: str) -> str:
     explained = explain(settings, home, request)
     show(explained)
     version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
-    return f"request {request[:8]} → version {version} → run {run[:8]} → commit {commit[:8]} → its data"
+    return f"request {request[:8]} → version {version} → run {run[:8]} → commit {short_commit(commit)} → its data"
 
 
 def score_version(client: MlflowClient, number: int, later: pd.DataFrame) -> Score:

@@ -17,6 +17,7 @@ from shared.errors import UserError
 
 BETTER, HARM, UNDECIDED = 1, -1, 0
 SIMULATED = 4000  # experiments, to predict the power of a plan
+YEAR = 366  # days: the longest plan
 MISMATCH = 0.001  # no verdict where the sample ratio is less likely than this
 COLUMNS = ("day", "flights", "mean_loss_difference", "champion_arm", "challenger_arm")  # of closed days
 Kind = Literal["running", "promote", "reject", "inconclusive", "blocked"]
@@ -72,10 +73,13 @@ class Plan:
                 )
         known = self.unit in ("day", "week") and self.look_every > 0 < self.max_days
         whole = known and self.look_every % self.size == 0 == self.max_days % self.look_every
-        if not (whole and 0 < self.alpha < 0.5 and 0 < self.share < 1 and self.max_days > self.size):
+        finite = all(abs(one) < 1e6 for one in vars(self).values() if isinstance(one, int | float))  # no NaN either
+        fits = self.size < self.max_days <= YEAR
+        if not (whole and finite and fits and 0 < self.alpha < 0.5 and 0 < self.share < 1):
             raise UserError(
                 f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, "
-                "max_days a multiple of look_every, unit day or week; by the week both are multiples of 7."
+                "max_days a multiple of look_every and at most 366, finite numbers, unit day or week; by the week both "
+                "are multiples of 7."
             )
 
     def __str__(self) -> str:

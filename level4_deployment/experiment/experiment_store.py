@@ -12,13 +12,14 @@ from shared.errors import UserError
 
 RUNNING, APPROVAL = "running", "awaiting approval"  # in every other state, the experiment has ended
 PROMOTED, REJECTED, INCONCLUSIVE = "promoted", "rejected", "inconclusive"  # by its verdict
-ABORTED, INVALIDATED = "aborted", "invalidated"  # by a guardrail; because its days no longer count
+STOPPED, FAILED = "stopped", "failed"  # without a verdict; failed: because its challenger was
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One comparison of two versions. Salt and planned share never change: another split is another experiment.
 
+    experiment: its name, challenger first. actor: who submitted the challenger.
     share: of flights that the challenger answers, 0 in shadow. verdict: once there is one that ends the experiment.
     reason: why it is in its state; after a verdict, the sentence that the verdict's figures give.
     """
@@ -26,23 +27,27 @@ class Experiment:
     experiment: str
     champion: int
     challenger: int
-    salt: str
     share: float
     plan: Plan
     live_from: str | None
     state: str
     reason: str
-    submitted_by: str
+    actor: str
     number: int = 1
     verdict: Verdict | None = None
 
+    @property
+    def salt(self) -> str:
+        """What splits the flights. Champion first, unlike the name, as in every split that was ever measured."""
+        return f"{self.champion}-against-{self.challenger}-no{self.number}"
 
-def new_experiment(log: sa.Engine, champion: int, challenger: int, plan: Plan, submitted_by: str) -> Experiment:
-    """The next experiment, not yet saved. It begins in shadow. Its name is its salt: a replay splits flights alike."""
+
+def new_experiment(log: sa.Engine, champion: int, challenger: int, plan: Plan, actor: str) -> Experiment:
+    """The next experiment, not yet saved. It begins in shadow."""
     with log.connect() as connection:
         number = 1 + connection.execute(sa.select(sa.func.count()).select_from(EXPERIMENTS)).scalar_one()
-    name = f"{champion}-against-{challenger}-no{number}"
-    return Experiment(name, champion, challenger, name, 0.0, plan, None, RUNNING, "in shadow", submitted_by, number)
+    name = f"{challenger}-against-{champion}-no{number}"
+    return Experiment(name, champion, challenger, 0.0, plan, None, RUNNING, "in shadow", actor, number)
 
 
 def save(log: sa.Engine, *changed: Experiment) -> None:
@@ -77,19 +82,14 @@ def _experiment(row: dict[str, object]) -> Experiment:
         plan, verdict = Plan(), None
         row = row | {"reason": f"its record cannot be read, so no plan is shown: {error}"}
         if row["state"] in (RUNNING, APPROVAL):
-            row["state"] = INVALIDATED
+            row["state"] = STOPPED
     reason = verdict.reason(plan) if verdict and row["reason"] is None else row["reason"]
     return Experiment(**row | {"plan": plan, "verdict": verdict, "reason": reason})  # type: ignore[arg-type]
 
 
-def running(log: sa.Engine) -> Experiment | None:
-    """The experiment that has not ended, if there is one; there is never more than one."""
-    return next((one for one in find(log, RUNNING, APPROVAL) if one.state != INVALIDATED), None)
-
-
 def unreadable(log: sa.Engine) -> list[Experiment]:
     """The experiments that have not ended on record, but cannot be read."""
-    return [one for one in find(log, RUNNING, APPROVAL) if one.state == INVALIDATED]
+    return [one for one in find(log, RUNNING, APPROVAL) if one.state == STOPPED]
 
 
 def end_unreadable(log: sa.Engine, one: Experiment) -> None:

@@ -1,4 +1,4 @@
-"""Guardrails: a challenger that fails or is slow ends its experiment at once, however good its predictions are."""
+"""Guardrails: a challenger that fails or is slow stops its experiment at once, however good its predictions are."""
 
 import sqlalchemy as sa
 
@@ -15,7 +15,7 @@ ALPHA = 0.001  # the probability that a challenger within tolerance is ever stop
 
 
 def guardrail_violation(log: sa.Engine, experiment: Experiment) -> str:
-    """Why the experiment must end now, or "". The test is valid at any time: it is made twice a second."""
+    """Why the experiment must stop now, or "". The test is valid at any time: it is made twice a second."""
     batch = INFERENCE_BATCHES.c
     counted = [batch.rows, batch.failed, batch.slow, batch.fell_back]
     shares = [sa.cast(part, sa.Double) / batch.rows for part in (batch.failed, batch.fell_back)]

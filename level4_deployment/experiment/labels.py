@@ -26,7 +26,13 @@ from shared.errors import UserError
 from shared.score import log_losses
 from shared.settings import NEW_YORK
 
+FURTHEST = (
+    7 * 86_400
+)  # seconds that a watermark may be ahead of the stream: of its newest flight, or the last watermark
 LABELS_DUE_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
+
+
+CLOCKS = (PREDICTIONS.c.departs_at, WATERMARKS.c.watermark)  # how far the stream has come
 
 
 class SplitError(UserError):
@@ -54,13 +60,15 @@ class IngestResult:
 def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> IngestResult:
     """Keep the first label of each flight. A contradictory one is quarantined, and its flight is used no more.
 
-    At most 32,766 labels: SQLite binds no more values in a query.
+    At most 32,766 labels: SQLite binds no more values in a query. Raises UserError for labels of the future.
     """
     first: dict[str, Label] = {}
     for label in labels:
         first.setdefault(label.flight_id, label)
     now = time.time()
+    latest = max((label.known_at for label in labels), default=0.0)
     with log.begin() as connection:
+        _check_clock(connection, latest, watermark, now)
         new = len(first) - len(_known(connection, list(first)))
         if first:
             rows = [vars(label) | {"received_at": now} for label in first.values()]
@@ -72,6 +80,22 @@ def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> Inge
         if watermark is not None:
             _advance(log, connection, watermark)
     return IngestResult(new, len(labels) - new - len(against), len(against))
+
+
+def _check_clock(connection: sa.Connection, latest: float, watermark: float | None, now: float) -> None:
+    """Raise UserError for what cannot be known yet: the watermark never goes back, so a wrong one would close all days.
+
+    Of a replay, this machine's clock is years ahead. So a watermark is also compared with how far the stream has come.
+    """
+    ends = [connection.execute(sa.select(sa.func.max(column))).scalar() for column in CLOCKS]
+    reached = max((end for end in ends if end is not None), default=now) + FURTHEST
+    for name, at, limit in (("known_at", latest, now), ("watermark", watermark or 0.0, min(now, reached))):
+        if at > limit:
+            latest_allowed = pd.Timestamp(limit, unit="s", tz=NEW_YORK)
+            raise UserError(
+                f"{name}={at:.0f} (seconds since 1970) lies beyond {latest_allowed:%Y-%m-%d %H:%M} in New York: now, "
+                "or a week after the newest flight and watermark. Remedy: send what is known already."
+            )
 
 
 def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
@@ -153,14 +177,14 @@ def _rows(log: sa.Engine, experiment: Experiment, day: str) -> pd.DataFrame:
 
 
 def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
-    """Raise SplitError unless the experiment's name, which is its salt, and its plan's share give each flight its arm.
+    """Raise SplitError unless the experiment's salt and its plan's share give each flight its arm.
 
-    The salt and share on record and in the routes may have been changed since the experiment began.
+    The share on record, and both in the routes, may have been changed since the experiment began.
     """
     if live.empty:
         return
     share = experiment.plan.share
-    arms = np.array([arm(experiment.experiment, share, flight) for flight in live["flight_id"]], dtype=object)
+    arms = np.array([arm(experiment.salt, share, flight) for flight in live["flight_id"]], dtype=object)
     chances = np.array([propensity(share, one) for one in arms])
     others = int(((live["arm"] != arms) | ~np.isclose(live["propensity"], chances)).sum())
     if others:

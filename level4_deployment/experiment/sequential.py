@@ -130,10 +130,10 @@ def sample_ratio(arms: Mapping[str, int], share: float) -> float:
     return float(stats.chisquare(counts, expected).pvalue) if expected.min() >= 5 else 1.0
 
 
-def flights_to_detect_loss(lost: float, share: float, alpha: float, power: float = 0.95) -> int:
-    """The flights that the sample-ratio test needs to detect that this part of the challenger's rows is lost."""
+def flights_to_detect_loss(lost: float, share: float, alpha: float) -> int:
+    """The flights that the sample-ratio test needs to detect this loss of the challenger's rows with 95% power."""
     apart = share * (1 - share) * lost**2 / (1 - share * lost)  # what each flight adds to chi-square's noncentrality
-    return int(np.ceil((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - power)) ** 2 / apart))
+    return int(np.ceil((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - 0.95)) ** 2 / apart))
 
 
 def lag_one_correlation(days: ArrayLike) -> tuple[float, float]:

@@ -17,15 +17,14 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from level2_devops.service.limits import LimitsMiddleware
+from level2_devops.service.limits import protect
 from level2_devops.service.observability import RequestMetricsMiddleware
-from level2_devops.service.requests import reply_invalid
+from level2_devops.service.strict_json import reply_invalid
 from level4_deployment.serving.batching import MicroBatcher, NotReadyError, ScoringError
 from level4_deployment.serving.log_writer import LogWriter
 from level4_deployment.serving.metrics import Metrics
@@ -65,10 +64,6 @@ def create_app(home: Path, log: sa.Engine) -> Starlette:
             Route("/ready", _ready),
             Route("/metrics", _metrics),
         ],
-        middleware=[
-            Middleware(RequestMetricsMiddleware, metrics=metrics),
-            Middleware(LimitsMiddleware, most_in_flight=MOST_IN_FLIGHT),
-        ],
         exception_handlers={
             ValidationError: reply_invalid,
             RequestValidationError: reply_invalid,
@@ -78,6 +73,8 @@ def create_app(home: Path, log: sa.Engine) -> Starlette:
         },
         lifespan=_lifespan,
     )
+    protect(app, MOST_IN_FLIGHT)
+    app.add_middleware(RequestMetricsMiddleware, metrics=metrics)
     app.state.draining, app.state.metrics, app.state.log = False, metrics, log
     app.state.reloader = ModelReloader(home, metrics)
     return app

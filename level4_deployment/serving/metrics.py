@@ -1,17 +1,20 @@
 """The Prometheus metrics of the data plane, by model version, summed over all workers of the platform."""
 
+import logging
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 from level2_devops.service.observability import RequestMetrics
+from level4_deployment.serving.worker import SHARED_FOLDER
 
 if TYPE_CHECKING:
     from level4_deployment.serving.model import Prediction
 
-SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # of all workers; must be set before a process starts
+log = logging.getLogger("service")
 FINE = (0.00002, 0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 1)  # seconds
 
 
@@ -49,7 +52,23 @@ class Metrics(RequestMetrics):
             return generate_latest(self.registry)
         all_workers = CollectorRegistry()
         MultiProcessCollector(all_workers)
-        return generate_latest(all_workers)
+        try:
+            return generate_latest(all_workers)
+        except Exception:  # noqa: BLE001 - a garbled file makes the library raise whatever its bytes lead to
+            self._remove_garbled()
+            return generate_latest(all_workers)
+
+    @staticmethod
+    def _remove_garbled() -> None:
+        """Remove the shared files that cannot be read, each with a line in the log; the others are still counted."""
+        for file in Path(os.environ[SHARED_FOLDER]).glob("*.db"):
+            try:
+                MultiProcessCollector.merge([str(file)])
+            except FileNotFoundError:
+                continue
+            except Exception as error:  # noqa: BLE001 - as above
+                log.warning("a metrics file is garbled and removed", extra={"file": str(file), "reason": repr(error)})
+                file.unlink(missing_ok=True)
 
     def scored(self, version: int, found: "list[Prediction | str]", seconds: float) -> None:
         """Count one batch of a version."""

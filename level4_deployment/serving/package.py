@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic.dataclasses import dataclass
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from shared.errors import UserError
@@ -23,7 +23,7 @@ class PackageError(UserError):
     """A package whose files differ from the registry's record, or cannot be served."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Package:
     """A version as it is served: a folder of files, named by the digest of its manifest.
 

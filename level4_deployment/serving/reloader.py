@@ -1,7 +1,6 @@
 """Follow the routes: load new versions beside those that serve, then switch; one that cannot load changes nothing."""
 
 import asyncio
-import json
 import logging
 import os
 import time
@@ -13,9 +12,9 @@ from level4_deployment.serving.batching import ActiveExperiment, ChallengerRunne
 from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.model import ServedModel, load_served
 from level4_deployment.serving.package import Package
-from level4_deployment.serving.routes import ROUTES, WORKERS, Routes, read_routes
+from level4_deployment.serving.routes import ROUTES, WORKERS, Routes, read_routes, read_status
 from shared.errors import UserError
-from shared.files import read_text, write_json
+from shared.files import StateError, keep_json
 from shared.process_identity import still_runs, this_process
 from shared.waiting import wait_until
 
@@ -30,7 +29,6 @@ class ModelReloader:
         self.home, self.metrics = home, metrics
         self.now: ServingState | None = None
         self.refused = ""
-        self.published: tuple[ServingState | None, str] | None = None
         self.publish_error = self.poll_error = ""
         self.models: dict[tuple[int, str], ServedModel] = {}  # in use, by version and digest
         self.routes_stamp: tuple[int, int] | None = None  # of the routes file when it was last read
@@ -61,9 +59,6 @@ class ModelReloader:
         """Load new versions in the routes and publish what is served; refused routes are tried again."""
         self.metrics.routes_read.set_to_current_time()
         await self._load_new_routes()
-        self.metrics.refused.set(bool(self.refused))
-        if (self.now, self.refused) == self.published:
-            return
         try:
             self._publish()
         except OSError as error:  # a full disk, perhaps: the next poll tries again
@@ -71,7 +66,7 @@ class ModelReloader:
                 log.warning("cannot publish what is served", extra={"reason": str(error)})
             self.publish_error = str(error)
         else:
-            self.published, self.publish_error = (self.now, self.refused), ""
+            self.publish_error = ""
 
     async def _load_new_routes(self) -> None:
         stamp = _stamp(self.home / ROUTES)
@@ -82,7 +77,7 @@ class ModelReloader:
         try:
             routes = read_routes(self.home)
             self.refused = await self._switch(routes) if routes else ""
-        except (OSError, ValueError, KeyError, TypeError) as error:  # UserError is a ValueError
+        except (OSError, UserError) as error:
             self.refused = str(error) if isinstance(error, UserError) else f"{ROUTES} cannot be read: {error!r}"
 
     async def _switch(self, routes: Routes) -> str:
@@ -132,12 +127,17 @@ class ModelReloader:
         }
 
     def _publish(self) -> None:
-        """Write what is served: to a file that exists as long as this process, to the metrics, and to its log."""
+        """Write what is served: to a file that exists as long as this process, to the metrics, and to its log.
+
+        A file that something else has changed is written again.
+        """
         status = self.status()
         file = _status_file(self.home)
         file.parent.mkdir(exist_ok=True)
-        write_json(file, status)
         self.metrics.generation.set(status["generation"])
+        self.metrics.refused.set(bool(self.refused))
+        if not keep_json(file, status):
+            return
         champion = status["champion"]
         log.info("serving", extra={"version": champion and champion["version"], "reason": self.refused})
 
@@ -149,14 +149,11 @@ class ModelReloader:
 def workers(home: Path) -> list[dict[str, Any]]:
     """The status of each running worker of the platform; the file of a killed one is removed."""
     found = []
-    for file in sorted((home / WORKERS).glob("*.json")):
-        try:
-            status = json.loads(read_text(file))
-        except FileNotFoundError:  # it has just stopped
-            continue
-        if still_runs(status["process"]):
+    for file in sorted((home / WORKERS).glob("[0-9]*.json")):
+        status = read_status(file)
+        if status and still_runs(status["process"]):
             found.append(status)
-        else:
+        elif status:
             file.unlink(missing_ok=True)
     return found
 
@@ -168,7 +165,10 @@ def wait_for_workers(home: Path) -> None:
 
 
 def _all_follow(home: Path) -> bool:
-    routes = read_routes(home)
+    try:
+        routes = read_routes(home)
+    except StateError:  # until the control plane has written them again
+        return False
     return routes is None or all(one["generation"] >= routes.generation or one["refused"] for one in workers(home))
 
 

@@ -12,23 +12,48 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 from fastapi import HTTPException
-from pydantic import AwareDatetime, BaseModel, ConfigDict, FailFast, Field, ValidationError, create_model
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
 
 from level2_devops.features import CATEGORIES
-from level2_devops.service.requests import MAX_FLIGHTS, Flight, parse_json
+from level2_devops.service.requests import MAX_FLIGHTS, Flight
+from level2_devops.service.strict_json import parse_json
 from level4_deployment.experiment.assignment import CHAMPION
 from level4_deployment.serving.package import Numbers, Strings
 from shared.data.schema import FLIGHT, RECENT_DELAYS, WEATHER
 from shared.settings import NEW_YORK
 
+_ZONE = ZoneInfo(NEW_YORK)
 _PATTERN = FLIGHT.columns["flight_id"].metadata["pattern"].replace(r"\d", "[0-9]")  # \d matches digits of any script
-_FLIGHT_ID: Any = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")], ...
-NamedFlight: Any = create_model("NamedFlight", __base__=Flight, flight_id=_FLIGHT_ID)
+FlightId = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")]
+
+
+class _Consistent(Flight):  # type: ignore[misc]  # pydantic has made it
+    @model_validator(mode="after")
+    def _is_the_flight_of_its_id(self) -> "_Consistent":
+        """The id is made of the date in New York, the carrier, its number and the origin."""
+        day = self.scheduled_departure.astimezone(_ZONE).date().isoformat()
+        known = self.flight_id
+        if (known[:10], known[11:13], known[-3:]) != (day, self.carrier, self.origin):
+            raise ValueError(
+                f"flight_id {known} contradicts date {day}, carrier {self.carrier} or origin {self.origin}"
+            )
+        return self
+
+
+NamedFlight: Any = create_model("NamedFlight", __base__=_Consistent, flight_id=(FlightId, ...))
 _TEXTS = sum(field.annotation in {str, AwareDatetime} for field in NamedFlight.model_fields.values())
 _LONGEST_KEPT = 2_000  # bytes; a longer body is logged as the validated flight, without padding
 
 Row = tuple[tuple[str, ...], tuple[float | None, ...]]  # a row of each tensor; None for a missing value
-_ZONE = ZoneInfo(NEW_YORK)
 _categories = attrgetter(*CATEGORIES)
 _as_sent = attrgetter(*WEATHER, *RECENT_DELAYS)
 

@@ -1,16 +1,18 @@
 """The routes: one small file that names the versions to serve; the control plane writes it and every worker follows."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from pydantic.dataclasses import dataclass
 
 from level4_deployment.serving.package import Package
-from shared.files import read_text, write_json
+from shared.files import StateError, read_json, write_json
 
 ROUTES, MODELS, WORKERS = "routes.json", "models", "workers"  # in the platform's folder
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Split:
     """The experiment as a worker needs it. share: of the flights that the challenger answers; 0 in shadow."""
 
@@ -19,7 +21,7 @@ class Split:
     share: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config={"extra": "forbid"})
 class Routes:
     """The versions to serve. generation: counts the changes, which shows whether all workers serve the same routes."""
 
@@ -29,21 +31,26 @@ class Routes:
     split: Split | None = None
 
 
+def read_status(file: Path) -> dict[str, Any] | None:
+    """What a worker has published; None before it has, after it stopped, and until it replaces a garbled file."""
+    try:
+        return read_json(file, _status, "the worker writes it again")
+    except (FileNotFoundError, StateError):
+        return None
+
+
+def _status(*, pid: int, process: str, generation: int, refused: str, **more: Any) -> dict[str, Any]:
+    return {"pid": int(pid), "process": process.strip(), "generation": int(generation), "refused": refused, **more}
+
+
 def write_routes(home: Path, routes: Routes) -> None:
     """Replace the routes atomically."""
     write_json(home / ROUTES, asdict(routes))
 
 
 def read_routes(home: Path) -> Routes | None:
-    """The present routes; None before the first."""
+    """The present routes; None before the first. Raises StateError."""
     try:
-        found = json.loads(read_text(home / ROUTES))
+        return read_json(home / ROUTES, Routes, "start the platform: it writes them again, from the registry")
     except FileNotFoundError:
         return None
-    challenger, split = found["challenger"], found["split"]
-    return Routes(
-        found["generation"],
-        Package(**found["champion"]),
-        Package(**challenger) if challenger else None,
-        Split(**split) if split else None,
-    )

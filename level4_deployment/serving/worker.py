@@ -2,21 +2,21 @@
 
 import argparse
 import gc
-import json
 import os
 import socket
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from level2_devops.service.worker_process import DRAINED_WITHIN, wait_ready
-from level4_deployment.serving.metrics import SHARED_FOLDER
-from level4_deployment.serving.routes import WORKERS
+from level4_deployment.serving.routes import WORKERS, read_status
 from shared.children import Process, start, stop
+from shared.environment import begin
 from shared.errors import command, on_end
-from shared.files import read_text
 
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where all workers count; prometheus_client reads it when it is imported
 LOG_URL = "PREDICTION_LOG"  # the variable that `prediction_log.url_of` reads
 COUNTS = "metrics"  # the folder of the workers' common counters, in the platform's folder
 
@@ -40,10 +40,7 @@ class Worker:
 
     def status(self) -> dict[str, Any] | None:
         """What it serves, as it published it; None before it is ready and after it has stopped."""
-        try:
-            return json.loads(read_text(self.home / WORKERS / f"{self.pid}.json"))
-        except FileNotFoundError:
-            return None
+        return read_status(self.home / WORKERS / f"{self.pid}.json")
 
     def wait_ready(self) -> None:
         """Return when it is ready; raises UserError."""
@@ -56,19 +53,18 @@ class Worker:
 
 def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
     """Start one worker, which inherits the socket; it is ready when `wait_ready` returns."""
-    counts = home / COUNTS
-    counts.mkdir(parents=True, exist_ok=True)
+    (home / COUNTS).mkdir(parents=True, exist_ok=True)
     listening.set_inheritable(True)
     words = ["--home", str(home), "--fd", str(listening.fileno())]
     # The URL may hold a password, so it is not among the words, which `ps` shows.
-    own = {SHARED_FOLDER: str(counts), LOG_URL: log_url, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    own = {LOG_URL: log_url, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     module = ["level4_deployment.serving.worker"]
     return Worker(home, start(module + words, home / "worker.log", os.environ | own))
 
 
 def forget_workers(home: Path) -> None:
-    """Remove the gauges of a killed platform's workers, which have left with it; their counters remain."""
-    for file in (home / COUNTS).glob("gauge_live*.db"):
+    """Remove status and gauges of a killed platform's workers, which have left with it; their counters remain."""
+    for file in (*(home / COUNTS).glob("gauge_live*.db"), *(home / WORKERS).glob("[0-9]*.json")):
         file.unlink()
 
 
@@ -84,6 +80,7 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True, help="an inherited listening socket")
     options = parser.parse_args()
 
+    os.environ.update({SHARED_FOLDER: str(options.home / COUNTS), "ORT_DISABLE_TELEMETRY": "1"})
     from filelock import FileLock
 
     from level2_devops.service.graceful_server import GracefulServer
@@ -93,15 +90,17 @@ def main() -> None:
 
     log_as_json()
     on_end(lambda: None)  # uvicorn raises the signal again once it has stopped
-    with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
-        log = open_log(url_of(options.home))
-    server = GracefulServer(create_app(options.home, log), "platform")
-    gc.collect()
-    gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection
-    server.run([socket.socket(fileno=options.fd)])
+    with ExitStack() as opened:
+        with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
+            log = opened.enter_context(open_log(url_of(options.home)))
+        server = GracefulServer(create_app(options.home, log), "platform")
+        gc.collect()
+        gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection
+        server.run([socket.socket(fileno=options.fd)])
     sys.stdout.flush()
     os._exit(0)  # a challenger's run may hang in a thread: an orderly exit beneath it could crash
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

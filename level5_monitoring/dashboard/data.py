@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import pandas as pd
 import sqlalchemy as sa
 
@@ -19,8 +18,9 @@ from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.monitors.monitor_result import MonitorResult
-from level5_monitoring.policy_comparison import CALENDAR, LOOP, PREDICTIONS_FILE
+from level5_monitoring.policy_comparison import CALENDAR, LOOP, read_predictions
 from shared.errors import UserError
+from shared.files import StateError
 from shared.score import log_losses
 from shared.settings import NEW_YORK
 
@@ -88,7 +88,12 @@ def read_year(
 
     settled: weeks that are complete, by Monday: they are not read again. The caller keeps it from one call to the next.
     """
-    calendar = read_calendar(home)
+    health = list(platform)
+    try:
+        calendar = read_calendar(home)
+    except StateError as error:  # the page goes on without them
+        calendar = None
+        health.append(Health("calendar policies", str(error), ok=False))
     weeks = read_weeks(log, calendar, {} if settled is None else settled)
     asked = {day: at for week in weeks for day, at in week.asked.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
@@ -104,17 +109,18 @@ def read_year(
         events=events.read_events(log, decisions, asked, home),
         champion=events.champion(log, asked),
         alarms=[MonitorResult(**one) for one in decisions[-1]["alarms"]] if decisions else [],
-        health=[*loop_health(log, decisions), *platform],
+        health=[*loop_health(log, decisions), *health],
         links=links,
         compared=calendar is not None,
     )
 
 
 def read_calendar(home: Path) -> pd.DataFrame | None:
-    """The calendar policies' probabilities, by flight_id; None until they have been trained."""
-    if not (home / PREDICTIONS_FILE).exists():
+    """The calendar policies' probabilities, by flight_id; None until they have been trained. Raises StateError."""
+    try:
+        return read_predictions(home)[["flight_id", *CALENDAR]].set_index("flight_id")
+    except FileNotFoundError:
         return None
-    return pd.read_parquet(home / PREDICTIONS_FILE, columns=["flight_id", *CALENDAR]).set_index("flight_id")
 
 
 def read_weeks(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str, Week]) -> list[Week]:
@@ -205,12 +211,14 @@ def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
 def platform_health(home: Path) -> list[Health]:
     """Whether the platform in this folder is not degraded, and its workers serve the current routes."""
     try:
-        address = client.read_addresses(home)["control"]
-        status = httpx.get(f"{address}/status", timeout=ANSWERS_WITHIN, trust_env=False).raise_for_status().json()
-    except (UserError, OSError, httpx.HTTPError):
+        with client.PlatformClient.at(home, "loop", timeout=ANSWERS_WITHIN) as platform:
+            status = platform.get("/status")
+        degraded, routes = str(status["degraded"]), status["routes"]
+    except client.OtherCodeError:
+        return [Health("platform", "runs other code than this page: start it again", ok=False)]
+    except (UserError, OSError):
         return [Health("platform", "does not answer", ok=False)]
-    degraded = str(status["degraded"])
-    workers, wanted = reloader.workers(home), (status["routes"] or {}).get("generation")
+    workers, wanted = reloader.workers(home), routes["generation"] if routes else None
     current = sum(one["generation"] == wanted and not one["refused"] for one in workers)
     return [
         Health("platform", degraded or "healthy", not degraded),

@@ -1,22 +1,21 @@
 """What happened in the year: trainings, experiments, promotions, alerts and injected faults, as the page lists them."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pydantic
 import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.prediction_log import EXPERIMENT_DAYS
-from level5_monitoring.loop.alerts import alarm_title, deferred_title
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.tables import ALERTS
-from shared.files import write_json
+from shared.files import keep_json, read_json
 
 KINDS = {
     "training": "Trainings",
@@ -29,7 +28,7 @@ KINDS = {
 STATE_OF = {
     experiment_store.PROMOTED: "good",
     experiment_store.REJECTED: "bad",
-    experiment_store.ABORTED: "bad",
+    experiment_store.FAILED: "bad",
 }
 FAULTS_FILE = "faults.json"
 
@@ -51,7 +50,7 @@ class Event:
     evidence: list[MonitorResult] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
+@pydantic.dataclasses.dataclass(frozen=True, config={"extra": "forbid"})
 class InjectedFault:
     """A fault of `fault_injection.FAULTS` in the live demo, active from `day` to `until`, or still if that is "".
 
@@ -69,12 +68,19 @@ class InjectedFault:
 def read_faults(home: Path) -> list[InjectedFault]:
     """The faults that were injected, oldest first. home: this level's folder."""
     file = home / FAULTS_FILE
-    return [InjectedFault(**one) for one in json.loads(file.read_text())["faults"]] if file.exists() else []
+    try:
+        return read_json(file, _injected, f"remove {file}: the faults that were injected are then forgotten")
+    except FileNotFoundError:
+        return []
+
+
+def _injected(faults: list[dict[str, Any]]) -> list[InjectedFault]:
+    return [InjectedFault(**one) for one in faults]
 
 
 def write_faults(home: Path, faults: Iterable[InjectedFault]) -> None:
-    """Keep the faults that were injected."""
-    write_json(home / FAULTS_FILE, {"faults": [asdict(one) for one in faults]})
+    """Keep the faults that were injected; nothing is written where the file holds just them."""
+    keep_json(home / FAULTS_FILE, {"faults": [asdict(one) for one in faults]})
 
 
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:
@@ -133,7 +139,7 @@ def _experiments(log: sa.Engine) -> list[Event]:
                 "state": one.state,
                 "labelled flights with both predictions": f"{flights or 0:,}",
                 "challenger's share of traffic": split,
-                "submitted by": one.submitted_by,
+                "submitted by": one.actor,
             }
             title = f"Version {one.challenger} against {one.champion}: {one.state}"
             found.append(Event("experiment", first, title, one.reason, STATE_OF.get(one.state, ""), last, facts))
@@ -151,36 +157,38 @@ def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
 
 
 def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
-    decided, evidence = {one["day"]: one for one in decisions}, _evidence_of_alerts(decisions)
+    decided, begun = {one["day"]: one for one in decisions}, _alarms_that_began(decisions)
     query = sa.select(ALERTS).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
         rows = connection.execute(query).mappings().all()
     found = []
     for row in rows:
+        day, decision = row["day"], decided.get(row["day"])
         delivered = ("not yet", "yes", "refused")[row["delivered"]]
         if row["error"]:
             delivered += f": {row['error']}"
         facts = {"severity": row["severity"], "delivered": delivered}
-        if row["severity"] == "page" and (decision := decided.get(row["day"])):
+        if row["severity"] == "page" and decision:
             facts["decision of the day"] = f"{in_words(decision['kind'])}: {decision['reason']}"
         kind = "note" if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]
         state = "bad" if row["severity"] == "page" else ""
-        proof = evidence.get((row["day"], row["title"]), [])
-        found.append(Event(kind, row["day"], title, row["text"], state, facts=facts, evidence=proof))
+        evidence = begun.get((day, row["subject"]), []) if row["kind"] == "alarm_begins" else []
+        if row["kind"] == "decision" and decision:
+            evidence = _results(decision["evidence"])
+        found.append(Event(kind, day, title, row["text"], state, facts=facts, evidence=evidence))
     return found
 
 
-def _evidence_of_alerts(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[MonitorResult]]:
-    """By day and title of an alert: the monitor's alarms that began on that day, or the evidence of the decision."""
+def _alarms_that_began(decisions: list[dict[str, Any]]) -> dict[tuple[str, str], list[MonitorResult]]:
+    """The results whose alarm began, by day and monitor."""
     found: dict[tuple[str, str], list[MonitorResult]] = {}
     before: set[tuple[str, str, int]] = set()
     for one in decisions:
-        alarms, evidence = _results(one["alarms"]), _results(one["evidence"])
-        found |= {(one["day"], title): evidence for title in (in_words(one["kind"]), deferred_title(one["cause"]))}
+        alarms = _results(one["alarms"])
         for alarm in alarms:
             if alarm.alarm_key not in before:
-                found.setdefault((one["day"], alarm_title(alarm.monitor)), []).append(alarm)
+                found.setdefault((one["day"], alarm.monitor), []).append(alarm)
         before = {alarm.alarm_key for alarm in alarms}
     return found
 

@@ -2,11 +2,13 @@
 
 import warnings
 from contextlib import suppress
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from level3_training_pipeline.orchestration.prefect_server import GUARDED
 from level5_monitoring import config
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
@@ -15,6 +17,7 @@ from shared.children import running
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
 from shared.errors import UserError
+from shared.files import garbled
 from shared.loopback import free_port
 from shared.settings import Settings
 
@@ -67,27 +70,34 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
     with step("Load Evidently"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently.ui.workspace import Workspace
-    own, log = config.own(settings), config.open_log(settings)
+    own = config.own(settings)
     reference = load_reference(own)
     workspace = Workspace.create(str(own / WORKSPACE))
     found = workspace.search_project(PROJECT)
     project = found[0] if found else workspace.create_project(PROJECT)
     done = own / WORKSPACE / "weeks.txt"
-    reported = set(done.read_text().split()) if done.exists() else set()
-    weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
-    with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
-        for sunday in weeks:
-            window = read_window(log, week_of(sunday)[0], sunday)
-            for snapshot in report(window, reference) if len(window) else []:
-                workspace.add_run(project.id, snapshot, include_data=False)
-            print(sunday, file=file, flush=True)
-            advance()
+    reported = _reported(done) if done.exists() else set()
+    with config.open_log(settings) as log:
+        weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
+        with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
+            for sunday in weeks:
+                window = read_window(log, week_of(sunday)[0], sunday)
+                for snapshot in report(window, reference) if len(window) else []:
+                    workspace.add_run(project.id, snapshot, include_data=False)
+                print(sunday, file=file, flush=True)
+                advance()
     return len(weeks)
+
+
+def _reported(done: Path) -> set[str]:
+    """The Sundays whose weeks have a report; raises StateError."""
+    with garbled(done, f"remove the folder {done.parent}: all reports are made again"):
+        return {str(date.fromisoformat(line)) for line in done.read_text().split()}
 
 
 def pages(workspace: Path, port: int) -> list[str]:
     """The module that serves Evidently's pages on loopback, with its words."""
-    return ["evidently.cli", "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
+    return [GUARDED, "evidently.cli", "ui", "--host", "127.0.0.1", "--port", str(port), "--workspace", str(workspace)]
 
 
 def serve_pages(settings: Settings) -> None:

@@ -70,7 +70,8 @@ def write_page(settings: Settings) -> Path:
     """Read this level's year and write its page; returns the file."""
     workspace = f"MLOPS_WORKSPACE={settings.workspace}"  # a file has no server beside it: it names commands
     links = {"MLflow and Prefect": f"{workspace} make ui", "Evidently": f"{workspace} make reports"}
-    return write(read_year(config.open_log(settings), config.own(settings), links), config.own(settings))
+    with config.open_log(settings) as log:
+        return write(read_year(log, config.own(settings), links), config.own(settings))
 
 
 def write(year: Year, folder: Path) -> Path:

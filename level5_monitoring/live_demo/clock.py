@@ -12,7 +12,7 @@ from level5_monitoring.dashboard.events import InjectedFault, read_faults, write
 from level5_monitoring.fault_injection import find_fault, inject_fault, inject_label_fault
 from shared.data.replay import Tick
 from shared.errors import UserError
-from shared.files import write_parquet
+from shared.files import read_parquet, write_parquet
 from shared.settings import NEW_YORK
 
 DELAYED = "delayed_labels.parquet"  # labels that a fault delays
@@ -32,7 +32,10 @@ class Clock:
         self.stopped = False
         self._step_to: pd.Timestamp | None = None
         self._last = 0.0  # time.monotonic() when the last hour was let through
-        self._delayed = pd.read_parquet(home / DELAYED) if (home / DELAYED).exists() else None
+        self._delayed = None
+        if (home / DELAYED).exists():
+            remedy = f"remove {home / DELAYED}: the labels that a fault has delayed are then never sent"
+            self._delayed = read_parquet(home / DELAYED, remedy)
         self._changed = threading.Condition()
 
     def paced(self, hours: Iterable[Tick]) -> Iterator[Tick]:
@@ -85,13 +88,19 @@ class Clock:
         with self._changed:
             self._begun()
             new = InjectedFault(fault, size, known.what, known.sizes[size - 1], self.day)
-            self._keep_faults([*self._without(fault), new])
+            self.faults = [*self._without(fault), new]
+            self.keep_faults()
 
     def remove(self, fault: str) -> None:
         """End an active fault."""
         with self._changed:
             self._begun()
-            self._keep_faults(self._without(fault))
+            self.faults = self._without(fault)
+            self.keep_faults()
+
+    def keep_faults(self) -> None:
+        """Write the faults where the file does not hold them: they are new, or something else has changed the file."""
+        write_faults(self.home, self.faults)
 
     @property
     def active(self) -> list[InjectedFault]:
@@ -116,10 +125,6 @@ class Clock:
 
     def _without(self, fault: str) -> list[InjectedFault]:
         return [replace(one, until=self.day) if one.fault == fault and not one.until else one for one in self.faults]
-
-    def _keep_faults(self, faults: list[InjectedFault]) -> None:
-        self.faults = faults
-        write_faults(self.home, faults)
 
     def _wait(self, start: pd.Timestamp) -> bool:
         """Wait for this hour's time; returns False if the clock is stopped."""

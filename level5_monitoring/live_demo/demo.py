@@ -4,6 +4,7 @@
 """
 
 import sys
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
 
@@ -12,6 +13,7 @@ import pandas as pd
 from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
+from level3_training_pipeline.ui import mlflow_pages
 from level4_deployment.control import audit, platform_process
 from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
@@ -19,20 +21,20 @@ from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import DEMO, configure, write_address
 from level5_monitoring.live_demo.server import LivePage, create_app
-from level5_monitoring.monitors.reference import FILE, build_reference
+from level5_monitoring.monitors.reference import build_reference, load_reference
 from level5_monitoring.monitors.window import is_end_of_week
 from shared.at_work import at_work
 from shared.children import Process, running
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
-from shared.errors import command, on_end
+from shared.environment import begin
+from shared.errors import UserError, command, on_end
+from shared.files import StateError
 from shared.loopback import free_port
 from shared.settings import LAST_TODAY, Settings
 
-# What `python -m` runs.
-MLFLOW = ["mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-REPORTS = ["level5_monitoring", "reports", "--no-pages"]
+REPORTS = ["level5_monitoring", "reports", "--no-pages"]  # what `python -m` runs
 
 
 class Demo:
@@ -63,7 +65,7 @@ class Demo:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
         mlflow_runs.open_tracking(self.settings)
         store = mlflow_runs.tracking_uri(self.settings)
-        self._start_pages("MLflow", lambda port: [*MLFLOW, "--port", str(port), "--backend-store-uri", store])
+        self._start_pages("MLflow", lambda port: mlflow_pages(port, store))
         workspace = self.own / evidently_reports.WORKSPACE
         workspace.mkdir(exist_ok=True)
         self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
@@ -95,18 +97,22 @@ class Demo:
         from level5_monitoring.replay_year import play, remaining_ticks
 
         flights = load_flights(self.settings)
-        if not (self.own / FILE).exists():
+        try:
+            load_reference(self.own)
+        except UserError:  # there is none yet, or it is garbled
             build_reference(history(flights, self.settings.now)).save(self.own)
         self.report()  # weeks that the last demo did not report; and it creates Evidently's project
-        if not (self.own / policy_comparison.PREDICTIONS_FILE).exists():
+        try:
+            policy_comparison.read_predictions(self.own)
+        except (FileNotFoundError, StateError):
             log = self.own / policy_comparison.LOG_FILE
             self.opened.enter_context(running(policy_comparison.TRAIN, log))
 
         @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
         def live_year() -> int:
-            loop = open_loop()
-            hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))
-            return play(loop, hours, lambda decision: self.report(decision.day)).flights
+            with open_loop() as loop:
+                hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))
+                return play(loop, hours, lambda decision: self.report(decision.day)).flights
 
         self.playing, self.live.stage = True, "live"
         run_flow.run_flow(server, live_year)
@@ -136,9 +142,10 @@ class Demo:
 def main() -> None:
     """Serve until SIGTERM; after an error the page goes on and shows it."""
     settings = configure()
-    own, log = config.own(settings), config.open_log(settings)
-    live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
+    own = config.own(settings)
     with at_work(settings, config.LEVEL, DEMO, once=True), ExitStack() as opened:
+        log = opened.enter_context(config.open_log(settings))
+        live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
         demo = Demo(settings, live, opened)
         on_end(demo.stop)
         demo.serve_page()
@@ -146,9 +153,10 @@ def main() -> None:
             demo.play(demo.start_everything())
         except Exception as error:  # noqa: BLE001 - the page shows any error, and the log has its traceback
             live.stage = f"stopped by an error: {error}"
-            console.print_exception()
+            console.print(traceback.format_exc())
         live.clock.wait_for_stop()
 
 
 if __name__ == "__main__":
+    begin()
     command(main)

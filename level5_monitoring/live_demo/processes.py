@@ -1,6 +1,5 @@
 """Start and end the live demo, whose process outlives the terminal; what that one has started ends with it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from level5_monitoring import config
 from shared.at_work import at_work, looking, present
 from shared.console import console, step
 from shared.errors import UserError
-from shared.files import read_text, write_json
+from shared.files import read_json, write_json
 from shared.loopback import answers
 from shared.process_identity import find
 from shared.reset import remove
@@ -39,9 +38,15 @@ def write_address(folder: Path, address: str) -> None:
 
 
 def read_address(folder: Path) -> str:
-    """Where the page was served last, or nothing."""
-    file = folder / FILE
-    return str(json.loads(read_text(file))["address"]) if file.exists() else ""
+    """Where the page was served last, or nothing; raises StateError."""
+
+    def made(*, address: str) -> str:
+        return address.strip()  # which only a text has
+
+    try:
+        return read_json(folder / FILE, made, "make down, then make up")
+    except FileNotFoundError:
+        return ""
 
 
 def running_demo(settings: Settings) -> psutil.Process | None:
@@ -66,7 +71,8 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
                 raise UserError("MLOPS_WORKSPACE is empty: the state of all levels would go. Remedy: leave it out.")
             remove(settings, [settings.workspace])
             own = config.own(settings)
-        config.open_log(settings).dispose()  # a log of an earlier version is refused here, with the remedy
+        with config.open_log(settings):
+            pass  # a log of an earlier version is refused here, with the remedy
         (own / FILE).unlink(missing_ok=True)
         with step("Start the demo"), (own / LOG).open("ab") as log:
             # In a session of its own, so that it outlives this terminal.

@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from fastapi import Body, FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, JSONResponse
 
+from level2_devops.service.limits import protect
+from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Health, Week, Year, platform_health, read_year
@@ -25,7 +27,6 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
-HOSTS = ("127.0.0.1", "localhost")
 
 
 @dataclass
@@ -80,13 +81,16 @@ class LivePage:
         return page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed})
 
     def _read(self, health: list[Health]) -> Year:
+        self.clock.keep_faults()
         return read_year(self.log, self.home, self.links, self._settled, health)
 
 
 def create_app(live: LivePage) -> FastAPI:
     """The page's service."""
     app = FastAPI(title="The year", docs_url=None, redoc_url=None, openapi_url=None)
-    app.middleware("http")(_same_origin)
+    use_strict_json(app)
+    protect(app)
+    app.middleware("http")(_with_headers)
     app.exception_handler(UserError)(_refuse)
     clock = live.clock
     actions = {"pause": clock.pause, "resume": clock.resume, "step": clock.step}
@@ -121,18 +125,7 @@ def create_app(live: LivePage) -> FastAPI:
     return app
 
 
-async def _same_origin(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Refuse requests from other pages.
-
-    Host: refuse another name that resolves to this machine (DNS rebinding). Origin: browsers send it with every POST;
-    without one, the client is no page. JSON bodies: another page may not send one without a preflight, which fails.
-    """
-    host, origin = request.headers.get("host", ""), request.headers.get("origin")
-    known = host.rpartition(":")[0] in HOSTS
-    own = origin is None or origin == f"http://{host}"
-    plain = request.method == "GET" or request.headers.get("content-type", "").startswith("application/json")
-    if not (known and own and plain):
-        return JSONResponse({"detail": "only this page may do that"}, status_code=403)
+async def _with_headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
     response = await go_on(request)
     response.headers.update(HEADERS)
     return response

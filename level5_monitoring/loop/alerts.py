@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from level4_deployment.experiment import experiment_store
 from level5_monitoring.loop.policy import (
     DATA,
     FAILED,
@@ -21,18 +22,25 @@ from level5_monitoring.loop.policy import (
 from level5_monitoring.monitors.monitor_result import in_words
 
 Severity = Literal["page", "ticket", "info"]
+Kind = Literal["alarm_begins", "alarm_over", "experiment_ended", "decision", "result", "labels_stopped", "labels_back"]
 PAGE_FOR = (*DATA, *LABELS)  # monitors whose alarm needs a person at once
 
 
 @dataclass(frozen=True)
 class Alert:
-    """A message to people, delivered once. key: identifies it, whatever process sends it. title: unique in its day."""
+    """A message to people, delivered once. key: identifies it, whatever process sends it.
+
+    kind: what happened; "result": of an act that was refused or failed. subject: the monitor whose alarm begins or is
+    over, the experiment that has ended, or "".
+    """
 
     key: str
     day: str
     severity: Severity
     title: str
     text: str
+    kind: Kind
+    subject: str = ""
 
 
 def alerts_of(decision: Decision, state: PolicyState, workspace: str) -> list[Alert]:
@@ -47,17 +55,19 @@ def alerts_of(decision: Decision, state: PolicyState, workspace: str) -> list[Al
     alerts = []
     for monitor in sorted({alarm.monitor for alarm in begun}):
         severity: Severity = "page" if monitor in PAGE_FOR else "info"
-        alerts.append(_alert(day, severity, alarm_title(monitor), describe(by_monitor(begun, monitor))))
+        title, text = f"{in_words(monitor)} alarm begins", describe(by_monitor(begun, monitor))
+        alerts.append(_alert(day, severity, title, text, ("alarm_begins", monitor)))
     for monitor in sorted({alarm.monitor for alarm in over}):
         targets = ", ".join(alarm.described_target for alarm in by_monitor(over, monitor))
-        alerts.append(_alert(day, "info", f"{in_words(monitor)} alarm is over", targets))
+        alerts.append(_alert(day, "info", f"{in_words(monitor)} alarm is over", targets, ("alarm_over", monitor)))
     alerts += [_ended(decision, one, workspace) for one in state.ended]
     if decision.kind in ("retrain", "promote", "roll_back"):
         severity = "page" if decision.kind == "roll_back" else "info"
-        alerts.append(_alert(day, severity, in_words(decision.kind), decision.reason))
+        alerts.append(_alert(day, severity, in_words(decision.kind), decision.reason, ("decision", "")))
     needs_a_person = decision.kind == "defer" and decision.cause in ("budget", "regression_vs_previous")
     if needs_a_person and decision.cause != state.last_cause:
-        alerts.append(_alert(day, "ticket", deferred_title(decision.cause), decision.reason))
+        title = f"deferred: {in_words(decision.cause)}"
+        alerts.append(_alert(day, "ticket", title, decision.reason, ("decision", "")))
     return alerts
 
 
@@ -70,34 +80,21 @@ def _ended(decision: Decision, one: EndedExperiment, workspace: str) -> Alert:
         command = f"MLOPS_WORKSPACE={workspace} make submit VERSION={one.challenger}"
         reason += f"; but data or labels were in alarm on {', '.join(suspect_days)}"
         reason += f": {command}, while the platform runs, repeats the experiment"
-    severity: Severity = "ticket" if one.state == "aborted" or suspect_days else "info"
-    return Alert(ended_key(one.experiment), decision.day, severity, f"experiment {one.state}", reason)
+    severity: Severity = "ticket" if one.state == experiment_store.FAILED or suspect_days else "info"
+    key, title = f"ended-{one.experiment}", f"experiment {one.state}"
+    return Alert(key, decision.day, severity, title, reason, "experiment_ended", one.experiment)
 
 
 def alerts_of_result(decision: Decision, result: Mapping[str, object]) -> list[Alert]:
     """The alerts about an act that was refused or failed: a person must see to it."""
-    severity: Severity = "page" if decision.kind in ("halt_experiment", "roll_back") else "ticket"
+    severity: Severity = "page" if decision.kind in ("stop_experiment", "roll_back") else "ticket"
     return [
-        _alert(decision.day, severity, f"{in_words(decision.kind)} {outcome}", str(result[outcome]))
+        _alert(decision.day, severity, f"{in_words(decision.kind)} {outcome}", str(result[outcome]), ("result", ""))
         for outcome in (REFUSED, FAILED)
         if outcome in result
     ]
 
 
-def ended_key(experiment: str) -> str:
-    """The key of the alert that an experiment has ended."""
-    return f"ended-{experiment}"
-
-
-def alarm_title(monitor: str) -> str:
-    """The title of the alert that an alarm begins."""
-    return f"{in_words(monitor)} alarm begins"
-
-
-def deferred_title(cause: str) -> str:
-    """The title of the alert that an act is deferred."""
-    return f"deferred: {in_words(cause)}"
-
-
-def _alert(day: str, severity: Severity, title: str, text: str) -> Alert:
-    return Alert(f"{day}-{title.replace(': ', '-').replace(' ', '-')}", day, severity, title, text)
+def _alert(day: str, severity: Severity, title: str, text: str, about: tuple[Kind, str]) -> Alert:
+    """about: kind and subject."""
+    return Alert(f"{day}-{title.replace(': ', '-').replace(' ', '-')}", day, severity, title, text, *about)

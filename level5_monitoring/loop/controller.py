@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
+import sqlalchemy as sa
 
 from level2_devops.features import features
 from level3_training_pipeline.tracking import mlflow_runs, registry
@@ -19,6 +20,7 @@ from level4_deployment.serving import model as served
 from level4_deployment.serving import package as packages
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, outbox, policy
+from level5_monitoring.loop.accept import accepted_codes, normal_for
 from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.loop.policy_state import load_policy_state
@@ -42,11 +44,9 @@ LONGEST_REASON = 500  # characters in the platform's audit trail; the loop's rec
 class LoopController:
     """Everything a nightly run needs: the platform's log and control plane, and the reference of normal days."""
 
-    def __init__(self, settings: Settings, reference: Reference) -> None:
-        self.settings, self.reference = settings, reference
+    def __init__(self, settings: Settings, reference: Reference, log: sa.Engine, control: PlatformClient) -> None:
+        self.settings, self.reference, self.log, self.control = settings, reference, log, control
         self.home = config.platform(settings)
-        self.log = config.open_log(settings)
-        self.control = PlatformClient.at(self.home, "loop")
         self.sink = outbox.sink_of(settings)
         self.models: dict[int, served.ServedModel] = {}
         self.windows: dict[str, pd.DataFrame] = {}
@@ -70,10 +70,10 @@ class LoopController:
 
     def run_monitors(self, day: str) -> list[MonitorResult]:
         """Data quality and labels of the day, drift of the week that ends with it, and the champion's performance."""
-        window = self._window(day)
-        results = check_contract(window, self.reference, day) + check_labels(window, day)
+        window, reference = self._window(day), self._reference(day)
+        results = check_contract(window, reference, day) + check_labels(window, day)
         if is_end_of_week(day):
-            results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), self.reference, day)
+            results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
         return results + self._check_champion(day, window, excluded_reason(results))
 
     def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
@@ -94,6 +94,10 @@ class LoopController:
             results.append(performance.check_severe_regression(day, champion, previous, both))
             results.append(performance.check_regression(day, champion, previous, both, gains))
         return results
+
+    def _reference(self, day: str) -> Reference:
+        """What is normal on a day, with the codes that a person has accepted."""
+        return normal_for(day, self.reference, accepted_codes(self.log), self.log)
 
     def _window(self, day: str) -> pd.DataFrame:
         """The window of a closed day; the last week's are kept, because drift needs them again on Sunday."""
@@ -148,14 +152,15 @@ class LoopController:
                 return self._promote(decision)
             case "roll_back":
                 return self._roll_back(decision)
-            case "halt_experiment":
+            case "stop_experiment":
                 self.control.post("/experiment/stop", reason=truncate_reason(decision))
         return {}
 
     def _retrain(self, decision: Decision) -> dict[str, Any]:
         """Run level 3's pipeline and level 4's gates, as of the night after which the day is closed."""
         today = str((pd.Timestamp(decision.day) + CLOSES_AFTER).date())
-        deployed = flow.delivery(today, self.home, TRIALS, f"decision of {decision.day}: {decision.cause}", PLAN)
+        cause, without = f"decision of {decision.day}: {decision.cause}", policy.days_left_out(decision)
+        deployed = flow.delivery(today, self.home, TRIALS, cause, PLAN, without)
         return {"version": deployed.version, "experiment": deployed.experiment}
 
     def _promote(self, decision: Decision) -> dict[str, Any]:

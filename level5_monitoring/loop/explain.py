@@ -19,27 +19,27 @@ STATES = ("ok", "alarm", "insufficient data")
 
 def show_decision(day: str) -> None:
     """Print everything on record about the decision of a day (YYYY-MM-DD); raises UserError where there is none."""
-    with step("Read the record"):
-        log = config.open_log(config.configure())
-        decision = _decision_of(log, day)
-    result = decision["result"]
-    name = result.get("experiment") or decision["experiment"]
-    experiment = next((one for one in experiment_store.find(log) if one.experiment == name), None)
-    facts = {"decision": in_words(decision["kind"]), "reason": decision["reason"], "state": decision["state"]}
-    facts |= {str(name): str(value) for name, value in result.items()}
-    if experiment:
-        facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
-    show_table(f"Decision of {day}", ["", ""], [[name, value] for name, value in facts.items()])
-    _show_results([MonitorResult(**one) for one in decision["evidence"]], loop_store.monitor_results(log, day))
-    if alerts := [[alert.severity, alert.title, alert.text] for alert in outbox.alerts(log, day)]:
-        show_table("Alerts", ["severity", "alert", "text"], alerts)
-    versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
-    actions = [
-        [in_words(one["action"]), audit.describe_change(one), one["actor"], in_words(one["status"]), one["reason"]]
-        for one in audit.trail(log, AUDIT.c.version.in_(versions) | (AUDIT.c.experiment == name))
-    ]
-    if actions:
-        show_table("Actions taken", ["action", "change", "actor", "status", "reason"], actions)
+    with config.open_log(config.configure()) as log:
+        with step("Read the record"):
+            decision = _decision_of(log, day)
+        result = decision["result"]
+        name = result.get("experiment") or decision["experiment"]
+        experiment = next((one for one in experiment_store.find(log) if one.experiment == name), None)
+        facts = {"decision": in_words(decision["kind"]), "reason": decision["reason"], "state": decision["state"]}
+        facts |= {str(name): str(value) for name, value in result.items()}
+        if experiment:
+            facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
+        show_table(f"Decision of {day}", ["", ""], [[name, value] for name, value in facts.items()])
+        _show_results([MonitorResult(**one) for one in decision["evidence"]], loop_store.monitor_results(log, day))
+        if alerts := [[alert.severity, alert.title, alert.text] for alert in outbox.alerts(log, day)]:
+            show_table("Alerts", ["severity", "alert", "text"], alerts)
+        versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
+        actions = [
+            [in_words(one["action"]), audit.describe_change(one), one["actor"], in_words(one["status"]), one["reason"]]
+            for one in audit.trail(log, AUDIT.c.version.in_(versions) | (AUDIT.c.experiment == name))
+        ]
+        if actions:
+            show_table("Actions taken", ["action", "change", "actor", "status", "reason"], actions)
 
 
 def _decision_of(log: sa.Engine, day: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """The loop as Prefect flows: the nightly run of all days that are due."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from filelock import FileLock
 from prefect import flow
 
+from level4_deployment.control.client import PlatformClient
 from level5_monitoring import config
 from level5_monitoring.loop import freshness
 from level5_monitoring.loop.controller import LoopController
@@ -32,10 +34,14 @@ def catch_up(loop: LoopController) -> Iterator[Decision]:
 def turns() -> int:
     """Catch up; returns how many days the last attempt ran."""
     end_with_server()
-    return len(list(catch_up(open_loop())))
+    with open_loop() as loop:
+        return len(list(catch_up(loop)))
 
 
-def open_loop() -> LoopController:
+@contextmanager
+def open_loop() -> Iterator[LoopController]:
     """The loop over this level's platform, which must run."""
     settings = read_settings()
-    return LoopController(settings, load_reference(config.own(settings)))
+    reference = load_reference(config.own(settings))
+    with config.open_log(settings) as log, PlatformClient.at(config.platform(settings), "loop") as control:
+        yield LoopController(settings, reference, log, control)

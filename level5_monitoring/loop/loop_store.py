@@ -75,17 +75,18 @@ def last_day_done(log: sa.Engine) -> str | None:
 
 def monitor_results(log: sa.Engine, day: str | None = None) -> list[MonitorResult]:
     """The results of a day, in order; without a day, all."""
-    return _results(log, MONITOR_RESULTS.c.day == day if day else sa.true())
+    return select_results(log, MONITOR_RESULTS.c.day == day if day else sa.true())
 
 
 def newest_monitor_results(log: sa.Engine) -> list[MonitorResult]:
     """Of each monitor, its results of the last day on which it ran."""
     monitor, day = MONITOR_RESULTS.c.monitor, MONITOR_RESULTS.c.day
     newest = sa.select(monitor, sa.func.max(day)).group_by(monitor)
-    return _results(log, sa.tuple_(monitor, day).in_(newest))
+    return select_results(log, sa.tuple_(monitor, day).in_(newest))
 
 
-def _results(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[MonitorResult]:
+def select_results(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[MonitorResult]:
+    """The results that `which` selects, oldest first."""
     query = sa.select(*RESULT_COLUMNS).where(which).order_by(MONITOR_RESULTS.c.day, MONITOR_RESULTS.c.number)
     with log.connect() as connection:
         return [MonitorResult(**row) for row in connection.execute(query).mappings()]

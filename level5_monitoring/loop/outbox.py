@@ -6,6 +6,7 @@ returns no reason for a failure.)
 """
 
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable
@@ -20,10 +21,10 @@ from filelock import FileLock
 
 from level4_deployment.prediction_log import insert
 from level5_monitoring import config
-from level5_monitoring.loop.alerts import Alert
+from level5_monitoring.loop.alerts import Alert, Kind
 from level5_monitoring.tables import ALERTS, INSTANCE_ID
 from shared.console import console
-from shared.errors import UserError
+from shared.errors import UserError, show_address
 from shared.settings import Settings
 
 LINE_START = b'{"key": "'  # of an alert in a file
@@ -55,7 +56,7 @@ class ConsoleSink:
     def send(self, alert: Alert) -> None:
         """Print a line."""
         try:
-            console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}", markup=False)
+            console.print(f"[{alert.severity}] {alert.day} {alert.title}: {alert.text}")
         except OSError as error:
             raise UnreachableError(f"the terminal accepts no alert: {error}") from error
 
@@ -81,7 +82,8 @@ class FileSink:
                     file.flush()
                     os.fsync(file.fileno())
         except (OSError, ValueError, KeyError) as error:
-            raise UnreachableError(f"alerts cannot be written to {self.path}: {error}") from error
+            remedy = f"Remedy: move {self.path} away; the alerts that wait then go to a new file."
+            raise UnreachableError(f"alerts cannot be written to {self.path}: {error}. {remedy}") from error
 
 
 def _keys(lines: list[bytes], torn: bytes) -> set[str]:
@@ -95,14 +97,18 @@ def _keys(lines: list[bytes], torn: bytes) -> set[str]:
 
 @dataclass(frozen=True)
 class WebhookSink:
-    """An address that accepts JSON by POST, and recognises an alert by its Idempotency-Key."""
+    """An address, which may hold a secret, that accepts JSON by POST and knows an alert by its Idempotency-Key."""
 
-    url: str
-    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT, trust_env=False))
+    url: str = field(repr=False)
+    http: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=TIMEOUT))
+
+    def __post_init__(self) -> None:
+        """Keep the address out of httpx's log."""
+        logging.getLogger("httpx").setLevel(logging.WARNING)
 
     def send(self, alert: Alert) -> None:
         """Try ATTEMPTS times, except where the address refuses the alert for good (4xx)."""
-        reason = ""
+        reason, shown = "", show_address(self.url)
         for attempt in range(ATTEMPTS):
             if attempt:
                 time.sleep(PAUSE * 2 ** (attempt - 1))
@@ -117,8 +123,8 @@ class WebhookSink:
                 return
             reason = f"status {status}"
             if status < 500 and status not in TRANSIENT:
-                raise SinkError(f"{self.url} refuses the alert {alert.key}: {reason}")
-        raise UnreachableError(f"{self.url} accepted no alert in {ATTEMPTS} attempts: {reason}")
+                raise SinkError(f"{shown} refuses the alert {alert.key}: {reason}")
+        raise UnreachableError(f"{shown} accepted no alert in {ATTEMPTS} attempts: {reason}")
 
 
 def sink_of(settings: Settings) -> Sink:
@@ -130,10 +136,12 @@ def sink_of(settings: Settings) -> Sink:
         return FileSink(Path(wish).resolve())
     try:
         url = httpx.URL(wish)
-    except httpx.InvalidURL as error:
-        raise UserError(f"ALERTS={wish!r} is not an address: {error}. Remedy: http://host:port/path") from error
+    except httpx.InvalidURL:  # whose text may hold the password
+        raise UserError(f"ALERTS={show_address(wish)!r} is not an address. Remedy: http://host:port/path") from None
     if url.scheme not in ("http", "https") or not url.host:
-        raise UserError(f"ALERTS={wish!r}: Remedy: console, the path of a file, or http://host:port/path.")
+        raise UserError(
+            f"ALERTS={show_address(wish)!r}: Remedy: console, the path of a file, or http://host:port/path."
+        )
     return WebhookSink(wish)
 
 
@@ -189,9 +197,9 @@ def undelivered(log: sa.Engine) -> int:
     return _count(log, ALERTS.c.delivered != DELIVERED)
 
 
-def count_alerts(log: sa.Engine, prefix: str) -> int:
-    """How many alerts have a key with this prefix."""
-    return _count(log, ALERTS.c.key.startswith(prefix))
+def count_alerts(log: sa.Engine, kind: Kind) -> int:
+    """How many alerts there are of this kind."""
+    return _count(log, ALERTS.c.kind == kind)
 
 
 def _count(log: sa.Engine, which: sa.ColumnElement[bool]) -> int:

@@ -2,9 +2,9 @@
 
 Monitor precedence: the first step that applies decides, because bad data makes every later one unreliable.
 
-1. contract, volume: the inputs are wrong. Halt the experiment, train nothing.
+1. contract, volume: the inputs are wrong. Stop the experiment, train nothing.
 2. severe_regression: a new champion is far worse than the previous one. Roll back.
-3. labels: the labels are wrong or missing. Train nothing, promote nothing, halt the experiment.
+3. labels: the labels are wrong or missing. Train nothing, promote nothing, stop the experiment.
 4. regression_vs_previous: a new champion is worse than the previous one. Roll back.
 5. an experiment has ended: promote its winner, or a challenger that was not worse.
 6. performance: the champion's loss exceeds its expected loss. Retrain, within the limits; also when it is old.
@@ -24,7 +24,7 @@ LONGEST = 42  # days without a retraining: a model on newer flights may be bette
 DATA: tuple[Monitor, ...] = ("contract", "volume")
 LABELS: tuple[Monitor, ...] = ("labels",)
 PERFORMANCE: tuple[Monitor, ...] = ("performance", "regression_vs_previous", "severe_regression")  # of a champion
-Kind = Literal["no_action", "notify", "halt_experiment", "defer", "retrain", "promote", "roll_back"]
+Kind = Literal["no_action", "notify", "stop_experiment", "defer", "retrain", "promote", "roll_back"]
 Limit = Literal["", "experiment", "budget", "cool-down"]  # that defers a retraining
 Alarm = Literal["contract", "labels", "regression_vs_previous", "performance", "drift"]
 Cause = Limit | Alarm | Literal["verdict", "non_inferior", "age"]
@@ -55,7 +55,8 @@ class PolicyState:
     running_experiment: its name, or "". awaits_approval: whether its challenger has won.
     non_inferior_experiment: the newest experiment, if it was inconclusive and its challenger's mean loss was lower: it
     may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment. rolled_back: versions.
-    last_cause: of the decision before. ended: experiments to announce.
+    last_cause: of the decision before. ended: experiments to announce. in_doubt: an alarm of data or labels of each
+    earlier day that had one; a training leaves these days out.
     """
 
     alarms: tuple[MonitorResult, ...] = ()
@@ -68,13 +69,14 @@ class PolicyState:
     rolled_back: tuple[int, ...] = ()
     last_cause: str = ""
     ended: tuple[EndedExperiment, ...] = ()
+    in_doubt: tuple[MonitorResult, ...] = ()
 
 
 @dataclass(frozen=True)
 class Decision:
     """The act for a day, the reason in a sentence, and the monitor results behind it.
 
-    experiment: to promote from or to halt, or "". version: to roll back. alarms: the newest result of each alarm that
+    experiment: to promote from or to stop, or "". version: to roll back. alarms: the newest result of each alarm that
     is active after the day.
     """
 
@@ -123,13 +125,13 @@ def _protect(
     running = state.running_experiment
     if data := by_monitor(alarms, *DATA):
         reason = f"Data contract violated: {describe(data)}."
-        return Decision(day, "halt_experiment", reason, data, "contract", experiment=running)
+        return Decision(day, "stop_experiment", reason, data, "contract", experiment=running)
     if severe := _alarms_of(results, "severe_regression"):
         return _roll_back(day, severe, state)
     if labels := by_monitor(alarms, *LABELS):
         reason = f"No training and no promotion while labels are in alarm: {describe(labels)}."
         reason += f" {running} ends without a verdict." if running else ""
-        kind: Kind = "halt_experiment" if running else "defer"
+        kind: Kind = "stop_experiment" if running else "defer"
         return Decision(day, kind, reason, labels, "labels", experiment=running)
     if worse := _alarms_of(results, "regression_vs_previous"):
         return _roll_back(day, worse, state)
@@ -155,7 +157,7 @@ def _improve(day: str, results: list[MonitorResult], state: PolicyState) -> Deci
     if state.awaits_approval and state.suspect_days:
         days = ", ".join(state.suspect_days)
         reason = f"The verdict of {experiment} is not used: data or labels were in alarm on {days}."
-        return Decision(day, "halt_experiment", reason, status, "labels", experiment=experiment)
+        return Decision(day, "stop_experiment", reason, status, "labels", experiment=experiment)
     if state.awaits_approval:
         reason = f"The challenger of {experiment} has won, and neither data nor labels are in alarm."
         return Decision(day, "promote", reason, status, "verdict", experiment=experiment)
@@ -174,11 +176,26 @@ def _retrain(
         if limit:
             return Decision(day, "defer", f"No retraining, because {because}: {describe(broken)}.", broken, limit)
         reason = f"Observed loss exceeds expected loss: {describe(broken)}."
-        return Decision(day, "retrain", reason, broken, "performance")
+        return _train(Decision(day, "retrain", reason, broken, "performance"), state)
     if (age := _age(day, state)) >= LONGEST and not limit:
         reason = f"The last training is {age} days ago; after {LONGEST} days a challenger is trained in any case."
-        return Decision(day, "retrain", reason, status, "age")
+        return _train(Decision(day, "retrain", reason, status, "age"), state)
     return None
+
+
+def _train(decision: Decision, state: PolicyState) -> Decision:
+    """A retraining, without the days in doubt: their alarms are evidence too."""
+    if not state.in_doubt:
+        return decision
+    evidence = (*decision.evidence, *state.in_doubt)
+    days = ", ".join(one.day for one in state.in_doubt)
+    reason = f"{decision.reason} Left out of the training, because data or labels were in alarm: {days}."
+    return replace(decision, reason=reason, evidence=evidence)
+
+
+def days_left_out(decision: Decision) -> list[str]:
+    """The days that a retraining leaves out, by the evidence of its decision."""
+    return sorted({one.day for one in by_monitor(decision.evidence, *DATA, *LABELS) if one.state == "alarm"})
 
 
 def _retraining_limit(day: str, state: PolicyState) -> tuple[Limit, str]:

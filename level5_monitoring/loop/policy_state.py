@@ -8,9 +8,11 @@ from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.experiment_store import APPROVAL, INCONCLUSIVE, RUNNING, Experiment
 from level4_deployment.prediction_log import EXPERIMENT_DAYS
-from level5_monitoring.loop.alerts import ended_key
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.accept import accepted_codes
 from level5_monitoring.loop.loop_store import find_decision
 from level5_monitoring.loop.policy import DATA, FAILED, LABELS, EndedExperiment, PolicyState
+from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.tables import ALERTS, DECISIONS, MONITOR_RESULTS
 
 
@@ -20,7 +22,8 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     wanted = (table.day, table.kind, table.experiment, table.version, table.result)
     with log.connect() as connection:
         before = connection.execute(sa.select(*wanted).where(table.day < day).order_by(table.day)).all()
-        announced = set(connection.execute(sa.select(ALERTS.c.key).where(ALERTS.c.key.like(ended_key("%")))).scalars())
+        ended = sa.select(ALERTS.c.subject).where(ALERTS.c.kind == "experiment_ended")
+        announced = set(connection.execute(ended).scalars())
     newest = find_decision(log, before[-1].day) if before else None
     done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
     experiments = experiment_store.find(log)
@@ -38,10 +41,11 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
         suspect_days=_suspect_days(log, name, day) if name else (),
         rolled_back=tuple(one.version for one in done if one.kind == "roll_back"),
         last_cause=newest.cause if newest else "",
+        in_doubt=_in_doubt(log, day),
         ended=tuple(
             _ended(log, one, day)
             for one in experiments
-            if one.state not in (RUNNING, APPROVAL) and ended_key(one.experiment) not in announced
+            if one.state not in (RUNNING, APPROVAL) and one.experiment not in announced
         ),
     )
 
@@ -69,8 +73,23 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
 def _suspect_days(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
     """The days before `day` that an experiment counted although their data or labels were in alarm."""
     counted = sa.select(EXPERIMENT_DAYS.c.day).where(EXPERIMENT_DAYS.c.experiment == experiment)
-    table = MONITOR_RESULTS.c
-    in_alarm = table.monitor.in_([*DATA, *LABELS]) & (table.state == "alarm")
-    query = sa.select(table.day).distinct().where(in_alarm, table.day < day, table.day.in_(counted))
+    query = sa.select(MONITOR_RESULTS.c.day).distinct().where(_in_alarm(day), MONITOR_RESULTS.c.day.in_(counted))
     with log.connect() as connection:
-        return tuple(connection.execute(query.order_by(table.day)).scalars())
+        return tuple(connection.execute(query.order_by(MONITOR_RESULTS.c.day)).scalars())
+
+
+def _in_alarm(before: str) -> sa.ColumnElement[bool]:
+    """The results of earlier days by which their data or labels are in doubt."""
+    table = MONITOR_RESULTS.c
+    return table.monitor.in_([*DATA, *LABELS]) & (table.state == "alarm") & (table.day < before)
+
+
+def _in_doubt(log: sa.Engine, day: str) -> tuple[MonitorResult, ...]:
+    """The first such result of each day before `day`, oldest first; not those of a code that was accepted since."""
+    accepted = accepted_codes(log)
+    results = [
+        result
+        for result in loop_store.select_results(log, _in_alarm(day))
+        if not any(result.target == one.name and result.day >= one.since for one in accepted)
+    ]
+    return tuple({one.day: one for one in reversed(results)}.values())[::-1]

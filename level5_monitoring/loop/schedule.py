@@ -37,7 +37,7 @@ def emit_closed_days(log: sa.Engine) -> None:
                 emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
         except Exception as error:  # noqa: BLE001 - the next attempt may succeed
             pause = REPEAT_AFTER
-            console.print(f"The watermark cannot be read: {error}", markup=False)
+            console.print(f"The watermark cannot be read: {error}")
         time.sleep(pause)
 
 
@@ -64,8 +64,11 @@ def platform(settings: Settings) -> Iterator[str]:
 def monitor(settings: Settings, every: float | None = None) -> None:
     """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight."""
     load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
-    log = config.open_log(settings)  # before the platform: a log of an earlier version is refused here, with the remedy
-    with prefect_server.prefect_server(settings) as server, platform(settings) as service:
+    with (
+        config.open_log(settings) as log,  # first: a log of an earlier version is refused here, with the remedy
+        prefect_server.prefect_server(settings) as server,
+        platform(settings) as service,
+    ):
         # For the processes that will run the flow.
         os.environ.update({"PREFECT_API_URL": server.api, SERVES: this_process()})
         with step("Load the libraries"):

@@ -1,18 +1,20 @@
 """The reference: a sample of the history, and the thresholds that its days and weeks give for each monitor of data."""
 
-import json
-from dataclasses import dataclass, fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pandas as pd
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
 
 from level5_monitoring.monitors.distances import COLUMNS, distances_by_column
 from level5_monitoring.monitors.window import CODES, NUMBERS, TIMES, WEEK, as_window
 from shared.errors import UserError
-from shared.files import write_json, write_parquet
+from shared.files import read_json, read_parquet, write_json, write_parquet
 
 SAMPLE = 5_000  # flights that drift is measured against; above 1,000, Evidently measures distances by default
 FILE, LIMITS = "reference.parquet", "reference.json"
+REMEDY = "make level5"
 SPREAD_FACTOR = 3.0  # by which a spread, or a number of values, may exceed every day of the history
 # Instruments report these in steps: tens of degrees, whole knots (here in mph), fractions of a mile.
 STEPS = ("wind_dir", "wind_speed", "wind_gust", "visib")
@@ -22,7 +24,7 @@ MISSING_MARGIN = 0.25  # by which a share missing may exceed every day of the hi
 DRIFT_MARGIN = 1.25  # times the largest distance of a week of the history
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
 class Reference:
     """A sample of the history, and limits found from its days.
 
@@ -41,6 +43,20 @@ class Reference:
     flights: dict[str, float]
     drift: dict[str, float]
 
+    def with_code(self, name: str, code: str) -> "Reference":
+        """With one more code that is normal in a column."""
+        return replace(self, codes=self.codes | {name: sorted({*self.codes[name], code})})
+
+    def learnt_anew(self, name: str, window: pd.DataFrame) -> "Reference":
+        """With the sample of a column of codes from newer days, whose window this is.
+
+        Its threshold may rise, but does not fall: a few weeks differ less than those of the whole history.
+        """
+        drawn = window.sample(len(self.sample), replace=True, random_state=0)
+        sample = self.sample.assign(**{name: drawn[name].to_numpy()})
+        threshold = max(self.drift[name], _drift_thresholds(window, sample)[name])
+        return replace(self, sample=sample, drift=self.drift | {name: threshold})
+
     def save(self, folder: Path) -> None:
         """Write it to a folder. The sample comes last: where it exists, the reference is complete."""
         limits = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "sample"}
@@ -49,10 +65,11 @@ class Reference:
 
 
 def load_reference(folder: Path) -> Reference:
-    """Read what `save` has written; raises UserError where it is missing."""
+    """Read what `save` has written; raises UserError where it is missing, StateError where it is garbled."""
     if not (folder / FILE).exists():
-        raise UserError(f"there is no reference of normal days yet: no {folder / FILE}. Remedy: make level5.")
-    return Reference(pd.read_parquet(folder / FILE), **json.loads((folder / LIMITS).read_text()))
+        raise UserError(f"there is no reference of normal days yet: no {folder / FILE}. Remedy: {REMEDY}.")
+    sample = read_parquet(folder / FILE, REMEDY)
+    return read_json(folder / LIMITS, lambda **limits: Reference(sample, **limits), REMEDY)
 
 
 def build_reference(known: pd.DataFrame) -> Reference:

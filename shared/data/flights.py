@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from shared.console import console
 from shared.data.delay_features import recent_delays
 from shared.data.raw import Raw, data_folder, raw_digests, read_raw
 from shared.data.schema import FLIGHT, WEATHER, check
-from shared.files import source_digest, write_parquet
+from shared.files import StateError, read_parquet, source_digest, write_parquet
 from shared.settings import PROJECT, Settings
 
 LEAD = pd.Timedelta(hours=1)  # a prediction is requested this long before the scheduled departure
@@ -24,6 +25,7 @@ CODE = [  # every module that this table depends on; a test compares the list wi
     "shared/data/raw.py",
     "shared/data/schema.py",
     "shared/data/timezones.py",
+    "shared/data/year_checks.py",
     "shared/settings.py",
 ]
 
@@ -36,9 +38,19 @@ def load_flights(settings: Settings) -> pd.DataFrame:
     folder = data_folder(settings.data)
     cache = settings.level("shared") / f"flights-{cache_key(folder)}.parquet"
     if not cache.exists():
-        write_parquet(build_flights(read_raw(folder)), cache)
-        _clear(cache)
-    return _read(cache).copy(deep=False)  # pandas copies on write, so other callers see no changes
+        _build(folder, cache)
+    try:
+        table = _read(cache)
+    except StateError as error:
+        console.print(f"{error.fault} It is built again.", markup=False)
+        _build(folder, cache)
+        table = _read(cache)
+    return table.copy(deep=False)  # pandas copies on write, so other callers see no changes
+
+
+def _build(folder: Path, cache: Path) -> None:
+    write_parquet(build_flights(read_raw(folder)), cache)
+    _clear(cache)
 
 
 def cache_key(folder: Path) -> str:
@@ -49,15 +61,15 @@ def cache_key(folder: Path) -> str:
 
 def _clear(newest: Path) -> None:
     """Remove the caches of other code or data and the parts that killed builds left, once they are a day old."""
-    for file in [*newest.parent.glob("flights-*.parquet"), *newest.parent.glob("*.part")]:
+    for file in [*newest.parent.glob("flights-*"), *newest.parent.glob("*.part")]:
         with suppress(OSError):  # another command removes or reads it now: it is removed the next time
-            if file != newest and file.stat().st_mtime < time.time() - DAY:
+            if not file.name.startswith(newest.name) and file.stat().st_mtime < time.time() - DAY:
                 file.unlink()
 
 
 @lru_cache(maxsize=1)
 def _read(cache: Path) -> pd.DataFrame:
-    return pd.read_parquet(cache)
+    return read_parquet(cache, f"remove {cache}; it is built again.")
 
 
 def build_flights(raw: Raw) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import pandas as pd
 import pandera.pandas as pa
 from pandera.errors import SchemaErrors
 
-from shared.data.consistency_checks import HUMIDITY, SCHEDULED_HOUR, SPEED, TIME_HOUR, delay_fits_clock
+from shared.data.consistency_checks import HUMIDITY, SCHEDULED_HOUR, SPEED, TIME_HOUR, delay_fits_clock, whole_knots
 from shared.errors import UserError
 
 ORIGINS = ["EWR", "JFK", "LGA"]
@@ -110,7 +110,7 @@ FLIGHTS_CSV = pa.DataFrameSchema(
 )
 WEATHER_CSV = pa.DataFrameSchema(
     {"origin": one_of(ORIGINS, "weather.csv"), **hour_of("weather.csv"), **WEATHER},
-    checks=[TIME_HOUR, HUMIDITY],
+    checks=[TIME_HOUR, HUMIDITY, whole_knots("wind_speed"), whole_knots("wind_gust")],
     unique=["origin", "time_hour"],
     coerce=True,
 )

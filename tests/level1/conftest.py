@@ -1,25 +1,15 @@
 """Three real runs of the notebook, made once for all tests of level 1."""
 
-from dataclasses import dataclass
 from datetime import date
 
 import pandas as pd
 import pytest
 
 from level1_notebook.failure_demos import export_by_hand
-from level1_notebook.notebook_runner import Run, RunSpec, run_notebooks
+from level1_notebook.notebook_runner import RunSpec, run_notebooks
 from shared.settings import Settings
+from tests.level1.runs import Runs
 from tests.support import lend_flights
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The notebook as it is, once more, and on the export in metric units."""
-
-    settings: Settings
-    first: Run
-    again: Run
-    metric: Run
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from level1_notebook.notebook_runner import NotebookError, Run, RunSpec, code_ce
 from level1_notebook.receiver import columns, open_pickle, predict
 from shared.score import score
 from shared.settings import Settings
-from tests.level1.conftest import Runs
+from tests.level1.runs import Runs
 
 
 def test_a_kernel_that_is_not_installed_is_named_with_the_remedy(settings: Settings, tmp_path: Path) -> None:

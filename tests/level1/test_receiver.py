@@ -12,7 +12,7 @@ from level1_notebook.pickle_audit import COMMIT_OR_DIGEST, FILE_OR_DATE, questio
 from level1_notebook.receiver import hand_over, open_pickle
 from shared.console import show_manual_steps
 from shared.score import score
-from tests.level1.conftest import Runs
+from tests.level1.runs import Runs
 
 
 def test_a_malicious_pickle_runs_its_code_when_it_is_loaded(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from level1_notebook.demo import score_months
 from level1_notebook.jupyter_environment import NOTEBOOK
 from level1_notebook.receiver import columns, open_pickle, predict
 from shared.settings import NEW_YORK, PROJECT
-from tests.level1.conftest import Runs
+from tests.foreign import contents, foreign_settings
+from tests.level1.runs import Runs
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
 
@@ -50,7 +51,10 @@ def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.Dat
     before, home = NOTEBOOK.read_bytes(), tmp_path / "home"
     lend_flights(tmp_path / "state")
     home.mkdir()
-    done = run_level(TODAY="2013-03-01", MLOPS_STATE=str(tmp_path / "state"), HOME=str(home))
+    foreign = foreign_settings(tmp_path / "foreign")
+    untouched = contents(tmp_path / "foreign")
+    ours = {"TODAY": "2013-03-01", "MLOPS_STATE": str(tmp_path / "state"), "HOME": str(home)}
+    done = run_level(**foreign, **ours)
     assert (done.status, done.err) == (0, "")
     assert done.longest < ALLOWED, done.silences[:3]
     printed = " ".join(done.out.replace("│", " ").split())
@@ -62,6 +66,7 @@ def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.Dat
         assert words in printed
     assert NOTEBOOK.read_bytes() == before
     assert list(home.iterdir()) == []
+    assert contents(tmp_path / "foreign") == untouched
 
 
 @pytest.mark.slow

@@ -3,8 +3,7 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -12,28 +11,7 @@ import pandas as pd
 import pytest
 
 from level2_devops.model import ModelCard, fit, save
-
-
-@dataclass
-class Service:
-    """A running service. ready: the line that it printed when it was ready, or not ready."""
-
-    process: "subprocess.Popen[str]"
-    ready: dict[str, str]
-    client: httpx.Client
-    log: Path
-
-    @property
-    def address(self) -> str:
-        return self.ready["address"]
-
-    def metric(self, line: str) -> float:
-        """The value of one line of /metrics."""
-        found = [row for row in self.client.get("/metrics").text.splitlines() if row.startswith(line + " ")]
-        return float(found[0].split()[-1]) if found else 0.0
-
-
-Starter = Callable[[Path], Service]
+from tests.level2.running_service import Service, Starter
 
 
 @pytest.fixture(scope="session")

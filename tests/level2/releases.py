@@ -18,7 +18,7 @@ from shared.settings import PROJECT, Settings
 from shared.waiting import wait_until
 from tests.support import eventually
 
-WHO = "tester"
+ACTOR = "tester"
 
 
 def copy_project(folder: Path, tests: tuple[str, ...] = ("test_features.py",)) -> Path:
@@ -44,7 +44,7 @@ def publish(store: Store, model: Path, *, current: bool = True) -> str:
     version, made = store.next_version(), store.home / "made"
     copy_source(PROJECT, made / "app")
     add_model(model, made / "app")
-    store.publish(made, version, seal(made / "app", version, None, WHO, ""), WHO)
+    store.publish(made, version, seal(made / "app", version, None, ACTOR, ""), ACTOR)
     if current:
         make_current(store, version)
     return version

@@ -53,7 +53,7 @@ def test_every_file_that_is_copied_is_in_the_repository_and_let_through() -> Non
 
 
 def test_its_packages_are_those_of_level_2_in_the_lock() -> None:
-    install = next(run for run in of("RUN") if "uv pip install" in run)
+    install = next(run for run in of("RUN") if "--group" in run)
     groups = re.findall(r"--group (\w+)", install)
     assert groups == ["shared", "level2"]
     assert "--require-hashes" in install
@@ -66,31 +66,42 @@ def test_its_packages_are_those_of_level_2_in_the_lock() -> None:
 
 @pytest.mark.slow
 def test_its_installer_finds_every_locked_package_in_the_index(tmp_path: Path) -> None:
-    install = next(run for run in of("RUN") if "uv pip install" in run).partition("&& uv ")[2].split()
-    install[install.index("--python") + 1] = str(tmp_path / "venv")
+    builder, packages = (
+        run.rpartition("uv ")[2].replace("/venv", str(tmp_path / "venv")).split()
+        for run in of("RUN")
+        if "uv pip install" in run
+    )
     uv = [sys.executable, "-m", "uv"]
-    for name in ("requirements.txt", "pyproject.toml"):
-        shutil.copy(PROJECT / name, tmp_path)
+    write_tools(tmp_path)
+    shutil.copy(PROJECT / "pyproject.toml", tmp_path)
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], capture_output=True, check=True)
-    done = subprocess.run([*uv, *install, "--dry-run"], cwd=tmp_path, capture_output=True, text=True, check=False)
-    if "error sending request" in done.stderr:
-        without("there is no network here")
-    assert done.returncode == 0, done.stderr
+    for command in (builder, [*packages, "--dry-run"]):
+        done = subprocess.run([*uv, *command], cwd=tmp_path, capture_output=True, text=True, check=False)
+        if "error sending request" in done.stderr:
+            without("there is no network here")
+        assert done.returncode == 0, done.stderr
     lock = (PROJECT / "requirements.txt").read_text(encoding="utf-8")
     chosen = re.findall(r"^ \+ (\S+==\S+)$", done.stderr, re.MULTILINE)
     assert len(chosen) > 20
     assert all(re.search(rf"^{re.escape(package)}\b", lock, re.MULTILINE) for package in chosen), chosen
 
 
-@pytest.mark.skipif(shutil.which("awk") is None, reason="there is no awk here")
-def test_the_installer_is_taken_from_the_lock_with_its_hashes(tmp_path: Path) -> None:
-    shutil.copy(PROJECT / "requirements.txt", tmp_path)
-    awk = next(run for run in of("RUN") if run.startswith("awk")).partition(" && pip ")[0]
-    subprocess.run(["sh", "-c", awk], cwd=tmp_path, check=True)
-    first, *hashes = (tmp_path / "uv.txt").read_text().splitlines()
-    assert re.match(r"uv==[\d.]+", first)
+@pytest.mark.parametrize("tool", ["uv", "setuptools"])
+def test_installer_and_build_tool_are_taken_from_the_lock_with_their_hashes(tmp_path: Path, tool: str) -> None:
+    write_tools(tmp_path)
+    first, *hashes = (tmp_path / f"{tool}.txt").read_text().splitlines()
+    assert re.match(rf"{tool}==[\d.]+", first)
     assert hashes
     assert all(line.strip().startswith("--hash=sha256:") for line in hashes)
+
+
+def write_tools(folder: Path) -> None:
+    """Copy the lock, and take out of it what the image is built with."""
+    if shutil.which("awk") is None:
+        pytest.skip("there is no awk here")
+    shutil.copy(PROJECT / "requirements.txt", folder)
+    awk = next(run for run in of("RUN") if run.startswith("awk")).partition(" && pip ")[0]
+    subprocess.run(["sh", "-c", awk], cwd=folder, check=True)
 
 
 def test_its_model_is_trained_by_a_verb_that_exists() -> None:

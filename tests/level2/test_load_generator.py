@@ -10,7 +10,7 @@ import pytest
 from level2_devops.load_generator import between, measure, quantile, scrape, traffic
 from level2_devops.service.requests import EXAMPLE
 from shared.errors import UserError
-from tests.level2.conftest import Service
+from tests.level2.running_service import Service
 from tests.support import eventually
 
 INFINITE = float("inf")

@@ -19,6 +19,7 @@ from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.data.split import history
 from shared.score import by_month, score
 from shared.settings import PROJECT, Settings, read_settings
+from tests.foreign import contents, foreign_settings
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
 
@@ -33,16 +34,20 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_level(state: Path, today: str) -> Said:
-    return listen([sys.executable, "-m", "level2_devops"], MLOPS_STATE=str(state), TODAY=today, COLUMNS="200")
+def run_level(state: Path, today: str, **more: str) -> Said:
+    ours = {"MLOPS_STATE": str(state), "TODAY": today, "COLUMNS": "200"}
+    return listen([sys.executable, "-m", "level2_devops"], **more, **ours)
 
 
 @pytest.fixture(scope="module")
 def printed(state: Path) -> str:
-    """The output of the command, its tables on lines of 200 characters."""
-    done = run_level(state, "2013-04-01")
+    """The output of the command among settings of other projects, its tables on lines of 200 characters."""
+    foreign = foreign_settings(state.with_name("foreign"))
+    untouched = contents(state.with_name("foreign"))
+    done = run_level(state, "2013-04-01", **foreign)
     assert (done.status, done.err) == (0, ""), done.out[-2000:] + done.err[-2000:]
     assert done.longest < ALLOWED, done.silences[:3]
+    assert contents(state.with_name("foreign")) == untouched
     return done.out
 
 

@@ -20,7 +20,8 @@ from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
 from level2_devops.service.worker_process import open_socket
 from shared.settings import Settings
-from tests.level2.releases import WHO, has_ended, make_current, publish, serving, wait_for_service
+from tests.level2.releases import ACTOR, has_ended, make_current, publish, serving, wait_for_service
+from tests.support import eventually
 
 pytestmark = [
     pytest.mark.slow,
@@ -57,7 +58,7 @@ def test_releases_change_under_load_and_no_request_fails(
         took = wait_until_served(store, current)
         assert took is not None
         time.sleep(2)
-        back = roll_back(settings, who=WHO)
+        back = roll_back(settings, actor=ACTOR)
         assert back.switched_in is not None
         time.sleep(2)
     assert seen.failed == []
@@ -184,3 +185,24 @@ def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Setti
     assert process.returncode == 0, output
     assert " serves" not in output
     assert "error" not in output
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04\xff", b'{"version": "1.0.0"}'])
+def test_garbled_state_files_do_not_end_a_running_service(
+    running: Running, settings: Settings, store: Store, small_model: Path, content: bytes
+) -> None:
+    process, service = running
+    for name in ("current.json", "serving.json", "history.jsonl"):
+        whole = (store.home / name).read_bytes()
+        (store.home / name).write_bytes(content + b"\n")
+        time.sleep(1)
+        assert process.poll() is None
+        assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
+        if name == "serving.json":
+            assert read_service_status(store) == service, "it is written again"
+        (store.home / name).write_bytes(whole)
+    second = publish(store, small_model)
+    current = store.current()
+    assert current
+    wait_until_served(store, current)
+    eventually(lambda: post(service.address, "/predict", EXAMPLE)["version"] == second, 30)  # the old one still drains

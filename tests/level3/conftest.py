@@ -1,34 +1,16 @@
 """One state folder, one Prefect server and one training for all tests of level 3."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 import pytest
-from mlflow import MlflowClient
 
 from level3_training_pipeline.library_setup import set_up_libraries
-from level3_training_pipeline.orchestration.prefect_server import PrefectServer, prefect_server
+from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from shared.settings import Settings
+from tests.level3.world import TODAY, World
 from tests.support import environment
-
-TODAY = "2013-03-01"
-
-
-@dataclass(frozen=True)
-class World:
-    """A level 3 of the tests' own."""
-
-    settings: Settings
-    server: PrefectServer
-    client: MlflowClient
-
-    def train(self, today: str = TODAY, trials: int = 2, cause: str = "test") -> int:
-        """Run the real flow; returns the version."""
-        from level3_training_pipeline.orchestration.run_flow import run_training
-
-        return run_training(self.server, today, trials, cause)
 
 
 @pytest.fixture(scope="package")

@@ -1,17 +1,25 @@
 """The command line of level 3 says what is missing before it loads a library."""
 
 import sys
+from datetime import date
+from pathlib import Path
 
 import pytest
 
 from level3_training_pipeline import cli
+from level3_training_pipeline.library_setup import set_up_libraries
+from shared.errors import UserError
+from shared.settings import Settings
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["deploy"], "which version? Give its number: VERSION=1"),
-        (["reproduce", "latest"], "which version? Give its number: VERSION=1"),
+        (["deploy"], "is not the number of a version, such as VERSION=1"),
+        (["deploy", "²"], "'²' is not the number of a version"),
+        (["reproduce", "9" * 20], "is not the number of a version"),
+        (["schedule", "--every", "1e300"], "'1e300' is not a time of at least 1 second, and of a year at most"),
+        (["reproduce", "latest"], "'latest' is not the number of a version, such as VERSION=1"),
         (["schedule", "--trials", "0"], "'0' is not a whole number of at least 1"),
         (["schedule", "--trials", "many"], "'many' is not a whole number of at least 1"),
         (["schedule", "--every", "0"], "'0' is not a time of at least 1 second"),
@@ -27,3 +35,9 @@ def test_a_wrong_word_is_refused(
         cli.main()
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+def test_a_state_folder_with_a_question_mark_is_refused_at_once(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"take no \? in .*a\?b\. Remedy: MLOPS_STATE="):
+        set_up_libraries(Settings(date(2013, 4, 1), None, tmp_path / "a?b"))
+    assert not [*tmp_path.iterdir()]

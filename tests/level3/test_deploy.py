@@ -9,7 +9,7 @@ from level2_devops.release.store import ReleaseError, Store
 from level3_training_pipeline.deploy import deploy
 from level3_training_pipeline.tracking import registry
 from tests.level2.releases import publish
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 
 @pytest.mark.slow

@@ -20,6 +20,7 @@ from shared.artefacts import MODEL_FILE
 from shared.data.split import future
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
+from tests.foreign import contents, foreign_settings
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
 
@@ -42,11 +43,11 @@ class Level:
         return " ".join(self.said.out.replace("│", " ").split())
 
 
-def run_level(state: Path, today: date) -> Level:
+def run_level(state: Path, today: date, **more: str) -> Level:
     """Run the command in a state folder of its own, which borrows the data's cache."""
     lend_flights(state)
     command = [sys.executable, "-m", "level3_training_pipeline"]
-    said = listen(command, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
+    said = listen(command, **more, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
     assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
     settings = replace(read_settings(), today=today, state=state, workspace="")
     champion = registry.by_alias(MlflowClient(mlflow_runs.tracking_uri(settings)), registry.CHAMPION)
@@ -106,8 +107,13 @@ def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> No
     assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
 
 
-def test_another_today_trains_as_of_that_day(flights: pd.DataFrame, tmp_path: Path) -> None:
-    july = run_level(tmp_path, date(2013, 7, 1))
+def test_another_today_trains_as_of_that_day_among_settings_of_other_projects(
+    flights: pd.DataFrame, tmp_path: Path
+) -> None:
+    foreign = foreign_settings(tmp_path / "foreign")
+    untouched = contents(tmp_path / "foreign")
+    july = run_level(tmp_path / "state", date(2013, 7, 1), **foreign)
+    assert contents(tmp_path / "foreign") == untouched
     assert july.champion.tags["today"] == july.summary["today"] == "2013-07-01"
     assert load(july.app / "model")[1].trained_as_of == "2013-07-01"
     measured = Score(**july.summary["score"])  # type: ignore[arg-type]

@@ -8,9 +8,10 @@ import time
 import urllib.request
 from typing import IO
 
+import httpx
 import pytest
 
-from tests.level3.conftest import World
+from tests.level3.world import World
 from tests.support import interrupt
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="SIGINT")]
@@ -48,6 +49,10 @@ def test_ui_serves_both_pages_and_ends_what_it_started(world: World, trained: in
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.status == 200
             assert b"<html" in answer.read().lower()
+    mlflow = next(line.split()[-1] for line in printed.splitlines() if line.startswith("MLflow"))
+    create = f"{mlflow}/api/2.0/mlflow/experiments/create"
+    for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
+        assert httpx.post(create, json={"name": "foreign"}, headers=headers).status_code == 403
     interrupt(process)
     assert process.returncode == 0
     with pytest.raises(OSError, match="refused"):

@@ -4,7 +4,7 @@ import hashlib
 import socket
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,18 @@ from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.delivery.packaging import convert
 from level4_deployment.prediction_log import url_of
 from level4_deployment.serving.package import GRAPH, Package
-from level4_deployment.serving.routes import MODELS, Routes, Split, write_routes
+from level4_deployment.serving.routes import MODELS, Routes, Split, read_routes, write_routes
 from level4_deployment.serving.worker import Worker, start_worker
 from shared.artefacts import MODEL_CARD
 from tests.support import eventually
 
 CARD = ModelCard(0.25, 5_000, "2013-04-01")
+
+
+def of_carrier(flight: dict[str, Any], code: str) -> dict[str, Any]:
+    """The request of a flight, by another carrier: its id says so too."""
+    own = flight["flight_id"]
+    return flight | {"carrier": code, "flight_id": f"{own[:11]}{code}{own[13:]}"}
 
 
 def keep(home: Path, version: int, made: Path) -> Package:
@@ -70,18 +76,17 @@ class Plane:
         return found
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(self.home / "log.db") as log:
+        with closing(sqlite3.connect(self.home / "log.db")) as log:
             return log.execute(query).fetchall()
 
     def logged(self) -> set[str]:
         """The ids of all answers on the log."""
         return {name for (name,) in self.rows("SELECT request_id FROM predictions")}
 
-    def wait(self, generation: int, within: float = 10.0) -> None:
+    def wait(self, generation: int) -> None:
         """Until every worker serves these routes."""
         eventually(
             lambda: all((one.status() or {}).get("generation") == generation for one in self.workers),
-            within,
             shows=lambda: [one.status() for one in self.workers],
         )
 
@@ -93,7 +98,7 @@ def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
         try:
             for one in workers:
                 one.wait_ready()
-            with httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=address_of(listening), timeout=20) as client:
                 yield Plane(home, address_of(listening), workers, client, listening)
         finally:
             for one in workers:
@@ -104,3 +109,11 @@ def route(home: Path, generation: int, champion: Package, challenger: Package | 
     """Write the routes, with an experiment if there is a challenger."""
     split = Split("experiment", "salt", share) if challenger else None
     write_routes(home, Routes(generation, champion, challenger, split))
+
+
+def routed(home: Path) -> tuple[int, int | None, float | None]:
+    """Champion, challenger and share, as the workers read them."""
+    routes = read_routes(home)
+    assert routes
+    challenger, split = routes.challenger, routes.split
+    return routes.champion.version, challenger.version if challenger else None, split.share if split else None

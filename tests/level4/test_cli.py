@@ -36,6 +36,27 @@ def test_a_verb_without_its_value_is_refused_with_an_example(
         cli.main()
 
 
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["submit", "abc"], "'abc' is not the number of a version"),
+        (["promote", "0"], "'0' is not the number of a version"),
+        (["promote", "99999999999999999999"], "is not the number of a version"),
+        (["traffic-split", "nan"], "'nan' is not a share between 0 and 1"),
+        (["traffic-split", "1"], "'1' is not a share between 0 and 1"),
+        (["rollback", "--reason", "no"], "a reason needs 3 to 500 characters"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+) -> None:
+    monkeypatch.setattr("sys.argv", ["level4_deployment", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
+
+
 def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     run: list[object] = []
     monkeypatch.setattr("sys.argv", ["level4_deployment"])

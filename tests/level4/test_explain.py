@@ -15,8 +15,8 @@ from level4_deployment.explain import explain, look_up, shapley
 from level4_deployment.prediction_log import url_of
 from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
-from tests.level4.conftest import Registry
 from tests.level4.plane import plane, route
+from tests.level4.registries import Registry
 
 
 def test_contributions_and_average_add_up_to_the_answer(registered: Registry, flights: pd.DataFrame) -> None:

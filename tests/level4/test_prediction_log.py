@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Barrier
 
 import pandas as pd
+import psutil
 import pytest
 import sqlalchemy as sa
 
@@ -37,7 +39,7 @@ TABLES = {
 
 
 def test_all_tables_of_the_level_are_made_whatever_was_imported_before(tmp_path: Path) -> None:
-    code = "import sys; from level4_deployment.prediction_log import open_log; open_log(sys.argv[1])"
+    code = "import sys; from level4_deployment.prediction_log import open_log; open_log(sys.argv[1]).__enter__()"
     subprocess.run([sys.executable, "-c", code, url_of(tmp_path)], check=True)
     engine = sa.create_engine(url_of(tmp_path))
     assert set(sa.inspect(engine).get_table_names()) == TABLES
@@ -53,20 +55,34 @@ EARLIER = {
     ),
     "tables of other names": ("ALTER TABLE inference_batches RENAME TO scoring", "inference_batches"),
     "labels of another name": ("ALTER TABLE labels RENAME TO outcomes", "labels"),
+    "experiments with other names and states": (
+        "ALTER TABLE experiments RENAME COLUMN actor TO submitted_by",
+        r"experiments\.actor",
+    ),
 }
 
 
 @pytest.mark.parametrize("earlier", EARLIER)
 def test_a_log_of_an_earlier_version_is_refused_with_the_remedy_and_left_as_it_is(url: str, earlier: str) -> None:
     statement, missing = EARLIER[earlier]
-    engine = open_log(url)
-    with engine.begin() as connection:
-        connection.execute(sa.text(statement))
-    before = set(sa.inspect(engine).get_table_names())
-    with pytest.raises(LogError, match=rf"earlier version .* no {missing}\. Remedy: make clean, or an empty database"):
-        open_log(url)
-    assert set(sa.inspect(engine).get_table_names()) == before
-    engine.dispose()
+    with open_log(url) as engine:
+        with engine.begin() as connection:
+            connection.execute(sa.text(statement))
+        before = set(sa.inspect(engine).get_table_names())
+        why = rf"earlier version .* no {missing}\. Remedy: make clean, or an empty database"
+        with pytest.raises(LogError, match=why), open_log(url):
+            pass
+        assert set(sa.inspect(engine).get_table_names()) == before
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_log_is_closed_after_use_and_after_it_was_refused(tmp_path: Path, earlier: bool) -> None:
+    with open_log(url_of(tmp_path)) as log, log.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE labels RENAME TO outcomes" if earlier else "SELECT 1"))
+        assert [file for file in psutil.Process().open_files() if str(tmp_path) in file.path]
+    with pytest.raises(LogError) if earlier else nullcontext(), open_log(url_of(tmp_path)):
+        pass
+    assert not [file for file in psutil.Process().open_files() if str(tmp_path) in file.path]
 
 
 def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.Engine) -> None:
@@ -85,17 +101,17 @@ def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: 
 
     def open_it(_: int) -> None:
         together.wait()
-        open_log(url).dispose()
+        with open_log(url):
+            pass
 
     with ThreadPoolExecutor(4) as four:
         assert [*four.map(open_it, range(4))] == [None] * 4
 
 
 def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
-    engine = open_log("sqlite://")
-    insert(engine, PREDICTIONS, prediction("a"))
-    assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
-    engine.dispose()
+    with open_log("sqlite://") as engine:
+        insert(engine, PREDICTIONS, prediction("a"))
+        assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
 
 
 def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_that_counts(log: sa.Engine) -> None:
@@ -129,7 +145,7 @@ def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) ->
 
 @pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
 def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error:
-        open_log(url)
+    with pytest.raises(LogError, match="no URL of a database") as error, open_log(url):
+        pass
     assert "Remedy: PREDICTION_LOG=" in str(error.value)
     assert "secret" not in str(error.value)

@@ -37,9 +37,8 @@ def hours(flights: pd.DataFrame) -> list[Tick]:
 
 @pytest.fixture
 def log(url: str) -> Iterator[sa.Engine]:
-    log = open_log(url)
-    yield log
-    log.dispose()
+    with open_log(url) as log:
+        yield log
 
 
 @pytest.fixture

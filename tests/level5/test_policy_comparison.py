@@ -12,6 +12,7 @@ from level4_deployment.prediction_log import PREDICTIONS
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.policy_comparison import Effort
 from shared.errors import UserError
+from shared.files import write_parquet
 from shared.settings import NEW_YORK, Settings
 from tests.factories import insert, prediction
 
@@ -42,11 +43,12 @@ def test_each_policy_is_scored_on_the_same_flights(
 ) -> None:
     """The loop by its first prediction of each; a flight that the loop has not predicted counts for no policy."""
     table = calendar()
-    table.to_parquet(config.own(level5_settings) / policy_comparison.PREDICTIONS_FILE)
+    write_parquet(table, config.own(level5_settings) / policy_comparison.PREDICTIONS_FILE)
     late = zip(table["flight_id"], table["late"], strict=True)
     rows = [prediction(flight, asked_at=1.0, probability=0.25 + 0.5 * late) for flight, late in late][1:]
     again = rows[0] | {"request_id": "again", "asked_at": 2.0, "probability": 0.01}
-    insert(config.open_log(level5_settings), PREDICTIONS, [*rows, again])
+    with config.open_log(level5_settings) as log:
+        insert(log, PREDICTIONS, [*rows, again])
     predictions = policy_comparison.collect_predictions(level5_settings, process("pass"))
     loop = Effort(trainings=2, steps=0, alerts=5, false_alarms=1)
     results = policy_comparison.compare_policies(predictions, loop)

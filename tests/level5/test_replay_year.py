@@ -39,7 +39,8 @@ def test_a_log_elsewhere_with_predictions_is_left_alone(
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"
     monkeypatch.setenv("PREDICTION_LOG", elsewhere)
     replay_year.clear_last_year(level5_settings)  # it is empty
-    insert(prediction_log.open_log(elsewhere), prediction_log.PREDICTIONS, prediction())
+    with prediction_log.open_log(elsewhere) as log:
+        insert(log, prediction_log.PREDICTIONS, prediction())
     with pytest.raises(UserError, match="has predictions already"):
         replay_year.clear_last_year(level5_settings)
 
@@ -48,15 +49,15 @@ def test_decisions_actions_and_monday_figures_are_printed(
     level5_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A decision that changes something; each action once, with its actor; without a terminal, figures on Mondays."""
-    log = config.open_log(level5_settings)
-    view = replay_year.ConsoleView(log)
-    view.print_decision(Decision("2013-05-04", "no_action", "all is well"))
-    view.print_decision(Decision("2013-05-04", "roll_back", "it is worse"))
-    audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "it is better"))
-    for day in ("2013-05-05", "2013-05-06"):
-        end, empty = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC"), pd.DataFrame()
-        tick = Tick(end - pd.Timedelta(hours=12), end, empty, empty)
-        view.update(tick, ReplayStats(flights=1234, failed=0))
+    with config.open_log(level5_settings) as log:
+        view = replay_year.ConsoleView(log)
+        view.print_decision(Decision("2013-05-04", "no_action", "all is well"))
+        view.print_decision(Decision("2013-05-04", "roll_back", "it is worse"))
+        audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "it is better"))
+        for day in ("2013-05-05", "2013-05-06"):
+            end, empty = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC"), pd.DataFrame()
+            tick = Tick(end - pd.Timedelta(hours=12), end, empty, empty)
+            view.update(tick, ReplayStats(flights=1234, failed=0))
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
         "May 04 roll back: it is worse",
         "May 05 promote 1 → 2, by loop",

@@ -20,7 +20,6 @@ def test_decisions_are_counted_by_what_came_of_them(
     level5_settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A refused promotion promoted nothing, a failed retraining trained nothing, an operator's act is a manual step."""
-    log = config.open_log(level5_settings)
     decisions: list[tuple[str, Kind, dict[str, object]]] = [
         ("2013-05-06", "retrain", {"version": 2}),
         ("2013-05-07", "retrain", {"failed": "no platform runs here"}),
@@ -28,14 +27,16 @@ def test_decisions_are_counted_by_what_came_of_them(
         ("2013-05-09", "promote", {"refused": "it is rejected by now"}),
         ("2013-05-10", "no_action", {}),
     ]
-    for day, kind, result in decisions:
-        alerts = [Alert(day, day, "page" if day < "2013-05-07" else "info", "", "")] if day < "2013-05-08" else []
-        drift = monitor_result("drift", day=day)
-        loop_store.record_decision(log, Decision(day, kind, f"because of {kind}"), [drift], alerts)
-        loop_store.close_decision(log, day, result)
-    for actor in ("loop", "operator"):
-        audit.record(log, audit.move(actor, audit.PROMOTE, 1, 2, "it is better"))
-    outbox.deliver(log, outbox.sink_of(level5_settings))
+    with config.open_log(level5_settings) as log:
+        for day, kind, result in decisions:
+            alert = Alert(day, day, "page" if day < "2013-05-07" else "info", "", "", "decision")
+            drift = monitor_result("drift", day=day)
+            because = Decision(day, kind, f"because of {kind}")
+            loop_store.record_decision(log, because, [drift], [alert] if day < "2013-05-08" else [])
+            loop_store.close_decision(log, day, result)
+        for actor in ("loop", "operator"):
+            audit.record(log, audit.move(actor, audit.PROMOTE, 1, 2, "it is better"))
+        outbox.deliver(log, outbox.sink_of(level5_settings))
     summary = report.show_decisions(level5_settings)
     assert (summary.days, summary.monitor_results, summary.promoted) == (5, 5, 1)
     assert summary.effort == Effort(trainings=2, steps=1, alerts=2, false_alarms=1)
@@ -55,6 +56,6 @@ def test_an_alarm_of_performance_is_false_if_its_challenger_was_not_promoted(
     retrained = {"kind": "retrain", "cause": "performance", "result": {"version": 2}}
     by_age = {"kind": "retrain", "cause": "age", "result": {"version": 3}}
     promoted = [{"kind": "promote", "cause": "verdict", "result": {"version": 2}}] if state == "promoted" else []
-    log = config.open_log(level5_settings)
-    tried = [replace(experiment_store.new_experiment(log, 1, n, Plan.of(), "loop"), state=state) for n in (2, 3)]
+    with config.open_log(level5_settings) as log:
+        tried = [replace(experiment_store.new_experiment(log, 1, n, Plan.of(), "loop"), state=state) for n in (2, 3)]
     assert report.false_alarms([retrained, by_age, *promoted], tried, []) == count

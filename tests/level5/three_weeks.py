@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from level4_deployment.experiment import labels
 from level4_deployment.prediction_log import LABELS, PREDICTIONS
 from level5_monitoring.policy_comparison import CALENDAR, PREDICTIONS_FILE
+from shared.files import write_parquet
 from shared.settings import NEW_YORK
 from tests.factories import insert, label, prediction
 
@@ -38,4 +39,5 @@ def fill(log: sa.Engine) -> None:
 def write_calendar(home: Path, probability: float = 0.4) -> None:
     """Write the calendar policies' predictions, all the same."""
     flights = [row["flight_id"] for day in DAYS for row in day_of_predictions(day)]
-    pd.DataFrame({"flight_id": flights, **dict.fromkeys(CALENDAR, probability)}).to_parquet(home / PREDICTIONS_FILE)
+    table = pd.DataFrame({"flight_id": flights, **dict.fromkeys(CALENDAR, probability)})
+    write_parquet(table, home / PREDICTIONS_FILE)

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from shared.environment import FOREIGN
 from shared.settings import PROJECT
-from tests.project.sources import LEVELS, is_module, tracked
+from tests.project.sources import LEVELS, PACKAGES, is_module, tracked
 
 DOCUMENTS = [file for file in tracked() if file.suffix == ".md"]
 HEADINGS = [
@@ -132,6 +133,18 @@ def test_every_target_has_a_line_of_help_and_is_phony() -> None:
     assert set(phony[1].replace("\\", "").split()) == TARGETS
     helped = set(re.findall(r"^([a-z][\w-]*):.*## \S", MAKEFILE, re.MULTILINE))
     assert helped == TARGETS
+
+
+def test_contributing_lists_every_setting_that_the_code_reads() -> None:
+    """In any other place, a variable of the environment would be obeyed by accident."""
+    machines = {"DISPLAY", "WAYLAND_DISPLAY", "PATH"}
+    text = (PROJECT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", text, re.MULTILINE)) - {"NOTHING_SKIPPED"}  # of the tests
+    read = set()
+    for file in tracked():
+        if file.suffix == ".py" and file.relative_to(PROJECT).parts[0] in PACKAGES:
+            read |= set(re.findall(r'environ(?:\.get\(|\[)"([A-Z_]+)"', file.read_text(encoding="utf-8")))
+    assert {name for name in read - machines - {"MLOPS_WITHIN"} if not FOREIGN.match(name)} == listed
 
 
 def test_every_module_that_the_makefile_runs_exists() -> None:

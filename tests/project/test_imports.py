@@ -69,6 +69,13 @@ def test_no_module_imports_a_private_name_of_another() -> None:
                     assert not [name for name in names if name.startswith("_")], f"{file}: {module} {names}"
 
 
+def test_nothing_is_imported_from_a_conftest_or_a_test_file() -> None:
+    for file in (PROJECT / "tests").rglob("*.py"):
+        for module, _ in imports(file):
+            name = module.split(".")[-1]
+            assert not (module.startswith("tests.") and (name == "conftest" or name.startswith("test_"))), file
+
+
 def declared() -> dict[str, set[str]]:
     """The distributions that each group of pyproject.toml declares."""
     groups = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["dependency-groups"]

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from shared.console import show_by_month, show_manual_steps, show_table, step
+from shared.console import bar, console, headline, print_styled, show_by_month, show_manual_steps, show_table, step
 from shared.errors import UserError, command
 from shared.score import by_month, score
 from shared.settings import PROJECT
@@ -52,6 +52,26 @@ def test_only_a_column_of_figures_is_aligned_right(capsys: pytest.CaptureFixture
     first = next(line for line in capsys.readouterr().out.splitlines() if "promote" in line)
     assert "│ 1 → 2  │" in first
     assert "│   0.5 s │" in first
+
+
+def test_text_from_outside_is_no_markup_and_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "[/b] [red]ok[/red] :smile: \x1b[31m\x07 \u202e \ud800"
+    shown = "[/b] [red]ok[/red] :smile: \\x1b[31m\\x07 \\u202e \\ud800"
+    with step(evil), bar(evil, 1) as advance:
+        advance()
+    headline(evil)
+    console.print(evil)
+    print_styled((evil, "bold"), evil)
+    show_table(evil, [evil], [[evil]])
+    with pytest.raises(SystemExit):
+        command(lambda: refuse(evil))
+    printed = "".join(capsys.readouterr())
+    assert printed.count(shown) == 12
+    assert "\x1b" not in printed
+
+
+def refuse(why: str) -> None:
+    raise UserError(why)
 
 
 def rows_of(printed: str) -> list[list[str]]:

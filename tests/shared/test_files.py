@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from shared.files import commit_of, read_text, source_digest, write_json, write_parquet
+from shared.files import commit_of, read_json, read_parquet, short_commit, source_digest, write_json, write_parquet
 
 TABLE = pd.DataFrame({"delay": [1.0, 2.0]})
 
@@ -19,7 +19,7 @@ def test_a_file_is_written_and_written_again(tmp_path: Path) -> None:
         assert json.loads((tmp_path / "a.json").read_text()) == {"days": days}
     write_parquet(TABLE, tmp_path / "new" / "a.parquet")
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "new" / "a.parquet"), TABLE)
-    assert [file.name for file in tmp_path.rglob("*") if file.is_file()] == ["a.json", "a.parquet"]
+    assert {file.name for file in tmp_path.rglob("*") if file.is_file()} == {"a.json", "a.parquet", "a.parquet.sha256"}
 
 
 @pytest.mark.parametrize(
@@ -73,8 +73,31 @@ def test_a_file_that_is_replaced_just_now_is_read_a_moment_later(
     file = tmp_path / "a.json"
     monkeypatch.setattr(Path, "replace", refused(3, Path.replace))
     write_json(file, {"days": 1})
-    monkeypatch.setattr(Path, "read_text", refused(3, Path.read_text))
-    assert json.loads(read_text(file)) == {"days": 1}
-    monkeypatch.setattr(Path, "read_text", refused(1000, Path.read_text))
+    monkeypatch.setattr(Path, "read_bytes", refused(3, Path.read_bytes))
+    assert read_json(file, dict, "none") == {"days": 1}
+    monkeypatch.setattr(Path, "read_bytes", refused(1000, Path.read_bytes))
     with pytest.raises(PermissionError):
-        read_text(file)
+        read_json(file, dict, "none")
+
+
+def test_a_commit_is_cut_but_never_without_its_dirty() -> None:
+    assert short_commit("0123456789abcdef") == "01234567"
+    assert short_commit("0123456789abcdef-dirty") == "01234567-dirty"
+    assert short_commit("unknown") == "unknown"
+
+
+def test_a_table_is_whole_whenever_its_writer_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between any two of the renames, what was there before, or what is new, can be read."""
+    file, changed = tmp_path / "a.parquet", TABLE.assign(delay=3.0)
+    write_parquet(TABLE, file)
+    replace = Path.replace
+    seen = []
+
+    def look(self: Path, target: Path) -> Path:
+        moved = replace(self, target)
+        seen.append(read_parquet(file, "none")["delay"].iloc[0])
+        return moved
+
+    monkeypatch.setattr(Path, "replace", look)
+    write_parquet(changed, file)
+    assert seen == [1.0, 3.0]

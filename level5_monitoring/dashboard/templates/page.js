@@ -68,7 +68,7 @@ async function post(path, body) {
   try {
     const answer = await fetch(path, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
     const state = await answer.json();
-    by("refused").textContent = answer.ok ? "" : `Refused: ${state.detail}`;
+    by("refused").textContent = answer.ok ? "" : `Refused: ${typeof state.detail === "string" ? state.detail : JSON.stringify(state.detail)}`;
     if (answer.ok) show(state);
   } catch (error) {
     by("refused").textContent = "Not done: the demo has ended or does not answer.";

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops.release.artefact import MANIFEST, add_model, checksums, copy_source, pack, seal, verify
+from level2_devops.release.artefact import MANIFEST, add_model, checksums, copy_folder, copy_source, pack, seal, verify
 from level2_devops.release.store import ReleaseError
 from shared.settings import PROJECT
 
@@ -78,3 +78,13 @@ def test_the_archive_unpacks_to_the_same_release(app: Path, tmp_path: Path) -> N
         tar.extractall(tmp_path / "elsewhere", filter="data")
     assert verify(tmp_path / "elsewhere", digest) == verify(app, digest)
     assert not os.access(tmp_path / "release.tar.gz", os.W_OK) or os.getuid() == 0
+
+
+def test_a_copy_of_a_read_only_checkout_can_be_removed(tmp_path: Path) -> None:
+    folder = tmp_path / "checkout" / "shared" / "data"
+    folder.mkdir(parents=True)
+    (folder / "code.py").touch(mode=0o444)
+    folder.chmod(0o555)
+    folder.parent.chmod(0o555)
+    copy_folder(folder.parent, tmp_path / "copy")
+    assert [oct((tmp_path / "copy" / name).stat().st_mode & 0o777) for name in ("", "data")] == ["0o755"] * 2

@@ -9,15 +9,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from level2_devops.features import features
+from level2_devops.model import ModelCard, fit_features, save
 from level2_devops.release import gates
 from level2_devops.release.artefact import copy_source
-from level2_devops.release.pipeline import release, roll_back
+from level2_devops.release.pipeline import candidate, release, roll_back
 from level2_devops.release.store import ReleaseError, Store
+from shared.errors import UserError
 from shared.settings import Settings
 from shared.waiting import wait_until
-from tests.level2.releases import WHO, copy_project, has_ended, publish, published, seed_bug
+from tests.level2.releases import ACTOR, copy_project, has_ended, publish, published, seed_bug
 from tests.support import eventually, lend_flights
 
 pytestmark = pytest.mark.slow
@@ -43,17 +47,17 @@ def store(settings: Settings) -> Store:
 def test_a_release_passes_its_gates_becomes_current_and_can_be_rolled_back(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
-    first = release(small_model, settings, who=WHO, note="first", source=project)
+    first = release(small_model, settings, actor=ACTOR, note="first", source=project)
     assert "passed" in first.gates["tests"]
     assert first.gates["smoke test"] == "106 answers, all the model's own"
     assert first.switched_in is None  # nothing serves here
-    second = release(small_model, settings, who=WHO, source=project)
+    second = release(small_model, settings, actor=ACTOR, source=project)
     assert (first.version, second.version) == ("1.0.0", "1.0.1")
     assert store.current().version == "1.0.1"  # type: ignore[union-attr]
-    assert roll_back(settings, who=WHO).version == "1.0.0"
+    assert roll_back(settings, actor=ACTOR).version == "1.0.0"
     assert store.current().version == "1.0.0"  # type: ignore[union-attr]
     with pytest.raises(ReleaseError, match="no earlier release"):
-        roll_back(settings, who=WHO)
+        roll_back(settings, actor=ACTOR)
     events = [(event["what"], event["version"]) for event in store.history() if event["what"] != "published"]
     assert events == [
         ("building", "1.0.0"),
@@ -68,7 +72,7 @@ def refused(small_model: Path, settings: Settings, project: Path, store: Store, 
     """A release of `project` is refused for `why`, and what was current stays so."""
     before = publish(store, small_model)
     with pytest.raises(ReleaseError, match=rf"release 1\.0\.1 is refused; {before} keeps serving\. .*{why}"):
-        release(small_model, settings, who=WHO, source=project)
+        release(small_model, settings, actor=ACTOR, source=project)
     assert store.current().version == before  # type: ignore[union-attr]
     assert published(store) == [before]
     assert not list(store.home.glob("building-*"))
@@ -111,7 +115,7 @@ def test_a_damaged_model_is_not_released(small_model: Path, settings: Settings, 
     shutil.copytree(small_model, damaged)
     (damaged / "model.skops").write_bytes((small_model / "model.skops").read_bytes()[:1000])
     with pytest.raises(ReleaseError, match=r"cannot be loaded"):
-        release(damaged, settings, who=WHO, source=project)
+        release(damaged, settings, actor=ACTOR, source=project)
     assert store.current() is None
 
 
@@ -121,7 +125,7 @@ def test_a_tampered_release_is_not_rolled_back_to(small_model: Path, settings: S
     card.chmod(0o644)
     card.write_text("{}")
     with pytest.raises(ReleaseError, match=r"model/model\.json: 1 of .* are not what was released"):
-        roll_back(settings, who=WHO)
+        roll_back(settings, actor=ACTOR)
     assert store.current().version == second  # type: ignore[union-attr]
 
 
@@ -129,7 +133,7 @@ def test_two_releases_at_once_are_two_versions(
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
     with ThreadPoolExecutor(2) as both:
-        started = [both.submit(release, small_model, settings, who=WHO, source=project) for _ in range(2)]
+        started = [both.submit(release, small_model, settings, actor=ACTOR, source=project) for _ in range(2)]
         made = {one.result().version for one in started}
     assert made == {"1.0.0", "1.0.1"} == set(published(store))
     assert store.current().before == ("1.0.0",)  # type: ignore[union-attr]
@@ -159,7 +163,7 @@ import sys
 from pathlib import Path
 from level2_devops.release.pipeline import release
 from shared.settings import read_settings
-release(Path(sys.argv[1]), read_settings(), who="tester", source=Path(sys.argv[2]))
+release(Path(sys.argv[1]), read_settings(), actor="tester", source=Path(sys.argv[2]))
 """
 
 
@@ -179,7 +183,37 @@ def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_
         process.wait()
         assert store.current().version == before  # type: ignore[union-attr]
         assert published(store) == [before]
-    made = release(small_model, settings, who=WHO, source=project)
+    made = release(small_model, settings, actor=ACTOR, source=project)
     assert made.version == "1.0.4"
     assert published(store) == [before, "1.0.4"]
     assert not list(store.home.glob("building-*"))
+
+
+WAYS_OUT = {
+    "a bug": (RuntimeError("a bug"), "a bug"),
+    "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt"),
+    "an error of the user": (UserError("no model"), "no model"),
+    "the end of the process": (SystemExit(1), "1"),
+}
+
+
+@pytest.mark.parametrize("way", WAYS_OUT)
+def test_every_way_out_of_a_release_is_on_record(settings: Settings, project: Path, store: Store, way: str) -> None:
+    error, why = WAYS_OUT[way]
+    with pytest.raises((type(error), ReleaseError)), candidate(settings, actor=ACTOR, source=project):
+        raise error
+    assert [(event["what"], event.get("why")) for event in store.history()] == [("building", None), ("refused", why)]
+
+
+def test_a_model_of_other_columns_is_refused_in_one_line(
+    known: pd.DataFrame, settings: Settings, project: Path, store: Store
+) -> None:
+    table = features(known.iloc[::60]).rename(columns={"temp": "temperature"})
+    model = fit_features(table, known.iloc[::60]["late"], max_iter=2)
+    save(model, ModelCard(0.2, len(table), "2013-04-01"), settings.state / "model")
+    with pytest.raises(
+        ReleaseError, match=r"other columns than the code has: -temp, \+temperature .* Remedy: train"
+    ) as error:
+        release(settings.state / "model", settings, actor=ACTOR, source=project)
+    assert "\n" not in str(error.value)
+    assert store.history()[-1]["what"] == "refused"

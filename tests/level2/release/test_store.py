@@ -57,7 +57,7 @@ def test_the_history_says_who_did_what_to_which_version_and_when(store: Store) -
     store.record("building", "1.0.0", "ann", note="first")
     store.record("refused", "1.0.0", "ann", why="its tests fail")
     first, second = store.history()
-    assert (first["who"], first["what"], first["version"], first["note"]) == ("ann", "building", "1.0.0", "first")
+    assert (first["actor"], first["what"], first["version"], first["note"]) == ("ann", "building", "1.0.0", "first")
     assert second["why"] == "its tests fail"
     assert first["at"] <= second["at"]
 

@@ -19,7 +19,7 @@ from level2_devops.release.gates import golden_flights
 from level2_devops.service.requests import EXAMPLE, flights_as_requests
 from shared.artefacts import MODEL_FILE
 from shared.settings import read_settings
-from tests.level2.conftest import Service, Starter
+from tests.level2.running_service import Service, Starter
 from tests.support import eventually
 
 JSON = {"content-type": "application/json"}

@@ -17,11 +17,11 @@ import pytest
 from level2_devops.service.limits import MAX_IN_FLIGHT
 from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS, flights_as_requests
 from shared.data.schema import KNOWN_BEFORE
-from tests.level2.conftest import Service
+from tests.level2.running_service import Service
 
 JSON = {"content-type": "application/json"}
 TEXT = json.dumps(EXAMPLE)
-HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n"
 
 
 def test_flights_become_requests_without_what_is_missing(flights: pd.DataFrame) -> None:
@@ -173,7 +173,7 @@ def test_a_large_body_is_refused_before_it_is_read(service: Service) -> None:
     assert service.client.post("/predict", json=EXAMPLE).status_code == 200
 
 
-CHUNKED = b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+CHUNKED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 # A process of its own that runs the real flow and dies by SIGKILL when it calls the named function.
 DIES = """

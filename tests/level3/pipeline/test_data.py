@@ -13,6 +13,7 @@ from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import lineage
 from shared.data.schema import DataError
 from shared.data.split import history
+from shared.files import write_parquet
 from shared.settings import Settings
 
 NOW = pd.Timestamp("2013-04-01", tz="America/New_York")
@@ -46,10 +47,33 @@ def test_gathering_twice_gives_the_same_snapshot_of_the_sample(settings: Setting
     assert pd.read_parquet(snapshot.file)["label_known_at"].max() < october.now
 
 
+def test_days_in_doubt_are_left_out_and_again_when_a_version_is_rebuilt(
+    settings: Settings, known: pd.DataFrame
+) -> None:
+    days = ["2013-02-08", "2013-03-08"]
+    left_out = known["flight_id"].str[:10].isin(days)
+    snapshot = data.gather(settings, days)
+    assert snapshot.rows_left_out == left_out.sum() > 1000
+    assert snapshot.rows == len(known) - snapshot.rows_left_out
+    assert not pd.read_parquet(snapshot.file)["flight_id"].str[:10].isin(days).any()
+    tags = {"today": "2013-04-01", "days_left_out": " ".join(days)}
+    assert data.gather_again(replace(settings, today=date(2013, 9, 1)), tags) == snapshot
+    assert data.gather_again(settings, {"today": "2013-04-01"}).rows == len(known)
+
+
 def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     file = folder / "history.parquet"
-    flights.to_parquet(file)
+    write_parquet(flights, file)
     return data.Snapshot(file, "0" * 64, len(flights), NOW, {})
+
+
+def in_test(flights: pd.DataFrame) -> pd.Series:
+    return flights["predicted_at"] >= GAP[1]
+
+
+def nearly_all(flights: pd.DataFrame) -> pd.Series:
+    """Of the flights to test on, nine of ten."""
+    return in_test(flights) & (np.arange(len(flights)) % 10 > 0)
 
 
 @pytest.mark.parametrize(
@@ -57,14 +81,22 @@ def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     [
         (lambda flights: flights.assign(temp=flights["temp"].where(flights.index != 40, 412.0)), "temp: 1 of"),
         (lambda flights: flights.drop(columns="dest"), "no column dest"),
-        (lambda flights: flights.head(500), "500 labelled flights"),
         (lambda flights: flights[flights["label_known_at"] < NOW - pd.Timedelta(days=3)], "newest label is 3 days"),
         (
             lambda flights: flights[flights["label_known_at"] > NOW - pd.Timedelta(days=40)],
-            "no labelled flight to tune on",
+            "too few labelled flights: 0 to tune on",
         ),
-        (lambda flights: flights[~flights["predicted_at"].between(*GAP)], "no labelled flight to validate on"),
-        (lambda flights: flights.assign(late=0.0), "every flight has the same label"),
+        (lambda flights: flights[~flights["predicted_at"].between(*GAP)], "flights: 0 to validate on"),
+        (lambda flights: flights.drop(flights.index[in_test(flights)][500:-1]), "flights: 501 to test on"),
+        (lambda flights: flights.assign(late=0.0), "0.00% of the [0-9,]+ flights to tune on are late"),
+        (lambda flights: flights.assign(late=flights["late"].mask(~in_test(flights), 1.0)), "100.00% .* to tune on"),
+        (
+            lambda flights: flights.assign(late=flights["late"].mask(flights["predicted_at"] > GAP[0], 0.0)),
+            "validate on",
+        ),
+        (lambda flights: flights.assign(late=flights["late"].mask(in_test(flights), 0.0)), "0.00% .* to test on"),
+        (lambda flights: flights.assign(late=flights["late"].mask(in_test(flights), 1.0)), "100.00% .* to test on"),
+        (lambda flights: flights.assign(late=flights["late"].mask(nearly_all(flights), 0.0)), "to test on are late"),
         (lambda flights: pd.concat([flights, flights.tail(1)], ignore_index=True), "flight_id"),
     ],
 )

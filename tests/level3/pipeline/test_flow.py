@@ -1,19 +1,31 @@
 """The pipeline from end to end, on the real flights of January and February."""
 
+import base64
 import json
+import pickle
+import re
 import shutil
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
 from uuid import UUID
 
+import mlflow
 import pandas as pd
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from level3_training_pipeline.pipeline import data, record
+from level3_training_pipeline.orchestration.run_flow import run_flow
+from level3_training_pipeline.pipeline import data, flow, record
+from level3_training_pipeline.pipeline.flow import training
+from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from shared.data.schema import FLIGHT, DataError
-from tests.level3.conftest import TODAY, World
+from shared.files import write_parquet
+from tests.level3.world import TODAY, World
 
 
 def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int) -> None:
@@ -82,11 +94,11 @@ def test_a_step_that_fails_once_is_tried_again(world: World, monkeypatch: pytest
     calls = []
     gather = data.gather
 
-    def fails_once(settings: object) -> data.Snapshot:
+    def fails_once(*words: Any) -> data.Snapshot:
         calls.append(1)
         if len(calls) == 1:
             raise OSError("the share was away for a moment")
-        return gather(settings)  # type: ignore[arg-type]
+        return gather(*words)
 
     monkeypatch.setattr(data, "gather", fails_once)
     assert world.train() > 0
@@ -125,12 +137,12 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
     gather = data.gather
     calls = []
 
-    def spoilt(settings: object) -> data.Snapshot:
+    def spoilt(*words: Any) -> data.Snapshot:
         calls.append(1)
-        snapshot = gather(settings)  # type: ignore[arg-type]
+        snapshot = gather(*words)
         table = pd.read_parquet(snapshot.file).drop(columns="carrier")
         file = snapshot.file.with_name("spoilt.parquet")
-        table.to_parquet(file)
+        write_parquet(table, file)
         return data.Snapshot(file, "0" * 64, snapshot.rows, snapshot.now, snapshot.raw)
 
     monkeypatch.setattr(data, "gather", spoilt)
@@ -144,7 +156,71 @@ def test_bad_data_stop_the_run_at_once_and_say_what_to_do(
     assert "give the same command again" in printed
 
 
+@pytest.mark.slow
+def test_a_model_that_knows_the_answer_is_recorded_but_not_registered(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build_features = data.build_features
+
+    def leaking(snapshot: data.Snapshot) -> Path:
+        file = build_features(snapshot)
+        table = pd.read_parquet(file)
+        leaks = table.assign(dest_delay_12h=table["late"] * 60).astype({"dest_delay_12h": "float32"})
+        leaks.to_parquet(file.with_name("leaking.parquet"))
+        return file.with_name("leaking.parquet")
+
+    monkeypatch.setattr(data, "build_features", leaking)
+    before = len(world.client.search_model_versions())
+    with pytest.raises(DataError, match=r"log loss 0\.0\d+ .* too good to be true.*Remedy"):
+        world.train("2013-03-03", trials=1)
+    assert len(world.client.search_model_versions()) == before
+    assert min(run.data.metrics.get("test_log_loss", 1) for run in mlflow_runs.runs(world.client, "")) < 0.1
+
+
+@pytest.mark.slow
+def test_a_training_without_days_in_doubt_has_them_on_record(world: World) -> None:
+    days = ["2013-02-20", "2013-02-26"]
+    number = run_flow(world.server, training, "2013-03-04", 1, "test", days)
+    version = registry.get(world.client, str(number))
+    assert version.tags["days_left_out"] == "2013-02-20 2013-02-26"
+    assert 1_500 < int(version.tags["rows_left_out"]) < 2_000
+    kept = pd.read_csv(mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/by_day.csv"))
+    assert not set(kept["day"]) & set(days)
+    assert reproduce(str(number), world.settings).differing == 0
+
+
 def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:
     flow_run = registry.get(world.client, str(trained)).tags["prefect_flow_run"]
     with temporary_settings({PREFECT_API_URL: world.server.api}), get_client(sync_client=True) as prefect:
         assert prefect.read_flow_run(UUID(flow_run)).state_name == "Completed"
+
+
+class Malicious:
+    """What its pickle stores instead of the object: a call that is made when it is loaded."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.trace,)
+
+
+@pytest.mark.slow
+def test_no_file_of_the_state_is_loaded_as_a_pickle(world: World, tmp_path: Path) -> None:
+    """Prefect would load a result by the serializer that the result's own file names; the tuning is read as JSON."""
+    today, payload = date(2013, 3, 11), pickle.dumps(Malicious(tmp_path / "it ran"))
+    snapshot = data.gather(replace(world.settings, today=today))
+    key = flow.training_key(snapshot, 1)
+    results = world.settings.level("level3") / "prefect" / "results"
+    results.mkdir(exist_ok=True)
+    metadata = {"storage_key": f"tune-{key}", "serializer": {"type": "pickle"}}
+    result = {"metadata": metadata, "result": base64.encodebytes(payload).decode()}
+    (results / f"tune-{key}").write_text(json.dumps(result))
+    snapshot.file.with_name(f"tuned-{key[:16]}.json").write_bytes(payload)
+    assert world.train(str(today), trials=1)
+    assert not (tmp_path / "it ran").exists()
+    shutil.rmtree(results)
+    pickled = re.compile(rb"\x80[\x02-\x05]|.*gA[RSQ]")  # plain, and in base64 in a line of JSON
+    assert [
+        file for file in world.settings.state.rglob("*") if file.is_file() and pickled.match(file.read_bytes())
+    ] == []

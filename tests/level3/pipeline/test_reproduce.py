@@ -9,7 +9,7 @@ import pytest
 
 from level3_training_pipeline.pipeline.reproduce import NotReproducibleError, reproduce
 from shared.data.raw import FILES, data_folder
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 
 def test_a_version_is_built_again_bit_for_bit(world: World, trained: int) -> None:

@@ -20,7 +20,7 @@ from level2_devops.model import predict
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import RegistryError
 from shared.artefacts import MODEL_FILE
-from tests.level3.conftest import World
+from tests.level3.world import World
 
 ELSEWHERE = """
 import sys, mlflow, numpy as np, pandas as pd

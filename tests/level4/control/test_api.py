@@ -1,5 +1,10 @@
 """The control plane's service, on loopback: acts need the right token, and each is on record."""
 
+import os
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,7 +24,7 @@ from level4_deployment.control.registry_client import ModelRegistry
 from level4_deployment.control.server import api_server
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import open_log, url_of
-from tests.level4.conftest import Registry
+from tests.level4.registries import Registry
 
 As = Callable[[str], PlatformClient]
 
@@ -27,9 +32,10 @@ As = Callable[[str], PlatformClient]
 @pytest.fixture
 def address(registry_: Registry, home: Path) -> Iterator[str]:
     make_tokens(home)
-    platform = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), open_log(url_of(home)))
-    with open_socket() as listening, api_server(create_api(platform), listening):
-        yield address_of(listening)
+    with open_log(url_of(home)) as log, open_socket() as listening:
+        platform = ControlPlane(home, ModelRegistry(lambda: registry_.client, home), log)
+        with api_server(create_api(platform), listening):
+            yield address_of(listening)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def test_the_pipeline_submits_and_a_person_takes_it_back(as_: As, plan: Plan) ->
     assert status["routes"]["champion"]["version"] == 1
     assert status["routes"]["challenger"]["version"] == 2
     operator.post("/versions/3/promote", reason="a drill")
-    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["invalidated"]
+    assert [one["state"] for one in operator.get("/status")["experiments"]] == ["stopped"]
     assert operator.post("/rollback", reason="the drill is over")["routes"]["champion"]["version"] == 1
     trail = [(act["actor"], act["action"], act["old_value"], act["new_value"]) for act in operator.get("/audit")]
     assert ("operator", "promote", "1", "3") in trail
@@ -74,7 +80,7 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     with ThreadPoolExecutor(2) as trainers:
         told = dict(zip(clients, trainers.map(train, clients), strict=True))
     won, lost = sorted(told, key=lambda number: "409" in told[number])
-    assert told[won] == f"1-against-{won}-no1"
+    assert told[won] == f"{won}-against-1-no1"
     assert f"409: version {won} is being tried against version 1: version {lost} must wait" in told[lost]
     as_("operator").post(f"/versions/{won}/promote", reason="it has won")
     with pytest.raises(RefusedError, match=f"409: .*compared with version 1, but the champion is now version {won}"):
@@ -113,3 +119,85 @@ def test_a_plan_with_a_wrong_field_is_refused_by_its_name(as_: As, wrong: dict[s
     pipeline.submit(1, None)
     with pytest.raises(RefusedError, match=f"422: .*{next(iter(wrong))}"):
         pipeline.post("/versions", version=2, plan=wrong)
+
+
+BAD = {
+    "a number that is none": "NaN",
+    "half a pair": r'"\ud800"',
+    "beyond 64 bits": "9" * 25,
+    "no end": "1e999",
+    "NUL": r'"\u0000!!"',
+}
+
+
+@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"labels": [{"flight_id": "2013-04-01-B61-JFK", "late": 1, "known_at": VALUE}]}',
+        '{"labels": [{"flight_id": VALUE, "late": VALUE, "known_at": 1}], "watermark": VALUE}',
+        '{"version": VALUE}',
+        '{"version": 2, "plan": {"smallest_gain": VALUE}}',
+        '{"version": 2, "plan": {"max_days": VALUE}}',
+        '{"reason": VALUE}',
+        '{"reason": "why", "expected": VALUE}',
+        '{"share": VALUE}',
+        '{"why": VALUE, "why": 1}',
+    ],
+)
+def test_what_cannot_be_stored_or_sent_is_refused_everywhere(as_: As, address: str, body: str, value: str) -> None:
+    operator = as_("operator")
+    operator.submit(1, None)
+    before = operator.get("/audit")
+    name = next(part for part in ("labels", "version", "expected", "share", "reason", "why") if f'"{part}"' in body)
+    paths = {"labels": "/labels", "version": "/versions", "share": "/experiment/traffic-split"}
+    content = body.replace("VALUE", value)
+    path = paths.get(name, "/rollback")
+    answer = operator.http.post(path, content=content, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 422), answer.text
+    assert operator.get("/audit") == before
+    assert operator.get("/status")["watermark"] is None
+
+
+def test_a_version_that_no_database_holds_is_refused(as_: As) -> None:
+    for number in ("0", "-1", "9" * 30, "1%2F..%2F..%2Frollback"):
+        answer = as_("operator").http.post(f"/versions/{number}/promote", json={"reason": "because"})
+        assert answer.status_code in (404, 422), answer.text
+    assert as_("operator").get("/audit") == []
+
+
+def test_without_a_token_a_body_is_not_even_read(address: str) -> None:
+    """Nor is anything read by a name that another site may have given to this machine."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as one:  # a body that never comes is waited for longer
+        one.sendall(b"POST /labels HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500000\r\n\r\n")
+        assert one.recv(4096).startswith(b"HTTP/1.1 403")
+    assert httpx.get(address + "/status", headers={"host": "evil.example"}).status_code == 403
+
+
+def test_a_watermark_beyond_now_or_the_stream_is_refused(as_: As) -> None:
+    """It never goes back: one of the year 5138 would close every day for good."""
+    feed, hour = as_("feed"), 3600.0
+    for wrong in ({"watermark": 1e11}, {"watermark": time.time() + hour}):
+        with pytest.raises(RefusedError, match=r"watermark=.* lies beyond .* Remedy"):
+            feed.post("/labels", labels=[], **wrong)
+    label = {"flight_id": "2013-04-01-B61-JFK", "late": 1, "known_at": 1e11}
+    with pytest.raises(RefusedError, match="known_at=100000000000"):
+        feed.post("/labels", labels=[label])
+    feed.post("/labels", labels=[], watermark=1364860800.0)
+    with pytest.raises(RefusedError, match="watermark"):
+        feed.post("/labels", labels=[], watermark=1364860800.0 + 8 * 24 * hour)
+    feed.post("/labels", labels=[], watermark=1364860800.0 + 6 * 24 * hour)
+    assert as_("operator").get("/status")["watermark"] == 1364860800.0 + 6 * 24 * hour
+
+
+@pytest.mark.slow
+def test_no_request_that_follows_or_breaks_the_schema_gets_a_5xx(address: str, home: Path, tmp_path: Path) -> None:
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"),
+        *("--header", f"Authorization: Bearer {read_token(home, 'operator')}", "--checks", "not_a_server_error"),
+        *("--max-examples", "40", "--seed", "2013", "--phases", "examples,coverage,fuzzing"),
+    ]
+    plain = {**os.environ, "NO_COLOR": "1"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=plain, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

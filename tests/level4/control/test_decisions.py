@@ -1,14 +1,16 @@
 """The control plane's decisions, on a registry and a log in memory: a test takes milliseconds."""
 
 import json
+import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError
+from level3_training_pipeline.tracking.registry import CHAMPION, RegistryError, Version
 from level4_deployment.control import audit, control_plane
 from level4_deployment.control.api import platform_metrics
 from level4_deployment.control.control_plane import CHALLENGER, ConflictError, ControlPlane
@@ -16,10 +18,14 @@ from level4_deployment.control.registry_client import UnavailableError
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS, EXPERIMENTS, INFERENCE_BATCHES
-from level4_deployment.serving.package import PackageError
+from level4_deployment.serving.package import Package, PackageError
+from level4_deployment.serving.routes import ROUTES, WORKERS, read_routes
 from shared.errors import UserError
+from shared.files import write_json
+from shared.process_identity import this_process
 from tests.factories import batch, closed_days, day_differences, insert
-from tests.level4.control.conftest import InMemoryRegistry, served
+from tests.level4.plane import routed
+from tests.level4.registries import InMemoryRegistry
 
 PLAN = Plan(share=0.3)
 
@@ -35,8 +41,7 @@ def days_close(platform: ControlPlane, differences: Any, challenger_arm: int = 2
     assert running
     days = closed_days(differences, experiment=running.experiment, champion_arm=630, challenger_arm=challenger_arm)
     insert(platform.log, EXPERIMENT_DAYS, days.to_dict("records"))
-    platform.undecided = True
-    return platform.judge()
+    return platform.judge(again=True)
 
 
 def started_again(platform: ControlPlane) -> ControlPlane:
@@ -54,16 +59,16 @@ def trail(platform: ControlPlane) -> list[tuple[Any, ...]]:
 def test_a_version_is_tried_in_shadow_then_live_then_promoted(
     platform: ControlPlane, registry: InMemoryRegistry
 ) -> None:
-    assert served(platform) == (1, None, None)
+    assert routed(platform.home) == (1, None, None)
     platform.submit(2, PLAN, "pipeline", expected=1)
-    assert (served(platform), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})
+    assert (routed(platform.home), registry.aliases) == ((1, 2, 0.0), {CHAMPION: 1, CHALLENGER: 2})
     days_close(platform, day_differences(0.02, 3))
-    assert served(platform) == (1, 2, 0.3)
+    assert routed(platform.home) == (1, 2, 0.3)
     with platform.log.begin() as connection:
         connection.execute(EXPERIMENT_DAYS.delete())
     days_close(platform, day_differences(0.02, 14))
-    assert (served(platform), registry.aliases) == ((2, None, None), {CHAMPION: 2})
-    name = "1-against-2-no1"
+    assert (routed(platform.home), registry.aliases) == ((2, None, None), {CHAMPION: 2})
+    name = "2-against-1-no1"
     assert trail(platform) == [
         ("pipeline", "promote", 1, None, None, "1", "done"),
         ("pipeline", "begin_experiment", 2, name, None, "running", "done"),
@@ -114,11 +119,11 @@ def test_a_winner_waits_for_approval_also_after_a_start_without_it(platform: Con
     days_close(platform, day_differences(0.02, 14))
     platform.approval = False
     again = started_again(platform)
-    assert served(again)[0] == 1
+    assert routed(again.home)[0] == 1
     assert again.running().state == "awaiting approval"  # type: ignore[union-attr]
     assert again.approve("operator") == 2
     (one,) = experiment_store.find(again.log)
-    assert (served(again)[0], one.state, one.reason.startswith("better")) == (2, "promoted", True)
+    assert (routed(again.home)[0], one.state, one.reason.startswith("better")) == (2, "promoted", True)
 
 
 REFUSALS = [
@@ -133,10 +138,10 @@ REFUSALS = [
 @pytest.mark.parametrize(("number", "kind", "why"), REFUSALS)
 def test_what_cannot_be_tried_is_refused(platform: ControlPlane, number: int, kind: type[UserError], why: str) -> None:
     platform.submit(2, PLAN, "pipeline")
-    before = served(platform)
+    before = routed(platform.home)
     with pytest.raises(kind, match=why):
         platform.submit(number, PLAN, "pipeline")
-    assert served(platform) == before
+    assert routed(platform.home) == before
     refused = [(row[1], row[2], row[6]) for row in trail(platform)[2:]]
     assert refused == ([("refuse", 3, "done")] if kind is ConflictError else [])
 
@@ -172,7 +177,7 @@ def test_another_share_ends_the_experiment_and_begins_a_new_one(platform: Contro
     before = platform.submit(2, PLAN, "pipeline")
     after = platform.change_traffic_split(0.5, "operator")
     assert before
-    assert [one.state for one in experiment_store.find(platform.log)] == ["invalidated", "running"]
+    assert [one.state for one in experiment_store.find(platform.log)] == ["stopped", "running"]
     assert (after.salt != before.salt, after.plan.share, after.share) == (True, 0.5, 0.0)
     assert trail(platform)[-1] == ("operator", "change_traffic_split", 2, after.experiment, "0.3", "0.5", "done")
 
@@ -183,7 +188,7 @@ def test_a_roll_back_goes_to_the_champion_that_was_replaced(platform: ControlPla
     for number in (2, 3):
         platform.promote(number, "operator", "a try")
     assert [platform.roll_back("operator", "no good") for _ in range(2)] == [2, 1]
-    assert served(platform)[0] == 1
+    assert routed(platform.home)[0] == 1
 
 
 def test_a_roll_back_passes_by_a_version_that_the_registry_named_for_a_moment(
@@ -195,10 +200,10 @@ def test_a_roll_back_passes_by_a_version_that_the_registry_named_for_a_moment(
         registry.aliases[CHAMPION] = number
         platform.poll()
     assert platform.roll_back("operator", "no good") == 1
-    assert served(platform)[0] == 1
+    assert routed(platform.home)[0] == 1
 
 
-@pytest.mark.parametrize(("promoted", "state"), [(2, "promoted"), (3, "invalidated")])
+@pytest.mark.parametrize(("promoted", "state"), [(2, "promoted"), (3, "stopped")])
 def test_a_promotion_by_hand_ends_the_experiment(platform: ControlPlane, promoted: int, state: str) -> None:
     platform.submit(2, PLAN, "pipeline")
     platform.promote(promoted, "operator", "by hand")
@@ -216,32 +221,23 @@ def test_an_alias_that_was_moved_past_the_platform_is_followed_and_is_no_verdict
     for _ in range(2):
         platform.poll()
     (one,) = experiment_store.find(platform.log)
-    assert (served(platform), one.state) == ((moved_to, None, None), "invalidated")
+    assert (routed(platform.home), one.state) == ((moved_to, None, None), "stopped")
     assert [row for row in trail(platform) if row[0] == "registry"] == [
         ("registry", "promote", moved_to, None, "1", str(moved_to), "done")
     ]
     assert platform.roll_back("operator", "not that one") == 1
 
 
-def test_reading_the_target_changes_nothing(platform: ControlPlane, registry: InMemoryRegistry) -> None:
-    """Also where an experiment is over by what the registry says."""
-    platform.submit(2, PLAN, "pipeline")
-    registry.aliases[CHAMPION] = 3
-    before = trail(platform), experiment_store.find(platform.log), dict(registry.aliases), served(platform)
-    platform._target_routes(registry.version(3))
-    assert (trail(platform), experiment_store.find(platform.log), registry.aliases, served(platform)) == before
-
-
-def of_experiment(action: str, old: str | None, new: str, experiment: str = "1-against-2-no1") -> audit.Action:
+def of_experiment(action: str, old: str | None, new: str, experiment: str = "2-against-1-no1") -> audit.Action:
     return audit.Action("operator", action, "killed", 2, experiment, old, new)
 
 
 CUT_OFF = {  # what was on record at the sudden end → champion and state of the experiment after the next start, status
-    "a move, before the alias": (audit.move("operator", audit.PROMOTE, 1, 3, "killed"), 3, "invalidated", "done"),
+    "a move, before the alias": (audit.move("operator", audit.PROMOTE, 1, 3, "killed"), 3, "stopped", "done"),
     "the winner's move": (audit.move("platform", audit.PROMOTE, 1, 2, "it has won"), 2, "promoted", "done"),
     "a beginning": (of_experiment(audit.BEGIN, None, "running"), 1, "running", "done"),
-    "no beginning": (of_experiment(audit.BEGIN, None, "running", "1-against-2-no2"), 1, "running", "cut_off"),
-    "an end": (of_experiment(audit.END, "running", "invalidated"), 1, "running", "cut_off"),
+    "no beginning": (of_experiment(audit.BEGIN, None, "running", "2-against-1-no2"), 1, "running", "cut_off"),
+    "an end": (of_experiment(audit.STOP, "running", "stopped"), 1, "running", "cut_off"),
     "going live": (of_experiment(audit.GO_LIVE, "0", "0.3"), 1, "running", "cut_off"),
     "another share": (of_experiment(audit.CHANGE_SPLIT, "0.2", "0.3"), 1, "running", "done"),
 }
@@ -254,7 +250,7 @@ def test_what_a_sudden_end_has_cut_off_is_finished_or_closed(platform: ControlPl
     number = audit.begin(platform.log, action)
     again = started_again(platform)
     (one,) = experiment_store.find(platform.log)
-    assert (served(again)[0], one.state) == (champion, state)
+    assert (routed(again.home)[0], one.state) == (champion, state)
     assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == [status]
     assert audit.open_actions(platform.log) == []
 
@@ -273,7 +269,7 @@ def test_an_experiment_whose_promotion_was_cut_off_before_its_end_has_won(
 def test_a_move_that_was_cut_off_is_not_repeated_over_a_later_one(platform: ControlPlane) -> None:
     number = audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 3, "killed"))
     platform.promote(2, "operator", "later")
-    assert served(started_again(platform))[0] == 2
+    assert routed(started_again(platform).home)[0] == 2
     assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == ["cut_off"]
 
 
@@ -287,7 +283,7 @@ def test_a_change_of_the_share_that_is_cut_off_leaves_one_experiment_under_way(
             platform.change_traffic_split(0.4, "operator")
     again = started_again(platform)
     over, running = experiment_store.find(again.log)
-    assert (over.state, running.state, trail(again)[-1][-1]) == ("invalidated", "running", audit.DONE)
+    assert (over.state, running.state, trail(again)[-1][-1]) == ("stopped", "running", audit.DONE)
     assert again.routes
     assert again.routes.split
     assert again.routes.split.experiment == running.experiment
@@ -299,10 +295,10 @@ def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
     audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 2, "killed"))
     registry.read_only = True
     again = started_again(platform)
-    assert ("not finished" in again.degraded, served(again)[0]) == (True, 1)
+    assert ("not finished" in again.degraded, routed(again.home)[0]) == (True, 1)
     registry.read_only = False
     again.poll()
-    assert (again.degraded, served(again)[0], audit.open_actions(again.log)) == ("", 2, [])
+    assert (again.degraded, routed(again.home)[0], audit.open_actions(again.log)) == ("", 2, [])
 
 
 def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(
@@ -312,13 +308,13 @@ def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(
     registry.away = True
     platform.poll()
     days_close(platform, day_differences(0.02, 14))
-    assert served(platform) == (1, 2, 0.0)
+    assert routed(platform.home) == (1, 2, 0.0)
     for words in ("version 1 keeps serving: the registry", "the verdict is not carried out"):
         assert words in platform.degraded
     assert platform.running(), "nothing ends because the registry is away"
     registry.away = False
     platform.poll()
-    assert (platform.degraded, served(platform)) == ("", (2, None, None))
+    assert (platform.degraded, routed(platform.home)) == ("", (2, None, None))
     assert [row[1] for row in trail(platform)].count("promote") == 2, "tried again in the same row"
 
 
@@ -329,7 +325,7 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
     registry.broken = {2, 3}
     platform.poll()
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, served(platform)) == ("aborted", (1, None, None))
+    assert (one.state, routed(platform.home)) == ("failed", (1, None, None))
     assert "not the one on record" in one.reason
     with pytest.raises(PackageError):
         platform.promote(3, "operator", "a try")
@@ -342,7 +338,7 @@ def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> No
     insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 20)
     platform.poll()
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, "no score for 400 of 400" in one.reason) == ("aborted", True)
+    assert (one.state, "no score for 400 of 400" in one.reason) == ("failed", True)
 
 
 def test_what_a_person_tries_twice_in_vain_is_twice_on_record_and_the_platform_s_own_tries_once(
@@ -372,7 +368,7 @@ def test_a_roll_back_to_the_version_that_is_tried_is_no_promotion(platform: Cont
     platform.submit(2, PLAN, "pipeline")
     assert platform.roll_back("operator", "no good") == 2
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, one.reason) == ("invalidated", "the champion is now version 2")
+    assert (one.state, one.reason) == ("stopped", "the champion is now version 2")
     assert platform.degraded == ""
 
 
@@ -385,7 +381,7 @@ def test_where_the_alias_was_removed_no_untried_version_becomes_the_champion(
     assert b"platform_degraded 1.0" in platform_metrics(platform)
     with pytest.raises(UserError, match="Remedy: make promote VERSION=1"):
         platform.submit(2, PLAN, "pipeline")
-    assert (registry.aliases, served(platform)) == ({}, (1, None, None))
+    assert (registry.aliases, routed(platform.home)) == ({}, (1, None, None))
     platform.promote(1, "operator", "back")
     assert b"platform_degraded 0.0" in platform_metrics(platform)
     assert platform.submit(2, PLAN, "pipeline")
@@ -418,7 +414,7 @@ def test_a_guardrail_that_cannot_end_an_experiment_keeps_one_row_with_the_last_r
     assert "the guardrails are not checked" in platform.degraded
     registry.read_only = False
     platform.poll()
-    ends = audit.trail(platform.log, AUDIT.c.action == audit.END)
+    ends = audit.trail(platform.log, AUDIT.c.action == audit.STOP)
     assert [(row["status"], "600 of 600" in row["reason"]) for row in ends] == [(audit.DONE, True)]
     assert platform.degraded == ""
 
@@ -453,12 +449,82 @@ def test_an_experiment_whose_plan_cannot_be_read_is_ended_and_the_platform_goes_
         connection.execute(EXPERIMENTS.update().values(plan=stored))
     again = started_again(platform)
     assert again.degraded == ""
-    assert served(again) == (1, None, None)
+    assert routed(again.home) == (1, None, None)
     (one,) = experiment_store.find(again.log)
-    assert one.state == "invalidated"
+    assert one.state == "stopped"
     assert "its record cannot be read" in one.reason
     with again.log.connect() as connection:
-        assert connection.execute(sa.select(EXPERIMENTS.c.state, EXPERIMENTS.c.plan)).one() == ("invalidated", stored)
+        assert connection.execute(sa.select(EXPERIMENTS.c.state, EXPERIMENTS.c.plan)).one() == ("stopped", stored)
     ends = [row for row in trail(again) if row[1] == audit.END]
-    assert ends == [("platform", audit.END, 2, one.experiment, "running", "invalidated", "done")]
+    assert ends == [("platform", audit.END, 2, one.experiment, "running", "stopped", "done")]
     assert again.submit(3, PLAN, "pipeline"), "another one can be tried"
+
+
+GARBLED = {
+    "empty": "",
+    "half": '{"generation": 4, "cham',
+    "of another version": '{"generation": 9, "model": 1}',
+    "gone": None,
+}
+
+
+@pytest.mark.parametrize("content", GARBLED.values(), ids=GARBLED)
+def test_routes_that_are_garbled_while_it_runs_are_written_again_for_every_worker(
+    platform: ControlPlane, registry: InMemoryRegistry, content: str | None
+) -> None:
+    platform.submit(2, PLAN, "pipeline", expected=1)
+    before = read_routes(platform.home)
+    assert before
+    file = platform.home / ROUTES
+    file.unlink() if content is None else file.write_text(content)
+    registry.away = True  # it is not needed for that
+    platform.poll()
+    assert read_routes(platform.home) == replace(before, generation=before.generation + 1)
+    assert (str(file) in platform.degraded) == (content is not None)
+    registry.away = False
+    platform.poll()
+    assert not platform.degraded
+    assert routed(platform.home) == (1, 2, 0.0)
+
+
+@pytest.mark.parametrize("content", [one for one in GARBLED.values() if one is not None])
+def test_a_platform_that_starts_with_garbled_routes_writes_them_from_alias_and_record(
+    platform: ControlPlane, registry: InMemoryRegistry, content: str
+) -> None:
+    platform.submit(2, PLAN, "pipeline", expected=1)
+    (platform.home / ROUTES).write_text(content)
+    (platform.home / WORKERS).mkdir()
+    status = {
+        "pid": os.getpid(),
+        "process": this_process(),
+        "generation": 7,
+        "refused": "",
+    }  # a worker that already serves
+    write_json(platform.home / WORKERS / f"{os.getpid()}.json", status)
+    registry.away = True
+    again = started_again(platform)
+    assert ROUTES in again.degraded
+    assert "nothing serves" in again.degraded or "not finished" in again.degraded
+    registry.away = False
+    again.poll()
+    again.poll()
+    assert not again.degraded
+    assert routed(again.home) == (1, 2, 0.0)
+    assert again.routes
+    assert again.routes.generation == 8, "newer than what any worker serves"
+
+
+def test_a_poll_verifies_each_package_once(
+    platform: ControlPlane, registry: InMemoryRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    platform.poll()  # the first one after a start does more
+    verified, pull = [], registry.pull
+
+    def counted(version: Version) -> Package:
+        verified.append(version.number)
+        return pull(version)
+
+    monkeypatch.setattr(registry, "pull", counted)
+    platform.poll()
+    assert sorted(verified) == [1, 2]

@@ -38,7 +38,8 @@ def test_a_platform_that_has_no_address_yet_is_waited_for(tmp_path: Path) -> Non
             waiting = pool.submit(RunningPlatform(tmp_path, process).wait_until_ready)
             time.sleep(0.3)
             assert not waiting.done()
-            write_json(tmp_path / ADDRESSES, {"service": address_of(listening), "process": this_process()})
+            addresses = dict.fromkeys(("control", "service"), address_of(listening))
+            write_json(tmp_path / ADDRESSES, addresses | {"process": this_process()})
             waiting.result(timeout=20)
     finally:
         process.kill()

@@ -1,9 +1,6 @@
-"""The control plane on MLflow's registry: others change it, it fails, is slow, refuses; and a kill in between."""
+"""The control plane on MLflow's registry: others change it, it fails, and it is slow."""
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from contextlib import suppress
 
@@ -11,14 +8,12 @@ import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
 
-from level4_deployment.control import audit
 from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, open_client
 from level4_deployment.experiment.design import Plan
 from level4_deployment.serving.routes import MODELS, read_routes
 from shared.errors import UserError
-from tests.level4.conftest import MODEL, Registry, alias, run_folder
-from tests.level4.registry_faults import locked, refusing
+from tests.level4.registries import MODEL, Registry, champion, locked, run_folder
 
 
 def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlPlane, registry_: Registry) -> None:
@@ -31,7 +26,7 @@ def test_a_version_whose_files_are_gone_is_not_rolled_back_to(platform: ControlP
             platform.roll_back("operator", "no good")
     finally:
         kept.with_name("away").rename(kept)
-    assert alias(registry_, "champion") == 2
+    assert champion(registry_) == 2
 
 
 def test_a_package_that_was_touched_is_not_routed_to(platform: ControlPlane, registry_: Registry) -> None:
@@ -86,52 +81,3 @@ def test_a_registry_that_fails_for_a_moment_ends_no_experiment(
     platform.poll()
     assert platform.degraded == ""
     assert platform.running()
-
-
-KILLED = """
-import os, signal, sys
-from pathlib import Path
-from level3_training_pipeline.tracking import mlflow_runs
-from level4_deployment.control import audit
-from level4_deployment.control.control_plane import ControlPlane
-from level4_deployment.control.registry_client import ModelRegistry
-from level4_deployment.prediction_log import url_of, open_log
-from shared.settings import read_settings
-home = Path(sys.argv[1])
-registry = ModelRegistry(lambda: mlflow_runs.open_tracking(read_settings()), home)
-platform = ControlPlane(home, registry, open_log(url_of(home)))
-step = sys.argv[2]
-if step == "before the alias":
-    registry.set_alias = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-else:
-    audit.close = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
-platform.promote(2, "operator", "killed")
-"""
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="SIGKILL")
-@pytest.mark.parametrize("step", ["before the alias", "before the audit row is closed"])
-def test_what_a_kill_has_cut_off_is_finished_at_the_next_start(
-    platform: ControlPlane, registry_: Registry, step: str
-) -> None:
-    ended = subprocess.run([sys.executable, "-c", KILLED, str(platform.home), step], check=False)
-    assert ended.returncode == -9
-    assert audit.open_actions(platform.log)
-    again = ControlPlane(platform.home, platform.registry, platform.log)
-    again.reconcile()
-    assert alias(registry_, "champion") == 2
-    assert not audit.open_actions(again.log)
-    routes = read_routes(platform.home)
-    assert routes
-    assert routes.champion.version == 2
-
-
-def test_a_move_that_failed_is_not_made_up_for_at_the_next_start(platform: ControlPlane, registry_: Registry) -> None:
-    with refusing(registry_), pytest.raises(UnavailableError):
-        platform.promote(3, "operator", "the registry can be read, and takes nothing")
-    assert audit.trail(platform.log)[-1]["status"] == audit.CUT_OFF
-    platform.promote(2, "operator", "later")
-    ControlPlane(platform.home, platform.registry, platform.log).reconcile()
-    assert alias(registry_, "champion") == 2
-    assert platform.roll_back("operator", "back") == 1

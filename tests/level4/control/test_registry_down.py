@@ -11,8 +11,7 @@ from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.replay_client import as_requests
 from shared.errors import UserError
-from tests.level4.conftest import Registry
-from tests.level4.registry_faults import DOWN, locked
+from tests.level4.registries import DOWN, Registry, locked
 from tests.support import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("platform")]  # version 1 is the champion
@@ -27,7 +26,7 @@ def test_a_platform_starts_and_serves_while_the_registry_is_down(
         running.wait_for_control()
         running.wait_until_ready()
         for flight in as_requests(flights.head(5)):
-            assert httpx.post(f"{running.service}/predict", json=flight, trust_env=False).json()["version"] == 1
+            assert httpx.post(f"{running.service}/predict", json=flight).json()["version"] == 1
         with PlatformClient.at(home, "operator") as operator, PlatformClient.at(home, "feed") as feed:
             begun = time.monotonic()
             assert "version 1 keeps serving" in operator.get("/status")["degraded"]

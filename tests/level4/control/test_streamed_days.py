@@ -19,7 +19,8 @@ from level4_deployment.experiment.labels import Label, ingest, read_watermark
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, LABELS, PREDICTIONS, SHADOW_PREDICTIONS
 from tests.factories import both_predictions, insert, label
 from tests.level4 import postgres
-from tests.level4.control.conftest import InMemoryRegistry, served
+from tests.level4.plane import routed
+from tests.level4.registries import InMemoryRegistry
 
 FLIGHTS = 40  # a day
 Split = Callable[[Experiment, str], str | None]
@@ -64,7 +65,6 @@ def platform(in_memory: ControlPlane, plan: Plan) -> ControlPlane:
 
 CHANGED: dict[str, dict[str, Any]] = {
     "the salt in the routes": {},
-    "the salt on record": {"salt": "another"},
     "the share on record": {"share": 0.5},
 }
 
@@ -79,9 +79,9 @@ def test_an_experiment_whose_split_was_changed_is_invalid_and_promotes_nothing(
     experiment_store.save(platform.log, replace(running, **CHANGED[changed]))
     stream(platform, 28, 0.05, as_assigned if CHANGED[changed] else by_another_salt, begin=5)
     (one,) = experiment_store.find(platform.log)
-    assert one.state == "invalidated"
+    assert one.state == "stopped"
     assert "were split by another salt, or another share than" in one.reason
-    assert served(platform)[0] == 1
+    assert routed(platform.home)[0] == 1
 
 
 def test_days_are_closed_alike_after_a_restart(platform: ControlPlane) -> None:
@@ -102,9 +102,9 @@ def test_a_verdict_that_a_sudden_end_has_cut_off_is_carried_out_at_the_next_star
     with monkeypatch.context() as broken:
         broken.setattr(platform, cut_off, lambda *_: None)  # and then the process is gone
         stream(platform, 21, gain=0.05)
-    assert served(platform)[0] == 1
+    assert routed(platform.home)[0] == 1
     ControlPlane(platform.home, platform.registry, platform.log).poll()
-    assert served(platform)[0] == 2
+    assert routed(platform.home)[0] == 2
     assert experiment_store.find(platform.log)[0].state == "promoted"
 
 
@@ -140,14 +140,6 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(
         ("end_experiment", "done"),
         ("roll_back", "done"),
     ]
-
-
-def test_a_move_that_a_sudden_end_has_cut_off_is_finished(on_database: ControlPlane) -> None:
-    audit.begin(on_database.log, audit.move("operator", audit.PROMOTE, 1, 3, "cut off before the alias moved"))
-    on_database.reconcile()
-    assert served(on_database)[0] == 3
-    assert audit.open_actions(on_database.log) == []
-    assert len(audit.trail(on_database.log)) == 2
 
 
 def test_the_platform_tries_again_in_the_same_row(on_database: ControlPlane, registry: InMemoryRegistry) -> None:

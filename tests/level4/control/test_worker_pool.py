@@ -33,8 +33,7 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
     tmp_path: Path, trained: Pipeline, capsys: pytest.CaptureFixture[str]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    open_log(url_of(tmp_path)).dispose()
-    with open_socket() as listening:
+    with open_log(url_of(tmp_path)), open_socket() as listening:
         pool = WorkerPool(lambda: start_worker(tmp_path, listening, url_of(tmp_path)), 1)
         try:
             pool.workers[0].wait_ready()
@@ -47,7 +46,7 @@ def test_a_worker_that_was_killed_is_replaced_with_a_line_and_its_gauges_are_gon
 
             eventually(replaced, within=30)
             pool.workers[0].wait_ready()
-            text = httpx.get(f"{address_of(listening)}/metrics", trust_env=False).text
+            text = httpx.get(f"{address_of(listening)}/metrics").text
         finally:
             pool.stop()
     assert f"worker {dead} has ended" in capsys.readouterr().out

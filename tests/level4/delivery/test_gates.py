@@ -14,7 +14,7 @@ from level4_deployment.delivery import gates
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.serving.model import ServedModel, load_served
 from shared.errors import UserError
-from tests.level4.conftest import Registry, run_folder
+from tests.level4.registries import Registry, run_folder
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from level4_deployment.delivery.packaging import convert, publish
 from level4_deployment.serving.model import load_served
 from level4_deployment.serving.package import GRAPH, PackageError, read_verified
 from shared.errors import UserError
-from tests.level4.conftest import Registry
 from tests.level4.plane import CARD, package
+from tests.level4.registries import Registry
 
 
 def test_ten_thousand_flights_get_the_trained_models_probabilities(

@@ -13,8 +13,7 @@ from level4_deployment.control.platform_process import RunningPlatform
 from level4_deployment.demo.drills import CLIENTS, kill_a_worker_under_load, roll_back_under_load, switch_times
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.reloader import wait_for_workers
-from tests.level4.conftest import Registry
-from tests.level4.registry_faults import DOWN
+from tests.level4.registries import DOWN, Registry
 from tests.support import eventually
 
 

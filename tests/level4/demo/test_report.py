@@ -22,7 +22,7 @@ from shared.errors import UserError
 from tests.factories import experiment, insert, label, prediction
 
 STORY, ANOTHER = report.STORY_TODAY, date(2013, 7, 1)
-DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "1-against-2")
+DEPLOYED = Deployed(2, "a" * 64, Report("a" * 64, [Gate("parity", passed=True, seen="equal")], Plan()), "2-against-1")
 SERVED = {stage: {"a" * 64} for stage in ("production", "live", "shadow")}
 NOT_PROMOTED = {stage: SERVED[stage] for stage in ("live", "shadow")}
 REPLAYED = ReplayStats(requests=3, flights=500)
@@ -58,7 +58,7 @@ def test_a_run_with_both_verdicts_and_one_digest_at_five_stages_shows_all_that_i
     ("better", "worse", "broken"),
     [
         ("inconclusive", "rejected", ["version 2 is promoted"]),
-        ("aborted", "rejected", ["version 2 is promoted"]),
+        ("failed", "rejected", ["version 2 is promoted"]),
         ("promoted", "running", ["version 4 is rejected"]),
         ("promoted", "promoted", ["version 4 is rejected"]),
     ],
@@ -138,7 +138,6 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
     monkeypatch.setattr(report, "FEWEST_FLIGHTS", 1)
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     at = pd.Timestamp("2013-04-30 23:30", tz="America/New_York").timestamp()  # in UTC it is May
-    log = open_log(url_of(tmp_path))
     rows = [
         prediction("a", departs_at=at, probability=0.25),
         prediction("a", departs_at=at, probability=0.99, asked_at=1.0, request_id="again"),
@@ -146,8 +145,9 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
         prediction("disputed", departs_at=at, probability=0.01),
         prediction("unlabelled", departs_at=at),
     ]
-    insert(log, PREDICTIONS, rows)
-    insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
-    insert(log, QUARANTINED_LABELS, [label("disputed")])
+    with open_log(url_of(tmp_path)) as log:
+        insert(log, PREDICTIONS, rows)
+        insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
+        insert(log, QUARANTINED_LABELS, [label("disputed")])
     expected = (-math.log(0.75) - math.log(0.5)) / 2
     assert report.show_served(tmp_path) == f"2013-04: {expected:.3f}"

@@ -24,7 +24,7 @@ CASES = {
     "it is slow": ([batch(NAME, slow=1)] * 100, "took far longer than the champion 100 of 100 times"),
     "it knows less": ([batch(NAME, fell_back=20)] * 100, "only its base rate for 2,000 of 2,000"),
     "another version fails": ([batch(NAME, version=1, failed=20)] * 100, ""),
-    "it failed in another experiment": ([batch("1-against-2-no9", failed=20)] * 100, ""),
+    "it failed in another experiment": ([batch("2-against-1-no9", failed=20)] * 100, ""),
 }
 
 
@@ -40,13 +40,12 @@ def test_a_challenger_that_fails_or_is_slow_more_often_than_is_tolerated_is_foun
 
 def test_a_look_reads_the_batches_of_the_experiment_alone(tmp_path: Path) -> None:
     """A version may be tried many times, and the guardrails are checked twice a second."""
-    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
     asked: list[tuple[str, Any]] = []
-    sa.event.listen(log, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
-    guardrail_violation(log, RUNNING)
-    with log.connect() as connection:
-        plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
-    log.dispose()
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        sa.event.listen(log, "before_cursor_execute", lambda *call: asked.append(call[2:4]))
+        guardrail_violation(log, RUNNING)
+        with log.connect() as connection:
+            plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {asked[0][0]}", asked[0][1]).all()
     assert [row[-1] for row in plan] == [
         "SEARCH inference_batches USING INDEX ix_inference_batches_version (version=? AND experiment=?)"
     ]

@@ -18,14 +18,14 @@ from tests.factories import insert, prediction
 
 DAY = pd.Timestamp("2013-04-02", tz="America/New_York")
 HOUR = 3600.0
-NAME = "1-against-2-no3"  # by which flight b is the challenger's to answer, all others here the champion's
+NAME = "2-against-1-no3"  # by which flight b is the challenger's to answer, all others here the champion's
 
 
 @pytest.fixture
 def experiment(log: sa.Engine) -> Experiment:
     """It has begun on the day before, which is not counted."""
     answered(log, "first", -20)
-    return factories.experiment(experiment=NAME, salt=NAME, share=0.2, plan=Plan(share=0.2))
+    return factories.experiment(experiment=NAME, number=3, share=0.2, plan=Plan(share=0.2))
 
 
 def at(hours: float) -> float:

@@ -34,18 +34,17 @@ def verdict_of(folder: Path, flights: pd.DataFrame, plan: Plan, lost: float) -> 
         shadow.append(other)
         if late == late:  # noqa: PLR0124 - NaN: it never landed
             labels.append(label(name, late=int(late), known_at=seconds))
-    log = open_log(url_of(folder))
-    with log.begin() as connection:
-        for table, new in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, shadow), (LABELS, labels)):
-            connection.execute(table.insert(), new)
-        theirs = [{"gone": row["request_id"]} for row in rows if row["arm"] == "challenger"]
-        gone = random.choice(np.array(theirs), int(lost * len(theirs)), replace=False).tolist()
-        if gone:
-            connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.request_id == sa.bindparam("gone")), gone)
-    ingest(log, [], (START + pd.DateOffset(days=plan.max_days + 3)).timestamp())
-    close_days(log, running)
-    days = days_of(log, running.experiment)
-    log.dispose()
+    with open_log(url_of(folder)) as log:
+        with log.begin() as connection:
+            for table, new in ((PREDICTIONS, rows), (SHADOW_PREDICTIONS, shadow), (LABELS, labels)):
+                connection.execute(table.insert(), new)
+            theirs = [{"gone": row["request_id"]} for row in rows if row["arm"] == "challenger"]
+            gone = random.choice(np.array(theirs), int(lost * len(theirs)), replace=False).tolist()
+            if gone:
+                connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.request_id == sa.bindparam("gone")), gone)
+        ingest(log, [], (START + pd.DateOffset(days=plan.max_days + 3)).timestamp())
+        close_days(log, running)
+        days = days_of(log, running.experiment)
     return judge(plan, days)
 
 

@@ -25,7 +25,7 @@ def load(address: str, requests: list[dict[str, Any]], clients: int = 4, pause: 
     seen, stop = Load(), threading.Event()
 
     def ask(first: int) -> None:
-        with httpx.Client(base_url=address, timeout=20, trust_env=False) as http:
+        with httpx.Client(base_url=address, timeout=20) as http:
             number = first
             while not stop.is_set():
                 begun = time.perf_counter()

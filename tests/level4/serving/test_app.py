@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 from level2_devops.model import predict
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.package import Package
-from tests.level4.plane import CARD, Plane, package, plane, route
+from tests.level4.plane import CARD, Plane, of_carrier, package, plane, route
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +44,30 @@ def test_an_answer_is_the_models_and_names_its_version(
 
 
 def test_unknown_codes_get_the_base_rate_marked(serving: Plane, sent: dict[str, Any]) -> None:
-    answer = serving.ask({**sent, "carrier": "ZZ", "dest": "XXX"})
+    answer = serving.ask(of_carrier(sent, "ZZ") | {"dest": "XXX"})
     assert (answer["probability"], answer["fallback"]) == (CARD.base_rate, True)
     assert answer["unknown"] == ["carrier", "dest"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"carrier": "UA"},
+        {"origin": "LGA"},
+        {"flight_id": "2013-12-31-UA544-EWR"},
+        {"scheduled_departure": "2100-01-15T05:00:00-05:00", "scheduled_arrival": "2100-01-15T07:00:00-05:00"},
+        {"scheduled_departure": "2013-01-15T05:00:00-05:00", "scheduled_arrival": "2013-01-15T07:00:00-05:00"},
+    ],
+)
+def test_a_flight_that_contradicts_its_id_is_refused_and_not_logged(
+    serving: Plane, sent: dict[str, Any], wrong: dict[str, str]
+) -> None:
+    before = serving.logged()
+    for path, body in (("/predict", sent | wrong), ("/predict/batch", {"flights": [sent, sent | wrong]})):
+        answer = serving.client.post(path, json=body)
+        assert answer.status_code == 422, answer.text
+        assert "contradicts" in answer.json()["detail"][0]["problem"]
+    assert serving.logged() == before
 
 
 def test_a_batch_is_answered_in_order_each_flight_with_an_id_of_its_own(
@@ -178,7 +199,7 @@ def test_metrics_are_counted_by_version(serving: Plane, sent: dict[str, Any]) ->
     served, fell = 'predictions_total{version="7"}', 'fallbacks_total{version="7"}'
     before = count(served), count(fell)
     serving.ask(sent)
-    serving.ask(sent | {"carrier": "ZZ"})
+    serving.ask(of_carrier(sent, "ZZ"))
     assert (count(served) - before[0], count(fell) - before[1]) == (2, 1)
     assert count('scoring_seconds_count{version="8"}') > 0
     assert count("routes_generation") == 1
@@ -202,7 +223,7 @@ def test_without_routes_it_is_live_and_not_ready(tmp_path: Path, sent: dict[str,
 def test_too_many_requests_at_once_get_503(serving: Plane, sent: dict[str, Any]) -> None:
     async def crowd() -> list[httpx.Response]:
         limits = httpx.Limits(max_connections=400)
-        async with httpx.AsyncClient(base_url=serving.address, limits=limits, timeout=30, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=serving.address, limits=limits, timeout=30) as http:
             body = {"flights": [sent] * 100}
             return await asyncio.gather(*(http.post("/predict/batch", json=body) for _ in range(400)))
 

@@ -14,7 +14,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.replay_client import as_requests
 from tests.factories import experiment
 from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
-from tests.level4.plane import Plane, package, plane, route
+from tests.level4.plane import Plane, of_carrier, package, plane, route
 from tests.level4.serving.load import load
 from tests.support import eventually
 
@@ -31,7 +31,7 @@ def known_flights(flights: pd.DataFrame) -> list[dict[str, Any]]:
 
 def known_to_tables(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The same flights, with codes that hand-made tables know: each carrier a tenth of them."""
-    return [one | {"carrier": TEN_CARRIERS[i % 10], "dest": "BOS"} for i, one in enumerate(sent)]
+    return [of_carrier(one, TEN_CARRIERS[i % 10]) | {"dest": "BOS"} for i, one in enumerate(sent)]
 
 
 @pytest.mark.slow
@@ -61,16 +61,14 @@ def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardr
     """One of ten carriers is new to it, so it answers with its base rate; codes new to both models do not count."""
     route(tmp_path, 1, table_of_carriers(tmp_path, 1, CHANCES), ignorant(tmp_path, 2, CHANCES, "VX"), 0.5)
     new = experiment(experiment="experiment", share=0.5)
-    log = open_log(url_of(tmp_path))
-    with plane(tmp_path) as running:
-        running.ask(sent[0] | {"carrier": "ZZ"})
+    with open_log(url_of(tmp_path)) as log, plane(tmp_path) as running:
+        running.ask(of_carrier(sent[0], "ZZ"))
         for one in known_to_tables(sent)[:150]:
             running.ask(one)
             if why := guardrail_violation(log, new):
                 break
-        running.ask(sent[0] | {"carrier": "ZZ"})  # by its commit, the shadow rows of earlier answers are in the log too
+        running.ask(of_carrier(sent[0], "ZZ"))  # by its commit, the shadow rows of earlier answers are in the log too
         ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM inference_batches")
-    log.dispose()
     assert "version 2 gave only its base rate for" in why
     assert 3 <= fell_back <= 0.15 * rows
 

@@ -20,7 +20,7 @@ from level4_deployment.prediction_log import (
 from level4_deployment.serving.log_writer import LogEntry, LogWriter
 from tests.factories import prediction
 from tests.level4.postgres import new_database
-from tests.level4.serving.conftest import limit_disk
+from tests.level4.serving.full_disk import limit_disk
 
 pytestmark = pytest.mark.anyio
 
@@ -89,44 +89,43 @@ async def test_rows_queued_at_the_end_are_written(log: sa.Engine) -> None:
 
 
 async def test_a_full_disk_is_reported_and_once_there_is_space_writing_continues(tmp_path: Path) -> None:
-    engine = open_log(url_of(tmp_path))
-    give_space = limit_disk(engine, pages=40)
-    async with writing(engine) as writer:
-        kept, failed = set(), []
-        for number in range(400):
-            error = await written(writer, f"{number}")
-            kept |= {f"{number}"} if error is None else set()
-            failed += [error] if error else []
-        assert "full" in str(failed[0])
-        assert kept == names(engine)
-        assert 0 < len(kept) < 400
-        give_space()
-        assert await written(writer, "after") is None
-        assert "after" in names(engine)
+    with open_log(url_of(tmp_path)) as engine:
+        give_space = limit_disk(engine, pages=40)
+        async with writing(engine) as writer:
+            kept, failed = set(), []
+            for number in range(400):
+                error = await written(writer, f"{number}")
+                kept |= {f"{number}"} if error is None else set()
+                failed += [error] if error else []
+            assert "full" in str(failed[0])
+            assert kept == names(engine)
+            assert 0 < len(kept) < 400
+            give_space()
+            assert await written(writer, "after") is None
+            assert "after" in names(engine)
 
 
 async def test_the_writer_waits_for_a_log_that_another_process_has_locked(tmp_path: Path) -> None:
-    engine = open_log(url_of(tmp_path))
-    async with writing(engine) as writer:
-        with engine.connect() as other:
-            other.exec_driver_sql("BEGIN IMMEDIATE")
-            asked = asyncio.create_task(written(writer, "1"))
-            await asyncio.sleep(0.5)
-            assert not asked.done()
-            other.exec_driver_sql("COMMIT")
-        assert await asked is None
+    with open_log(url_of(tmp_path)) as engine:
+        async with writing(engine) as writer:
+            with engine.connect() as other:
+                other.exec_driver_sql("BEGIN IMMEDIATE")
+                asked = asyncio.create_task(written(writer, "1"))
+                await asyncio.sleep(0.5)
+                assert not asked.done()
+                other.exec_driver_sql("COMMIT")
+            assert await asked is None
 
 
 @pytest.mark.slow
 async def test_a_connection_that_the_server_closes_fails_one_group_only(postgresql: str) -> None:
-    engine = open_log(new_database(postgresql))
-    async with writing(engine) as writer:
-        assert await written(writer, "1") is None
-        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
-            others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            other.exec_driver_sql(f"{others} AND datname = current_database()")
-        time.sleep(0.2)
-        assert await written(writer, "2") is not None
-        assert await written(writer, "3") is None
-    assert names(engine) == {"1", "3"}
-    engine.dispose()
+    with open_log(new_database(postgresql)) as engine:
+        async with writing(engine) as writer:
+            assert await written(writer, "1") is None
+            with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
+                others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+                other.exec_driver_sql(f"{others} AND datname = current_database()")
+            time.sleep(0.2)
+            assert await written(writer, "2") is not None
+            assert await written(writer, "3") is None
+        assert names(engine) == {"1", "3"}

@@ -23,14 +23,17 @@ def test_ten_thousand_real_flights_give_the_same_bits(flights: pd.DataFrame) -> 
 
 
 def test_both_sides_of_a_change_of_clocks_and_any_offset() -> None:
-    base = {"carrier": "B6", "origin": "JFK", "dest": "BOS", "distance": 187, "flight_id": "2013-03-10-B61-JFK"}
+    base = {"carrier": "B6", "origin": "JFK", "dest": "BOS", "distance": 187}
     late = {"airport_departures_1h": 21, "airport_overdue": 9}
     times = [
         ("2013-03-10T01:30:00-05:00", "2013-03-10T03:40:00-04:00"),
         ("2013-03-10T07:00:00Z", "2013-03-10T09:05:00Z"),
         ("2013-11-03T05:30:00+00:00", "2013-11-03T07:00:00.5+01:00"),
     ]
-    sent = [base | late | {"scheduled_departure": a, "scheduled_arrival": b} for a, b in times]
+    sent = [
+        base | late | {"flight_id": f"{a[:10]}-B61-JFK", "scheduled_departure": a, "scheduled_arrival": b}
+        for a, b in times
+    ]
     table = pd.DataFrame(sent)
     for name in ("scheduled_departure", "scheduled_arrival"):
         table[name] = pd.to_datetime(table[name], utc=True, format="ISO8601")

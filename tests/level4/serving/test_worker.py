@@ -23,7 +23,7 @@ from level4_deployment.serving.package import Package
 from tests.level2.releases import has_ended
 from tests.level4.plane import package, plane, route
 from tests.level4.postgres import new_database
-from tests.level4.serving.conftest import limit_disk
+from tests.level4.serving.full_disk import limit_disk
 from tests.level4.serving.load import load
 from tests.support import eventually
 
@@ -76,7 +76,7 @@ def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, se
     route(tmp_path, 1, made, Package(2, made.files), 0.5)
     with plane(tmp_path, 2) as running:
         for _ in range(6):  # a new connection may be taken by either
-            with httpx.Client(base_url=running.address, timeout=20, trust_env=False) as client:
+            with httpx.Client(base_url=running.address, timeout=20) as client:
                 client.post("/predict/batch", json={"flights": sent}).raise_for_status()
         rows = running.rows("SELECT flight_id, arm, version FROM predictions")
         both = running.client.get("/metrics").text
@@ -92,13 +92,13 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     route(tmp_path, 1, package(tmp_path, 1, trained))
-    log = open_log(url_of(tmp_path))
-    give_space = limit_disk(log, pages=60)
     with (
+        open_log(url_of(tmp_path)) as log,
         open_socket() as listening,
         api_server(create_app(tmp_path, log), listening),
-        httpx.Client(base_url=address_of(listening), timeout=20, trust_env=False) as client,
+        httpx.Client(base_url=address_of(listening), timeout=20) as client,
     ):
+        give_space = limit_disk(log, pages=60)
         answers = [client.post("/predict", json=sent[i % 300]) for i in range(400)]
         acknowledged = {one.json()["request_id"] for one in answers if one.status_code == 200}
         refused = [one for one in answers if one.status_code != 200]
@@ -109,7 +109,6 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
             assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == acknowledged
         give_space()
         assert client.post("/predict", json=sent[0]).status_code == 200
-    log.dispose()
 
 
 @pytest.mark.slow
@@ -168,9 +167,7 @@ def test_postgresql_serves_as_the_log(
             running.workers[0].process.kill()
             time.sleep(0.5)
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
-        log = open_log(url)
-        with log.connect() as connection:
+        with open_log(url) as log, log.connect() as connection:
             kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
-        log.dispose()
         assert {answer["request_id"] for answer in seen.answers} <= kept
         assert len(seen.answers) > 100

@@ -18,12 +18,11 @@ from tests.level5.three_weeks import DAYS, fill
 @pytest.fixture
 def log(tmp_path: Path) -> Iterator[sa.Engine]:
     """Three weeks in which temp drifts, the contract breaks on 10 April, and a retraining is decided on the 12th."""
-    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
-    fill(log)
-    for day in DAYS[:18]:
-        decide(log, day)
-    yield log
-    log.dispose()
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        fill(log)
+        for day in DAYS[:18]:
+            decide(log, day)
+        yield log
 
 
 def decide(log: sa.Engine, day: str) -> None:
@@ -34,8 +33,8 @@ def decide(log: sa.Engine, day: str) -> None:
         results.append(monitor_result("drift", day=day, target="temp", value=0.4))
     decision, alerts, result = Decision(day, "no_action", "all is well"), [], {}
     if day == "2013-04-10":
-        decision = Decision(day, "halt_experiment", "broken", (broken,), "contract", (broken,))
-        alerts = [Alert(f"{day}-a", day, "page", "contract alarm begins", broken.message)]
+        decision = Decision(day, "stop_experiment", "broken", (broken,), "contract", (broken,))
+        alerts = [Alert(f"{day}-a", day, "page", "contract alarm begins", broken.message, "alarm_begins", "contract")]
     elif day == "2013-04-12":
         decision, result = Decision(day, "retrain", "it is old", (), "age"), {"version": 2}
     loop_store.record_decision(log, decision, results, alerts)

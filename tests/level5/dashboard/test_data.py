@@ -81,7 +81,8 @@ def test_health_reports_how_far_flights_labels_and_decisions_are(log: sa.Engine,
 
 
 def test_an_empty_log_is_not_healthy_and_has_no_weeks(tmp_path: Path) -> None:
-    year = read_year(open_log(f"sqlite:///{tmp_path / 'log.db'}"), tmp_path, {})
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        year = read_year(log, tmp_path, {})
     assert (year.weeks, year.champion, year.alarms) == ([], {}, [])
     assert [one.state for one in year.health if not one.ok] == ["none yet", "none yet"]
 

@@ -83,15 +83,20 @@ def test_an_alarm_that_begins_has_its_own_results_whatever_was_decided(log: sa.E
     new = monitor_result("drift", day=day, target="humid")
     broken = monitor_result("contract", day=day, target="visib")
     loop_store.record_decision(log, Decision(before, "notify", "it drifts", (old,), "drift", (old,)), [], [])
-    alerts = [Alert(f"{day}-{name}", day, "page", f"{name} alarm begins", "off") for name in ("contract", "drift")]
-    decision = Decision(day, "halt_experiment", "broken", (broken,), "contract", (broken, new, old))
+    alerts = [
+        Alert(f"{day}-{name}", day, "page", f"{name} is off", "off", "alarm_begins", name)
+        for name in ("contract", "drift")
+    ]
+    alerts.append(Alert(f"{day}-b", day, "page", "roll back", "off", "decision"))
+    decision = Decision(day, "stop_experiment", "broken", (broken,), "contract", (broken, new, old))
     loop_store.record_decision(log, decision, [broken, new], alerts)
     found = [one for one in events(log, tmp_path, "alert") if one.day == day]
     assert {one.title: [result.target for result in one.evidence] for one in found} == {
-        "Contract alarm begins": ["visib"],
-        "Drift alarm begins": ["humid"],
+        "Contract is off": ["visib"],
+        "Drift is off": ["humid"],
+        "Roll back": ["visib"],
     }
-    assert [one.facts["decision of the day"] for one in found] == ["halt experiment: broken"] * 2
+    assert [one.facts["decision of the day"] for one in found] == ["stop experiment: broken"] * 3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,9 @@
 import json
 import warnings
 import zlib
+from pathlib import Path
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -13,9 +15,12 @@ from level4_deployment.replay_client import as_requests
 from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
+from shared.children import running
+from shared.loopback import answers, free_port
 from shared.score import score
 from shared.settings import Settings
 from tests.factories import insert, prediction
+from tests.support import eventually
 
 A_DAY = 60  # flights predicted
 
@@ -34,13 +39,12 @@ def played(settings: Settings, week: pd.DataFrame, reference: Reference, monkeyp
     """A level that has predicted the week, which is closed."""
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
     reference.save(config.own(settings))
-    log = config.open_log(settings)
-    insert(log, prediction_log.PREDICTIONS, [_predicted(one) for one in as_requests(week)])
     known = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
     labels = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
     closed = pd.Timestamp("2013-04-17", tz="America/New_York").timestamp()
-    ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in labels], closed)
-    log.dispose()
+    with config.open_log(settings) as log:
+        insert(log, prediction_log.PREDICTIONS, [_predicted(one) for one in as_requests(week)])
+        ingest(log, [Label(flight, int(late), at.timestamp()) for flight, late, at in labels], closed)
     return settings
 
 
@@ -55,6 +59,20 @@ def _predicted(sent: dict[str, object]) -> dict[str, object]:
 def _probability(flight: str) -> float:
     """A different one for each flight."""
     return (zlib.crc32(flight.encode()) % 89 + 5) / 100
+
+
+@pytest.mark.slow
+def test_pages_of_other_sites_may_neither_read_nor_post(tmp_path: Path) -> None:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    with running(evidently_reports.pages(tmp_path, port), tmp_path / "log"):
+        eventually(lambda: answers(f"{address}/api/version"), 120)
+        project = {"name": "a project"}
+        for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
+            assert httpx.post(f"{address}/api/projects", json=project, headers=headers).status_code == 403
+        assert httpx.get(f"{address}/api/projects", headers={"host": "evil.example"}).status_code == 403
+        own = httpx.post(f"{address}/api/projects", json=project, headers={"origin": address})
+        assert own.is_success, own.text
 
 
 def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) -> None:

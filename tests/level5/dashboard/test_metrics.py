@@ -1,5 +1,6 @@
 """The Prometheus metrics are the figures of the tables that they are read from."""
 
+from collections.abc import Iterator
 from math import isnan
 from pathlib import Path
 
@@ -20,8 +21,9 @@ from tests.factories import insert, monitor_result, prediction
 
 
 @pytest.fixture
-def log(tmp_path: Path) -> sa.Engine:
-    return open_log(f"sqlite:///{tmp_path / 'log.db'}")
+def log(tmp_path: Path) -> Iterator[sa.Engine]:
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield log
 
 
 def scrape(log: sa.Engine) -> dict[tuple[str, ...], float]:
@@ -83,7 +85,7 @@ def test_performance_is_averaged_over_the_closed_days_of_a_version(log: sa.Engin
 
 def test_decisions_and_alerts_are_counted_by_kind(log: sa.Engine) -> None:
     for day, kind in (("2013-04-06", "notify"), ("2013-04-07", "notify"), ("2013-04-08", "retrain")):
-        alert = Alert(day, day, "page" if kind == "retrain" else "info", "", "")
+        alert = Alert(day, day, "page" if kind == "retrain" else "info", "", "", "decision")
         record_decision(log, Decision(day, kind, ""), [], [alert])  # type: ignore[arg-type]
     samples = scrape(log)
     assert {name: value for name, value in samples.items() if name[0].startswith("loop_")} == {

@@ -83,7 +83,8 @@ def test_a_day_without_a_result_interrupts_a_run(full: Year) -> None:
 
 
 def test_before_the_first_flight_there_is_a_page_too(tmp_path: Path) -> None:
-    html = page.render(read_year(open_log(f"sqlite:///{tmp_path / 'log.db'}"), tmp_path, {}))
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        html = page.render(read_year(log, tmp_path, {}))
     assert "The first model is being trained." in html
     assert "No day is closed yet." in html
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level5_monitoring.dashboard.events import read_faults
+from level5_monitoring.dashboard.events import FAULTS_FILE, read_faults
 from level5_monitoring.live_demo.clock import Clock
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
@@ -113,3 +113,16 @@ def test_impossible_requests_are_refused_with_a_remedy(tmp_path: Path) -> None:
         with pytest.raises(UserError, match="has not begun"):
             action()
     assert not clock.paused
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\xff", b"[]", None])
+def test_faults_that_something_else_garbles_are_written_again(
+    hours: list[Tick], tmp_path: Path, content: bytes | None
+) -> None:
+    clock = Clock(tmp_path, FAST)
+    next(clock.paced(hours))
+    clock.inject("celsius", 1)
+    file = tmp_path / FAULTS_FILE
+    file.unlink() if content is None else file.write_bytes(content)
+    clock.keep_faults()
+    assert read_faults(tmp_path) == clock.faults

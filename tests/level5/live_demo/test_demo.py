@@ -82,7 +82,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
         again = run("up", state)
         assert "up already" in again
         assert read_address(own) in again
-        assert httpx.get(read_address(own), trust_env=False).status_code == 200
+        assert httpx.get(read_address(own)).status_code == 200
         refused = subprocess.run(
             [sys.executable, "-m", "shared.reset"],
             env=os.environ | {"MLOPS_STATE": str(state)},
@@ -124,7 +124,7 @@ def work(shown: Any) -> None:
     for _ in range(3):  # the first day of the fault, and two nights until it is closed
         step(shown)
     alert.locator("summary").click()
-    assert alert.locator("dd", has_text="halt experiment: ").is_visible()
+    assert alert.locator("dd", has_text="stop experiment: ").is_visible()
     assert alert.locator("tbody th", has_text="contract").first.is_visible()
     health = shown.inner_text(".card dl")
     assert all(
@@ -132,7 +132,7 @@ def work(shown: Any) -> None:
     )
     links = {link.inner_text(): link.get_attribute("href") for link in shown.locator("nav.links a").all()}
     assert {*links} == {"Prefect", "MLflow", "Evidently"}
-    with httpx.Client(trust_env=False, follow_redirects=True) as http:
+    with httpx.Client(follow_redirects=True) as http:
         assert {name: http.get(address).status_code for name, address in links.items()} == dict.fromkeys(links, 200)
         address = f"{links['Evidently']}/api/projects"
         projects = eventually(lambda: http.get(address).json(), within=120)  # Evidently loads beside the stream
@@ -159,8 +159,9 @@ def test_the_last_week_is_reported_too(settings: Settings, tmp_path: Path, monke
     (tmp_path / "slow_reports.py").write_text(slow)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setattr(demo, "REPORTS", ["slow_reports"])
-    live = LivePage(open_log(f"sqlite:///{tmp_path / 'log.db'}"), config.own(settings), Clock(tmp_path))
     with ExitStack() as started:
+        log = started.enter_context(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
+        live = LivePage(log, config.own(settings), Clock(tmp_path))
         played = demo.Demo(settings, live, started)
         played.report()
         played.report("2013-12-22")

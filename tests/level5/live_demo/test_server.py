@@ -1,6 +1,10 @@
 """The live page follows the year; its controls work clock and faults, and no other page can."""
 
+import json
+import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,9 +32,8 @@ from tests.level5.three_weeks import fill, write_calendar
 @pytest.fixture
 def live(tmp_path: Path) -> Iterator[LivePage]:
     """A page over an empty log, whose clock is paused."""
-    log = open_log(f"sqlite:///{tmp_path / 'log.db'}")
-    yield LivePage(log, tmp_path, Clock(tmp_path, paused=True), "live")
-    log.dispose()
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield LivePage(log, tmp_path, Clock(tmp_path, paused=True), "live")
 
 
 @contextmanager
@@ -41,7 +44,7 @@ def served(live: LivePage) -> Iterator[str]:
 
 @pytest.fixture
 def http(live: LivePage) -> Iterator[httpx.Client]:
-    with served(live) as address, httpx.Client(base_url=address, trust_env=False) as client:
+    with served(live) as address, httpx.Client(base_url=address) as client:
         yield client
 
 
@@ -58,8 +61,8 @@ OWN = "the page's own address"
         ({"origin": "null"}, 403),
         ({"host": "evil.example"}, 403),
         ({"host": "evil.example:8000", "origin": "http://evil.example:8000"}, 403),
-        ({"content-type": "text/plain"}, 403),
-        ({"content-type": "application/x-www-form-urlencoded"}, 403),
+        ({"content-type": "text/plain"}, 422),
+        ({"content-type": "application/x-www-form-urlencoded"}, 422),
     ],
 )
 def test_only_the_page_itself_may_work_the_clock(
@@ -82,6 +85,40 @@ def test_a_refusal_has_its_reason(http: httpx.Client) -> None:
     assert (answer.status_code, "celsius" in answer.json()["detail"]) == (409, True)
 
 
+@pytest.mark.parametrize("value", ["NaN", r'"\ud800"', "9" * 25, "1e999", r'"\u0000"'])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/clock", '{"action": VALUE}'),
+        ("/speed", '{"speed": VALUE}'),
+        ("/faults", '{"fault": VALUE, "size": 1}'),
+        ("/faults", '{"fault": "celsius", "size": VALUE}'),
+        ("/faults/remove", '{"fault": VALUE}'),
+        ("/faults/remove", '{"x": VALUE}'),
+    ],
+)
+def test_what_is_no_value_is_refused(live: LivePage, http: httpx.Client, path: str, body: str, value: str) -> None:
+    sent = body.replace("VALUE", value)
+    answer = http.post(path, content=sent, headers={"content-type": "application/json"})
+    assert answer.status_code in (400, 409, 422), answer.text
+    assert live.clock.paused
+
+
+@pytest.mark.slow
+def test_no_request_that_follows_or_breaks_the_schema_gets_a_5xx(live: LivePage, tmp_path: Path) -> None:
+    schema = tmp_path / "openapi.json"
+    schema.write_text(json.dumps(create_app(live).openapi()))
+    with served(live) as address:
+        command = [
+            *(sys.executable, "-m", "schemathesis.cli", "run", str(schema), "--url", address),
+            *("--checks", "not_a_server_error", "--max-examples", "40", "--seed", "2013"),
+            *("--phases", "examples,coverage,fuzzing"),
+        ]
+        plain = {**os.environ, "NO_COLOR": "1"}
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=plain, check=False)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+
+
 def test_metrics_are_served_in_prometheus_format(live: LivePage, http: httpx.Client) -> None:
     drift(live, "2013-04-07")
     answer = http.get("/metrics")
@@ -92,7 +129,7 @@ def test_metrics_are_served_in_prometheus_format(live: LivePage, http: httpx.Cli
 def drift(live: LivePage, day: str) -> None:
     """Record the end of a week in which a column drifts, with an alert."""
     result = monitor_result("drift", day=day)
-    alert = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts")
+    alert = Alert(f"{day}-drift", day, "ticket", "drift alarm begins", "temp drifts", "alarm_begins", "drift")
     record_decision(live.log, Decision(day, "notify", "drift", (result,), "drift"), [result], [alert])
 
 

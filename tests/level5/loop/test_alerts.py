@@ -1,6 +1,6 @@
 """People get an alert for what begins, ends, changes the model or needs them, and none daily."""
 
-from level5_monitoring.loop.alerts import alarm_title, alerts_of, alerts_of_result, deferred_title
+from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import BUDGET, EndedExperiment, PolicyState, decide
 from tests.factories import monitor_result as result
 
@@ -27,7 +27,7 @@ def test_an_act_that_failed_is_a_page() -> None:
 
 def test_an_experiment_that_counted_suspect_days_is_a_ticket_with_the_command_that_repeats_it() -> None:
     for suspect_days, severity in (((), "info"), (("2013-07-01",), "ticket")):
-        state = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", suspect_days),))
+        state = PolicyState(ended=(EndedExperiment("2-against-1-no1", 2, "rejected", "worse", suspect_days),))
         [alert] = alerts_of(decide(DAY, [], state), state, "demo")
         assert alert.severity == severity
         assert ("MLOPS_WORKSPACE=demo make submit VERSION=2" in alert.text) == bool(suspect_days)
@@ -36,7 +36,7 @@ def test_an_experiment_that_counted_suspect_days_is_a_ticket_with_the_command_th
 def test_a_verdict_that_counted_today_is_a_ticket_if_todays_labels_are_in_alarm() -> None:
     """The platform reaches its verdict when the day closes, before the monitors run."""
     for today, severity in ((True, "ticket"), (False, "info")):
-        state = PolicyState(ended=(EndedExperiment("1-against-2-no1", 2, "rejected", "worse", counts_today=today),))
+        state = PolicyState(ended=(EndedExperiment("2-against-1-no1", 2, "rejected", "worse", counts_today=today),))
         alerts = alerts_of(decide(DAY, [result("labels")], state), state, "level5")
         assert [(alert.severity, DAY in alert.text) for alert in alerts if alert.title == "experiment rejected"] == [
             (severity, today)
@@ -47,9 +47,8 @@ def test_a_deferral_that_needs_a_person_is_one_ticket() -> None:
     """The budget is spent on every following day too: only the first has an alert. A cool-down needs nobody."""
     spent = PolicyState(retrainings=("2013-04-01",) * BUDGET, alarms=(result("performance"),))
     decision = decide(DAY, [result("performance")], spent)
-    assert [(one.severity, one.title) for one in alerts_of(decision, spent, "level5")] == [
-        ("ticket", deferred_title("budget"))
-    ]
+    [alert] = alerts_of(decision, spent, "level5")
+    assert (alert.severity, alert.title, alert.kind) == ("ticket", "deferred: budget", "decision")
     assert alerts_of(decision, PolicyState(alarms=spent.alarms, last_cause="budget"), "level5") == []
     cooling = PolicyState(retrainings=("2013-05-01",), alarms=spent.alarms)
     assert alerts_of(decide(DAY, [result("performance")], cooling), cooling, "level5") == []
@@ -58,6 +57,8 @@ def test_a_deferral_that_needs_a_person_is_one_ticket() -> None:
 def test_titles_are_words_and_keys_are_unique_in_a_day() -> None:
     decision = decide(DAY, [result("severe_regression"), result("drift")], PolicyState())
     alerts = alerts_of(decision, PolicyState(), "level5")
-    assert [one.title for one in alerts] == [alarm_title("drift"), "severe regression alarm begins", "roll back"]
+    assert [one.title for one in alerts] == ["drift alarm begins", "severe regression alarm begins", "roll back"]
+    about = [(one.kind, one.subject) for one in alerts]
+    assert about == [("alarm_begins", "drift"), ("alarm_begins", "severe_regression"), ("decision", "")]
     assert [one.key for one in alerts][-1] == f"{DAY}-roll-back"
     assert len({one.key for one in alerts}) == 3

@@ -16,13 +16,15 @@ from level3_training_pipeline.tracking import registry
 from level4_deployment.control import audit
 from level4_deployment.control.api import ReasonIn
 from level4_deployment.control.control_plane import ControlPlane
+from level4_deployment.delivery.flow import Deployed
+from level4_deployment.delivery.gates import Report
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.experiment.labels import ingest
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
 from level5_monitoring import config
 from level5_monitoring.fault_injection import inject_fault
-from level5_monitoring.loop import flow, loop_store, outbox
+from level5_monitoring.loop import controller, flow, loop_store, outbox
 from level5_monitoring.loop.controller import LoopController, excluded_reason, truncate_reason
 from level5_monitoring.loop.policy import Decision, PolicyState, decide
 from level5_monitoring.monitors.data_quality import check_contract
@@ -31,7 +33,7 @@ from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import as_window
 from shared.settings import Settings
 from tests.factories import experiment_day, insert, monitor_result, prediction
-from tests.level4.conftest import Registry, plan, registry_, three_versions  # noqa: F401 - fixtures
+from tests.level4.registries import Registry, three_versions
 from tests.level5.served import opened, serve_platform
 
 DAY = "2013-03-04"
@@ -56,7 +58,7 @@ def roll_back(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
     return [monitor_result("severe_regression", day=DAY)]
 
 
-def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     """Version 2 has won, and awaits approval."""
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -64,7 +66,7 @@ def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     return []
 
 
-def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     """Version 2 had a lower mean loss, but the test did not show it."""
     made = platform.submit(2, plan, "pipeline")
     assert made
@@ -73,7 +75,7 @@ def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan)
     return []
 
 
-def halt(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:  # noqa: F811
+def stop(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
     """Version 2 is compared on data that violate the contract."""
     platform.submit(2, plan, "pipeline")
     return [monitor_result("contract", day=DAY)]
@@ -85,8 +87,8 @@ Play = Callable[[Scenario, str, int], dict[str, Any]]
 
 @pytest.fixture
 def play(
-    registry_: Registry,  # noqa: F811
-    plan: Plan,  # noqa: F811
+    registry_: Registry,
+    plan: Plan,
     reference: Reference,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -154,7 +156,7 @@ ENDS: dict[Scenario, tuple[str, int, list[str]]] = {
     roll_back: ("roll_back", 2, []),
     promote_a_winner: ("promote", 2, ["promoted"]),
     promote_after_an_inconclusive_experiment: ("promote", 2, ["inconclusive"]),
-    halt: ("halt_experiment", 1, ["invalidated"]),
+    stop: ("stop_experiment", 1, ["stopped"]),
 }
 
 
@@ -169,6 +171,26 @@ def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> No
         assert play(scenario, after, calls) == whole, f"cut off after {after}"
 
 
+def test_a_retraining_is_told_which_days_to_leave_out(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    def retrain(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
+        of_the_day_before = [monitor_result("contract", target="precip", day="2013-03-03")]
+        halted = decide("2013-03-03", of_the_day_before, PolicyState())
+        loop_store.record_decision(platform.log, halted, of_the_day_before, [])
+        loop_store.close_decision(platform.log, "2013-03-03", {})
+        return [monitor_result("performance", day=DAY), monitor_result("contract", "ok", target="precip", day=DAY)]
+
+    trained = []
+
+    def delivery(*given: Any) -> Deployed:
+        trained.append(given)
+        return Deployed(2, "", Report("", [], None), None)
+
+    monkeypatch.setattr(controller.flow, "delivery", delivery)
+    found = play(retrain, "record_decision", NEVER)
+    assert [one["kind"] for one in found["decisions"]] == ["halt_experiment", "retrain"]
+    assert [given[-1] for given in trained] == [["2013-03-03"]]
+
+
 def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     """A training may take minutes."""
     told_before = []
@@ -178,7 +200,7 @@ def test_a_page_does_not_wait_for_the_act(play: Play, monkeypatch: pytest.Monkey
         return {}
 
     monkeypatch.setattr(LoopController, "act", act)
-    play(halt, "record_decision", NEVER)
+    play(stop, "record_decision", NEVER)
     assert "contract alarm begins" in told_before[0]
 
 
@@ -189,13 +211,13 @@ def test_another_promotion_in_between_is_not_undone(play: Play, monkeypatch: pyt
     def and_then_somebody_acts(loop: LoopController, *day: Any) -> Any:
         decision = real(loop, *day)
         (tried,) = experiment_store.find(loop.log)
-        experiment_store.save(loop.log, replace(tried, state=experiment_store.INVALIDATED, reason="by hand"))
+        experiment_store.save(loop.log, replace(tried, state=experiment_store.STOPPED, reason="by hand"))
         return decision
 
     monkeypatch.setattr(LoopController, "decide", and_then_somebody_acts)
     found = play(promote_a_winner, "record_decision", NEVER)
     assert found["champion"] == 1
-    assert found["decisions"][0]["result"] == {"refused": "1-against-2-no1 is invalidated by now"}
+    assert found["decisions"][0]["result"] == {"refused": "2-against-1-no1 is stopped by now"}
     assert found["told"][-1] == "promote refused"
 
 
@@ -259,7 +281,7 @@ def test_a_reason_of_many_columns_is_accepted_by_the_platform(flights: pd.DataFr
     decision = decide(
         "2013-05-07", check_contract(inject_fault(day, "no weather", 3), reference, "2013-05-07"), PolicyState()
     )
-    assert decision.kind == "halt_experiment"
+    assert decision.kind == "stop_experiment"
     assert len(decision.reason) > 500
     reason = ReasonIn(reason=truncate_reason(decision)).reason
     assert reason.startswith("decision of 2013-05-07: Data contract violated")

@@ -1,5 +1,6 @@
 """From a decision to its evidence, and to the actions that followed."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -21,8 +22,9 @@ PROMOTION, OTHER = (2, 3, "by its verdict"), (7, 8, "of another experiment")
 
 
 @pytest.fixture
-def own_log(level5_settings: Settings) -> sa.Engine:
-    return config.open_log(level5_settings)
+def own_log(level5_settings: Settings) -> Iterator[sa.Engine]:
+    with config.open_log(level5_settings) as log:
+        yield log
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> str:
@@ -57,9 +59,9 @@ def test_a_decision_without_an_alarm_has_its_evidence_as_well(
     experiment_store.save(own_log, replace(experiment, state="inconclusive", reason="not proven: mean gain +0.0012"))
     decision = policy.decide(DAY, results, PolicyState(non_inferior_experiment=experiment.experiment))
     loop_store.record_decision(own_log, decision, results, [])
-    loop_store.close_decision(own_log, DAY, {"refused": "it is aborted by now"})
+    loop_store.close_decision(own_log, DAY, {"refused": "it is stopped by now"})
     text = shown(capsys)
-    for part in ("promote", "0.0031", "12,345", "contract │ 3 │", "not proven: mean gain +0.0012", "aborted by now"):
+    for part in ("promote", "0.0031", "12,345", "contract │ 3 │", "not proven: mean gain +0.0012", "stopped by now"):
         assert part in text
     assert "No single monitor result" not in text
 

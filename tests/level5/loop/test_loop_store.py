@@ -43,8 +43,21 @@ def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
     assert len(outbox.alerts(log, "2013-05-06")) == 1
 
 
+def test_a_training_leaves_out_every_earlier_day_whose_data_or_labels_were_in_alarm(log: sa.Engine) -> None:
+    """An alarm that is over is no reason to trust the days it was about."""
+    decided(log, "2013-05-04", found("2013-05-04", "contract"), found("2013-05-04", "volume"))
+    decided(log, "2013-05-05", found("2013-05-05", "contract", "ok"), found("2013-05-05", "volume", "ok"))
+    decided(log, "2013-05-06", found("2013-05-06", "labels"), found("2013-05-06", "drift"))
+    decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"), found("2013-05-07", "drift"))
+    decision = decided(log, "2013-05-08", found("2013-05-08", "performance"))
+    assert decision.kind == "retrain"
+    assert policy.days_left_out(decision) == ["2013-05-04", "2013-05-06"]
+    assert "Left out of the training, because data or labels were in alarm: 2013-05-04, 2013-05-06." in decision.reason
+    assert [(one.day, one.rows) for one in decision.evidence[1:]] == [("2013-05-04", 900), ("2013-05-06", 900)]
+
+
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
-    broken = Alert("a", "2013-05-06", "page", "title", None)  # type: ignore[arg-type]
+    broken = Alert("a", "2013-05-06", "page", "title", None, "decision")  # type: ignore[arg-type]
     with pytest.raises(sa.exc.IntegrityError):
         loop_store.record_decision(
             log, Decision("2013-05-06", "no_action", "."), [found("2013-05-06", "drift")], [broken]
@@ -117,7 +130,7 @@ def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_low
         loop_store.close_decision(log, "2013-05-06", {policy.FAILED: "no platform runs here"})
         assert load_policy_state(log, "2013-05-07").non_inferior_experiment == name, "a failed act may be tried again"
         decided(log, "2013-05-07")
-        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is aborted by now"})
+        loop_store.close_decision(log, "2013-05-07", {policy.REFUSED: "it is stopped by now"})
         assert load_policy_state(log, "2013-05-08").non_inferior_experiment == "", "a refused one may not"
     promoted(log, 2, 7)
     assert load_policy_state(log, "2013-05-06").non_inferior_experiment == ""
@@ -153,7 +166,7 @@ def test_a_measured_day_is_written_once_and_read_by_version(log: sa.Engine) -> N
 def test_tables_of_an_earlier_version_are_refused_with_the_remedy(tmp_path: Path) -> None:
     """They are made whatever was imported before; a table without a column is never misread."""
     url = f"sqlite:///{tmp_path / 'log.db'}"
-    with open_log(url).begin() as connection:
+    with open_log(url) as log, log.begin() as connection:
         connection.execute(sa.text("ALTER TABLE decisions DROP COLUMN experiment"))
-    with pytest.raises(LogError, match=r"decisions\.experiment\. Remedy: make clean"):
-        open_log(url)
+    with pytest.raises(LogError, match=r"decisions\.experiment\. Remedy: make clean"), open_log(url):
+        pass

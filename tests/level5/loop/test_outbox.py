@@ -1,5 +1,6 @@
 """Each alert arrives once, wherever a process is killed, and whatever the sink does."""
 
+import base64
 import json
 import multiprocessing
 import os
@@ -30,13 +31,16 @@ from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import ALERTS, open_log
 from shared.errors import UserError
 from shared.settings import Settings
+from tests.support import environment
 
 KEYS = [f"2013-05-06-{i}" for i in range(6)]
 
 
 def fill(log: sa.Engine) -> sa.Engine:
-    alerts = [Alert(key, "2013-05-06", "page", "contract alarm begins", "temp") for key in KEYS]
-    loop_store.record_decision(log, Decision("2013-05-06", "halt_experiment", "."), [], alerts)
+    alerts = [
+        Alert(key, "2013-05-06", "page", "contract alarm begins", "temp", "alarm_begins", "contract") for key in KEYS
+    ]
+    loop_store.record_decision(log, Decision("2013-05-06", "stop_experiment", "."), [], alerts)
     return log
 
 
@@ -46,8 +50,9 @@ def waiting(log: sa.Engine) -> sa.Engine:
 
 
 @pytest.fixture
-def sqlite(tmp_path: Path) -> sa.Engine:
-    return fill(open_log(f"sqlite:///{tmp_path / 'log.db'}"))
+def sqlite(tmp_path: Path) -> Iterator[sa.Engine]:
+    with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
+        yield fill(log)
 
 
 @dataclass
@@ -58,6 +63,7 @@ class Hook:
     requests: int = 0
     alerts: dict[str, dict[str, str]] = field(default_factory=dict)
     url: str = ""
+    authorizations: set[str] = field(default_factory=set)
 
 
 @pytest.fixture
@@ -69,6 +75,7 @@ def hook() -> Iterator[Hook]:
             body = json.loads(self.rfile.read(int(self.headers["content-length"])))
             with lock:
                 here.requests += 1
+                here.authorizations |= {self.headers["Authorization"] or ""}
                 status = here.answers.pop(0) if here.answers else 204
                 if status == 204:
                     here.alerts.setdefault(self.headers["Idempotency-Key"], body)
@@ -103,11 +110,13 @@ class Killed:
 
 
 def send_and_die(url: str, target: str, at: int, after: bool) -> None:
-    deliver(open_log(url), Killed(sink_at(target), at, after))
+    with open_log(url) as log:
+        deliver(log, Killed(sink_at(target), at, after))
 
 
 def send(url: str, target: str) -> None:
-    deliver(open_log(url), sink_at(target))
+    with open_log(url) as log:
+        deliver(log, sink_at(target))
 
 
 def sink_at(target: str) -> Sink:
@@ -209,9 +218,15 @@ def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path:
 def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hook) -> None:
     """The year is replayed twice, and each time the alerts are sent."""
     for number in (1, 2):
-        log = fill(open_log(f"sqlite:///{tmp_path / f'{number}.db'}"))
-        assert delivery(log, WebhookSink(hook.url)).sent == 6
+        with open_log(f"sqlite:///{tmp_path / f'{number}.db'}") as log:
+            assert delivery(fill(log), WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS * 2
+
+
+def test_a_webhook_elsewhere_is_reached_by_the_users_proxy(sqlite: sa.Engine, hook: Hook) -> None:
+    with environment(HTTP_PROXY=hook.url, http_proxy=hook.url):
+        assert delivery(sqlite, WebhookSink("http://alerts.example.org/")).sent == 6
+    assert short(hook.alerts) == KEYS
 
 
 def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
@@ -285,3 +300,23 @@ def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.Monk
         monkeypatch.setenv("ALERTS", wish)
         with pytest.raises(UserError, match="Remedy"):
             sink_of(settings)
+
+
+def test_a_webhook_gets_its_password_and_nobody_else_does(
+    sqlite: sa.Engine, hook: Hook, settings: Settings, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not in the log of httpx, not in the error on record."""
+    caplog.set_level("DEBUG", "httpcore")
+    caplog.set_level("INFO")
+    secret = hook.url.replace("//", "//me:s3cr%40t@") + "?token=s3cr"
+    hook.answers = [422]
+    failed = delivery(sqlite, WebhookSink(secret))
+    assert failed.sent == 5
+    assert hook.authorizations == {"Basic " + base64.b64encode(b"me:s3cr@t").decode()}
+    shown = [str(WebhookSink(secret)), *(record.getMessage() for record in caplog.records)]
+    with sqlite.connect() as connection:
+        shown += [str(error) for error in connection.execute(sa.select(ALERTS.c.error)).scalars()]
+    monkeypatch.setenv("ALERTS", "ftp://me:s3cr@127.0.0.1/x")
+    with pytest.raises(UserError) as error:
+        sink_of(settings)
+    assert not [text for text in [*shown, str(error.value)] if "s3cr" in text]

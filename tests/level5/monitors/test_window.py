@@ -1,5 +1,6 @@
 """A window holds requests, first predictions and labels of closed days, each flight once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -19,16 +20,16 @@ def day(flights: pd.DataFrame) -> pd.DataFrame:
 
 
 @pytest.fixture
-def log(tmp_path: Path, day: pd.DataFrame) -> sa.Engine:
+def log(tmp_path: Path, day: pd.DataFrame) -> Iterator[sa.Engine]:
     """A log with predictions for the day, for some flights two, and all labels."""
-    engine = prediction_log.open_log(prediction_log.url_of(tmp_path))
-    rows = predictions_of(day, version=1, probability=0.1, asked_at=1.0)
-    rows += predictions_of(day.head(50), version=2, probability=0.6, asked_at=2.0)
-    insert(engine, prediction_log.PREDICTIONS, rows)
-    known = day.dropna(subset=["late"])
-    told = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
-    ingest(engine, [Label(flight, int(late), at.timestamp()) for flight, late, at in told], None)
-    return engine
+    with prediction_log.open_log(prediction_log.url_of(tmp_path)) as engine:
+        rows = predictions_of(day, version=1, probability=0.1, asked_at=1.0)
+        rows += predictions_of(day.head(50), version=2, probability=0.6, asked_at=2.0)
+        insert(engine, prediction_log.PREDICTIONS, rows)
+        known = day.dropna(subset=["late"])
+        told = zip(known["flight_id"], known["late"], known["label_known_at"], strict=True)
+        ingest(engine, [Label(flight, int(late), at.timestamp()) for flight, late, at in told], None)
+        yield engine
 
 
 def test_a_window_has_each_flight_with_its_first_prediction(log: sa.Engine, day: pd.DataFrame) -> None:

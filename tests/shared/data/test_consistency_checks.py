@@ -64,16 +64,16 @@ def shifted(hours: float) -> To:
     return to
 
 
-def naive_local(table: pd.DataFrame) -> pd.DataFrame:
+def local_as_utc(table: pd.DataFrame) -> pd.DataFrame:
     local = pd.to_datetime(table["time_hour"]).dt.tz_convert("America/New_York")
-    return table.assign(time_hour=local.dt.strftime("%Y-%m-%d %H:%M:%S"))
+    return table.assign(time_hour=local.dt.strftime("%Y-%m-%dT%H:%M:%SZ"))
 
 
 @pytest.mark.parametrize(
     ("table", "to"),
     [
         *[(table, shifted(hours)) for table in ("flights", "weather") for hours in (5, 4, 1, -1, -3)],
-        *[(table, naive_local) for table in ("flights", "weather")],
+        *[(table, local_as_utc) for table in ("flights", "weather")],
         *[(table, one("time_hour", "2031-07-01T15:00:00Z")) for table in ("flights", "weather")],
         *[(table, lambda sound: one("day", 31)(one("month", 2)(sound))) for table in ("flights", "weather")],
     ],

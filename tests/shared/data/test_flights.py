@@ -44,9 +44,9 @@ def test_the_second_load_reads_the_cache_and_gets_the_same(small: Settings, monk
 
 def test_a_changed_raw_file_makes_a_new_table(small: Settings, change: Change) -> None:
     before = load_flights(small)
-    change("weather", lambda sound: sound.assign(precip=sound["precip"] + 0.01))
+    change("weather", lambda sound: sound.assign(temp=sound["temp"] + 0.01))
     after = load_flights(small)
-    assert (after["precip"].dropna() > 0).all()
+    assert (after["temp"] > before["temp"])[before["temp"].notna()].all()
     assert digest(after) != digest(before)
 
 
@@ -72,7 +72,7 @@ def test_two_processes_that_build_at_once_leave_one_whole_cache(small: Settings,
     ]
     digests = {process.communicate()[0].strip() for process in started}
     assert digests == {digest(build_flights(read_raw(folder)))}
-    assert [file.suffix for file in (small.state / "shared").iterdir()] == [".parquet"]
+    assert sorted(file.suffix for file in (small.state / "shared").iterdir()) == [".parquet", ".sha256"]
 
 
 def test_a_build_that_is_killed_leaves_no_cache(small: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -132,4 +132,36 @@ def test_what_other_code_made_goes_after_a_day_when_a_new_cache_is_written(small
     assert not old.exists()
     assert not half.exists()
     assert of_today.exists()
-    assert len(list(place.iterdir())) == 2
+    assert len(list(place.iterdir())) == 3
+
+
+def inverted(file: Path) -> None:
+    table = pd.read_parquet(file)
+    table.assign(late=1 - table["late"]).to_parquet(file)
+
+
+ALTERED: dict[str, Callable[[Path], object]] = {
+    "labels inverted": inverted,
+    "half": lambda file: file.write_bytes(file.read_bytes()[:10_000]),
+    "empty": lambda file: file.write_bytes(b""),
+    "another": lambda file: file.write_bytes(b"\x80\x04 no table"),
+    "no checksum": lambda file: file.with_name(f"{file.name}.sha256").unlink(),
+    "garbled checksum": lambda file: file.with_name(f"{file.name}.sha256").write_bytes(b"\xff\xfe"),
+}
+
+
+@pytest.mark.parametrize("how", ALTERED)
+def test_an_altered_cache_is_never_used_but_built_again(
+    small: Settings, how: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = digest(load_flights(small))
+    (file,) = small.level("shared").glob("*.parquet")
+    ALTERED[how](file)
+    shared.data.flights._read.cache_clear()  # as in another process
+    assert digest(load_flights(small)) == before
+    printed = capsys.readouterr().out
+    assert file.name in printed
+    assert printed.count("\n") == 1
+    shared.data.flights._read.cache_clear()
+    assert digest(load_flights(small)) == before
+    assert not capsys.readouterr().out

@@ -1,0 +1,31 @@
+"""`python -m level2_devops.service.guarded MODULE …`: run a library's server that has no such checks of its own.
+
+Prefect and Evidently check neither Host nor Origin, and have no setting for it: any web page could start a training.
+Both start their server with `uvicorn.run`.
+"""
+
+import runpy
+import sys
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from level2_devops.service.callers import CallerMiddleware
+from level2_devops.service.limits import LimitedConnection
+
+
+def guard() -> None:
+    """From now on, what `uvicorn.run` serves in this process checks its callers, and its connections have limits."""
+    run = uvicorn.run
+
+    def run_guarded(app: ASGIApp, **options: Any) -> None:
+        run(CallerMiddleware(app), http=LimitedConnection, **options)
+
+    uvicorn.run = run_guarded  # type: ignore[assignment]
+
+
+if __name__ == "__main__":
+    guard()
+    del sys.argv[0]
+    runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
