@@ -39,6 +39,9 @@ class Supervisor:
         with step(f"Start {current.version}"):
             self.worker = self._start(current.version)
         self._publish(current, None)
+        from level2_devops.service.requests import example  # with pandas, which takes a moment
+
+        console.print(f"In a browser, {self.address} has pages. In a terminal: {example(self.address)}", markup=False)
 
     def follow(self) -> None:
         """Check ten times a second whether the release changed or the worker ended, until `stop` is set."""

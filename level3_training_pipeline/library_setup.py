@@ -29,8 +29,8 @@ def set_up_libraries(settings: Settings) -> None:
         {
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_LOGGING_LEVEL": "WARNING",
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # it evaluates language models, with 8 processes in 600 MB
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # eight more processes, for features that are not used here
             "DO_NOT_TRACK": "1",
             "OMP_NUM_THREADS": "1",  # on shared cores, threads of scikit-learn that wait for each other cost more
             "PREFECT_HOME": str(home),

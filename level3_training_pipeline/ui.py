@@ -25,9 +25,10 @@ def serve_pages(settings: Settings) -> None:
     """Start both servers, print their addresses, and end both with this process."""
     with prefect_server(settings) as server:
         with step("Load MLflow"):
-            from level3_training_pipeline.tracking.mlflow_runs import open_tracking, tracking_uri
+            from level3_training_pipeline.tracking.mlflow_runs import open_tracking, page_of_runs, tracking_uri
+            from level3_training_pipeline.tracking.registry import MODEL
 
-            open_tracking(settings)
+            client = open_tracking(settings)
         port = free_port()
         log = settings.level("level3") / "mlflow-pages.log"
         opened = ExitStack()
@@ -40,7 +41,10 @@ def serve_pages(settings: Settings) -> None:
                 with suppress(TimeoutError):
                     wait_until(lambda: answers(health) or mlflow.poll() is not None, START_LIMIT, pause=0.2)
             if answers(health):
-                console.print(f"MLflow   {address}\nPrefect  {server.address}\nEnd with Ctrl-C.")
+                console.print(f"MLflow   {page_of_runs(address)}", markup=False)
+                if client.search_registered_models():  # without a version, its page is an error
+                    console.print(f"         {address}/#/models/{MODEL}", markup=False)
+                console.print(f"Prefect  {server.address}/runs\nEnd with Ctrl-C.", markup=False)
                 wait_until(lambda: mlflow.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C
             ended = "do not answer" if mlflow.returncode is None else f"ended with status {mlflow.returncode}"
             raise ServerError(f"MLflow's pages {ended} at {address}. Remedy: see {log}.")

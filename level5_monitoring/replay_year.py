@@ -33,7 +33,11 @@ HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year 
 QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 
 
-@flow(name="year", description="Live flights, twelve hours at a time, and a turn of the loop each night.")
+@flow(
+    name="year",
+    flow_run_name="year until {until}",
+    description="Live flights, twelve hours at a time, and a turn of the loop each night.",
+)
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
     with open_loop() as loop, console.status("the first flights are being predicted") as status:

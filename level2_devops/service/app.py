@@ -10,59 +10,16 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel, Field
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import ModelCard, ModelError, known_categories, load, predict
 from level2_devops.service.limits import protect
 from level2_devops.service.observability import Metrics, RequestLogMiddleware, request_id
-from level2_devops.service.requests import Batch, Flight, as_table
+from level2_devops.service.pages import pages
+from level2_devops.service.replies import REFUSALS, Answer, Answers, Prediction, Refusal
+from level2_devops.service.requests import Batch, Flight, as_table, example
 from level2_devops.service.strict_json import use_strict_json
 from shared.artefacts import MODEL_FILE
-
-
-class Prediction(BaseModel):
-    """The answer for one flight."""
-
-    probability: float = Field(ge=0, le=1, description="of arriving 15 or more minutes late")
-    fallback: bool = Field(description="true when the base rate answered: the model has never seen one of its codes")
-    unknown: list[str] = Field(description="the fields whose codes the model has never seen")
-
-
-class Answer(Prediction):
-    """The answer to `/predict`."""
-
-    version: str
-    request_id: str
-
-
-class Answers(BaseModel):
-    """The answer to `/predict/batch`, in the order of the flights."""
-
-    predictions: list[Prediction]
-    version: str
-    request_id: str
-
-
-class Problem(BaseModel):
-    """One thing wrong with a request."""
-
-    field: str = Field(description="for example flights.3.temp, or body for the whole")
-    problem: str
-    value: str | None = Field(description="the given value, shortened")
-
-
-class Problems(BaseModel):
-    """Every problem of a flight; for a batch, those of its first invalid flight."""
-
-    detail: list[Problem]
-    request_id: str
-
-
-class Refusal(BaseModel):
-    """The reason why a request is not answered."""
-
-    detail: str
 
 
 @dataclass
@@ -76,9 +33,11 @@ class State:
     reason: str = ""
 
 
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    422: {"model": Problems},
-    **{status: {"model": Refusal} for status in (400, 408, 413, 503)},
+TITLE = "Will this flight arrive late?"
+PAGES = {
+    "/metrics": "requests, seconds and fallbacks, for Prometheus",
+    "/ready": "whether it can predict",
+    "/live": "whether the process answers",
 }
 
 
@@ -96,7 +55,8 @@ def _start(model_folder: Path, version: str) -> State:
 def create_app(model_folder: Path, version: str) -> FastAPI:
     """The service with the model in `model_folder`; when that cannot be read, it is live but not ready."""
     state = _start(model_folder, version)
-    app = FastAPI(title="Will this flight arrive late?", version=version)
+    app = FastAPI(title=TITLE, version=version, docs_url=None, redoc_url=None)
+    app.router.routes += pages(f"{TITLE} Release {version}", PAGES, example)
     use_strict_json(app)
     app.state.draining, app.state.reason = False, state.reason
     protect(app)

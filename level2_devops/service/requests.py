@@ -18,6 +18,7 @@ from pydantic import (
     model_validator,
 )
 
+from level2_devops.service.pages import curl
 from shared.data.schema import KNOWN_BEFORE
 
 EXAMPLE: dict[str, Any] = {
@@ -33,7 +34,13 @@ EXAMPLE: dict[str, Any] = {
     "airport_departures_1h": 21,
     "airport_overdue": 9,
 }
+SHORT_EXAMPLE = {name: value for name, value in EXAMPLE.items() if not KNOWN_BEFORE[name].nullable}
 MAX_FLIGHTS = 1_000  # in one batch
+
+
+def example(address: str) -> str:
+    """A command that asks the service at `address` for a prediction."""
+    return curl(f"{address}/predict", SHORT_EXAMPLE)
 
 
 def _only_dates(value: object) -> object:

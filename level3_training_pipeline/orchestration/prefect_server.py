@@ -112,6 +112,9 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
         "PYTHONPATH": str(PROJECT),  # it starts in another folder
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "INFO",  # to its log
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",  # else any page may read what it holds
+        "PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api",  # else its pages look on port 4200
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",  # the newer pages call an analytics service
+        "PREFECT_SERVER_UI_SHOW_PROMOTIONAL_CONTENT": "false",
     }
     with log.open("ab") as output:
         process = subprocess.Popen(

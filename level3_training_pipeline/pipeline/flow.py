@@ -154,8 +154,14 @@ def training_key(snapshot: Snapshot, trials: int) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
+def run_name() -> str:
+    """What Prefect's pages call a run."""
+    return f"training as of {flow_run.parameters['today'] or read_settings().today}"
+
+
 @flow(
     name="training",
+    flow_run_name=run_name,
     description="Train, evaluate and register flight-delays as of a day.",
     on_failure=[report_kept_tuning],
 )
@@ -190,7 +196,9 @@ def training(
     }
     if without:
         tags |= {"days_left_out": " ".join(without), "rows_left_out": str(snapshot.rows_left_out)}
-    with mlflow_runs.tracked(f"training as of {snapshot.today}", {"kind": "training", **tags}) as run:
+    about = f"Trained on the {snapshot.rows:,} flights known on {snapshot.today}, {cause}; {trials} trials below it."
+    kept = {"kind": "training", **lineage.bundle(tags)}
+    with mlflow_runs.tracked(f"training as of {snapshot.today}", about, kept) as run:
         record.record_data(snapshot)
         features = features_step(snapshot)
         best, tuned_by = tune_step(snapshot, features, trials, run.info.run_id, key)

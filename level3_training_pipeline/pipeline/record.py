@@ -12,11 +12,10 @@ from level3_training_pipeline.pipeline import plots
 from level3_training_pipeline.pipeline.data import Snapshot
 from level3_training_pipeline.pipeline.evaluate import Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
+from level3_training_pipeline.tracking import lineage
 from level3_training_pipeline.tracking.mlflow_runs import tracked
 from level3_training_pipeline.tracking.registry import MODEL
 from shared.data.schema import FLIGHT
-
-LINEAGE = ["today", "data_digest", "commit", "code_digest", "python", "platform", "requirements_sha256"]
 
 
 def record_data(snapshot: Snapshot) -> None:
@@ -43,8 +42,11 @@ def record_trial(parent: str, trial: Trial) -> None:
     """One run per trial, below the training's run and with its data, code and environment; it keeps no model."""
     client = MlflowClient()
     training = client.get_run(parent)
-    lineage = {name: training.data.tags[name] for name in LINEAGE}
-    with tracked(f"trial {trial.number}", {"kind": "trial", **lineage}, parent) as run:
+    tags = {"kind": "trial"} | {name: training.data.tags[name] for name in ("today", lineage.TAG)}
+    name = "trial {}: {max_iter} trees, learning rate {learning_rate:.2f}".format(trial.number, **trial.parameters)
+    with tracked(
+        name, f"Validated on later flights than it was fitted on, for {training.info.run_name}.", tags, parent
+    ) as run:
         client.log_inputs(run.info.run_id, training.inputs.dataset_inputs if training.inputs else [])
         mlflow.log_params(trial.parameters)
         if trial.score:

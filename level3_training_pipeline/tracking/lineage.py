@@ -1,6 +1,7 @@
-"""Which code and which environment made a version."""
+"""Which code and which environment made a version, and how runs and versions keep it."""
 
 import hashlib
+import json
 import platform
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +23,21 @@ CODE = [  # every module that a model or its evaluation depends on; a test compa
     "level3_training_pipeline/pipeline/tune.py",
     "level3_training_pipeline/tracking/registry.py",  # it saves the model
 ]
+
+
+TAG = "lineage"
+READ = ("today", "cause", "training_key")  # what people read, and what is searched for, remains a tag of its own
+
+
+def bundle(tags: dict[str, str]) -> dict[str, str]:
+    """The tags as MLflow keeps them: all but READ are one tag, `lineage`, as its pages show a line for each."""
+    read = {name: tags[name] for name in READ if name in tags}
+    return read | {TAG: json.dumps({name: value for name, value in tags.items() if name not in READ})}
+
+
+def unbundle(kept: dict[str, str]) -> dict[str, str]:
+    """The tags that were bundled, and those that were added later."""
+    return json.loads(kept.get(TAG, "{}")) | {name: value for name, value in kept.items() if name != TAG}
 
 
 def code_digest() -> str:

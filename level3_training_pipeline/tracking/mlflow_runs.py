@@ -14,6 +14,10 @@ from shared.process_identity import still_runs, this_process
 from shared.settings import Settings
 
 EXPERIMENT = "flight-delays"
+ABOUT = {
+    "mlflow.note.content": "Each training is a run as of a day, with its trials below it. Lower log loss is better.",
+    "mlflow.experimentKind": "custom_model_development",  # else the pages open at charts of language models
+}
 
 
 def tracking_uri(settings: Settings) -> str:
@@ -34,12 +38,18 @@ def open_tracking(settings: Settings) -> MlflowClient:
     with FileLock(folder / "mlflow.lock"):
         client = MlflowClient()
         if client.get_experiment_by_name(EXPERIMENT) is None:
-            client.create_experiment(EXPERIMENT, artifact_location=(folder / ARTEFACTS).as_uri())
+            client.create_experiment(EXPERIMENT, (folder / ARTEFACTS).as_uri(), ABOUT)
+            client.delete_experiment("0")  # MLflow's own "Default", which nothing uses
     for run in runs(client, "attributes.status = 'RUNNING'"):
         if not still_runs(run.data.tags.get("process", "")):
             client.set_tag(run.info.run_id, "crashed", "its process is gone")
             client.set_terminated(run.info.run_id, status="KILLED")
     return client
+
+
+def page_of_runs(address: str) -> str:
+    """The page to begin with in MLflow's at `address`: by itself it opens at a tour of its features."""
+    return f"{address}/#/experiments/{mlflow.set_experiment(EXPERIMENT).experiment_id}/runs"
 
 
 def runs(client: MlflowClient, which: str) -> list[Run]:
@@ -49,10 +59,9 @@ def runs(client: MlflowClient, which: str) -> list[Run]:
 
 
 @contextmanager
-def tracked(name: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
-    """A run of this process, below `parent` if given; it ends as FAILED when the block raises."""
+def tracked(name: str, about: str, tags: dict[str, str], parent: str | None = None) -> Iterator[Run]:
+    """A run of this process, below `parent` if given, described by `about`; it is FAILED when the block raises."""
     mlflow.set_experiment(EXPERIMENT)
-    with mlflow.start_run(
-        run_name=name, tags={"process": this_process(), **tags}, parent_run_id=parent, nested=True
-    ) as run:
+    tags = {"process": this_process(), **tags}
+    with mlflow.start_run(run_name=name, tags=tags, parent_run_id=parent, nested=True, description=about) as run:
         yield run

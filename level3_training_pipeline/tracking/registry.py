@@ -6,7 +6,6 @@ import tempfile
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import mlflow
 import pandas as pd
@@ -19,12 +18,13 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.features import CATEGORIES
 from level2_devops.model import TRUSTED_TYPES, ModelCard, load
-from level3_training_pipeline.tracking.lineage import file_digest, requirements
+from level3_training_pipeline.tracking.lineage import bundle, file_digest, requirements, unbundle
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
 
 MODEL = "flight-delays"
 CHAMPION = "champion"
+ABOUT = "The probability that a flight arrives 15 or more minutes late, an hour before departure. Alias: who serves."
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # with any other error the version may exist
 
 
@@ -76,7 +76,7 @@ def _signature(model: Pipeline, example: pd.DataFrame) -> ModelSignature:
 def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
     """Make the next version: files first, then version and tags in one transaction, so that a kill leaves no half."""
     try:
-        client.create_registered_model(MODEL)
+        client.create_registered_model(MODEL, description=ABOUT)
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
@@ -85,7 +85,8 @@ def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, 
         MODEL,
         source=model_uri,
         run_id=run_id,
-        tags={**tags, "model_sha256": digest},
+        tags=bundle({**tags, "model_sha256": digest}),
+        description=f"As of {tags['today']}, {tags['cause']}; code of commit {tags['commit'][:12]}.",
         model_id=model_uri.removeprefix("models:/"),
     )
     return _version(made)
@@ -157,5 +158,4 @@ def load_version(client: MlflowClient, version: Version) -> Pipeline:
 
 
 def _version(found: ModelVersion) -> Version:
-    tags: dict[str, Any] = found.tags
-    return Version(int(found.version), str(found.run_id), dict(tags))
+    return Version(int(found.version), str(found.run_id), unbundle(found.tags))

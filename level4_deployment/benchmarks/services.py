@@ -89,7 +89,7 @@ class ServiceStarter:
 
         mlflow_runs.open_tracking(replace(settings, state=self.folder))
         table = features(self.flights)
-        with mlflow_runs.tracked("bench", {}):
+        with mlflow_runs.tracked("bench", "The model that is served.", {}):
             uri = registry.log_model(self.model, self.card, table.head(3))
         model = mlflow.artifacts.download_artifacts(uri)
         words = ["mlflow", "models", "serve", "-m", model, "--env-manager", "local", "--workers", "1"]

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from level2_devops.service.callers import READING
 from level2_devops.service.limits import protect
+from level2_devops.service.pages import curl, pages
 from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.control import audit, auth
 from level4_deployment.control.auth import AccessError
@@ -24,8 +25,16 @@ from level4_deployment.serving.requests import FlightId
 from shared.arguments import LAST_VERSION
 from shared.errors import UserError
 
-Number = Annotated[int, Field(ge=1, le=LAST_VERSION, description="of a registered version")]
-Instant = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False, description="seconds since 1970, UTC")]
+TITLE = "The platform's control plane"
+PAGES = {
+    "/status": "what serves, what is tried, what is wrong",
+    "/audit": "every action, oldest first",
+    "/metrics": "the platform's state, for Prometheus",
+}
+Number = Annotated[int, Field(ge=1, le=LAST_VERSION, description="of a registered version", examples=[2])]
+Instant = Annotated[
+    float, Field(ge=0, le=1e11, allow_inf_nan=False, description="seconds since 1970, UTC", examples=[1364860800])
+]
 
 
 class _Strict(BaseModel):
@@ -51,14 +60,14 @@ class SubmissionIn(_Strict):
     """A version that has passed the gates, compared with this champion. Only the first version needs no plan."""
 
     version: Number
-    plan: dict[str, Any] | None = None
+    plan: dict[str, Any] | None = Field(default=None, examples=[asdict(Plan())])
     champion: Number | None = None
 
 
 class ReasonIn(_Strict):
     """Why it is done."""
 
-    reason: str = Field(min_length=3, max_length=500)
+    reason: str = Field(min_length=3, max_length=500, examples=["more late flights since noon"])
 
 
 class MoveIn(ReasonIn):
@@ -70,13 +79,14 @@ class MoveIn(ReasonIn):
 class ShareIn(_Strict):
     """The share of flights that the challenger shall answer."""
 
-    share: float = Field(gt=0, lt=1)
+    share: float = Field(gt=0, lt=1, examples=[0.3])
 
 
 def create_api(platform: ControlPlane) -> FastAPI:
     """The service of this platform."""
     known = auth.read_digests(platform.home)  # once: what happens to the file later locks nobody out
-    api = FastAPI(title="The platform's control plane")
+    api = FastAPI(title=TITLE, docs_url=None, redoc_url=None)
+    api.router.routes += pages(TITLE, PAGES, lambda address: curl(f"{address}/status"))
     use_strict_json(api)
     protect(api)
     api.add_middleware(_TokenFirst, known=known)  # last, which is outermost: before the body is read

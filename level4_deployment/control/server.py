@@ -52,6 +52,7 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
             from level4_deployment.control.api import create_api
             from level4_deployment.control.control_plane import ControlPlane
             from level4_deployment.control.registry_client import ModelRegistry, open_client
+            from level4_deployment.serving.description import example
         forget_workers(home)
         pool = WorkerPool(lambda: start_worker(home, service, url), WORKERS)  # they serve what they served before
         try:
@@ -66,6 +67,7 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
                 }
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
+                console.print(f"Both have pages. Once a version serves: {example(addresses['service'])}", markup=False)
                 printed = ""
                 while not stop.wait(POLL_EVERY):
                     platform.poll()

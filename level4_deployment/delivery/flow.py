@@ -50,7 +50,11 @@ def submit_step(number: int, report: Report, home: Path) -> str | None:
         return platform.submit(number, report.plan, report.champion)
 
 
-@flow(name="deployment", description="Package a registered version, put it through the gates, and submit it.")
+@flow(
+    name="deployment",
+    flow_run_name="deployment of version {number}",
+    description="Package a registered version, put it through the gates, and submit it.",
+)
 def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show: bool = False) -> Deployed:  # noqa: FBT001, FBT002 - flows are given their parameters by place
     """The stages after training; raises GateError, or RefusedError with the platform's reason.
 
@@ -68,7 +72,7 @@ def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show
     return Deployed(number, digest, report, submit_step(number, report, home))
 
 
-@flow(name="delivery", description="Train, and deploy what was trained.")
+@flow(name="delivery", flow_run_name="delivery as of {today}", description="Train, and deploy what was trained.")
 def delivery(  # noqa: PLR0913, PLR0917 - flows are given their parameters by place
     today: str,
     home: Path,

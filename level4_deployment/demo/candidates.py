@@ -51,7 +51,9 @@ def register_by_hand(
     _, _, fit_on, test = tune.windows(table, settings.now)
     chance = predict_features(fit_features(fit_on[inputs], fit_on["late"], **parameters), test[inputs])
     tags = {"today": str(settings.today), "cause": cause, "commit": lineage.commit(), "training_key": cause}
-    with mlflow_runs.tracked(cause, {"kind": "by hand", **tags}) as run:
+    with mlflow_runs.tracked(
+        cause, "Trained without the pipeline, and evaluated as it does.", {"kind": "by hand", **tags}
+    ) as run:
         mlflow.log_params(parameters)
         result = score(test["late"], chance)
         mlflow.log_metrics({f"test_{name}": value for name, value in result.as_dict().items()})

@@ -1,7 +1,7 @@
 """The prediction service of the platform: level 2's requests and refusals, answered many times as fast.
 
 Its routes are plain Starlette. FastAPI would take a third of a request's time: it would validate again what `requests`
-has validated, and serve a schema that level 2 shows on its /docs (here, `flight_id` is added).
+has validated. `description.py` has the schema for /docs.
 """
 
 import asyncio
@@ -24,8 +24,10 @@ from starlette.types import Receive, Scope, Send
 
 from level2_devops.service.limits import protect
 from level2_devops.service.observability import RequestMetricsMiddleware
+from level2_devops.service.pages import pages
 from level2_devops.service.strict_json import reply_invalid
 from level4_deployment.serving.batching import MicroBatcher, NotReadyError, ScoringError
+from level4_deployment.serving.description import PAGES, TITLE, describe, example
 from level4_deployment.serving.log_writer import LogWriter
 from level4_deployment.serving.metrics import Metrics
 from level4_deployment.serving.reloader import ModelReloader, workers
@@ -63,6 +65,8 @@ def create_app(home: Path, log: sa.Engine) -> Starlette:
             Route("/live", _live),
             Route("/ready", _ready),
             Route("/metrics", _metrics),
+            Route("/openapi.json", _openapi),
+            *pages(TITLE, PAGES, example),
         ],
         exception_handlers={
             ValidationError: reply_invalid,
@@ -117,6 +121,10 @@ async def _ready(request: Request) -> Response:
 
 async def _metrics(request: Request) -> Response:
     return Response(request.app.state.metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _openapi(_request: Request) -> Response:
+    return JSONResponse(describe())
 
 
 async def _refused(_request: Request, error: Exception) -> Response:

@@ -22,7 +22,8 @@ from level4_deployment.serving.package import Numbers, Strings
 from level4_deployment.serving.requests import PendingPrediction, tensors
 from level4_deployment.serving.routes import Split
 
-LIVE, SHADOW = 0.050, 1.0  # seconds that a batch waits for a challenger; in shadow, no caller waits with it
+LIVE = 0.050  # seconds that a caller waits for a challenger, for each flight of its request
+SHADOW = 5.0  # seconds that a batch waits with which no caller waits
 TIMES = 4  # a batch for which the champion needs long gives the challenger as many times that, on top
 SLOW_FROM = 0.0002  # seconds: a shorter run never counts as slow
 LATE, BUSY = "deadline", "deadline: still at work on earlier flights"
@@ -85,7 +86,7 @@ class ChallengerRunner:
         wait: float,
         settle: Callable[[ChallengerResult], None],
     ) -> None:
-        """Score a batch that took the champion `champion_seconds`; `wait` is LIVE or SHADOW."""
+        """Score a batch that took the champion `champion_seconds`; wait: seconds, see `_patience`."""
         job = ChallengerJob(strings, numbers, champion_seconds, wait + TIMES * champion_seconds, settle)
         over_at = self.over_at  # read once, because the thread may set it to None at any time
         if over_at is not None and time.monotonic() > over_at:
@@ -206,7 +207,7 @@ class MicroBatcher:
         answered, held = _split_by_arm(requests)
         self._log(answered, {})
         settle = partial(self._use_challenger, experiment, flights, held)
-        experiment.challenger.submit(strings, numbers, seconds, LIVE if share else SHADOW, settle)
+        experiment.challenger.submit(strings, numbers, seconds, _patience(held), settle)
 
     def _use_challenger(
         self,
@@ -263,6 +264,11 @@ def _split_by_arm(requests: list[PendingRequest]) -> tuple[list[PendingRequest],
         waits = any(flight.arm == CHALLENGER for flight in request.flights)
         (held if waits else answered).append(request)
     return answered, held
+
+
+def _patience(held: list[PendingRequest]) -> float:
+    """Seconds that the most impatient of these callers waits: one with many flights expects to wait longer."""
+    return LIVE * min(len(request.flights) for request in held) if held else SHADOW
 
 
 def _shadow_row(flight: PendingPrediction, version: int, answer: Prediction | str) -> tuple[Any, ...]:

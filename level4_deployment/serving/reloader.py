@@ -18,7 +18,7 @@ from shared.files import StateError, keep_json
 from shared.process_identity import still_runs, this_process
 from shared.waiting import wait_until
 
-POLL_EVERY, RETRY_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 10.0  # seconds
+POLL_EVERY, RETRY_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 60.0  # seconds
 log = logging.getLogger("service")
 
 

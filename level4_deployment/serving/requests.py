@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from level2_devops.features import CATEGORIES
+from level2_devops.service import requests
 from level2_devops.service.requests import MAX_FLIGHTS, Flight
 from level2_devops.service.strict_json import parse_json
 from level4_deployment.experiment.assignment import CHAMPION
@@ -34,9 +35,12 @@ from shared.settings import NEW_YORK
 _ZONE = ZoneInfo(NEW_YORK)
 _PATTERN = FLIGHT.columns["flight_id"].metadata["pattern"].replace(r"\d", "[0-9]")  # \d matches digits of any script
 FlightId = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")]
+EXAMPLE = {"flight_id": "2013-04-01-B61018-JFK", **requests.EXAMPLE}
 
 
 class _Consistent(Flight):  # type: ignore[misc]  # pydantic has made it
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+
     @model_validator(mode="after")
     def _is_the_flight_of_its_id(self) -> "_Consistent":
         """The id is made of the date in New York, the carrier, its number and the origin."""

@@ -18,37 +18,82 @@ from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
 from shared.errors import UserError
 from shared.files import garbled
-from shared.loopback import free_port
+from shared.loopback import answers, free_port
 from shared.settings import Settings
+from shared.waiting import wait_until
 
+START_LIMIT = 120  # seconds; Evidently alone takes about 10 s on two cores
 WORKSPACE, PROJECT, LOG = "evidently", "flights", "evidently-pages.log"
 
 
 def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
-    """Evidently's snapshots of a week: quality and drift, by the monitors' thresholds; performance on its labels."""
+    """Evidently's snapshots of a week, dated its Sunday: quality and drift, by the monitors' thresholds; performance.
+
+    What the dashboard shows comes first.
+    """
     from evidently import BinaryClassification, DataDefinition, Dataset, Report
-    from evidently.metrics import LogLoss, RocAuc, RowCount, ValueDrift
+    from evidently.metrics import (
+        DatasetMissingValueCount,
+        DriftedColumnsCount,
+        LogLoss,
+        RocAuc,
+        RowCount,
+        ValueDrift,
+    )
 
     numbers = [name for name in NUMBERS if window[name].notna().any()]  # a column without a value has no distance
-    columns = DataDefinition(numerical_columns=numbers, categorical_columns=CODES)
+    columns = DataDefinition(numerical_columns=NUMBERS, categorical_columns=CODES)
     model = BinaryClassification(target="late", prediction_probas="probability", pos_label=1)
     methods = dict.fromkeys(numbers, "wasserstein") | dict.fromkeys(CODES, "jensenshannon")
-    drift = [
-        ValueDrift(column=name, method=method, threshold=reference.drift[name]) for name, method in methods.items()
-    ]
+    limits = {name: reference.drift[name] for name in methods}
+    drift = [ValueDrift(column=name, method=method, threshold=limits[name]) for name, method in methods.items()]
+    drifted = DriftedColumnsCount(columns=[*methods], per_column_method=methods, per_column_threshold=limits)
     labelled = window.dropna(subset=["late"]).astype({"late": int})[["late", "probability"]]
     sunday, snapshots = window["day"].max(), []
+    about: dict[str, Any] = {"timestamp": pd.Timestamp(sunday).to_pydatetime()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Evidently divides by the number of values, which may be 0
         tables = [
-            Dataset.from_pandas(table[[*methods]], data_definition=columns) for table in (window, reference.sample)
+            Dataset.from_pandas(table[NUMBERS + CODES], data_definition=columns) for table in (window, reference.sample)
         ]
-        quality = Report([RowCount(), *_quality(numbers, reference), *drift])
-        snapshots.append(quality.run(*tables, name=f"data, week to {sunday}"))
+        quality = Report([drifted, DatasetMissingValueCount(), RowCount(), *drift, *_quality(numbers, reference)])
+        snapshots.append(quality.run(*tables, name=f"data, week to {sunday}", tags=["data"], **about))
         if labelled["late"].nunique() == 2:
             table = Dataset.from_pandas(labelled, data_definition=DataDefinition(classification=[model]))
-            snapshots.append(Report([RowCount(), LogLoss(), RocAuc()]).run(table, None, name=f"model, {sunday}"))
+            scores = Report([LogLoss(), RocAuc(), RowCount()])
+            snapshots.append(scores.run(table, None, name=f"model, week to {sunday}", tags=["model"], **about))
     return snapshots
+
+
+def _panels() -> list[Any]:
+    """The dashboard: what each week's snapshots have in common, over the dates of 2013."""
+    from evidently.sdk.models import PanelMetric
+    from evidently.sdk.panels import line_plot_panel
+
+    share = {"value_type": "share"}
+    shown = [
+        ("Log loss by week (nats per flight)", "log loss", "model", "LogLoss", {}),
+        ("Share of columns that drift from the history", "share", "data", "DriftedColumnsCount", share),
+        ("Missing values per flight", "values", "data", "DatasetMissingValueCount", share),
+        ("Flights predicted by week", "flights", "data", "RowCount", {}),
+    ]
+    return [
+        line_plot_panel(
+            title, [PanelMetric(legend=legend, tags=[tag], metric=metric, metric_labels=labels)], size="half"
+        )
+        for title, legend, tag, metric, labels in shown
+    ]
+
+
+def _project(workspace: Any) -> Any:
+    """The project in Evidently's workspace, made with its dashboard if there is none."""
+    if found := workspace.search_project(PROJECT):
+        return found[0]
+    about = "The flights and predictions of 2013: each week has a report of the data, and one of the model."
+    project = workspace.create_project(PROJECT, about)
+    for panel in _panels():
+        project.dashboard.add_panel(panel)
+    return project
 
 
 def _quality(numbers: list[str], reference: Reference) -> list[Any]:
@@ -73,8 +118,7 @@ def add_weeks(settings: Settings, at_most: int | None = None) -> int:
     own = config.own(settings)
     reference = load_reference(own)
     workspace = Workspace.create(str(own / WORKSPACE))
-    found = workspace.search_project(PROJECT)
-    project = found[0] if found else workspace.create_project(PROJECT)
+    project = _project(workspace)
     done = own / WORKSPACE / "weeks.txt"
     reported = _reported(done) if done.exists() else set()
     with config.open_log(settings) as log:
@@ -101,10 +145,13 @@ def pages(workspace: Path, port: int) -> list[str]:
 
 
 def serve_pages(settings: Settings) -> None:
-    """Serve Evidently's pages until Ctrl-C."""
-    port = free_port()
-    console.print(f"Evidently: http://127.0.0.1:{port} · end: Ctrl-C")
-    own = config.own(settings)
-    with running(pages(own / WORKSPACE, port), own / LOG) as process, suppress(KeyboardInterrupt):
+    """Serve Evidently's pages until Ctrl-C, and print their address once they answer; raises UserError."""
+    own, port = config.own(settings), free_port()
+    address, log = f"http://127.0.0.1:{port}", own / LOG
+    with running(pages(own / WORKSPACE, port), log) as process, suppress(KeyboardInterrupt):
+        with step("Start Evidently's pages"), suppress(TimeoutError):
+            wait_until(lambda: answers(address) or process.poll() is not None, START_LIMIT, pause=0.2)
+        if not answers(address):
+            raise UserError(f"Evidently's pages do not answer at {address}. Remedy: see {log}.")
+        console.print(f"Evidently: {address} · end: Ctrl-C", markup=False)
         process.wait()
-        raise UserError(f"Evidently's pages ended with status {process.returncode}. Remedy: see {own / LOG}.")

@@ -65,13 +65,15 @@ class Demo:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
         mlflow_runs.open_tracking(self.settings)
         store = mlflow_runs.tracking_uri(self.settings)
-        self._start_pages("MLflow", lambda port: mlflow_pages(port, store))
+        mlflow = self._start_pages("MLflow", lambda port: mlflow_pages(port, store))
+        self.live.links = {**self.live.links, "MLflow": mlflow_runs.page_of_runs(mlflow)}
         workspace = self.own / evidently_reports.WORKSPACE
         workspace.mkdir(exist_ok=True)
-        self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
+        evidently = self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
+        self.live.links = {**self.live.links, "Evidently": evidently}
         platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
         server.wait()
-        self.live.links = {**self.live.links, "Prefect": server.address}
+        self.live.links = {**self.live.links, "Prefect": f"{server.address}/runs"}
         platform.wait_for_control()
         if not audit.last_move(self.live.log):
             self.live.stage = "training the first model"
@@ -82,11 +84,11 @@ class Demo:
         platform.wait_until_ready()
         return server
 
-    def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> None:
-        """Start another tool's pages on a free port, and link to them."""
+    def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> str:
+        """Start another tool's pages on a free port; returns their address."""
         port, log = free_port(), self.own / f"{name.lower()}-pages.log"
         self.opened.enter_context(running(command_at(port), log))
-        self.live.links = {**self.live.links, name: f"http://127.0.0.1:{port}"}
+        return f"http://127.0.0.1:{port}"
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""
@@ -108,7 +110,9 @@ class Demo:
             log = self.own / policy_comparison.LOG_FILE
             self.opened.enter_context(running(policy_comparison.TRAIN, log))
 
-        @flow(name="live year", description="Live flights by the demo's clock, and a turn of the loop each night.")
+        about = "Live flights by the demo's clock, and a turn of the loop each night."
+
+        @flow(name="live year", flow_run_name="live year by the demo's clock", description=about)
         def live_year() -> int:
             with open_loop() as loop:
                 hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))

@@ -27,11 +27,12 @@ def catch_up(loop: LoopController) -> Iterator[Decision]:
 
 @flow(
     name="turns",
+    flow_run_name="turns: {cause}",
     description="Monitor every closed day that has no decision yet, decide, and act.",
     retries=2,  # a run that was interrupted continues where it was
     retry_delay_seconds=1,
 )
-def turns() -> int:
+def turns(cause: str = "by hand") -> int:  # noqa: ARG001 - part of the run's name
     """Catch up; returns how many days the last attempt ran."""
     end_with_server()
     with open_loop() as loop:

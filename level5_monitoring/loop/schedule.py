@@ -34,7 +34,9 @@ def emit_closed_days(log: sa.Engine) -> None:
         try:
             if due := closed_days(log, after=loop_store.last_day_done(log)):
                 pause = REPEAT_AFTER
-                emit_event(DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"day": due[-1]})
+                emit_event(
+                    DAY_CLOSED, resource={"prefect.resource.id": "flights"}, payload={"cause": f"{due[-1]} is closed"}
+                )
         except Exception as error:  # noqa: BLE001 - the next attempt may succeed
             pause = REPEAT_AFTER
             console.print(f"The watermark cannot be read: {error}")
@@ -80,11 +82,14 @@ def monitor(settings: Settings, every: float | None = None) -> None:
             server.wait()
         console.print(f"Platform: {service} · Prefect: {server.address} · end: Ctrl-C")
         console.print("The loop runs by the clock, and for every day that closes.")
+        cause = {"cause": "{{ event.payload.cause }}"}
+        closed = DeploymentEventTrigger(name="a day is closed", expect={DAY_CLOSED}, parameters=cause)
         threading.Thread(target=emit_closed_days, args=[log], daemon=True).start()
         turns.serve(
             name="nightly",
             schedule=Interval(every) if every else Cron("30 0 * * *", timezone=NEW_YORK),
-            triggers=[DeploymentEventTrigger(name="a day is closed", expect={DAY_CLOSED})],
+            parameters={"cause": "by the clock"},
+            triggers=[closed],
             limit=1,  # one run after the other
             print_starting_message=False,
         )

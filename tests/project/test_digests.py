@@ -18,16 +18,16 @@ from tests.project.sources import import_closure
 NO_EFFECT = {
     "shared/console.py": "prints",
     "shared/environment.py": "removes variables",
+    "shared/printable.py": "shows text from outside",
     "shared/errors.py": "raises errors",
     "shared/files.py": "writes and reads files as they are",
-    "shared/printable.py": "shows texts",
 }
 NO_EFFECT_ON_THE_TABLE = {**NO_EFFECT, "shared/score.py": "is printed"}
 NO_EFFECT_ON_A_MODEL = {
     **NO_EFFECT,
+    "level3_training_pipeline/library_setup.py": "sets libraries up, and refuses a copied store",
     "shared/artefacts.py": "names files",
     "shared/children.py": "starts and ends processes",
-    "level3_training_pipeline/library_setup.py": "sets libraries up, and refuses a copied store",
     "level3_training_pipeline/pipeline/plots.py": "draws pictures of a finished evaluation",
     "level3_training_pipeline/pipeline/record.py": "writes to MLflow what the steps have found",
     "level3_training_pipeline/tracking/lineage.py": "identifies code and environment",

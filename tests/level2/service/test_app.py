@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 import shutil
 import signal
 import threading
@@ -97,6 +98,13 @@ def test_the_openapi_page_shows_ranges_units_and_an_example(service: Service) ->
     temperature = next(kind for kind in flight["properties"]["temp"]["anyOf"] if kind["type"] == "number")
     assert (temperature["minimum"], temperature["maximum"], temperature["description"]) == (-40, 115, "°F")
     assert service.client.post("/predict", json=flight["examples"][0]).status_code == 200
+
+
+def test_its_pages_load_nothing_from_elsewhere(service: Service) -> None:
+    for page in ("/", "/docs"):
+        loaded = re.findall(r'(?:src|href)="([^"]+)"', service.client.get(page).text)
+        assert loaded
+        assert all(link.startswith("/") and service.client.get(link).status_code == 200 for link in loaded), loaded
 
 
 @pytest.mark.slow

@@ -34,11 +34,13 @@ def test_pages_of_other_sites_can_neither_read_nor_start_anything(world: World) 
     """MLflow and Evidently: see the tests of `make ui` and of the reports."""
     refused = [{"origin": "http://evil.example"}, {"origin": "http://127.0.0.1:9"}, {"host": "evil.example"}]
     for headers in refused:
-        answer = httpx.post(f"{world.server.api}/flows/", json={"name": "foreign"}, headers=headers)
+        answer = httpx.post(f"{world.server.api}/flows/", json={"name": "foreign"}, headers=headers, timeout=60)
         assert answer.status_code == 403, answer.text
     read = httpx.get(f"{world.server.api}/health", headers={"origin": "http://evil.example"})
     assert "access-control-allow-origin" not in read.headers
-    own = httpx.post(f"{world.server.api}/flows/", json={"name": "own"}, headers={"origin": world.server.address})
+    own = httpx.post(
+        f"{world.server.api}/flows/", json={"name": "own"}, headers={"origin": world.server.address}, timeout=60
+    )
     assert own.status_code == 201
 
 

@@ -22,7 +22,7 @@ from level3_training_pipeline.pipeline import data, flow, record
 from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
-from level3_training_pipeline.tracking import mlflow_runs, registry
+from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from shared.data.schema import FLIGHT, DataError
 from shared.files import write_parquet
 from tests.level3.world import TODAY, World
@@ -44,6 +44,7 @@ def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
     run_id = registry.get(world.client, str(trained)).run_id
     trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{run_id}'")
     assert len(trials) == 2
+    assert all(re.fullmatch(r"trial \d: \d+ trees, learning rate 0\.\d\d", run.info.run_name) for run in trials)
     best = min(trials, key=lambda run: run.data.metrics["validation_log_loss"])
     chosen = world.client.get_run(run_id).data.params
     assert {name: chosen[name] for name in best.data.params} == best.data.params
@@ -54,8 +55,11 @@ def test_every_trial_has_the_data_code_and_environment_of_its_training_on_record
     trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{training.info.run_id}'")
     assert training.inputs
     for trial in trials:
-        for name in ("commit", "code_digest", "data_digest", "python", "platform", "requirements_sha256", "today"):
-            assert trial.data.tags[name] == training.data.tags[name], name
+        assert trial.data.tags["today"] == training.data.tags["today"] == TODAY
+        record = lineage.unbundle(trial.data.tags)
+        assert record.items() >= {**lineage.environment(), "code_digest": lineage.code_digest()}.items()
+        assert len(record["data_digest"]) == 64
+        assert len(record["commit"]) >= 40
         assert trial.inputs
         assert trial.inputs.dataset_inputs == training.inputs.dataset_inputs
     (dataset,) = (entry.dataset for entry in training.inputs.dataset_inputs)

@@ -101,7 +101,7 @@ def test_it_records_its_columns_an_example_and_what_it_needs(world: World, train
 def test_registering_again_makes_the_next_version(world: World, trained: int) -> None:
     version = registry.get(world.client, str(trained))
     uri = str(world.client.get_model_version(registry.MODEL, str(trained)).source)
-    made = registry.register(world.client, uri, version.run_id, {"training_key": "another"})
+    made = registry.register(world.client, uri, version.run_id, {**version.tags, "training_key": "another"})
     assert made.number > trained
     assert made.tags["model_sha256"] == version.tags["model_sha256"]
 
@@ -124,7 +124,10 @@ def test_a_promotion_cut_short_leaves_the_right_champion(
 
     version = registry.get(world.client, str(trained))
     other = registry.register(
-        world.client, str(world.client.get_model_version(registry.MODEL, str(trained)).source), version.run_id, {}
+        world.client,
+        str(world.client.get_model_version(registry.MODEL, str(trained)).source),
+        version.run_id,
+        version.tags,
     )
     registry.promote(world.client, version, "Ada", "1.2.3")
     monkeypatch.setattr(world.client, "set_model_version_tag", cut_short)

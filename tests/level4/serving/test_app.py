@@ -43,6 +43,14 @@ def test_an_answer_is_the_models_and_names_its_version(
     assert answer == {"flight_id": sent["flight_id"], "fallback": False, "unknown": [], "version": 7}
 
 
+def test_what_its_openapi_describes_is_what_it_answers(serving: Plane) -> None:
+    document = serving.client.get("/openapi.json").json()
+    example = document["components"]["schemas"]["NamedFlight"]["examples"][0]
+    answer = document["components"]["schemas"]["NamedPrediction"]
+    assert set(document["paths"]) == {"/predict", "/predict/batch"}
+    assert set(serving.ask(example)) == set(answer["required"])
+
+
 def test_unknown_codes_get_the_base_rate_marked(serving: Plane, sent: dict[str, Any]) -> None:
     answer = serving.ask(of_carrier(sent, "ZZ") | {"dest": "XXX"})
     assert (answer["probability"], answer["fallback"]) == (CARD.base_rate, True)

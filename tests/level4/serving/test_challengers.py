@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.replay_client import as_requests
+from level4_deployment.serving.batching import LIVE, SHADOW
 from tests.factories import experiment
 from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
 from tests.level4.plane import Plane, of_carrier, package, plane, route
@@ -88,15 +89,15 @@ def test_a_challenger_that_is_ten_times_slower_is_reported_and_callers_hardly_wa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize(("share", "seconds"), [(0.0, SHADOW + 2), (0.5, 2.5)])
 def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_process_can_end(
-    tmp_path: Path, sent: list[dict[str, Any]], share: float
+    tmp_path: Path, sent: list[dict[str, Any]], share: float, seconds: float
 ) -> None:
     champion = table_of_carriers(tmp_path, 1, CHANCES)
     route(tmp_path, 1, champion, busy(tmp_path, 2, FOREVER), share)
     with plane(tmp_path) as running:
         with load(running.address, known_to_tables(sent), clients=4) as seen:
-            time.sleep(2.5)
+            time.sleep(seconds)
         ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
         arms = dict(running.rows("SELECT arm, count(*) FROM predictions WHERE version = 1 GROUP BY arm"))
         failures = {why for (why,) in running.rows("SELECT DISTINCT failure FROM shadow_predictions")}
@@ -112,6 +113,20 @@ def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_proces
     slow = sum(seconds > 0.5 for seconds in seen.seconds)
     assert slow <= max(8, 0.1 * len(seen.seconds)), "only the first requests have waited, and not for long"
     assert len(seen.answers) > 50
+
+
+def test_a_caller_with_many_flights_waits_longer_so_that_a_busy_machine_fails_no_challenger(
+    tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
+    """A batch takes this challenger longer than one flight may wait, as any one on a machine with much load."""
+    route(tmp_path, 1, busy(tmp_path, 1, 200), busy(tmp_path, 2, 300_000), 0.5)
+    flights = known_to_tables(sent)[:100]
+    with plane(tmp_path) as running:
+        answers = running.client.post("/predict/batch", json={"flights": flights}).json()["predictions"]
+        ((seconds, failed),) = running.rows("SELECT max(seconds), sum(failed) FROM inference_batches WHERE version = 2")
+    assert seconds > LIVE
+    assert failed == 0
+    assert {answer["version"] for answer in answers} == {1, 2}
 
 
 def test_a_shadow_challengers_scores_are_logged_and_change_no_answer(

@@ -3,6 +3,7 @@
 import json
 import warnings
 import zlib
+from datetime import date
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ from level4_deployment.replay_client import as_requests
 from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
+from level5_monitoring.monitors.window import CODES, NUMBERS
 from shared.children import running
 from shared.loopback import answers, free_port
 from shared.score import score
@@ -22,6 +24,7 @@ from shared.settings import Settings
 from tests.factories import insert, prediction
 from tests.support import eventually
 
+SUNDAY = date(2013, 4, 14)
 A_DAY = 60  # flights predicted
 
 
@@ -69,9 +72,9 @@ def test_pages_of_other_sites_may_neither_read_nor_post(tmp_path: Path) -> None:
         eventually(lambda: answers(f"{address}/api/version"), 120)
         project = {"name": "a project"}
         for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
-            assert httpx.post(f"{address}/api/projects", json=project, headers=headers).status_code == 403
+            assert httpx.post(f"{address}/api/projects", json=project, headers=headers, timeout=60).status_code == 403
         assert httpx.get(f"{address}/api/projects", headers={"host": "evil.example"}).status_code == 403
-        own = httpx.post(f"{address}/api/projects", json=project, headers={"origin": address})
+        own = httpx.post(f"{address}/api/projects", json=project, headers={"origin": address}, timeout=60)
         assert own.is_success, own.text
 
 
@@ -87,10 +90,13 @@ def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) ->
     metrics = {run.name: {one.display_name: one.dict() for one in run.metric_results.values()} for run in runs}
     known = week[week["flight_id"] < "2013-04-14"]["late"].notna().sum()
     rows = {name: of_it["Row count in dataset"]["value"] for name, of_it in metrics.items()}
-    assert rows == {"data, week to 2013-04-14": len(week), "model, 2013-04-14": known}
-    data, model = metrics["data, week to 2013-04-14"], metrics["model, 2013-04-14"]
+    assert rows == {"data, week to 2013-04-14": len(week), "model, week to 2013-04-14": known}
+    data, model = metrics["data, week to 2013-04-14"], metrics["model, week to 2013-04-14"]
     assert "Value drift for temp" in data
     assert "Value drift for wind_gust" not in data, "it has no value"
+    assert {(run.timestamp.date(), *run.tags) for run in runs} == {(SUNDAY, "data"), (SUNDAY, "model")}
+    missing = data["Count and share of missing values in dataset"]
+    assert missing["count"]["value"] == week[NUMBERS + CODES].isna().sum().sum()
     judged = week[week["flight_id"] < "2013-04-14"].dropna(subset=["late"])
     own = score(judged["late"], [_probability(flight) for flight in judged["flight_id"]])
     assert (model["LogLoss metric"]["value"], model["RocAuc metric"]["value"]) == pytest.approx((own.log_loss, own.auc))

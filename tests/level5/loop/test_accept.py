@@ -66,7 +66,7 @@ def test_the_loop_goes_on_after_a_person_has_accepted_the_code(renamed: sa.Engin
     assert turn(renamed, thin, "2013-05-13")[0].kind == "no_action"
     for day in (RENAMED, "2013-05-15"):
         decision, results = turn(renamed, thin, day)
-        assert (decision.kind, of_carrier(results)["contract"]) == ("halt_experiment", "alarm")
+        assert (decision.kind, of_carrier(results)["contract"]) == ("stop_experiment", "alarm")
     assert [one.day for one in load_policy_state(renamed, "2013-05-16").in_doubt] == [RENAMED, "2013-05-15"]
 
     cli.accept(argparse.Namespace(column="carrier", code=NEW, reason="merger"))

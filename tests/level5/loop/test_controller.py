@@ -187,7 +187,7 @@ def test_a_retraining_is_told_which_days_to_leave_out(play: Play, monkeypatch: p
 
     monkeypatch.setattr(controller.flow, "delivery", delivery)
     found = play(retrain, "record_decision", NEVER)
-    assert [one["kind"] for one in found["decisions"]] == ["halt_experiment", "retrain"]
+    assert [one["kind"] for one in found["decisions"]] == ["stop_experiment", "retrain"]
     assert [given[-1] for given in trained] == [["2013-03-03"]]
 
 

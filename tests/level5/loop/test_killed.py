@@ -168,6 +168,8 @@ def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(u
         with PlatformClient.at(database.parent, "feed") as feed:
             feed.post("/labels", labels=[], watermark=watermark + DAY)
         wait_for(lambda: by_the_clock() == {True, False}, uninterrupted, monitor)
+        causes = {one["name"].split()[-1] for one in turns(uninterrupted)}
+        assert causes == {"closed", "clock"}  # turns: 2013-05-06 is closed, turns: by the clock
         wait_for(lambda: len(decisions(uninterrupted)) > len(before), uninterrupted, monitor)
     finally:
         monitor.send_signal(signal.SIGINT)
