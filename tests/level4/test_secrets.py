@@ -43,8 +43,8 @@ def test_an_address_is_shown_without_what_is_secret(address: str, shown: str) ->
     ],
 )
 def test_a_log_that_cannot_be_opened_is_named_without_its_password(address: str, remedy: str) -> None:
-    with pytest.raises(LogError) as error:
-        open_log(address)
+    with pytest.raises(LogError) as error, open_log(address):
+        pass
     assert remedy in str(error.value)
     assert "s3cr3t" not in str(error.value)
     assert "part@" not in str(error.value)
