@@ -148,7 +148,7 @@ def test_make_starts_python_without_the_settings_that_python_itself_obeys(tmp_pa
     python.chmod(0o755)
     for name in ("Makefile", "requirements.txt", "bootstrap.py"):
         shutil.copy(PROJECT / name, tmp_path)
-    (tmp_path / ".venv" / "ready").write_text(f"{(tmp_path / '.venv').resolve()}\n")
+    (tmp_path / ".venv" / "ready").write_text(f"{(tmp_path / '.venv').as_posix()}\n")  # it was made here
     foreign = dict.fromkeys(("PYTHONHOME", "PYTHONSAFEPATH", "PYTHONPATH", "PYTHONWARNINGS"), "elsewhere")
     done = subprocess.run(
         ["make", "level3"], cwd=tmp_path, env=os.environ | foreign, capture_output=True, text=True, check=True
