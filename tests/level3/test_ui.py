@@ -49,8 +49,7 @@ def test_ui_serves_both_pages_and_ends_what_it_started(world: World, trained: in
         with urllib.request.urlopen(address, timeout=20) as answer:
             assert answer.status == 200
             assert b"<html" in answer.read().lower()
-    mlflow = next(line.split()[-1] for line in printed.splitlines() if line.startswith("MLflow"))
-    create = f"{mlflow}/api/2.0/mlflow/experiments/create"
+    create = f"{addresses[0]}/api/2.0/mlflow/experiments/create"
     for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
         assert httpx.post(create, json={"name": "foreign"}, headers=headers, timeout=60).status_code == 403
     interrupt(process)
