@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -50,22 +50,21 @@ def set_up_libraries(settings: Settings) -> None:
 def refuse_moved_state(settings: Settings) -> None:
     """Raise UserError where the tracking store was made in another folder.
 
-    MLflow and Prefect record the full paths of their files, so a copy would write into the original.
+    MLflow and Prefect record the full paths of their files, so a copy would write into the original. A store that is
+    missing, locked or damaged is reported by those who need it: the platform serves without it.
     """
     folder = settings.level("level3")
-    again = f"delete {settings.state / settings.workspace if settings.workspace else folder} to begin anew"
-    if not (folder / STORE).exists():
-        return
-    try:
-        with closing(sqlite3.connect(f"{(folder / STORE).as_uri()}?mode=ro", uri=True)) as store:
-            empty = not store.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchall()
-            made = [] if empty else store.execute("SELECT artifact_location FROM experiments").fetchall()
-    except sqlite3.DatabaseError as error:
-        raise UserError(f"{folder / STORE} cannot be read: {error}. Remedy: restore it, or {again}.") from error
+    made: list[tuple[str]] = []
+    with (
+        suppress(sqlite3.DatabaseError),
+        closing(sqlite3.connect(f"{(folder / STORE).as_uri()}?mode=ro", uri=True, timeout=1)) as store,
+    ):
+        made = store.execute("SELECT artifact_location FROM experiments").fetchall()
     for (location,) in made:
         if location.startswith("file:") and location != (folder / ARTEFACTS).as_uri():
             there = Path(url2pathname(urlsplit(location).path)).parent
             raise UserError(
                 f"{folder} was moved or copied from {there}; its records name files by their full paths, so this "
-                f"command would write there. Remedy: move it back to {there}, or {again}."
+                f"command would write there. Remedy: move it back to {there}, or delete "
+                f"{settings.state / settings.workspace if settings.workspace else folder} to begin anew."
             )

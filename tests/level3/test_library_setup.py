@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from level3_training_pipeline.library_setup import STORE, refuse_moved_state
+from level3_training_pipeline.tracking.mlflow_runs import open_tracking
 from shared.errors import UserError
 from shared.settings import PROJECT, Settings
 from tests.foreign import contents
@@ -63,7 +64,8 @@ def test_both_remedies_work(world: World, copied: Settings) -> None:
     refuse_moved_state(world.settings)
 
 
-def test_a_store_that_is_no_database_is_named_with_the_remedy(settings: Settings) -> None:
+def test_a_store_that_is_no_database_is_left_to_those_who_need_it(settings: Settings) -> None:
     (settings.level("level3") / STORE).write_text("half of a page")
-    with pytest.raises(UserError, match=rf"{STORE} cannot be read: .*Remedy: restore it, or delete"):
-        refuse_moved_state(settings)
+    refuse_moved_state(settings)  # the platform serves without it
+    with pytest.raises(UserError, match=rf"{STORE}.* Remedy: move"):
+        open_tracking(settings)
