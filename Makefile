@@ -168,7 +168,7 @@ lock: $(READY) ## Write requirements.txt again (UPGRADE=1: newest)
 	  --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.txt
 
 reset: $(READY) ## Remove the results of LEVEL=n, unless it runs
-	@$(BIN)/python -m shared.reset $(or $(LEVEL),"")
+	@$(BIN)/python -m shared.processes.reset $(or $(LEVEL),"")
 
 clean: $(READY) ## Remove all results of the levels; keep .venv
-	@$(BIN)/python -m shared.reset
+	@$(BIN)/python -m shared.processes.reset

@@ -2,8 +2,8 @@
 
 import argparse
 
-from shared.at_work import at_work
 from shared.console import step
+from shared.processes.at_work import at_work
 from shared.settings import read_settings
 
 

@@ -11,10 +11,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
-from shared.children import Process, running
 from shared.console import console, step
 from shared.errors import UserError
 from shared.loopback import answers, free_port
+from shared.processes.children import Process, running
 from shared.settings import Settings
 from shared.waiting import wait_until
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared import arguments
-from shared.at_work import at_work
 from shared.console import console, step
 from shared.errors import UserError, on_end
+from shared.processes.at_work import at_work
 from shared.settings import read_settings, user
 
 

@@ -17,8 +17,8 @@ from level2_devops.release.store import Store
 from level2_devops.service.requests import flights_as_requests
 from level2_devops.service.worker_process import wait_ready
 from shared.artefacts import MODEL_CARD, MODEL_FILE
-from shared.children import start, stop
 from shared.console import console, show_table, step
+from shared.processes.children import start, stop
 from shared.settings import NEW_YORK, Settings
 
 # Role, manual step, and what it blocks: from an idea to a model that serves.

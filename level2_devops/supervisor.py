@@ -17,7 +17,7 @@ from level2_devops.service.worker_process import Worker, WorkerError, address_of
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import StateError, keep_json, write_json
-from shared.process_identity import number_of, this_process
+from shared.processes.process_identity import number_of, this_process
 from shared.settings import Settings
 
 LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next

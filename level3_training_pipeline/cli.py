@@ -6,8 +6,8 @@ from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from shared import arguments
-from shared.at_work import at_work
 from shared.console import console, step
+from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
 
 

@@ -4,9 +4,9 @@ from contextlib import ExitStack, suppress
 from math import inf
 
 from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, prefect_server
-from shared.children import running
 from shared.console import console, step
 from shared.loopback import answers, free_port
+from shared.processes.children import running
 from shared.settings import Settings
 from shared.waiting import wait_until
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
 from shared.arguments import reason, share, version
-from shared.at_work import at_work
 from shared.console import console, show_table, step
 from shared.errors import UserError
+from shared.processes.at_work import at_work
 from shared.settings import user
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ import argparse
 
 from level5_monitoring import config
 from shared import arguments
-from shared.at_work import at_work
 from shared.console import console, step
 from shared.errors import UserError
+from shared.processes.at_work import at_work
 from shared.settings import user
 
 # Each verb imports what it needs: the libraries take seconds to load.

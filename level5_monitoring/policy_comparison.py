@@ -20,13 +20,13 @@ from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level4_deployment import prediction_log
 from level5_monitoring import config
-from shared.children import Process
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.environment import begin
 from shared.errors import UserError, command
 from shared.files import read_json, read_parquet, write_json, write_parquet
+from shared.processes.children import Process
 from shared.score import Score, by_month, score
 from shared.settings import NEW_YORK, Settings
 

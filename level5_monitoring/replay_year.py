@@ -26,7 +26,7 @@ from shared.console import console, print_styled
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
-from shared.reset import set_aside
+from shared.processes.reset import set_aside
 from shared.settings import NEW_YORK, Settings, parse_today
 
 HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year takes half as long again

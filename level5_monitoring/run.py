@@ -10,10 +10,10 @@ from level5_monitoring import config, policy_comparison, replay_year, report
 from level5_monitoring.dashboard import page
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
-from shared.children import running
 from shared.console import closing, console, headline, step
 from shared.data.flights import load_flights
 from shared.data.split import history
+from shared.processes.children import running
 from shared.progress import keep_summary
 from shared.settings import LAST_TODAY, read_settings
 

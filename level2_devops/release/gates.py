@@ -22,9 +22,9 @@ from level2_devops.service.worker_process import (
     release_environment,
     start_worker,
 )
-from shared.children import Process, kill, start
 from shared.data.flights import load_flights
 from shared.data.split import history
+from shared.processes.children import Process, kill, start
 from shared.settings import Settings
 
 # The quick tests of the released code. The tests of releases are left out: they make releases, whose gate would run

@@ -6,9 +6,9 @@ from filelock import FileLock
 from pydantic.dataclasses import dataclass
 
 from level2_devops.release.store import Current, ReleaseError, Store
-from shared.at_work import is_held
 from shared.files import StateError, read_json
-from shared.process_identity import still_runs
+from shared.processes.at_work import is_held
+from shared.processes.process_identity import still_runs
 from shared.waiting import wait_until
 
 STATE = "serving.json"  # exists while a service runs; a killed one leaves it behind

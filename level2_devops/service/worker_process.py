@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from shared.children import Process, start, stop
 from shared.environment import cleaned
 from shared.errors import UserError
+from shared.processes.children import Process, start, stop
 from shared.waiting import wait_until
 
 MODEL = "model"  # the folder of the model inside a release

@@ -16,7 +16,7 @@ from shared.console import step
 from shared.errors import UserError
 from shared.files import StateError, read_json, write_json
 from shared.loopback import answers, free_port
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 from shared.settings import PROJECT, Settings
 from shared.waiting import wait_until
 

@@ -3,9 +3,9 @@
 import os
 
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
-from shared.children import SERVES
 from shared.console import console, step
-from shared.process_identity import this_process
+from shared.processes.children import SERVES
+from shared.processes.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 
 MONTH_ARRIVED = "flights.month-arrived"

@@ -16,7 +16,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from level2_devops.service.guarded import guard
-from shared.process_identity import still_runs
+from shared.processes.process_identity import still_runs
 
 RECORD = "server.json"  # its process and address, as long as commands may join it
 POLL_EVERY = 1.0  # seconds

@@ -23,10 +23,10 @@ from level3_training_pipeline.pipeline.evaluate import Champion, Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
-from shared.children import end_with_server
 from shared.console import bar, console, print_styled, step
 from shared.errors import UserError
 from shared.files import StateError, read_json, write_json
+from shared.processes.children import end_with_server
 from shared.settings import NEW_YORK, Settings, parse_today, read_settings
 
 TRIALS = 6

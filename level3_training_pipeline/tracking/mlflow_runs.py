@@ -10,7 +10,7 @@ from mlflow.entities import Run
 
 from level3_training_pipeline.library_setup import ARTEFACTS, STORE
 from shared.files import check_database
-from shared.process_identity import still_runs, this_process
+from shared.processes.process_identity import still_runs, this_process
 from shared.settings import Settings
 
 EXPERIMENT = "flight-delays"

@@ -10,10 +10,10 @@ from filelock import FileLock
 
 from level4_deployment.control.auth import read_token
 from level4_deployment.experiment.design import Plan
-from shared.at_work import is_held
 from shared.errors import UserError
 from shared.files import StateError, read_json
-from shared.process_identity import still_runs
+from shared.processes.at_work import is_held
+from shared.processes.process_identity import still_runs
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
 RETRIES, LONGEST_PAUSE = 2, 5.0  # how often a request that the platform wants again is sent again; seconds

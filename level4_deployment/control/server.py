@@ -26,7 +26,7 @@ from level4_deployment.serving.worker import COUNTS, Worker, forget_workers, sta
 from shared.console import console, step
 from shared.errors import UserError, on_end
 from shared.files import keep_json, write_json
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 from shared.settings import Settings
 from shared.waiting import wait_until
 

@@ -23,7 +23,7 @@ from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_table
 from shared.errors import UserError
 from shared.files import short_commit
-from shared.reset import set_aside
+from shared.processes.reset import set_aside
 from shared.score import Score, by_month, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 

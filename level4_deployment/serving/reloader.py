@@ -15,7 +15,7 @@ from level4_deployment.serving.package import Package
 from level4_deployment.serving.routes import ROUTES, WORKERS, Routes, read_routes, read_status
 from shared.errors import UserError
 from shared.files import StateError, keep_json
-from shared.process_identity import still_runs, this_process
+from shared.processes.process_identity import still_runs, this_process
 from shared.waiting import wait_until
 
 POLL_EVERY, RETRY_AFTER, FOLLOWED_WITHIN = 0.2, 1.0, 60.0  # seconds

@@ -12,9 +12,9 @@ from typing import Any
 
 from level2_devops.service.worker_process import DRAINED_WITHIN, wait_ready
 from level4_deployment.serving.routes import WORKERS, read_status
-from shared.children import Process, start, stop
 from shared.environment import begin
 from shared.errors import command, on_end
+from shared.processes.children import Process, start, stop
 
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # where all workers count; prometheus_client reads it when it is imported
 LOG_URL = "PREDICTION_LOG"  # the variable that `prediction_log.url_of` reads

@@ -13,12 +13,12 @@ from level5_monitoring import config
 from level5_monitoring.monitors.data_quality import UNKNOWN
 from level5_monitoring.monitors.reference import Reference, load_reference
 from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_end_of_week, read_window, week_of
-from shared.children import running
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
 from shared.errors import UserError
 from shared.files import garbled
 from shared.loopback import answers, free_port
+from shared.processes.children import running
 from shared.settings import Settings
 from shared.waiting import wait_until
 

@@ -23,8 +23,6 @@ from level5_monitoring.live_demo.processes import DEMO, configure, write_address
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.monitors.reference import build_reference, load_reference
 from level5_monitoring.monitors.window import is_end_of_week
-from shared.at_work import at_work
-from shared.children import Process, running
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
@@ -32,6 +30,8 @@ from shared.environment import begin
 from shared.errors import UserError, command, on_end
 from shared.files import StateError
 from shared.loopback import free_port
+from shared.processes.at_work import at_work
+from shared.processes.children import Process, running
 from shared.settings import LAST_TODAY, Settings
 
 REPORTS = ["level5_monitoring", "reports", "--no-pages"]  # what `python -m` runs

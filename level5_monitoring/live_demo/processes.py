@@ -8,13 +8,13 @@ from pathlib import Path
 import psutil
 
 from level5_monitoring import config
-from shared.at_work import at_work, looking, present
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import read_json, write_json
 from shared.loopback import answers
-from shared.process_identity import find
-from shared.reset import remove
+from shared.processes.at_work import at_work, looking, present
+from shared.processes.process_identity import find
+from shared.processes.reset import remove
 from shared.settings import Settings
 from shared.waiting import wait_until
 

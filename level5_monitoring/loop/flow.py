@@ -12,7 +12,7 @@ from level5_monitoring.loop import freshness
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.reference import load_reference
-from shared.children import end_with_server
+from shared.processes.children import end_with_server
 from shared.settings import read_settings
 
 

@@ -14,10 +14,10 @@ from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.reference import load_reference
 from level5_monitoring.monitors.window import closed_days
-from shared.children import SERVES
 from shared.console import console, step
 from shared.errors import UserError
-from shared.process_identity import this_process
+from shared.processes.children import SERVES
+from shared.processes.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 
 DAY_CLOSED = "flights.day-closed"

@@ -17,7 +17,7 @@ from level4_deployment.control.server import api_server
 from level5_monitoring import config
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.monitors.reference import Reference
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 from shared.settings import Settings
 
 

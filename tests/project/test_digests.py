@@ -27,12 +27,12 @@ NO_EFFECT_ON_A_MODEL = {
     **NO_EFFECT,
     "level3_training_pipeline/library_setup.py": "sets libraries up, and refuses a copied store",
     "shared/artefacts.py": "names files",
-    "shared/children.py": "starts and ends processes",
+    "shared/processes/children.py": "starts and ends processes",
     "level3_training_pipeline/pipeline/plots.py": "draws pictures of a finished evaluation",
     "level3_training_pipeline/pipeline/record.py": "writes to MLflow what the steps have found",
     "level3_training_pipeline/tracking/lineage.py": "identifies code and environment",
     "level3_training_pipeline/tracking/mlflow_runs.py": "opens the tracking store",
-    "shared/process_identity.py": "finds runs of processes that have ended",
+    "shared/processes/process_identity.py": "finds runs of processes that have ended",
 }
 
 

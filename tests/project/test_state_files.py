@@ -35,7 +35,7 @@ from level5_monitoring.monitors import reference
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
 from shared.files import write_json, write_parquet
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 from shared.progress import LEVELS, keep_summary, read_summaries
 from shared.score import score
 from shared.settings import PROJECT, Settings

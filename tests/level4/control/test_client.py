@@ -21,7 +21,7 @@ from level4_deployment.control.client import ADDRESSES, LOCK, RETRIES, PlatformC
 from level4_deployment.control.server import api_server
 from shared.errors import UserError
 from shared.files import write_json
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 
 EXPERIMENT = {"experiment": "2-against-1-no1", "champion": 1, "challenger": 2, "state": "running", "reason": "new"}
 STATUS: dict[str, Any] = {"routes": None, "degraded": "", "experiments": []}

@@ -22,7 +22,7 @@ from level4_deployment.serving.package import Package, PackageError
 from level4_deployment.serving.routes import ROUTES, WORKERS, read_routes
 from shared.errors import UserError
 from shared.files import write_json
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 from tests.factories import batch, closed_days, day_differences, insert
 from tests.level4.plane import routed
 from tests.level4.registries import InMemoryRegistry

@@ -17,7 +17,7 @@ from level4_deployment.control.client import ADDRESSES, LOCK
 from level4_deployment.control.platform_process import RunningPlatform
 from level4_deployment.control.server import api_server
 from shared.files import write_json
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 
 
 def ready(_request: Request) -> JSONResponse:

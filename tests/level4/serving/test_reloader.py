@@ -16,7 +16,7 @@ from level4_deployment.serving.reloader import FOLLOWED_WITHIN, POLL_EVERY, Mode
 from level4_deployment.serving.routes import MODELS, ROUTES, WORKERS
 from level4_deployment.serving.worker import COUNTS, forget_workers
 from shared.files import write_json
-from shared.process_identity import this_process
+from shared.processes.process_identity import this_process
 from tests.level4.graphs import table_of_carriers
 from tests.level4.plane import package, plane, route
 from tests.support import eventually

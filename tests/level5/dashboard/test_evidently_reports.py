@@ -17,8 +17,8 @@ from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import CODES, NUMBERS
-from shared.children import running
 from shared.loopback import answers, free_port
+from shared.processes.children import running
 from shared.score import score
 from shared.settings import Settings
 from tests.factories import insert, prediction

@@ -84,7 +84,7 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
         assert read_address(own) in again
         assert httpx.get(read_address(own)).status_code == 200
         refused = subprocess.run(
-            [sys.executable, "-m", "shared.reset"],
+            [sys.executable, "-m", "shared.processes.reset"],
             env=os.environ | {"MLOPS_STATE": str(state)},
             capture_output=True,
             text=True,

@@ -1,4 +1,4 @@
-"""Run a Python module that ends with its parent, however the parent ends: `shared.children` starts every child so.
+"""Run a Python module that ends with its parent, however the parent ends: `children` starts every child so.
 
     python -P with_parent.py MODULE WORDS…
 
@@ -33,7 +33,7 @@ def _end_with_parent() -> None:
     if sys.platform == "win32":
         subprocess.run(["taskkill", "/F", "/T", "/PID", str(os.getpid())], check=False)  # noqa: S607 - Windows' own
         return
-    session = os.getpgrp()  # as `shared.children` has made it
+    session = os.getpgrp()  # as `shared.processes.children` has made it
     try:  # this process may end before its children have, so another one sees to them
         words = [sys.executable, "-I", __file__, "--kill", str(session)]
         subprocess.Popen(words, start_new_session=True, stdin=subprocess.DEVNULL)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.process_identity import still_runs
+from shared.processes.process_identity import still_runs
 
 Process = subprocess.Popen[bytes]
 WITH_PARENT = Path(__file__).with_name("with_parent.py")

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from shared import process_identity
-from shared.at_work import FOLDER, at_work
 from shared.errors import UserError
-from shared.process_identity import this_process
-from shared.reset import remove, set_aside
+from shared.processes import process_identity
+from shared.processes.at_work import FOLDER, at_work
+from shared.processes.process_identity import this_process
+from shared.processes.reset import remove, set_aside
 from shared.settings import PROJECT, Settings
 
 HOLD = """
 import dataclasses, sys
-from shared.at_work import at_work
+from shared.processes.at_work import at_work
 from shared.settings import read_settings
 with at_work(read_settings(), *sys.argv[1:3], once="once" in sys.argv, alone="alone" in sys.argv):
     print("begun", flush=True)
@@ -137,7 +137,7 @@ def test_a_link_to_elsewhere_is_not_followed(settings: Settings, tmp_path: Path)
 
 def reset(settings: Settings, *words: str) -> "subprocess.CompletedProcess[str]":
     environment = {"MLOPS_STATE": str(settings.state)}
-    command = [sys.executable, "-m", "shared.reset", *words]
+    command = [sys.executable, "-m", "shared.processes.reset", *words]
     return subprocess.run(command, cwd=PROJECT, env=environment, capture_output=True, text=True, check=False)
 
 

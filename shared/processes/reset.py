@@ -1,16 +1,16 @@
 """`make clean` and `make reset LEVEL=n`: remove what the levels have made, unless a command is at work there.
 
-`python -m shared.reset` removes all of it, `python -m shared.reset 4` what level 4 has made.
+`python -m shared.processes.reset` removes all of it, `python -m shared.processes.reset 4` what level 4 has made.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
-from shared.at_work import busy, looking, places, present
 from shared.console import console, step
 from shared.environment import begin
 from shared.errors import UserError, command
+from shared.processes.at_work import busy, looking, places, present
 from shared.settings import Settings, read_settings
 
 LEVELS = [f"level{number}" for number in range(1, 6)]

@@ -10,7 +10,7 @@ from filelock import FileLock, Timeout
 
 from shared.errors import UserError
 from shared.files import read_json, write_json
-from shared.process_identity import number_of, still_runs, this_process
+from shared.processes.process_identity import number_of, still_runs, this_process
 from shared.settings import Settings
 
 FOLDER = ".at-work"  # in the state folder; below it a folder for each level or workspace that was ever used

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from shared import children
+from shared.processes import children
 from shared.settings import PROJECT
 from tests.support import eventually, living
 
@@ -22,7 +22,7 @@ time.sleep(120)
 """
 PARENT = """
 import os, pathlib, sys, time
-from shared.children import start
+from shared.processes.children import start
 child = start(["busy"], pathlib.Path("child.log"), os.environ)
 print(child.pid, flush=True)
 time.sleep(120)
