@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from filelock import FileLock
 
 from level4_deployment import prediction_log
 from level4_deployment.control import audit, client
@@ -13,6 +12,8 @@ from level5_monitoring import config, replay_year
 from level5_monitoring.loop.policy import Decision
 from shared.data.replay import Tick
 from shared.errors import UserError
+from shared.files import write_json
+from shared.processes.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 from tests.factories import insert, prediction
 
@@ -27,9 +28,12 @@ def test_the_last_year_is_kept_beside_the_new_one(level5_settings: Settings) -> 
 def test_a_running_platform_is_left_alone(level5_settings: Settings) -> None:
     """A file that a killed platform has left does not count as running."""
     folder = config.platform(level5_settings)
-    (folder / client.ADDRESSES).write_text("{}")
-    with FileLock(folder / client.LOCK), pytest.raises(UserError, match="make down"):
+    addresses = {"control": "http://127.0.0.1:1", "service": "http://127.0.0.1:2", "process": this_process()}
+    write_json(folder / client.ADDRESSES, addresses)
+    with pytest.raises(UserError, match="make down"):
         replay_year.clear_last_year(level5_settings)
+    host, pid, _ = this_process().split(":")
+    write_json(folder / client.ADDRESSES, addresses | {"process": f"{host}:{pid}:0.0"})
     replay_year.clear_last_year(level5_settings)
 
 
