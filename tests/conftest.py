@@ -25,6 +25,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Print a middle dot every 1.5 s, so that a run is never silent for more than two seconds."""
     # A run in the background ignores Ctrl-C, and the servers that tests end with Ctrl-C would inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # the same under nohup:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # what a test starts has the system's own handler
     capture = session.config.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         screen = os.dup(1)  # while a test runs, pytest captures what is written to 1

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import cycle
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,6 @@ COMMANDS = {
     "level 4": (["level4_deployment"], "Wait for the platform and the Prefect server", 4),
     "level 5": (["level5_monitoring"], "Wait for the platform, and for the Prefect server", 4),
 }
-ENDS = [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL]
 
 
 class Command:
@@ -66,10 +66,10 @@ class Command:
                 one.kill()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_nothing_is_left_and_the_same_command_works_again(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "polite"), zip(COMMANDS, cycle(["SIGTERM", "SIGHUP"])))
+def test_nothing_is_left_and_the_same_command_works_again(name: str, polite: str, tmp_path: Path) -> None:
     lend_flights(tmp_path / "state")
-    for number in ENDS:
+    for number in (signal.SIGKILL, signal.Signals[polite]):
         command = Command(name, tmp_path)
         command.end(number)
         assert command.process.returncode in ([-number] if number == signal.SIGKILL else [0, 130])

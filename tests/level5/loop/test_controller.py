@@ -240,7 +240,7 @@ def test_an_act_that_fails_in_any_way_has_an_alert_and_waits_for_the_next_day(
 
     monkeypatch.setattr(where, "roll_back" if where is ControlPlane else "_roll_back", fail)
     found = play(roll_back, "record_decision", NEVER)
-    assert len(tried) == 1
+    assert len(tried) == (3 if "503" in message else 1), "a client waits as Retry-After asks, twice"
     assert message in found["decisions"][0]["result"]["failed"]
     assert found["told"] == ["severe regression alarm begins", "roll back", "roll back failed"]
     assert found["champion"] == 3
