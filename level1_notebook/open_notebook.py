@@ -8,6 +8,7 @@ import sys
 import webbrowser
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from math import inf
 from pathlib import Path
 
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
@@ -91,4 +92,4 @@ def open_lab(settings: Settings, *, browser: bool) -> None:
         if browser and has_screen():
             webbrowser.open(address)
         with suppress(KeyboardInterrupt):
-            process.wait()
+            wait_until(lambda: process.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C

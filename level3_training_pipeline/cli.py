@@ -33,9 +33,10 @@ def main() -> None:
     options = parser.parse_args()
     settings = read_settings()
     set_up_libraries(settings)
+    once = options.run in (run_level, schedule)
     with ExitStack() as stack:
         for level in WORKS_IN.get(options.run, ["level3"]):
-            stack.enter_context(at_work(settings, level, TARGETS[options.run], once=options.run is run_level))
+            stack.enter_context(at_work(settings, level, TARGETS[options.run], once=once))
         options.run(settings, options)
 
 

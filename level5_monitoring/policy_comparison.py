@@ -115,7 +115,7 @@ def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
 
 def read_predictions(home: Path) -> pd.DataFrame:
     """Each calendar policy's probability, by `predict_by_calendar`; raises StateError or FileNotFoundError."""
-    return read_parquet(home / PREDICTIONS_FILE, f"make them again: python {' '.join(TRAIN[2:])}")
+    return read_parquet(home / PREDICTIONS_FILE, f"make them again: python -m {' '.join(TRAIN)}")
 
 
 def compare_policies(table: pd.DataFrame, loop: Effort) -> dict[str, PolicyResult]:

@@ -73,6 +73,7 @@ ACCEPTED_CODES = sa.Table(
     sa.Column("name", sa.Text, primary_key=True),  # of the column
     sa.Column("code", sa.Text, primary_key=True),
     sa.Column("since", sa.Text, nullable=False),  # the day from which on it is normal
+    sa.Column("until", sa.Text, nullable=False),  # the newest closed day when it was accepted
     sa.Column("at", sa.Double, nullable=False),
     sa.Column("actor", sa.Text, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),

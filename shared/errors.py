@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable
@@ -52,10 +53,11 @@ def show_address(address: str) -> str:
     """
     scheme, found, rest = address.partition("://")
     if not found:
-        return address.rpartition("@")[2]
+        return "an address without a scheme" if "=" in address else address.rpartition("@")[2]
+    web = scheme.lower().startswith("http")
     place = rest if rest.startswith("/") else rest.rpartition("@")[2]  # a file's path may hold @, a password too
     place = place.partition("?")[0]
-    return f"{scheme}://{place.partition('/')[0] if scheme.startswith('http') else place}"
+    return f"{scheme}://{re.split('[/#]', place)[0] if web else place}"
 
 
 def command(main: Callable[[], None]) -> None:

@@ -42,7 +42,7 @@ def garbled(file: Path, remedy: str) -> Iterator[None]:
         yield
     except StateError:
         raise
-    except (ValueError, TypeError, KeyError, AttributeError, sqlite3.DatabaseError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, sqlite3.DatabaseError) as error:
         if isinstance(error, sqlite3.OperationalError):  # it is locked, or cannot be opened: nothing is garbled
             raise
         why = " ".join(str(error).split())[:200]

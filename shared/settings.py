@@ -47,7 +47,10 @@ class Settings:
         Raises SettingError where it cannot be made or written, as in a read-only checkout.
         """
         outside = name in (self.workspace, "shared")
-        folder = self.state / name if outside else self.state / self.workspace / name
+        return self.writable(self.state / name if outside else self.state / self.workspace / name)
+
+    def writable(self, folder: Path) -> Path:
+        """A folder of the state, made if it does not exist; raises SettingError where it cannot be made or written."""
         try:
             folder.mkdir(parents=True, exist_ok=True)
             writable = os.access(folder, os.W_OK)

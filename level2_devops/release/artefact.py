@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 import shutil
 import tarfile
@@ -57,7 +58,7 @@ def seal(app: Path, version: str, commit: str | None, actor: str, note: str) -> 
     }
     (app / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     for file in _files(app):
-        file.chmod(0o444)  # folders stay writable, so that `make clean` can remove them
+        _protect(file)  # folders stay writable, so that `make clean` can remove them
     return _sha256(app / MANIFEST)
 
 
@@ -65,7 +66,7 @@ def pack(app: Path, archive: Path) -> None:
     """Write the same files as one archive, for use on another machine."""
     with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
         tar.add(app, arcname=".")
-    archive.chmod(0o444)
+    _protect(archive)
 
 
 def verify(app: Path, digest: str) -> int:
@@ -88,6 +89,12 @@ def verify(app: Path, digest: str) -> int:
             "Remedy: do not serve this release; roll back, or make a new one: make release."
         )
     return len(recorded)
+
+
+def _protect(file: Path) -> None:
+    """Make a file read-only; not on Windows, where it could not be removed any more."""
+    if os.name != "nt":
+        file.chmod(0o444)
 
 
 def checksums(app: Path) -> dict[str, str]:

@@ -124,7 +124,7 @@ def _switch(store: Store, now: Current | None, to: Current) -> float | None:
         store.point_to(to)
         try:
             return wait_until_served(store, to)
-        except ReleaseError:
+        except BaseException:  # also when it is interrupted: the release is then on record as refused
             if now is not None:
                 store.point_to(replace(now, change=to.change + 1))
             raise

@@ -32,7 +32,7 @@ def parse_json(body: bytes) -> Any:
     NaN, Infinity and 1e999 pass here as floats, because the request's schema then refuses them by field.
     """
     try:
-        found = json.loads(body, object_pairs_hook=_object)
+        found = json.loads(body.decode(), object_pairs_hook=_object)
         if ODD_TEXT.search(body) and not _storable(json.dumps(found, ensure_ascii=False)):
             raise _problem((), r"holds \u0000 or half of a surrogate pair (\ud800 to \udfff), which is no text")
     except RecursionError:

@@ -33,7 +33,7 @@ def is_used(folder: Path) -> bool:
     All users run on this machine, whose name may change with the network.
     """
     for file in (folder / "users").iterdir():
-        if not still_runs(file.read_text(), elsewhere=False):
+        if not still_runs(file.read_text()):
             file.unlink()
     return any((folder / "users").iterdir())
 

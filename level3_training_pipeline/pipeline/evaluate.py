@@ -19,9 +19,8 @@ from level3_training_pipeline.pipeline.tune import windows
 from shared.data.schema import DataError
 from shared.score import Score, by_slice, calibration, score
 
-MOST_SKILL = (
-    0.4  # while versions on record allow no more: 1.5 times the best (0.27) of trainings at 15 dates of the year
-)
+# While versions on record allow no more: 1.5 times the best (0.27) of trainings at 15 dates of the year.
+MOST_SKILL = 0.4
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,9 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
     """
     kept = snapshot.file.with_name(f"tuned-{key[:16]}.json")
     try:
-        return read_json(kept, tuned, "give the command again")
+        best, tuned_by = read_json(kept, tuned, "give the command again")
+        if mlflow_runs.runs(MlflowClient(), f"attributes.run_id = '{tuned_by}'"):  # else the store is a new one
+            return best, tuned_by
     except FileNotFoundError:
         pass
     except StateError as error:

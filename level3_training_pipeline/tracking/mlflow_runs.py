@@ -31,8 +31,8 @@ def open_tracking(settings: Settings) -> MlflowClient:
     A run whose process has ended without closing it is closed as KILLED.
     """
     folder = settings.level("level3")
-    database = folder / "mlflow.db"
-    check_database(database, f"move {database} and artifacts beside it away; level 3 begins anew, without its versions")
+    database = folder / STORE
+    check_database(database, f"move {database} and {ARTEFACTS} beside it away; level 3 begins without its versions")
     mlflow.set_tracking_uri(tracking_uri(settings))
     mlflow.set_registry_uri(tracking_uri(settings))
     with FileLock(folder / "mlflow.lock"):

@@ -16,6 +16,7 @@ from shared.processes.at_work import is_held
 from shared.processes.process_identity import still_runs
 
 ADDRESSES = "addresses.json"  # in the platform's folder, while it runs
+APPROVE = "/experiment/approve"  # not sent again: the first attempt may have succeeded
 RETRIES, LONGEST_PAUSE = 2, 5.0  # how often a request that the platform wants again is sent again; seconds
 LOCK = "platform.lock"  # held by the platform that runs in the folder; the system releases it at a sudden end
 
@@ -78,7 +79,7 @@ class PlatformClient:
 
     def _request(self, method: str, path: str, **words: Any) -> Any:
         answer = self._send(method, path, **words)
-        for _ in range(RETRIES):
+        for _ in range(0 if path == APPROVE else RETRIES):
             if not (pause := _retry_after(answer)):
                 break
             time.sleep(pause)

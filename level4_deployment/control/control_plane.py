@@ -179,7 +179,7 @@ class ControlPlane:
         one that was cut off before it could.
         """
         for one in experiment_store.unreadable(self.log):
-            with self._on_record(self._action(audit.END, one, one.reason, (RUNNING, STOPPED))):
+            with self._on_record(self._action(audit.STOP, one, one.reason, (RUNNING, STOPPED))):
                 experiment_store.end_unreadable(self.log, one)
         running = self.running()
         if running is None:

@@ -26,12 +26,8 @@ from shared.errors import UserError
 from shared.score import log_losses
 from shared.settings import NEW_YORK
 
-FURTHEST = (
-    7 * 86_400
-)  # seconds that a watermark may be ahead of the stream: of its newest flight, or the last watermark
+FURTHEST = 7 * 86_400  # seconds that a watermark may be ahead of the newest flight, or the last watermark
 LABELS_DUE_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
-
-
 CLOCKS = (PREDICTIONS.c.departs_at, WATERMARKS.c.watermark)  # how far the stream has come
 
 

@@ -23,7 +23,7 @@ from level4_deployment.serving.requests import PendingPrediction, tensors
 from level4_deployment.serving.routes import Split
 
 LIVE = 0.050  # seconds that a caller waits for a challenger, for each flight of its request
-SHADOW = 5.0  # seconds that a batch waits with which no caller waits
+SHADOW = 5.0  # seconds that a batch waits in shadow, where no caller waits; and the longest wait of any caller
 TIMES = 4  # a batch for which the champion needs long gives the challenger as many times that, on top
 SLOW_FROM = 0.0002  # seconds: a shorter run never counts as slow
 LATE, BUSY = "deadline", "deadline: still at work on earlier flights"
@@ -207,7 +207,9 @@ class MicroBatcher:
         answered, held = _split_by_arm(requests)
         self._log(answered, {})
         settle = partial(self._use_challenger, experiment, flights, held)
-        experiment.challenger.submit(strings, numbers, seconds, _patience(held), settle)
+        experiment.challenger.submit(
+            strings, numbers, seconds, _patience(held or requests) if share else SHADOW, settle
+        )
 
     def _use_challenger(
         self,
@@ -266,9 +268,9 @@ def _split_by_arm(requests: list[PendingRequest]) -> tuple[list[PendingRequest],
     return answered, held
 
 
-def _patience(held: list[PendingRequest]) -> float:
+def _patience(callers: list[PendingRequest]) -> float:
     """Seconds that the most impatient of these callers waits: one with many flights expects to wait longer."""
-    return LIVE * min(len(request.flights) for request in held) if held else SHADOW
+    return min(LIVE * min(len(request.flights) for request in callers), SHADOW)
 
 
 def _shadow_row(flight: PendingPrediction, version: int, answer: Prediction | str) -> tuple[Any, ...]:

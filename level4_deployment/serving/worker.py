@@ -63,9 +63,9 @@ def start_worker(home: Path, listening: socket.socket, log_url: str) -> Worker:
 
 
 def forget_workers(home: Path) -> None:
-    """Remove status and gauges of a killed platform's workers, which have left with it; their counters remain."""
+    """Remove status and gauges of a killed platform's workers, which leave with it; their counters remain."""
     for file in (*(home / COUNTS).glob("gauge_live*.db"), *(home / WORKERS).glob("[0-9]*.json")):
-        file.unlink()
+        file.unlink(missing_ok=True)  # its workers leave within seconds, and may remove it themselves
 
 
 def stop_workers(workers: list[Worker]) -> None:

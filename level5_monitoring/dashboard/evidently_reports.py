@@ -3,6 +3,7 @@
 import warnings
 from contextlib import suppress
 from datetime import date
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -154,4 +155,4 @@ def serve_pages(settings: Settings) -> None:
         if not answers(address):
             raise UserError(f"Evidently's pages do not answer at {address}. Remedy: see {log}.")
         console.print(f"Evidently: {address} · end: Ctrl-C", markup=False)
-        process.wait()
+        wait_until(lambda: process.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C

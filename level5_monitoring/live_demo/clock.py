@@ -100,7 +100,8 @@ class Clock:
 
     def keep_faults(self) -> None:
         """Write the faults where the file does not hold them: they are new, or something else has changed the file."""
-        write_faults(self.home, self.faults)
+        with self._changed:
+            write_faults(self.home, self.faults)
 
     @property
     def active(self) -> list[InjectedFault]:

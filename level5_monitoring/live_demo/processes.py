@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -111,8 +112,10 @@ def down(settings: Settings) -> None:
 
 def _end(process: psutil.Process) -> None:
     """Ask a process to end, and wait; then kill it and all that it has started, where they still run."""
-    family = [process, *process.children(recursive=True)]
-    process.terminate()
-    _, left = psutil.wait_procs(family, timeout=DOWN_WITHIN)
-    for one in left:
-        one.kill()
+    with suppress(psutil.NoSuchProcess):  # it may end by itself at any moment
+        family = [process, *process.children(recursive=True)]
+        process.terminate()
+        _, left = psutil.wait_procs(family, timeout=DOWN_WITHIN)
+        for one in left:
+            with suppress(psutil.NoSuchProcess):
+                one.kill()

@@ -1,7 +1,7 @@
 """`make accept CARRIER=XX`: a person accepts a new code, and the limits of its column are learnt anew from then on."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 
 import pandas as pd
@@ -22,18 +22,19 @@ LEARN_DAYS = 28  # from the day of a new code on, until its column's limits are 
 
 @dataclass(frozen=True)
 class AcceptedCode:
-    """A code of a column that is normal from day `since` on."""
+    """A code of a column that is normal from day `since` on; it was accepted after day `until` was closed."""
 
     name: str
     code: str
     since: str
+    until: str
 
 
 def accepted_codes(log: sa.Engine) -> list[AcceptedCode]:
     """The codes that were accepted, oldest first."""
     table = ACCEPTED_CODES.c
     with log.connect() as connection:
-        rows = connection.execute(sa.select(table.name, table.code, table.since).order_by(table.at)).all()
+        rows = connection.execute(sa.select(table.name, table.code, table.since, table.until).order_by(table.at)).all()
     return [AcceptedCode(*row) for row in rows]
 
 
@@ -55,8 +56,8 @@ def accept(log: sa.Engine, reference: Reference, name: str, code: str, reason: s
             f"{name.upper()}={code!r}: no new {name} of the flights of {day}; new are: {known}. "
             f"Remedy: make accept {name.upper()}= one of these."
         )
-    made, actor = AcceptedCode(name, code, _alarm_since(log, name) or day), user()
-    row = {"name": name, "code": code, "since": made.since, "at": time.time(), "actor": actor, "reason": reason}
+    made, actor = AcceptedCode(name, code, _alarm_since(log, name) or day, day), user()
+    row = asdict(made) | {"at": time.time(), "actor": actor, "reason": reason}
     with log.begin() as connection:
         connection.execute(insert(log, ACCEPTED_CODES), row)
     audit.record(log, audit.Action(actor, ACCEPT, reason, new_value=f"{name} {code} since {made.since}"))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from level2_devops.features import features
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from level4_deployment.control import audit
-from level4_deployment.control.client import PlatformClient, RefusedError
+from level4_deployment.control.client import APPROVE, PlatformClient, RefusedError
 from level4_deployment.control.registry_client import pull
 from level4_deployment.delivery import flow, gates
 from level4_deployment.experiment import experiment_store
@@ -168,7 +168,7 @@ class LoopController:
         (found,) = (one for one in experiment_store.find(self.log) if one.experiment == decision.experiment)
         match decision.cause, found.state:
             case "verdict", experiment_store.APPROVAL:
-                self.control.post("/experiment/approve")
+                self.control.post(APPROVE)
             case "verdict", experiment_store.PROMOTED:
                 pass  # done by a process that was killed before it recorded the result
             case "non_inferior", experiment_store.INCONCLUSIVE:

@@ -59,8 +59,8 @@ def _show_results(evidence: list[MonitorResult], results: list[MonitorResult]) -
         rows = []
         for one in evidence:
             figures = figure(one.value), figure(one.threshold), f"{one.rows:,}"
-            rows.append([in_words(one.monitor), one.described_target, one.state, *figures])
-        show_table("Evidence", ["monitor", "target", "state", "value", "threshold", "rows"], rows)
+            rows.append([one.day, in_words(one.monitor), one.described_target, one.state, *figures])
+        show_table("Evidence", ["day", "monitor", "target", "state", "value", "threshold", "rows"], rows)
     if results:
         show_table("All monitors of the day", ["monitor", *STATES, "in alarm"], _by_monitor(results))
     if not evidence:

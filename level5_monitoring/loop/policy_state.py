@@ -90,6 +90,6 @@ def _in_doubt(log: sa.Engine, day: str) -> tuple[MonitorResult, ...]:
     results = [
         result
         for result in loop_store.select_results(log, _in_alarm(day))
-        if not any(result.target == one.name and result.day >= one.since for one in accepted)
+        if not any(result.target == one.name and one.since <= result.day <= one.until for one in accepted)
     ]
     return tuple({one.day: one for one in reversed(results)}.values())[::-1]

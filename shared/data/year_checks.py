@@ -143,13 +143,14 @@ def _frozen(weather: pd.DataFrame) -> Sentences:
         run = (~same | (weather["origin"] != weather["origin"].shift())).cumsum()
         lasting = values.isna() if np.isnan(LASTING.get(column, 0.0)) else values == LASTING.get(column)
         rows = run.map(run.value_counts())
-        frozen = rows > np.where(lasting, FROZEN_LASTING, FROZEN)
+        most = np.where(lasting, FROZEN_LASTING, FROZEN)
+        frozen = rows > most
         if frozen.any():
             first = weather.index[frozen][0]
             origin, since = weather["origin"][first], weather["time_hour"][first]
             yield (
                 f"{column}: the same value in {rows[first]:,} rows of {origin} from {since:%Y-%m-%d %H:%M} on "
-                f"(first: row {first} = {values[first]:g}); at most {FROZEN} are normal"
+                f"(first: row {first} = {values[first]:g}); at most {most[frozen][0]} are normal"
             )
 
 

@@ -48,13 +48,13 @@ def at_work(settings: Settings, level: str, command: str, *, once: bool = False,
     try:
         yield
     finally:
-        mine.unlink(missing_ok=True)
+        with looking(settings):  # nobody reads it meanwhile
+            mine.unlink(missing_ok=True)
 
 
 def looking(settings: Settings) -> FileLock:
     """Held while one looks who is at work: nobody begins meanwhile."""
-    (settings.state / FOLDER).mkdir(parents=True, exist_ok=True)
-    return FileLock(settings.state / FOLDER / "lock")
+    return FileLock(settings.writable(settings.state / FOLDER) / "lock")
 
 
 def places(settings: Settings) -> list[str]:

@@ -1,7 +1,6 @@
 """A text that identifies a process also after it has ended, and whether that process still runs."""
 
 import os
-import socket
 
 import psutil
 
@@ -9,16 +8,13 @@ SAME_START = 60.0  # seconds
 
 
 def this_process() -> str:
-    """This process's machine, process number and start time, as one text."""
-    return f"{socket.gethostname()}:{os.getpid()}:{psutil.Process().create_time()}"
+    """This process's number and start time, as one text."""
+    return f"{os.getpid()}:{psutil.Process().create_time()}"
 
 
-def still_runs(process: str, *, elsewhere: bool = True) -> bool:
-    """Whether the process of this text still runs; `elsewhere` is the answer for a process of another machine."""
-    host, _, rest = process.partition(":")
-    if not rest or host != socket.gethostname():
-        return bool(rest) and elsewhere
-    return find(process) is not None
+def still_runs(process: str) -> bool:
+    """Whether the process of this text still runs, on this machine; False for no text."""
+    return bool(process) and find(process) is not None
 
 
 def find(process: str) -> psutil.Process | None:
@@ -27,15 +23,15 @@ def find(process: str) -> psutil.Process | None:
     When the clock is set, start times move with it. A process number returns after minutes at the earliest, so a start
     within SAME_START is the same process. A zombie, whose parent has not read its status yet, has ended.
     """
-    _, pid, started = process.split(":")
     try:
+        pid, started = process.split(":")
         found = psutil.Process(int(pid))
         same = abs(found.create_time() - float(started)) < SAME_START
         return found if same and found.status() != psutil.STATUS_ZOMBIE else None
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, ValueError):  # a text that names none was made by another version
         return None
 
 
 def number_of(process: str) -> str:
     """The process number in this text."""
-    return process.split(":")[1]
+    return process.split(":", maxsplit=1)[0]

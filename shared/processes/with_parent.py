@@ -14,6 +14,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 GRACE = 10.0  # seconds to end in an orderly way
 
@@ -43,13 +44,11 @@ def _end_with_parent() -> None:
 
 def _kill_later(session: int) -> None:
     """Kill what is left of a session after GRACE."""
-    for _ in range(int(GRACE / 0.1)):
-        time.sleep(0.1)
-        try:
+    with suppress(ProcessLookupError, PermissionError):  # none is left; macOS raises the second
+        for _ in range(int(GRACE / 0.1)):
+            time.sleep(0.1)
             os.killpg(session, 0)
-        except ProcessLookupError:
-            return
-    os.killpg(session, signal.SIGKILL)
+        os.killpg(session, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,9 @@ QUOTED = "s3cr3t%40%2F%3A%23%3F%25"
         ("https://me:s3cr3t@hooks.example:8000/services/s3cr3t?token=s3cr3t", "https://hooks.example:8000"),
         ("sqlite:////tmp/a@b c#d%20/log.db?timeout=1", "sqlite:////tmp/a@b c#d%20/log.db"),
         ("me:s3cr3t@db", "db"),
+        ("host=db user=me password=s3cr3t", "an address without a scheme"),
+        ("HTTPS://hooks.example/services/s3cr3t", "HTTPS://hooks.example"),
+        ("https://hooks.example#s3cr3t", "https://hooks.example"),
     ],
 )
 def test_an_address_is_shown_without_what_is_secret(address: str, shown: str) -> None:

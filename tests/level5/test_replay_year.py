@@ -32,8 +32,8 @@ def test_a_running_platform_is_left_alone(level5_settings: Settings) -> None:
     write_json(folder / client.ADDRESSES, addresses)
     with pytest.raises(UserError, match="make down"):
         replay_year.clear_last_year(level5_settings)
-    host, pid, _ = this_process().split(":")
-    write_json(folder / client.ADDRESSES, addresses | {"process": f"{host}:{pid}:0.0"})
+    pid, _ = this_process().split(":")
+    write_json(folder / client.ADDRESSES, addresses | {"process": f"{pid}:0.0"})
     replay_year.clear_last_year(level5_settings)
 
 

@@ -316,6 +316,7 @@ def test_garbled_tuning_is_done_again(
     settings: Settings, damage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "record_trial", lambda *_: None)
+    monkeypatch.setattr(mlflow_runs, "runs", lambda *_: ["the run that tuned"])
     features = _parquet(settings.level("level3") / "features.parquet")
     snapshot = data.Snapshot(features, "0" * 64, 1, settings.now, {})
 
@@ -330,6 +331,8 @@ def test_garbled_tuning_is_done_again(
     best, run = tune("third")
     assert (best.parameters, run) == (START, "third")
     assert f"{kept.name} is garbled" in capsys.readouterr().out
+    monkeypatch.setattr(mlflow_runs, "runs", lambda *_: [])  # the store was moved away, as its remedy says
+    assert tune("fourth")[1] == "fourth"
 
 
 @pytest.mark.parametrize("damage", BYTES)

@@ -159,6 +159,14 @@ def test_what_cannot_be_stored_or_sent_is_refused_everywhere(as_: As, address: s
     assert operator.get("/status")["watermark"] is None
 
 
+def test_a_body_in_another_encoding_is_refused(as_: As) -> None:
+    """Python's reader of JSON guesses the encoding; NUL would pass in this one."""
+    operator = as_("operator")
+    content = r'{"reason": "ab\u0000"}'.encode("utf-16")
+    answer = operator.http.post("/rollback", content=content, headers={"content-type": "application/json"})
+    assert answer.status_code == 400, answer.text
+
+
 def test_a_version_that_no_database_holds_is_refused(as_: As) -> None:
     for number in ("0", "-1", "9" * 30, "1%2F..%2F..%2Frollback"):
         answer = as_("operator").http.post(f"/versions/{number}/promote", json={"reason": "because"})

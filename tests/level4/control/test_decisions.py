@@ -455,8 +455,8 @@ def test_an_experiment_whose_plan_cannot_be_read_is_ended_and_the_platform_goes_
     assert "its record cannot be read" in one.reason
     with again.log.connect() as connection:
         assert connection.execute(sa.select(EXPERIMENTS.c.state, EXPERIMENTS.c.plan)).one() == ("stopped", stored)
-    ends = [row for row in trail(again) if row[1] == audit.END]
-    assert ends == [("platform", audit.END, 2, one.experiment, "running", "stopped", "done")]
+    ends = [row for row in trail(again) if row[1] == audit.STOP]
+    assert ends == [("platform", audit.STOP, 2, one.experiment, "running", "stopped", "done")]
     assert again.submit(3, PLAN, "pipeline"), "another one can be tried"
 
 

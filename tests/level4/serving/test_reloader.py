@@ -90,9 +90,9 @@ async def test_an_error_that_nobody_foresaw_is_logged_and_shown_and_the_worker_g
 
 def test_the_file_of_a_killed_worker_whose_number_came_back_is_not_waited_for(tmp_path: Path) -> None:
     route(tmp_path, 2, table_of_carriers(tmp_path, 1, {"B6": 0.1}))
-    host, pid, born = this_process().split(":")
+    pid, born = this_process().split(":")
     (tmp_path / WORKERS).mkdir()
-    killed = {"pid": int(pid), "process": f"{host}:{pid}:{float(born) - 3600}", "generation": 1, "refused": ""}
+    killed = {"pid": int(pid), "process": f"{pid}:{float(born) - 3600}", "generation": 1, "refused": ""}
     write_json(tmp_path / WORKERS / f"{pid}.json", killed)
     begun = time.monotonic()
     wait_for_workers(tmp_path)

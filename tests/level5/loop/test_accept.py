@@ -21,7 +21,7 @@ from level5_monitoring.monitors.reference import Reference, build_reference
 from level5_monitoring.monitors.window import is_end_of_week, read_window, week_of
 from shared.errors import UserError
 from shared.settings import Settings, user
-from tests.factories import insert, predictions_of
+from tests.factories import insert, monitor_result, predictions_of
 
 RENAMED = "2013-05-14"  # United's new code from this day on
 OLD, NEW = "UA", "U2"
@@ -87,6 +87,15 @@ def test_accepted_twice_is_accepted_once(renamed: sa.Engine, thin: Reference) ->
     assert accept(renamed, thin, "carrier", NEW, "again") == first
     assert accepted_codes(renamed) == [first]
     assert len(audit.trail(renamed)) == 1
+
+
+def test_an_alarm_after_the_acceptance_is_in_doubt_again(renamed: sa.Engine, thin: Reference) -> None:
+    turn(renamed, thin, RENAMED)
+    accept(renamed, thin, "carrier", NEW, "merger")
+    day = "2013-05-20"
+    wrong = monitor_result("contract", target="carrier", day=day)
+    loop_store.record_decision(renamed, Decision(day, "stop_experiment", "other codes"), [wrong], [])
+    assert [one.day for one in load_policy_state(renamed, "2013-05-21").in_doubt] == [day]
 
 
 @pytest.mark.parametrize("code", ["QQ", "B6", ""])

@@ -12,7 +12,7 @@ from shared.processes import process_identity
 from shared.processes.at_work import FOLDER, at_work
 from shared.processes.process_identity import this_process
 from shared.processes.reset import remove, set_aside
-from shared.settings import PROJECT, Settings
+from shared.settings import PROJECT, SettingError, Settings
 
 HOLD = """
 import dataclasses, sys
@@ -90,11 +90,22 @@ def test_a_process_that_got_the_number_of_a_killed_one_is_not_it(
 ) -> None:
     with Other(settings, "level4", "make level4", "alone") as first:
         (file,) = (settings.state / FOLDER / "level4").glob("*.json")
-        host, _, born = this_process().split(":")
-        file.write_text(file.read_text().replace(f":{first.pid}:", f":{first.pid}:-"))  # born long before
-        assert not process_identity.still_runs(f"{host}:{first.pid}:{float(born) - 3600}")
+        _, born = this_process().split(":")
+        file.write_text(file.read_text().replace(f'"{first.pid}:', f'"{first.pid}:-'))  # born long before
+        assert not process_identity.still_runs(f"{first.pid}:{float(born) - 3600}")
         with at_work(settings, "level4", "make level4", alone=True):
             pass
+
+
+@pytest.mark.parametrize("text", ["", "12", "half:of:one", "x:y"])
+def test_a_text_that_names_no_process_is_of_none_that_runs(text: str) -> None:
+    assert not process_identity.still_runs(text)
+
+
+def test_a_state_that_cannot_be_written_is_refused_with_the_remedy(settings: Settings) -> None:
+    settings.state.write_text("a file where the folder should be")
+    with pytest.raises(SettingError, match="Remedy: MLOPS_STATE="), at_work(settings, "level2", "make rollback"):
+        pytest.fail("it has nowhere to register")
 
 
 def test_of_many_that_begin_at_once_one_is_let_in(settings: Settings) -> None:
