@@ -26,7 +26,7 @@ from shared.errors import UserError
 from shared.score import log_losses
 from shared.settings import NEW_YORK
 
-FURTHEST = 7 * 86_400  # seconds that a watermark may be ahead of the newest flight, or the last watermark
+FURTHEST = 31 * 86_400  # seconds that a watermark may be ahead of the newest flight, or the last watermark
 LABELS_DUE_AFTER = pd.Timedelta(hours=24)  # after a day's end: all but a few flights have landed by then
 CLOCKS = (PREDICTIONS.c.departs_at, WATERMARKS.c.watermark)  # how far the stream has come
 
@@ -90,7 +90,7 @@ def _check_clock(connection: sa.Connection, latest: float, watermark: float | No
             latest_allowed = pd.Timestamp(limit, unit="s", tz=NEW_YORK)
             raise UserError(
                 f"{name}={at:.0f} (seconds since 1970) lies beyond {latest_allowed:%Y-%m-%d %H:%M} in New York: now, "
-                "or a week after the newest flight and watermark. Remedy: send what is known already."
+                "or a month after the newest flight and watermark. Remedy: send what is known already."
             )
 
 

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from level2_devops.release.service_status import ServiceStatus, read_service_sta
 from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
 from level2_devops.service.worker_process import open_socket
+from shared.files import StateError
 from shared.settings import Settings
 from tests.level2.releases import ACTOR, has_ended, make_current, publish, serving, wait_for_service
 from tests.support import eventually
@@ -187,6 +189,13 @@ def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Setti
     assert "error" not in output
 
 
+def status_again(store: Store) -> ServiceStatus | None:
+    """The service's status, once it is whole."""
+    with suppress(StateError):
+        return read_service_status(store)
+    return None
+
+
 @pytest.mark.parametrize("content", [b"", b"\x80\x04\xff", b'{"version": "1.0.0"}'])
 def test_garbled_state_files_do_not_end_a_running_service(
     running: Running, settings: Settings, store: Store, small_model: Path, content: bytes
@@ -199,7 +208,7 @@ def test_garbled_state_files_do_not_end_a_running_service(
         assert process.poll() is None
         assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
         if name == "serving.json":
-            assert read_service_status(store) == service, "it is written again"
+            assert eventually(lambda: status_again(store)) == service, "it is written again"
         (store.home / name).write_bytes(whole)
     second = publish(store, small_model)
     current = store.current()

@@ -43,6 +43,12 @@ class Level:
         return " ".join(self.said.out.replace("│", " ").split())
 
 
+def client_of(settings: Settings) -> MlflowClient:
+    """Of this store, also for the registry: another test may have set another one for the whole process."""
+    uri = mlflow_runs.tracking_uri(settings)
+    return MlflowClient(uri, uri)
+
+
 def run_level(state: Path, today: date, **more: str) -> Level:
     """Run the command in a state folder of its own, which borrows the data's cache."""
     lend_flights(state)
@@ -50,7 +56,7 @@ def run_level(state: Path, today: date, **more: str) -> Level:
     said = listen(command, **more, MLOPS_STATE=str(state), TODAY=str(today), COLUMNS="200")
     assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
     settings = replace(read_settings(), today=today, state=state, workspace="")
-    champion = registry.by_alias(MlflowClient(mlflow_runs.tracking_uri(settings)), registry.CHAMPION)
+    champion = registry.by_alias(client_of(settings), registry.CHAMPION)
     assert champion
     store = Store(settings.level("level2"))
     current = store.current()
@@ -102,7 +108,7 @@ def test_it_trains_once_builds_the_same_again_and_refuses_stale_labels(april: Le
 
 
 def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> None:
-    run = MlflowClient(mlflow_runs.tracking_uri(april.settings)).get_run(april.champion.run_id)
+    run = client_of(april.settings).get_run(april.champion.run_id)
     readme = (PROJECT / "level3_training_pipeline" / "README.md").read_text(encoding="utf-8")
     assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
 

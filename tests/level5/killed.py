@@ -13,6 +13,7 @@ from typing import Any
 
 BEFORE, AFTER = "before", "after"
 LIST = "KILLED"  # names the file with the points that were met; without it, no process is killed
+PLAYED_BY = "PLAYED_BY"  # the variable that names the process of the play
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def _arm(point: Point) -> None:
 def _kill(name: str) -> None:
     with Path(os.environ[LIST]).open("a") as file:
         file.write(f"{name}\n")
+    os.kill(int(os.environ[PLAYED_BY]), signal.SIGKILL)  # the platform has a session of its own
     os.killpg(0, signal.SIGKILL)
 
 

@@ -35,6 +35,7 @@ def main() -> None:
     controller.PLAN["max_days"] = TRIED
     killed.arm(killed.PLAYER)
     if killed.LIST in os.environ:
+        os.environ[killed.PLAYED_BY] = str(os.getpid())
         platform_process.SERVE = ["tests.level5.killed", "platform"]
     own, platform_home = config.own(settings), config.platform(settings)
     with prefect_server.prefect_server(settings) as server:
