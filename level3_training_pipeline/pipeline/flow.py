@@ -52,6 +52,11 @@ def report_unchanged(version: Version) -> None:
     console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
 
 
+def report_garbled(error: StateError) -> None:
+    """Print why the trials are run again; a function of its own, for the same reason."""
+    console.print(f"{error.fault} The trials are run again.")
+
+
 RETRIED: Any = {
     "retries": 2,
     "retry_delay_seconds": [1, 5],
@@ -98,7 +103,7 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
     except FileNotFoundError:
         pass
     except StateError as error:
-        console.print(f"{error.fault} The trials are run again.", markup=False)
+        report_garbled(error)
     with bar(f"Tune: {trials} trials", trials) as advance:
 
         def report(trial: Trial) -> None:

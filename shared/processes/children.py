@@ -1,5 +1,6 @@
 """The processes that a command starts: each ends with it, however it ends, and is asked to before it is killed."""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -10,11 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from shared.errors import interrupt
 from shared.processes.process_identity import still_runs
 
 Process = subprocess.Popen[bytes]
 WITH_PARENT = Path(__file__).with_name("with_parent.py")
 SERVES = "MLOPS_SERVES"  # the process that serves flows: Prefect starts the processes of their runs by itself
+REPORTED_WITHIN = 5.0  # seconds; Prefect reports the end of a run to a server that may be gone, again and again
 ENDED_WITHIN = 60.0  # seconds; on a busy machine 15 were too few
 
 
@@ -74,6 +77,13 @@ def running(words: list[str], log: Path, environment: Mapping[str, str] | None =
         stop([process])
 
 
+def end_with_runs() -> None:
+    """End as Ctrl-C does in a terminal, which reaches the processes of running flows too: Prefect waits for them."""
+    for run in multiprocessing.active_children():
+        run.terminate()
+    interrupt()
+
+
 def end_with_server() -> None:
     """End this process with the one that serves its flow, if the environment names one."""
     server = os.environ.get(SERVES)
@@ -82,6 +92,8 @@ def end_with_server() -> None:
         while server and still_runs(server):
             time.sleep(1.0)
         os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(REPORTED_WITHIN)
+        os._exit(1)
 
     if server:
         threading.Thread(target=follow, daemon=True).start()

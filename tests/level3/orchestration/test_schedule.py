@@ -6,13 +6,20 @@ import sys
 
 import pytest
 from mlflow.entities.model_registry import ModelVersion
+from prefect.utilities.callables import cloudpickle_wrapped_call
 
 from level3_training_pipeline.orchestration.emit_data_event import emit
 from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
+from level3_training_pipeline.pipeline.flow import training
 from shared.errors import UserError
 from shared.settings import Settings
 from tests.level3.world import World
 from tests.support import eventually, interrupt
+
+
+def test_a_flow_can_be_handed_to_the_process_that_runs_it() -> None:
+    """Prefect pickles it, with all that the code of the flow and of its steps names; a console cannot be pickled."""
+    cloudpickle_wrapped_call(training)
 
 
 def test_without_a_schedule_the_event_is_refused(settings: Settings) -> None:
