@@ -316,6 +316,7 @@ def test_garbled_tuning_is_done_again(
     settings: Settings, damage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "record_trial", lambda *_: None)
+    monkeypatch.setattr(flow, "MlflowClient", lambda: None)  # which would make a store in the current folder
     monkeypatch.setattr(mlflow_runs, "runs", lambda *_: ["the run that tuned"])
     features = _parquet(settings.level("level3") / "features.parquet")
     snapshot = data.Snapshot(features, "0" * 64, 1, settings.now, {})
