@@ -4,8 +4,7 @@ import os
 
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from shared.console import console, step
-from shared.errors import on_end
-from shared.processes.children import SERVES, end_with_runs
+from shared.processes.children import SERVES, serve_until_the_end
 from shared.processes.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 
@@ -34,7 +33,7 @@ def serve(settings: Settings, every: float | None = None, trials: int | None = N
             f"Prefect: {server.address} · by the clock: as of {settings.today} · "
             "a new month: make data-arrives MONTH=2013-04 · end: Ctrl-C"
         )
-        on_end(end_with_runs)
+        serve_until_the_end()
         training.serve(
             name=DEPLOYMENT.partition("/")[2],
             schedule=Interval(every) if every else Cron("0 6 1 * *", timezone=NEW_YORK),

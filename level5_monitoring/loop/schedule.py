@@ -15,8 +15,8 @@ from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.reference import load_reference
 from level5_monitoring.monitors.window import closed_days
 from shared.console import console, step
-from shared.errors import UserError, on_end
-from shared.processes.children import SERVES, end_with_runs
+from shared.errors import UserError
+from shared.processes.children import SERVES, serve_until_the_end
 from shared.processes.process_identity import this_process
 from shared.settings import NEW_YORK, Settings
 
@@ -85,7 +85,7 @@ def monitor(settings: Settings, every: float | None = None) -> None:
         cause = {"cause": "{{ event.payload.cause }}"}
         closed = DeploymentEventTrigger(name="a day is closed", expect={DAY_CLOSED}, parameters=cause)
         threading.Thread(target=emit_closed_days, args=[log], daemon=True).start()
-        on_end(end_with_runs)
+        serve_until_the_end()
         turns.serve(
             name="nightly",
             schedule=Interval(every) if every else Cron("30 0 * * *", timezone=NEW_YORK),

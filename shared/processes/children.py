@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from shared.errors import interrupt
+from shared.errors import on_end
 from shared.processes.process_identity import still_runs
 
 Process = subprocess.Popen[bytes]
@@ -77,11 +77,21 @@ def running(words: list[str], log: Path, environment: Mapping[str, str] | None =
         stop([process])
 
 
-def end_with_runs() -> None:
-    """End as Ctrl-C does in a terminal, which reaches the processes of running flows too: Prefect waits for them."""
-    for run in multiprocessing.active_children():
-        run.terminate()
-    interrupt()
+def serve_until_the_end() -> None:
+    """Prepare this process to serve flows: whatever asks it to end is Ctrl-C to Prefect, and to the running flows.
+
+    In a terminal Ctrl-C reaches their processes too. asyncio replaces only Python's own handler of Ctrl-C; it then ends
+    Prefect in an orderly way, so that it listens to no event any more.
+    """
+
+    def end() -> None:
+        for run in multiprocessing.active_children():
+            run.terminate()
+        signal.raise_signal(signal.SIGINT)
+
+    on_end(end)
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def end_with_server() -> None:
