@@ -41,10 +41,10 @@ def serve_pages(settings: Settings) -> None:
                 with suppress(TimeoutError):
                     wait_until(lambda: answers(health) or mlflow.poll() is not None, START_LIMIT, pause=0.2)
             if answers(health):
-                console.print(f"MLflow   {page_of_runs(address)}", markup=False)
+                console.print(f"MLflow   {page_of_runs(address)}")
                 if client.search_registered_models():  # without a version, its page is an error
-                    console.print(f"         {address}/#/models/{MODEL}", markup=False)
-                console.print(f"Prefect  {server.address}/runs\nEnd with Ctrl-C.", markup=False)
+                    console.print(f"         {address}/#/models/{MODEL}")
+                console.print(f"Prefect  {server.address}/runs\nEnd with Ctrl-C.")
                 wait_until(lambda: mlflow.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C
             ended = "do not answer" if mlflow.returncode is None else f"ended with status {mlflow.returncode}"
             raise ServerError(f"MLflow's pages {ended} at {address}. Remedy: see {log}.")

@@ -11,8 +11,8 @@ class CallerMiddleware:
     """ASGI middleware that refuses a request with a foreign Host, or with a foreign Origin if it changes something.
 
     Host: the name in a page's address may be made to mean this machine (DNS rebinding). It is checked where the request
-    arrived on loopback; in a container, whoever runs it decides on the name. Origin: browsers send it with each request
-    that may change something; a client without one is no page.
+    arrived on loopback; in a container, the person who runs it chooses the name. Origin: browsers send it with each
+    request that may change something; a client without one is no page.
     """
 
     def __init__(self, app: ASGIApp) -> None:

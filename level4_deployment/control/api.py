@@ -179,7 +179,7 @@ def _allowed(known: dict[str, str], permission: str) -> Any:
 
 
 class _TokenFirst:
-    """ASGI middleware: whoever has no token of the platform changes nothing, and costs no work."""
+    """ASGI middleware that refuses a change without one of the platform's tokens before it reads the body."""
 
     def __init__(self, app: ASGIApp, known: dict[str, str]) -> None:
         self.app, self.known = app, known

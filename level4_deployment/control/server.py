@@ -67,7 +67,7 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
                 }
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
-                console.print(f"Both have pages. Once a version serves: {example(addresses['service'])}", markup=False)
+                console.print(f"Both have pages. Once a version serves: {example(addresses['service'])}")
                 printed = ""
                 while not stop.wait(POLL_EVERY):
                     platform.poll()

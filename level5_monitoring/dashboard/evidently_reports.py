@@ -154,5 +154,5 @@ def serve_pages(settings: Settings) -> None:
             wait_until(lambda: answers(address) or process.poll() is not None, START_LIMIT, pause=0.2)
         if not answers(address):
             raise UserError(f"Evidently's pages do not answer at {address}. Remedy: see {log}.")
-        console.print(f"Evidently: {address} · end: Ctrl-C", markup=False)
+        console.print(f"Evidently: {address} · end: Ctrl-C")
         wait_until(lambda: process.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C

@@ -49,7 +49,7 @@ def main() -> None:
             raise UserError(f"LEVEL={' '.join(words)} is no level. Remedy: make reset LEVEL=4, for example.")
     with step("Remove the results"):
         removed = remove(settings, list(dict.fromkeys(wanted)))
-    console.print(f"Removed from {settings.state}: {', '.join(removed) or 'nothing'}.", markup=False)
+    console.print(f"Removed from {settings.state}: {', '.join(removed) or 'nothing'}.")
 
 
 if __name__ == "__main__":

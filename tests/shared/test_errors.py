@@ -57,7 +57,7 @@ def test_a_command_cleans_up_when_its_terminal_is_closed(tmp_path: Path) -> None
     process = subprocess.Popen(words, cwd=PROJECT, stdin=its, stdout=its, stderr=its, start_new_session=True)
     os.close(its)
     assert b"begun" in os.read(ours, 100)
-    os.close(ours)  # whoever prints there from now on gets an error
+    os.close(ours)  # what is printed there from now on is an error
     process.send_signal(signal.SIGHUP)
     assert process.wait(timeout=30) == 130
     assert (tmp_path / "file").read_text() == "cleaned up"

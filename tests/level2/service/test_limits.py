@@ -80,7 +80,7 @@ def test_beside_large_requests_that_wait_a_small_one_is_answered_and_more_large_
         waiting = [clients.submit(httpx.post, address, content=LARGE, timeout=30) for _ in range(admitted)]
 
         def refusal() -> httpx.Response | None:
-            """A body that is announced and never sent: whoever waits for it gets 408 after ten seconds."""
+            """A body that is announced and never sent: the answer is 408 after ten seconds."""
             head = f"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(LARGE)}\r\n\r\n"
             with connect(address) as one:
                 one.sendall(head.encode())
