@@ -48,7 +48,8 @@ class Tests:
         lines = output.strip().splitlines() or ["no output"]
         if self.process.returncode == 0:
             return next(line for line in reversed(lines) if " passed" in line).strip("= ")
-        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))] or lines[-3:]
+        failed = [line for line in lines if line.startswith(("FAILED", "ERROR"))]
+        failed = failed or [*lines[-3:], f"pytest ended with status {self.process.returncode}"]
         raise ReleaseError(f"its tests fail: {'; '.join(failed)}. Remedy: fix the code (full output: {self.log})")
 
 

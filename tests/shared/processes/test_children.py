@@ -89,3 +89,22 @@ def test_the_module_runs_as_with_python_m(folder: Path) -> None:
     with children.running(["shows", "a", "b"], folder / "log") as child:
         child.wait()
     assert (folder / "log").read_text() == f"__main__ ['a', 'b'] {folder}\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no signal to a thread")
+def test_a_module_that_reads_nothing_and_is_interrupted_runs_on(folder: Path) -> None:
+    """Pytest captures so: it puts an empty file in the place of standard input."""
+    (folder / "captures.py").write_text(
+        textwrap.dedent("""\
+            import os, signal, threading, time
+            signal.signal(signal.SIGUSR1, lambda *_: None)
+            os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+            for thread in threading.enumerate():
+                signal.pthread_kill(thread.ident, signal.SIGUSR1)  # a read that waits begins again
+            time.sleep(1)
+            print("still here")
+            """)
+    )
+    with children.running(["captures"], folder / "log") as child:
+        child.wait()
+    assert (folder / "log").read_text() == "still here\n"
