@@ -18,6 +18,7 @@ from level2_devops.model import predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import GATES, pull
+from level4_deployment.delivery.splits import rows_at_splits
 from level4_deployment.experiment.design import Plan, make_plan
 from level4_deployment.serving.model import ServedModel, load_served
 from level4_deployment.serving.package import PackageError, inputs_of
@@ -155,10 +156,15 @@ def _days_since(
 
 
 def parity_gate(model: Any, served: ServedModel, flights: pd.DataFrame) -> Gate:
-    """The served model must give the probabilities of the trained one."""
-    table = features(flights)
-    apart = float(np.abs(predict_features(model, table) - served.score(*inputs_of(table))).max())
-    return Gate("parity", apart <= PARITY, f"largest difference {apart:.1e} on {len(flights):,} flights")
+    """The served model must give the probabilities of the trained one, on flights and at every split of its trees."""
+    real = features(flights)
+    made = rows_at_splits(model, real)
+    apart = [
+        float(np.abs(predict_features(model, table) - served.score(*inputs_of(table))).max(initial=0.0))
+        for table in (real, made)
+    ]
+    seen = f"largest difference {apart[0]:.1e} on {len(real):,} flights, {apart[1]:.1e} on {len(made):,} rows at splits"
+    return Gate("parity", max(apart) <= PARITY, seen)
 
 
 def latency_gate(served: ServedModel, rival: ServedModel, flights: pd.DataFrame) -> Gate:

@@ -14,6 +14,7 @@ from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import ModelCard, load
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import ARTEFACTS, MANIFEST, package_of
+from level4_deployment.delivery.splits import with_float32_thresholds
 from level4_deployment.serving.package import GRAPH, NUMBERS_INPUT, OUTPUT, STRINGS_INPUT
 from level4_deployment.serving.routes import Package
 from shared.artefacts import MODEL_CARD
@@ -48,7 +49,7 @@ def convert(model: Any, card: ModelCard, folder: Path) -> dict[str, str]:
 
 
 def _graph(model: Any) -> bytes:
-    """The pipeline with its encoder as ONNX, its columns given by position instead of by name."""
+    """The pipeline with its encoder as ONNX: columns by position instead of by name, thresholds as float32."""
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType, StringTensorType
     from sklearn.pipeline import Pipeline
@@ -58,7 +59,7 @@ def _graph(model: Any) -> bytes:
     columns = copy.copy(model.named_steps["columns"])
     columns.transformers_ = [("codes", codes, list(range(texts))), ("remainder", rest, list(range(texts, total)))]
     graph = to_onnx(
-        Pipeline([("columns", columns), *model.steps[1:]]),
+        Pipeline([("columns", columns), ("trees", with_float32_thresholds(model.named_steps["trees"]))]),
         initial_types=[
             (STRINGS_INPUT, StringTensorType([None, texts])),
             (NUMBERS_INPUT, FloatTensorType([None, len(NUMBERS)])),
