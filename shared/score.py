@@ -1,6 +1,8 @@
 """One score for every level: log loss, with AUC, Brier score and calibration, also by slice and by month."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import mean, stdev
 
 import numpy as np
 import pandas as pd
@@ -51,6 +53,23 @@ def score(late: ArrayLike, probability: ArrayLike) -> Score:
         late=float(label.mean()),
         rows=len(label),
     )
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of the scores of several models on the same flights."""
+    means = {name: mean(values) for name, values in pd.DataFrame([one.as_dict() for one in scores]).items()}
+    return Score(**means | {"rows": scores[0].rows})
+
+
+def plus_minus(values: Sequence[float]) -> str:
+    """Mean ± standard deviation (n - 1) of the results of two runs or more, such as 0.512 ± 0.009."""
+    return f"{mean(values):.3f} ± {stdev(values):.3f}"
+
+
+def over_runs(scores: Sequence[Score]) -> str:
+    """The scores of several runs on the same flights, as part of a sentence."""
+    log_loss, auc = (plus_minus([getattr(one, name) for one in scores]) for name in ("log_loss", "auc"))
+    return f"log loss {log_loss}, AUC {auc} (mean ± SD of {len(scores)} runs) on {scores[0].rows:,} flights"
 
 
 def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
