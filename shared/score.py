@@ -61,9 +61,9 @@ def mean_score(scores: Sequence[Score]) -> Score:
     return Score(**means | {"rows": scores[0].rows})
 
 
-def plus_minus(values: Sequence[float]) -> str:
+def plus_minus(values: Sequence[float], digits: int = 3) -> str:
     """Mean ± standard deviation (n - 1) of the results of two runs or more, such as 0.512 ± 0.009."""
-    return f"{mean(values):.3f} ± {stdev(values):.3f}"
+    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
 
 
 def over_runs(scores: Sequence[Score]) -> str:
