@@ -57,8 +57,8 @@ def score(late: ArrayLike, probability: ArrayLike) -> Score:
 
 def mean_score(scores: Sequence[Score]) -> Score:
     """The mean of the scores of several models on the same flights."""
-    means = {name: mean(values) for name, values in pd.DataFrame([one.as_dict() for one in scores]).items()}
-    return Score(**means | {"rows": scores[0].rows})
+    means = {name: mean(one.as_dict()[name] for one in scores) for name in scores[0].as_dict()}
+    return Score(**means | {"rows": scores[0].rows})  # type: ignore[arg-type]  # rows is a whole number
 
 
 def plus_minus(values: Sequence[float], digits: int = 3) -> str:

@@ -1,7 +1,7 @@
 """How far a score moves by chance: the same training with other seeds, scored on the flights that came after."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import SEED, fit_features, predict_features
@@ -38,7 +38,7 @@ def scores_by_seed(number: str, settings: Settings, report: Callable[[], None]) 
     return {name: [trained(parameters, seed) for seed in SEEDS] for name, parameters in recipes.items()}
 
 
-def show_spread(scores: dict[str, Sequence[Score]]) -> None:
+def show_spread(scores: dict[str, list[Score]]) -> None:
     """Print mean ± SD, lowest and highest of log loss and AUC."""
     rows = []
     for name, found in scores.items():

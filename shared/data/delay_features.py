@@ -52,7 +52,7 @@ def recent_delays(flights: pd.DataFrame, asked_at: pd.Series) -> pd.DataFrame:
                 landed + number, np.clip(of_arrivals, *EXTREME), at + number, window=ALWAYS, most=10
             )[0],
             "flight_late_last_40": _mean(
-                landed + number, 100.0 * (of_arrivals >= LATE_MINUTES), at + number, window=ALWAYS, most=40
+                landed + number, np.where(of_arrivals >= LATE_MINUTES, 100.0, 0.0), at + number, window=ALWAYS, most=40
             )[0],
         },
         index=flights.index,
@@ -66,7 +66,7 @@ def _minutes(instants: pd.Series) -> Minutes:
 
 def _stretches(flights: pd.DataFrame, group: list[str]) -> Minutes:
     """(n,) minutes to add to every time of a flight, so that times of different groups are `APART`."""
-    return flights.groupby(group, sort=False).ngroup().to_numpy() * APART
+    return np.asarray(flights.groupby(group, sort=False).ngroup() * APART, dtype=np.float64)
 
 
 def _mean(

@@ -69,7 +69,7 @@ def test_the_printed_scores_are_those_of_the_saved_model(
     assert json.loads((store.home / "summary.json").read_text())["score"] == overall.as_dict()
     assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in printed
     for month, row in months.iterrows():
-        cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
+        cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.3f}", f"{row.auc:.3f}"]
         assert re.search(r"\s+│\s+".join(map(re.escape, cells)), printed), cells
 
 
@@ -83,8 +83,8 @@ def test_the_readme_shows_the_scores_of_such_a_run(later: pd.DataFrame, probabil
         rows, pd.concat([months, all_of_them]).iterrows(), strict=True
     ):
         assert (flights, late) == (f"{month['rows']:,.0f}", f"{month['late']:.1%}")
-        assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.0006)  # another platform's arithmetic
-        assert float(auc) == pytest.approx(month["auc"], abs=0.0006)
+        assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.0011)  # another platform's arithmetic
+        assert float(auc) == pytest.approx(month["auc"], abs=0.0011)
 
 
 def test_another_today_trains_on_the_labels_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
