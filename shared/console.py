@@ -112,12 +112,12 @@ def show_table(title: str, columns: list[str], rows: list[list[str]], *, header:
     console.print(table)
 
 
-MONTHLY = {  # column of the table by month: its title and format; another seed changes the third digit of a score
+MONTHLY = {  # column of the table by month: its title and format; another seed changes the third digit of a month
     "rows": ("flights", ",.0f"),
     "late": ("late", ".1%"),
-    "log_loss": ("log loss", ".3f"),
-    "base_rate": ("base rate's log loss", ".3f"),
-    "auc": ("AUC", ".3f"),
+    "log_loss": ("log loss", ".2f"),
+    "base_rate": ("base rate's log loss", ".2f"),
+    "auc": ("AUC", ".2f"),
 }
 
 

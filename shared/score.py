@@ -30,8 +30,8 @@ class Score:
     rows: int
 
     def __str__(self) -> str:
-        """As part of a sentence."""
-        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f} on {self.rows:,} flights"
+        """As part of a sentence, with digits that another seed does not change: its spread is in `make seeds`."""
+        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.2f} on {self.rows:,} flights"
 
     def as_dict(self) -> dict[str, float]:
         """The figures by name."""
