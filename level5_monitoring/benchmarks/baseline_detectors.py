@@ -44,14 +44,14 @@ Distance = Callable[[pd.Series, pd.Series], float]
 
 @dataclass(frozen=True)
 class BaselineDetectors:
-    """reference: (ROWS, 25) features of the history. loss: the log loss of the history's last month, in nats."""
+    """reference: (ROWS, 29) features of the history. loss: the log loss of the history's last month, in nats."""
 
     reference: pd.DataFrame
     loss: float
     cache: dict[bytes, float] = field(default_factory=dict)  # a fault leaves most columns of a day as they were
 
     def check_day(self, table: pd.DataFrame) -> list[AlarmRatio]:
-        """Evidently's preset on the (n, 25) features of a day's flights."""
+        """Evidently's preset on the (n, 29) features of a day's flights."""
         return self._evidently(table, "daily")
 
     def check_week(self, table: pd.DataFrame) -> list[AlarmRatio]:
