@@ -1,13 +1,12 @@
 """Statistics that stay valid when an experiment is looked at again and again: arithmetic only, no I/O.
 
-A unit is one independent observation: the mean paired difference of a day's flights, or of a week's. Flights of one
-day share weather and air-traffic control, so a single flight is no unit.
+A unit is one observation: the mean paired difference of a day's flights. Flights of one day share weather and
+air-traffic control, so a single flight is no unit. Days are not quite independent either: see `inflation`.
 
 Pairing is valid because a flight's label does not depend on the prediction: both models can score every flight. Where
 predictions change outcomes (an offer, a price), only a live split can compare.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -29,18 +28,19 @@ class Running(NamedTuple):
     z: Floats
 
 
-def running_statistics(units: ArrayLike) -> Running:
+def running_statistics(units: ArrayLike, inflation: float = 1.0) -> Running:
     """Mean, standard error and z of (..., n) units after each of them.
 
+    inflation: factor of the standard error that independent units would have, for units that are not independent.
     The variance is estimated from few units, so z is the z of Student's t's tail probability. Each look alone is exact;
-    several together spend a little more than planned: 5.7% instead of 5% with 8 weeks, 5.2% with 28 days.
+    several together spend a little more than planned: 5.7% instead of 5% with 8 looks at 8 units, 5.2% with 28 units.
     """
     values = np.asarray(units, dtype=float)
     n = np.arange(1, values.shape[-1] + 1)
     mean = np.cumsum(values, axis=-1) / n
     with np.errstate(divide="ignore", invalid="ignore"):  # one unit has no spread; equal models differ nowhere
         variance = np.maximum(np.cumsum(values**2, axis=-1) - n * mean**2, 0) / (n - 1)
-        error = np.sqrt(variance / n)
+        error = inflation * np.sqrt(variance / n)
         t = np.where(mean == 0, 0.0, mean / error)
     tail = np.maximum(stats.t.sf(np.abs(t), np.maximum(n - 1, 1)), 1e-300)  # z stays finite
     z = np.sign(t) * stats.norm.isf(tail)
@@ -128,16 +128,16 @@ def guardrail(shares: ArrayLike, trials: int, tolerated: float, severe: float, a
     return bool(np.logaddexp.reduce(gained) - np.log(len(bets)) >= -np.log(alpha))
 
 
-def sample_ratio(arms: Mapping[str, int], share: float) -> float:
-    """The p-value of the challenger's count, where `share` was planned; valid however often it is looked at.
+def sample_ratio(champion: ArrayLike, challenger: ArrayLike, share: float) -> Floats:
+    """The p-value of the arms' flights, where `share` was planned for the challenger; valid at every look.
 
     1 / the Bayes factor of a beta distribution of shares against the planned one (Lindon and Malek, NeurIPS 2022):
     while the split is as planned, it is ever at most alpha with probability at most alpha.
     """
-    flights, weight = arms["champion"] + arms["challenger"], _beta_weight(share)
-    mixture = stats.betabinom.logpmf(arms["challenger"], flights, weight * share, weight * (1 - share))
-    planned = stats.binom.logpmf(arms["challenger"], flights, share)
-    return float(np.exp(min(0.0, planned - mixture)))
+    count, weight = np.asarray(challenger), _beta_weight(share)
+    flights = np.asarray(champion) + count
+    mixture = stats.betabinom.logpmf(count, flights, weight * share, weight * (1 - share))
+    return np.exp(np.minimum(stats.binom.logpmf(count, flights, share) - mixture, 0.0))
 
 
 def _beta_weight(share: float) -> float:
