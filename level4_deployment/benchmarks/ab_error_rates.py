@@ -4,17 +4,20 @@ The simulation draws experiments from the real year, so that the true gain is kn
 models, each pair in both orientations: as it was, and mirrored, where the older model is the challenger.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
+from level2_devops.features import features
 from level2_devops.model import fit
 from level3_training_pipeline.pipeline import tune
-from level4_deployment.benchmarks.real_days import Days, compare_successive, real_blocks, symmetric_days
+from level3_training_pipeline.pipeline.data import sample
+from level4_deployment.benchmarks.real_days import Days, losses, real_blocks, real_days, symmetric_days
 from level4_deployment.config import configure
 from level4_deployment.experiment import guardrails, sequential
 from level4_deployment.experiment.design import BETTER, HARM, MISMATCH, UNDECIDED, Plan, decide, non_inferiority
@@ -24,14 +27,17 @@ from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.settings import NEW_YORK
 
-MODELS = [f"2013-{month:02}-01" for month in range(2, 12)]  # each trained on what was known on this day
+# Days as of which models are trained, and how many of these days lie between the two models of a pair.
+MODELS = [f"2013-{month:02}-01" for month in range(2, 12)], 1
+OTHERS = [str(day.date()) for day in pd.date_range("2013-02-18", "2013-10-28", freq="14D")], 3  # as level 5 retrains
 REPLAYS = 4_000  # of each pair and orientation
 EFFECT = 0.5  # SDs of a pair's days, added to every flight to measure power
 PLAN = Plan()
 NAIVE = Plan(max_days=28, inflation=1.0)  # as if days were independent
 SINGLE_LOOK = float(stats.norm.isf(PLAN.alpha))  # the z that a test with a single look needs
 OURS = "as planned"
-TRIALS = (7, 14, 28, 56)  # days of a test of non-inferiority
+TRIALS, MARGINS = (7, 14, 28, 56), (0.005, 0.01)  # of tests of non-inferiority: days, and nats per flight
+WORSE = (0.0, 0.005, 0.01, 0.02)  # nats per flight that a challenger truly loses
 BATCHES, BURST = 5_000, 5  # of a challenger's record; batches that fail in a row
 
 Method = Callable[[Days], tuple[Any, Any]]  # for each replay: BETTER, HARM or UNDECIDED, and after how many days
@@ -47,6 +53,23 @@ def by_week(days: Days) -> tuple[Any, Any]:
     weeks = days.mean.reshape(len(days.mean), -1, 7).mean(axis=2)
     kinds, ends = decide(Plan(max_days=weeks.shape[1], look_every=1, first_harm_day=2, inflation=1.0), weeks)
     return kinds, ends * 7
+
+
+def damped(days: Days) -> tuple[Any, Any]:
+    """The platform's test on gains beyond three median ones drawn in (by tanh), so that no single day decides."""
+    typical = 3 * np.median(np.abs(days.mean), axis=1, keepdims=True)
+    return decide(PLAN, typical * np.tanh(days.mean / typical))
+
+
+def skew_adjusted(days: Days) -> tuple[Any, Any]:
+    """Weekly looks at Hall's transformation of t (J. R. Stat. Soc. B 1992), which removes the skew it estimates."""
+    z = np.full((len(days.mean), PLAN.max_days), -np.inf)
+    for n in range(7, z.shape[1] + 1, 7):
+        gain = days.mean[:, :n]
+        ratio, skew = gain.mean(axis=1) / gain.std(axis=1, ddof=1) / PLAN.inflation, stats.skew(gain, axis=1)
+        t = np.sqrt(n) * (ratio + skew * ratio**2 / 3 + skew**2 * ratio**3 / 27 + skew / (6 * n))
+        z[:, n - 1] = stats.norm.isf(stats.t.sf(t, n - 1))
+    return first_crossing(PLAN.bounds.better, lambda _: z)(days)
 
 
 def first_crossing(bound: Floats, z_of: Callable[[Days], Floats]) -> Method:
@@ -73,17 +96,20 @@ def z_by_flight(days: Days) -> Floats:
 
 METHODS: dict[str, Method] = {
     OURS: platform(PLAN),
-    "the same, 28 days": platform(replace(PLAN, max_days=28)),
-    "56 days, SE x 1": platform(replace(PLAN, inflation=1.0)),
+    "SE x 1.29": platform(replace(PLAN, inflation=1.29)),
+    "SE x 1": platform(replace(PLAN, inflation=1.0)),
+    "28 days": platform(replace(PLAN, max_days=28)),
     "28 days, SE x 1": platform(NAIVE),
     "8 weeks, SE x 1": by_week,
-    "fixed 28 days, SE x 1": first_crossing(np.append(np.full(NAIVE.max_days - 1, np.inf), SINGLE_LOOK), z_by_day),
-    "daily peeking, SE x 1": first_crossing(np.where(np.isinf(NAIVE.bounds.harm), np.inf, SINGLE_LOOK), z_by_day),
-    "flights, 28 days": first_crossing(NAIVE.bounds.better, z_by_flight),
+    "skew-adjusted": skew_adjusted,
+    "damped": damped,
+    "one look, SE x 1": first_crossing(np.append(np.full(NAIVE.max_days - 1, np.inf), SINGLE_LOOK), z_by_day),
+    "daily peeking": first_crossing(np.where(np.isinf(NAIVE.bounds.harm), np.inf, SINGLE_LOOK), z_by_day),
+    "by flight": first_crossing(NAIVE.bounds.better, z_by_flight),
 }
 
 
-def simulate(pairs: dict[str, Days], seed: int = 0) -> pd.DataFrame:
+def simulate(pairs: dict[str, Days], methods: Iterable[str] = METHODS, seed: int = 0) -> pd.DataFrame:
     """The rates of every method, as shares of REPLAYS, by `method`, `pair` and `mirrored`.
 
     symmetric, false: promotions where neither model is better, of symmetric independent days, and of real blocks.
@@ -97,7 +123,7 @@ def simulate(pairs: dict[str, Days], seed: int = 0) -> pd.DataFrame:
                 same = real.centred().replayed(-1.0 if mirrored else 1.0, 0.0)
                 symmetric, blocks = symmetric_days(real, size, rng), real_blocks(same, size, rng)
                 better = blocks.replayed(1.0, EFFECT * float(real.mean.std(ddof=1)))
-                for name, method in METHODS.items():
+                for name, method in ((name, METHODS[name]) for name in methods):
                     kinds, (found, ends) = method(blocks)[0], method(better)
                     rates = [(method(symmetric)[0] == BETTER).mean(), (kinds == BETTER).mean(), (kinds == HARM).mean()]
                     rows.append([name, pair, mirrored, *rates, (found == BETTER).mean(), ends.mean()])
@@ -105,10 +131,10 @@ def simulate(pairs: dict[str, Days], seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["method", "pair", "mirrored", "symmetric", "false", "harm", "power", "days"])
 
 
-def non_inferior_rates(pairs: dict[str, Days], margin: float = PLAN.margin, seed: int = 0) -> pd.DataFrame:
-    """How often a challenger passes the test of non-inferiority, by `days`, true `gain` (nats), `pair`, `mirrored`.
+def non_inferior_rates(pairs: dict[str, Days], seed: int = 0) -> pd.DataFrame:
+    """How often a challenger `passed`, by `rule`, `days`, `worse` (what it truly loses, nats), `pair` and `mirrored`.
 
-    passed: the test. above_0: a mean gain above 0, which is no test.
+    rule: the test of non-inferiority by its margin; "gain > 0": a mean gain above 0, which is no test.
     """
     rows = []
     for pair, real in pairs.items():
@@ -116,13 +142,13 @@ def non_inferior_rates(pairs: dict[str, Days], margin: float = PLAN.margin, seed
             rng = np.random.default_rng([seed, *pair.encode(), mirrored])
             same = real.centred().replayed(-1.0 if mirrored else 1.0, 0.0)
             blocks = real_blocks(same, (REPLAYS, max(TRIALS)), rng).mean
-            for days in TRIALS:
-                plan = Plan(max_days=days, look_every=1, margin=margin)
-                for gain in (0.0, -margin, -2 * margin):
-                    gains = blocks[:, :days] + gain
-                    passed = non_inferiority(plan, gains).mean()
-                    rows.append([days, gain, pair, mirrored, passed, (gains.mean(axis=1) > 0).mean()])
-    return pd.DataFrame(rows, columns=["days", "gain", "pair", "mirrored", "passed", "above_0"])
+            for days, worse in product(TRIALS, WORSE):
+                gains = blocks[:, :days] - worse
+                plans = [Plan(max_days=days, look_every=1, margin=margin) for margin in MARGINS]
+                passed = {f"margin {plan.margin:g}": non_inferiority(plan, gains).mean() for plan in plans}
+                passed["gain > 0"] = (gains.mean(axis=1) > 0).mean()
+                rows += [[rule, days, worse, pair, mirrored, rate] for rule, rate in passed.items()]
+    return pd.DataFrame(rows, columns=["rule", "days", "worse", "pair", "mirrored", "passed"])
 
 
 def burst_rates(seed: int = 0, records: int = 500) -> dict[int, float]:
@@ -168,47 +194,51 @@ def show_rates(table: pd.DataFrame) -> None:
         power = f"{mean['power']:.0%} / {of_method['power'].min():.0%}"
         rows.append([str(name), *rates, power, f"{mean['days']:.0f}"])
     pairs = len(table[["pair", "mirrored"]].drop_duplicates())
-    columns = [
-        "Method",
-        "symmetric,\nindependent",
-        "false promo-\ntion, blocks",
-        "false harm,\nblocks",
-        "power",
-        "days",
-    ]
-    show_table(f"{REPLAYS:,} experiments for each of {pairs} pairs, one-sided alpha {PLAN.alpha:g}", columns, rows)
+    columns = ["Method", "signs\nflipped", "false\npromotion", "false\nharm", "power", "days"]
+    show_table(f"{REPLAYS:,} experiments of each of {pairs} pairs, one-sided alpha {PLAN.alpha:g}", columns, rows)
     ours = table[table["method"] == OURS]
     wrong = round(float(ours["false"].max()) * REPLAYS)
     bound = stats.binomtest(wrong, REPLAYS, alternative="less").proportion_ci(0.95).high
     console.print(
         f"  {OURS}: O'Brien-Fleming boundaries at weekly looks, {PLAN.max_days} days, standard errors x "
-        f"{PLAN.inflation:g}.\n"
-        "  Symmetric, independent: false promotions where each day's sign is drawn by a coin. No real days are so.\n"
-        "  Blocks: the mean gain is removed, and whole weeks are drawn. Mean over the pairs / worst pair.\n"
-        f"  Power / least power, and mean days: for a gain of {EFFECT:g} SDs of a pair's days.\n"
+        f"{PLAN.inflation:g}.\n  The other methods differ from it by what their name says; the last three have 28 days "
+        "and SE x 1.\n"
+        "  Signs flipped: false promotions where each day's sign is drawn by a coin. Such days are symmetric and\n"
+        "  independent; real ones are neither. All other columns: the mean gain is removed, and whole weeks are\n"
+        f"  drawn. Power, and days until then: for a gain of {EFFECT:g} SDs of a pair's days. Mean / worst pair.\n"
         f"  Monte Carlo error: the worst pair's false promotion is at most {bound:.1%} (95% sure) on these very days."
     )
 
 
-def show_non_inferior(table: pd.DataFrame, margin: float) -> None:
+def show_others(table: pd.DataFrame) -> None:
+    """Print the rates on pairs of models that the plan was not chosen on."""
+    mean, worst = table.mean(numeric_only=True), table.max(numeric_only=True)
+    console.print(
+        f"  {len(table)} other pairs, of models trained six weeks apart, which the plan was not chosen on: false\n"
+        f"  promotion {mean['false']:.1%} (worst {worst['false']:.1%}), false harm {mean['harm']:.1%} (worst "
+        f"{worst['harm']:.1%}), power {mean['power']:.0%} (least {table['power'].min():.0%})."
+    )
+
+
+def show_non_inferior(table: pd.DataFrame) -> None:
     """Print how often challengers pass the test of non-inferiority, and how often their mean gain is above 0."""
     rows = []
-    for days, of_length in table.groupby("days"):
-        cells = []
-        for rule in ("passed", "above_0"):
-            for _, of_gain in of_length.groupby("gain", sort=False):
-                worst = of_gain[rule].min() if of_gain["gain"].iloc[0] == 0 else of_gain[rule].max()
-                cells.append(f"{of_gain[rule].mean():.0%} / {worst:.0%}")
-        rows.append([str(days), *cells])
-    columns = ["equal", "worse by\nmargin", "by twice\nmargin"]
+    for rule, of_rule in table.groupby("rule", sort=False):
+        for days, of_days in of_rule.groupby("days"):
+            found = [of_days.loc[of_days["worse"] == worse, "passed"] for worse in WORSE]
+            cells = [
+                f"{one.mean():.0%} / {one.max() if worse else one.min():.0%}"
+                for worse, one in zip(WORSE, found, strict=True)
+            ]
+            rows.append([str(rule), str(days), *cells])
     show_table(
-        f"Non-inferior by {margin:g} nats per flight (one-sided), and a mean gain above 0: how often, of blocks",
-        ["days", *columns, *(f"{one}," if "\n" not in one else one for one in columns)],
+        f"Promoted as non-inferior, one-sided alpha {PLAN.alpha:g}, standard errors x {PLAN.inflation:g}",
+        ["rule", "days", "truly\nequal", *(f"worse\nby {worse:g}" for worse in WORSE[1:])],
         rows,
     )
     console.print(
-        "  The first three columns: the test of non-inferiority. The last three: the rule 'mean gain above 0'.\n"
-        "  Mean over the pairs / least (of equal challengers) or worst pair."
+        "  Real blocks as above. Mean over the pairs / worst pair (of equal challengers: the least). Nats per flight.\n"
+        "  Gain > 0: a rule without a margin, for comparison."
     )
 
 
@@ -231,27 +261,35 @@ def show_protection() -> None:
 
 
 def main() -> None:
-    """Fit a model for each month, simulate A/B tests of each with the one before, and print the error rates."""
+    """Train models as of many days, simulate A/B tests of each with an earlier one, and print the error rates."""
     settings = configure()
     flights = load_flights(settings)
-    models = {}
-    with bar(f"Train {len(MODELS)} models", len(MODELS)) as advance:
-        for day in MODELS:
-            models[day] = fit(history(flights, pd.Timestamp(day, tz=NEW_YORK)), **tune.START)
-            advance()
-    pairs = {}
-    with bar("Compare each with the one before", len(MODELS) - 1) as advance:
-        for pair, real in compare_successive(flights, models):
-            pairs[pair] = real
-            advance()
+    pairs, others = successive_pairs(flights, *MODELS), successive_pairs(flights, *OTHERS)
     headline("How often the tests err on real days")
     show_pairs(pairs)
     rates = simulate(pairs)
     show_rates(rates)
-    show_non_inferior(non_inferior_rates(pairs), PLAN.margin)
+    show_others(simulate(others, methods=(OURS,)))
+    show_non_inferior(non_inferior_rates(pairs))
     show_protection()
     from level4_deployment.experiment.plots import calibration_plot
 
     picture = settings.level("level4") / "calibration.png"
     calibration_plot(rates, PLAN.alpha).savefig(picture)
     console.print(f"  drawn: {picture}")
+
+
+def successive_pairs(flights: pd.DataFrame, days: list[str], apart: int) -> dict[str, Days]:
+    """By the day of the newer model: the days from then to the end of the year, on which both are compared."""
+    labelled = flights[flights["late"].notna()]
+    table, loss = features(labelled), []
+    with bar(f"Train {len(days)} models, as of {days[0]} to {days[-1]}", len(days)) as advance:
+        for now in (pd.Timestamp(day, tz=NEW_YORK) for day in days):
+            model = fit(sample(history(flights, now), now), **tune.START)
+            loss.append(losses(model, table, labelled["late"], (labelled["predicted_at"] >= now).to_numpy()))
+            advance()
+    pairs = {}
+    for day, champion, challenger in zip(days[apart:], loss, loss[apart:], strict=False):
+        both = ~np.isnan(challenger)
+        pairs[day] = real_days(labelled["flight_id"][both], (champion - challenger)[both])
+    return pairs

@@ -1,19 +1,16 @@
 """Days of the real year on which two models were compared, and two ways to draw experiments from them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from sklearn.pipeline import Pipeline
 
-from level2_devops.model import predict
+from level2_devops.model import predict_features
 from level4_deployment.experiment.sequential import Floats
-from shared.data.split import future
 from shared.score import log_losses
-from shared.settings import NEW_YORK
 
 BLOCK = 7  # days: longer than the spells of weather that make days alike
 
@@ -46,19 +43,18 @@ class Days:
         return self.replayed(1.0, -float(self.mean.mean()))
 
 
-def real_days(later: pd.DataFrame, champion: Floats, challenger: Floats) -> Days:
-    """The days of these flights, from both models' probabilities; above 0 the challenger is better."""
-    gain = log_losses(later["late"], champion) - log_losses(later["late"], challenger)
+def real_days(flight_ids: pd.Series, gain: Floats) -> Days:
+    """The days of these flights, from each flight's loss difference in nats; above 0 the challenger is better."""
     table = pd.DataFrame({"total": gain, "squares": gain**2, "flights": 1.0})
-    sums = table.groupby(later["flight_id"].str[:10].to_numpy()).sum()
+    sums = table.groupby(flight_ids.str[:10].to_numpy()).sum()
     return Days(*(sums[name].to_numpy() for name in ("total", "squares", "flights")))
 
 
-def compare_successive(flights: pd.DataFrame, models: dict[str, Pipeline]) -> Iterable[tuple[str, Days]]:
-    """Each model against the one before it, on all flights after its own day: that day, and the days."""
-    for champion, challenger in pairwise(models):
-        later = future(flights, pd.Timestamp(challenger, tz=NEW_YORK))
-        yield challenger, real_days(later, *(predict(models[day], later) for day in (champion, challenger)))
+def losses(model: Pipeline, table: pd.DataFrame, late: pd.Series, since: NDArray[np.bool_]) -> Floats:
+    """The model's loss on each flight of `since`, from the features of all; NaN before."""
+    found = np.full(len(table), np.nan)
+    found[since] = log_losses(late[since], predict_features(model, table[since]))
+    return found
 
 
 def symmetric_days(real: Days, size: tuple[int, int], rng: np.random.Generator) -> Days:
