@@ -46,10 +46,14 @@ class ModelCard:
 
 
 def build_model(**parameters: Any) -> Pipeline:
-    """An unfitted pipeline: categories to codes (-1 when unknown), then boosted trees with `parameters`."""
+    """An unfitted pipeline: categories to codes (-1 when unknown), then boosted trees with `parameters`.
+
+    The seed is SEED, unless `parameters` have another random_state.
+    """
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
     columns = ColumnTransformer([("codes", codes, CATEGORIES)], remainder="passthrough")
-    return Pipeline([("columns", columns), ("trees", HistGradientBoostingClassifier(random_state=SEED, **parameters))])
+    trees = HistGradientBoostingClassifier(**{"random_state": SEED, **parameters})
+    return Pipeline([("columns", columns), ("trees", trees)])
 
 
 def train(known: pd.DataFrame, today: date, folder: Path, **parameters: Any) -> Path:

@@ -29,6 +29,9 @@ def recent_delays(flights: pd.DataFrame, asked_at: pd.Series) -> pd.DataFrame:
     scheduled = _minutes(flights["scheduled_departure"])
     of_departures = flights["dep_delay"].to_numpy(float)
     of_arrivals = flights["arr_delay"].to_numpy(float)
+    en_route = np.clip(of_arrivals - of_departures, *EN_ROUTE)  # what a flight lost after it had left
+    damped = np.clip(of_arrivals, *EXTREME)
+    late = np.where(of_arrivals >= LATE_MINUTES, 100.0, 0.0)  # %
     departed = scheduled + of_departures
     landed = _minutes(flights["scheduled_arrival"]) + of_arrivals
     origin, dest, carrier = (_stretches(flights, [name]) for name in ("origin", "dest", "carrier"))
@@ -45,15 +48,9 @@ def recent_delays(flights: pd.DataFrame, asked_at: pd.Series) -> pd.DataFrame:
             "arrival_delay_6h": _mean(landed + origin, of_arrivals, at + origin, window=360)[0],
             "arrival_delay_24h": _mean(landed + origin, of_arrivals, at + origin, window=1440)[0],
             "dest_delay_12h": _mean(landed + dest, of_arrivals, at + dest, window=720)[0],
-            "dest_en_route_delay_12h": _mean(
-                landed + dest, np.clip(of_arrivals - of_departures, *EN_ROUTE), at + dest, window=720
-            )[0],
-            "flight_delay_last_10": _mean(
-                landed + number, np.clip(of_arrivals, *EXTREME), at + number, window=ALWAYS, most=10
-            )[0],
-            "flight_late_last_40": _mean(
-                landed + number, 100.0 * (of_arrivals >= LATE_MINUTES), at + number, window=ALWAYS, most=40
-            )[0],
+            "dest_en_route_delay_12h": _mean(landed + dest, en_route, at + dest, window=720)[0],
+            "flight_delay_last_10": _mean(landed + number, damped, at + number, window=ALWAYS, most=10)[0],
+            "flight_late_last_40": _mean(landed + number, late, at + number, window=ALWAYS, most=40)[0],
         },
         index=flights.index,
     )
@@ -66,7 +63,7 @@ def _minutes(instants: pd.Series) -> Minutes:
 
 def _stretches(flights: pd.DataFrame, group: list[str]) -> Minutes:
     """(n,) minutes to add to every time of a flight, so that times of different groups are `APART`."""
-    return flights.groupby(group, sort=False).ngroup().to_numpy() * APART
+    return np.asarray(flights.groupby(group, sort=False).ngroup() * APART, dtype=np.float64)
 
 
 def _mean(

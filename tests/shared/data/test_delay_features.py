@@ -53,7 +53,7 @@ def test_forty_flights_have_the_features_of_the_definitions(raw: Raw) -> None:
 
 def test_a_number_that_never_landed_and_a_destination_without_landings_have_no_mean(raw: Raw) -> None:
     flights = raw.flights.reset_index(drop=True)
-    first = flights["scheduled_departure"].idxmin()
-    found = recent_delays(flights, flights["scheduled_departure"] - LEAD).loc[first]
+    first = int(flights["scheduled_departure"].argmin())
+    found = recent_delays(flights, flights["scheduled_departure"] - LEAD).iloc[first]
     assert found[["flight_delay_last_10", "flight_late_last_40", "dest_en_route_delay_12h"]].isna().all()
     assert (found[["airport_departures_1h", "airport_overdue", "all_airports_overdue"]] == 0).all()
