@@ -18,17 +18,21 @@ from shared.console import show_table
 from shared.errors import UserError, show_address
 from shared.settings import Settings
 
-BACKGROUND, ORDERS, SEED = 40, 40, 2013  # flights, and orders of the features
+ORDERS, SEED = 1_000, 2013  # of the features, each with a background flight of its own
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """An answer and its lineage. contributions: of each feature, in probability; with `average` they sum to it."""
+    """An answer and its lineage. contributions: of each feature, in probability; with `average` they sum to it.
+
+    error: the largest standard error of a contribution, from the sample of orders and background flights.
+    """
 
     answer: dict[str, Any]
     lineage: dict[str, str]
     average: float
     contributions: pd.Series
+    error: float
 
 
 def explain(settings: Settings, home: Path, request: str) -> Explanation:
@@ -54,8 +58,8 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
     sent = json.loads(answer["request_payload"])
     sent.pop("flight_id", None)
     row = features(as_table([Flight(**sent)]))
-    background = features(history.sample(BACKGROUND, random_state=SEED))
-    average, parts = shapley(lambda table: served.score(*inputs_of(table)), row, background)
+    background = features(history.sample(ORDERS, random_state=SEED))
+    average, parts, error = shapley(lambda table: served.score(*inputs_of(table)), row, background)
     known = version.tags.get("data_digest")
     lineage = {
         "version": str(version.number),
@@ -69,7 +73,7 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
         "trained on": f"{len(history):,} flights known on {version.tags['today']}, rows in {trained_on.file.name}"
         + ("" if known in (None, trained_on.digest) else " (ANOTHER digest than on record)"),
     }
-    return Explanation(answer, lineage, average, parts)
+    return Explanation(answer, lineage, average, parts, error)
 
 
 def look_up(url: str, request: str) -> dict[str, Any]:
@@ -90,27 +94,23 @@ def look_up(url: str, request: str) -> dict[str, Any]:
 
 def shapley(
     score: Callable[[pd.DataFrame], NDArray[np.float64]], row: pd.DataFrame, background: pd.DataFrame
-) -> tuple[float, pd.Series]:
+) -> tuple[float, pd.Series, float]:
     """Shapley values by sampling (Štrumbelj and Kononenko 2014): the average score, and each feature's contribution.
 
     In each of ORDERS random orders, the row's values replace those of a background flight one by one; a feature's
     contribution is the mean change of the score at its replacement. Average and contributions sum to the row's score.
+    The third value is the largest standard error of a contribution.
     """
-    random = np.random.default_rng(SEED)
     names = list(row.columns)
-    starts = [background.iloc[[i % len(background)]] for i in range(ORDERS)]
-    orders = [random.permutation(len(names)) for _ in range(ORDERS)]
-    tables = []
-    for start, order in zip(starts, orders, strict=True):
-        steps = pd.concat([start] * (len(names) + 1), ignore_index=True)
-        for position, feature in enumerate(order):
-            steps.iloc[position + 1 :, feature] = row.iloc[0, feature]
-        tables.append(steps)
-    scores = score(pd.concat(tables, ignore_index=True)).reshape(ORDERS, len(names) + 1)
-    parts = np.zeros(len(names))
-    for order, moved in zip(orders, np.diff(scores, axis=1), strict=True):
-        parts[order] += moved / ORDERS
-    return float(scores[:, 0].mean()), pd.Series(parts, index=names)
+    turns = np.random.default_rng(SEED).permuted(np.tile(np.arange(len(names)), (ORDERS, 1)), axis=1)  # of each feature
+    replaced = np.arange(len(names) + 1)
+    steps = background.iloc[np.repeat(np.arange(ORDERS) % len(background), len(replaced))].reset_index(drop=True)
+    for which, name in enumerate(names):
+        steps[name] = steps[name].mask((turns[:, [which]] < replaced).ravel(), row[name].iloc[0])
+    scores = score(steps).reshape(ORDERS, len(replaced))
+    moved = np.take_along_axis(np.diff(scores, axis=1), turns, axis=1)
+    error = float(moved.std(axis=0, ddof=1).max() / np.sqrt(ORDERS))
+    return float(scores[:, 0].mean()), pd.Series(moved.mean(axis=0), index=names), error
 
 
 def show(explained: Explanation) -> None:
@@ -129,6 +129,9 @@ def show(explained: Explanation) -> None:
     show_table(f"Request {answer['request_id']}", ["", ""], rows)
     largest = explained.contributions.reindex(explained.contributions.abs().sort_values(ascending=False).index)[:8]
     rest = explained.contributions.sum() - largest.sum()
-    moved = [[str(name), f"{part:+.4f}"] for name, part in largest.items()] + [["all others", f"{rest:+.4f}"]]
-    title = f"From the average of {explained.average:.4f} to this answer, over {ORDERS} orders, {BACKGROUND} flights"
+    moved = [[str(name), f"{part:+.2f}"] for name, part in largest.items()] + [["all others", f"{rest:+.2f}"]]
+    title = (
+        f"From the average of {explained.average:.2f} to this answer: {ORDERS:,} orders and flights, standard error at "
+        f"most {explained.error:.3f}"
+    )
     show_table(title, ["feature", "probability"], moved)

@@ -1,80 +1,75 @@
 """`make simulate-ab`: how often each statistical test is wrong, how often right, and how long it takes.
 
-The simulation resamples the real year. In an A/A replay, a stretch of real daily loss differences, each day's sign is
-drawn by a coin: neither model is better, and heavy tails, storms and the number of flights stay as they were.
+The simulation draws experiments from the real year, so that the true gain is known. It does so for pairs of successive
+models, each pair in both orientations: as it was, and mirrored, where the older model is the challenger.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import stats
 
-from level2_devops.model import fit, predict
+from level2_devops.features import features
+from level2_devops.model import fit
 from level3_training_pipeline.pipeline import tune
+from level3_training_pipeline.pipeline.data import sample
+from level4_deployment.benchmarks.real_days import Days, losses, real_blocks, real_days, symmetric_days
 from level4_deployment.config import configure
-from level4_deployment.experiment import sequential
-from level4_deployment.experiment.design import BETTER, MISMATCH, Plan, decide
+from level4_deployment.experiment import guardrails, sequential
+from level4_deployment.experiment.design import BETTER, HARM, MISMATCH, UNDECIDED, Plan, decide, non_inferiority
 from level4_deployment.experiment.sequential import Floats
-from shared.console import bar, console, headline, show_table, step
+from shared.console import bar, console, headline, show_table
 from shared.data.flights import load_flights
-from shared.data.split import future, history
-from shared.score import log_losses
+from shared.data.split import history
 from shared.settings import NEW_YORK
 
-PAIRS = [("2013-03-01", "2013-04-01"), ("2013-04-01", "2013-05-01")]  # trained as of; compared from the later day on
-REPLAYS = 10_000
-EFFECT = 0.01  # nats per flight, added to every flight to measure power
-DAILY, WEEKLY = Plan(), Plan(unit="week", max_days=56)  # by the day, as the platform plans; by the week, for comparison
-SINGLE_LOOK = float(stats.norm.isf(DAILY.alpha))  # the z that a test with a single look needs
-OURS = "sequential, days"
+# Days as of which models are trained, and how many of these days lie between the two models of a pair.
+MODELS = [f"2013-{month:02}-01" for month in range(2, 12)], 1
+OTHERS = [str(day.date()) for day in pd.date_range("2013-02-18", "2013-10-28", freq="14D")], 3  # as level 5 retrains
+REPLAYS = 4_000  # of each pair and orientation
+EFFECT = 0.5  # SDs of a pair's days, added to every flight to measure power
+PLAN = Plan()
+NAIVE = Plan(max_days=28, inflation=1.0)  # as if days were independent
+SINGLE_LOOK = float(stats.norm.isf(PLAN.alpha))  # the z that a test with a single look needs
+OURS = "as planned"
+TRIALS, MARGINS = (7, 14, 28, 56), (0.005, 0.01)  # of tests of non-inferiority: days, and nats per flight
+WORSE = (0.0, 0.005, 0.01, 0.02)  # nats per flight that a challenger truly loses
+BATCHES, BURST = 5_000, 5  # of a challenger's record; batches that fail in a row
 
-
-@dataclass(frozen=True)
-class Days:
-    """By day: flights, and sums over them of the loss difference and of its square; (days,) or (replays, days)."""
-
-    total: Floats
-    squares: Floats
-    flights: Floats
-
-    @property
-    def mean(self) -> Floats:
-        """The day means, which the paired test compares."""
-        return self.total / self.flights
-
-    def at(self, where: Any) -> "Days":
-        """A part of the days, by a NumPy index."""
-        return Days(self.total[where], self.squares[where], self.flights[where])
-
-    def replayed(self, signs: Floats, effect: float) -> "Days":
-        """Every flight's difference times its day's sign, plus the effect."""
-        total = self.total * signs
-        squares = self.squares + 2 * effect * total + effect**2 * self.flights
-        return Days(total + effect * self.flights, squares, self.flights)
-
-
-def real_days(later: pd.DataFrame, champion: Floats, challenger: Floats) -> Days:
-    """The days of these flights, from both models' probabilities; above 0 the challenger is better."""
-    gain = log_losses(later["late"], champion) - log_losses(later["late"], challenger)
-    table = pd.DataFrame({"total": gain, "squares": gain**2, "flights": 1.0})
-    sums = table.groupby(later["flight_id"].str[:10].to_numpy()).sum()
-    return Days(*(sums[name].to_numpy() for name in ("total", "squares", "flights")))
-
-
-Method = Callable[[Days], tuple[Any, Any]]  # for each replay: promoted or not, and after how many days it ended
+Method = Callable[[Days], tuple[Any, Any]]  # for each replay: BETTER, HARM or UNDECIDED, and after how many days
 
 
 def platform(plan: Plan) -> Method:
     """The platform's test: weekly looks for promotion, and from day 7 on a daily one for harm."""
+    return lambda days: decide(plan, days.mean)
 
-    def method(days: Days) -> tuple[Any, Any]:
-        kinds, ends = decide(plan, plan.units(days.mean))
-        return kinds == BETTER, ends * plan.size
 
-    return method
+def by_week(days: Days) -> tuple[Any, Any]:
+    """The platform's test on means of weeks, as if these were independent."""
+    weeks = days.mean.reshape(len(days.mean), -1, 7).mean(axis=2)
+    kinds, ends = decide(Plan(max_days=weeks.shape[1], look_every=1, first_harm_day=2, inflation=1.0), weeks)
+    return kinds, ends * 7
+
+
+def damped(days: Days) -> tuple[Any, Any]:
+    """The platform's test on gains beyond three median ones drawn in (by tanh), so that no single day decides."""
+    typical = 3 * np.median(np.abs(days.mean), axis=1, keepdims=True)
+    return decide(PLAN, typical * np.tanh(days.mean / typical))
+
+
+def skew_adjusted(days: Days) -> tuple[Any, Any]:
+    """Weekly looks at Hall's transformation of t (J. R. Stat. Soc. B 1992), which removes the skew it estimates."""
+    z = np.full((len(days.mean), PLAN.max_days), -np.inf)
+    for n in range(7, z.shape[1] + 1, 7):
+        gain = days.mean[:, :n]
+        ratio, skew = gain.mean(axis=1) / gain.std(axis=1, ddof=1) / PLAN.inflation, stats.skew(gain, axis=1)
+        t = np.sqrt(n) * (ratio + skew * ratio**2 / 3 + skew**2 * ratio**3 / 27 + skew / (6 * n))
+        z[:, n - 1] = stats.norm.isf(stats.t.sf(t, n - 1))
+    return first_crossing(PLAN.bounds.better, lambda _: z)(days)
 
 
 def first_crossing(bound: Floats, z_of: Callable[[Days], Floats]) -> Method:
@@ -83,13 +78,13 @@ def first_crossing(bound: Floats, z_of: Callable[[Days], Floats]) -> Method:
     def method(days: Days) -> tuple[Any, Any]:
         crossed = z_of(days.at(np.s_[:, : len(bound)])) >= bound
         found = crossed.any(axis=1)
-        return found, np.where(found, crossed.argmax(axis=1) + 1, len(bound))
+        return np.where(found, BETTER, UNDECIDED), np.where(found, crossed.argmax(axis=1) + 1, len(bound))
 
     return method
 
 
 def z_by_day(days: Days) -> Floats:
-    """Z of the day means."""
+    """Z of the day means, as if days were independent."""
     return sequential.running_statistics(days.mean).z
 
 
@@ -99,96 +94,202 @@ def z_by_flight(days: Days) -> Floats:
     return total / np.sqrt(n * (squares - total**2 / n) / (n - 1))
 
 
-METHODS = {
-    "fixed horizon": first_crossing(np.append(np.full(DAILY.max_days - 1, np.inf), SINGLE_LOOK), z_by_day),
-    OURS: platform(DAILY),
-    "sequential, weeks": platform(WEEKLY),
-    "confidence sequence": first_crossing(DAILY.bounds.harm, z_by_day),  # one-sided: harm's mirror image
-    "naive: daily peeking": first_crossing(np.where(np.isinf(DAILY.bounds.harm), np.inf, SINGLE_LOOK), z_by_day),
-    "naive: flights": first_crossing(DAILY.bounds.better, z_by_flight),
+METHODS: dict[str, Method] = {
+    OURS: platform(PLAN),
+    "SE x 1.29": platform(replace(PLAN, inflation=1.29)),
+    "SE x 1": platform(replace(PLAN, inflation=1.0)),
+    "28 days": platform(replace(PLAN, max_days=28)),
+    "28 days, SE x 1": platform(NAIVE),
+    "8 weeks, SE x 1": by_week,
+    "skew-adjusted": skew_adjusted,
+    "damped": damped,
+    "one look, SE x 1": first_crossing(np.append(np.full(NAIVE.max_days - 1, np.inf), SINGLE_LOOK), z_by_day),
+    "daily peeking": first_crossing(np.where(np.isinf(NAIVE.bounds.harm), np.inf, SINGLE_LOOK), z_by_day),
+    "by flight": first_crossing(NAIVE.bounds.better, z_by_flight),
 }
 
 
-def simulate(real: Days, seed: int = 0) -> pd.DataFrame:
-    """Every method on the same replays, rates as shares of REPLAYS.
+def simulate(pairs: dict[str, Days], methods: Iterable[str] = METHODS, seed: int = 0) -> pd.DataFrame:
+    """The rates of every method, as shares of REPLAYS, by `method`, `pair` and `mirrored`.
 
-    false: promotions where neither model is better. bound: its 95% upper confidence bound (Clopper and Pearson).
-    weeks: the same where whole weeks keep their sign and only the mean gain is removed, so that a day stays correlated
-    with the next. days: how long a replay with EFFECT lasted, of at most `horizon`.
+    symmetric, false: promotions where neither model is better, of symmetric independent days, and of real blocks.
+    harm: rejections as harmful, of the same blocks. power: promotions where EFFECT was added to them. days: until then.
     """
-    rng = np.random.default_rng(seed)
-    windows = rng.integers(0, len(real.total) - WEEKLY.max_days + 1, (REPLAYS, 1)) + np.arange(WEEKLY.max_days)
-    signs = rng.choice([-1.0, 1.0], windows.shape)
-    blocks = (np.arange(WEEKLY.max_days) + rng.integers(0, 7, (REPLAYS, 1))) // 7
-    week_signs = np.take_along_axis(rng.choice([-1.0, 1.0], (REPLAYS, blocks.max() + 1)), blocks, axis=1)
-    centred = real.replayed(np.ones(len(real.total)), -float(real.mean.mean()))
-    same, weeks = real.at(windows).replayed(signs, 0.0), centred.at(windows).replayed(week_signs, 0.0)
-    better = real.at(windows).replayed(signs, EFFECT)
-    rows = {}
-    with bar(f"{REPLAYS:,} replays", len(METHODS)) as advance:
-        for name, method in METHODS.items():
-            false = int(method(same)[0].sum())
-            bound = stats.binomtest(false, REPLAYS, alternative="less").proportion_ci(0.95).high
-            found, ends = method(better)
-            horizon = (WEEKLY if "weeks" in name else DAILY).max_days
-            rows[name] = [false / REPLAYS, bound, method(weeks)[0].mean(), found.mean(), ends.mean(), horizon]
-            advance()
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["false", "bound", "weeks", "power", "days", "horizon"])
+    rows, size = [], (REPLAYS, PLAN.max_days)
+    with bar(f"{2 * len(pairs) * REPLAYS:,} experiments", 2 * len(pairs)) as advance:
+        for pair, real in pairs.items():
+            for mirrored in (False, True):
+                rng = np.random.default_rng([seed, *pair.encode(), mirrored])
+                same = real.centred().replayed(-1.0 if mirrored else 1.0, 0.0)
+                symmetric, blocks = symmetric_days(real, size, rng), real_blocks(same, size, rng)
+                better = blocks.replayed(1.0, EFFECT * float(real.mean.std(ddof=1)))
+                for name, method in ((name, METHODS[name]) for name in methods):
+                    kinds, (found, ends) = method(blocks)[0], method(better)
+                    rates = [(method(symmetric)[0] == BETTER).mean(), (kinds == BETTER).mean(), (kinds == HARM).mean()]
+                    rows.append([name, pair, mirrored, *rates, (found == BETTER).mean(), ends.mean()])
+                advance()
+    return pd.DataFrame(rows, columns=["method", "pair", "mirrored", "symmetric", "false", "harm", "power", "days"])
 
 
-def show(table: pd.DataFrame, real: Days) -> None:
-    """Print the table, and statistics of the daily differences."""
-    gain, (correlation, p) = real.mean, sequential.lag_one_correlation(real.mean)
-    spread = 7 * sequential.weekly_means(gain).var(ddof=1) / gain.var(ddof=1)
-    console.print(
-        f"  {len(gain)} days, {real.flights.sum():,.0f} flights: mean gain {gain.mean():+.4f} nats per flight, SD of "
-        f"days {gain.std(ddof=1):.4f}.\n  Lag-1 correlation of days {correlation:+.2f} (p {p:.2g}); the variance of "
-        f"weeks is {spread:.1f} times that of seven independent days."
-    )
+def non_inferior_rates(pairs: dict[str, Days], seed: int = 0) -> pd.DataFrame:
+    """How often a challenger `passed`, by `rule`, `days`, `worse` (what it truly loses, nats), `pair` and `mirrored`.
+
+    rule: the test of non-inferiority by its margin; "gain > 0": a mean gain above 0, which is no test.
+    """
     rows = []
-    for name, row in table.iterrows():
-        rates = [f"{row[key]:.1%}" for key in ("false", "bound", "weeks", "power")]
-        rows.append([str(name), *rates, f"{row['days']:.1f}", f"{row['horizon'] - row['days']:.1f}"])
-    errors = ["false\npositive\nrate", "95%\nupper\nbound", "days\ncorrelated"]  # within 80 columns
+    for pair, real in pairs.items():
+        for mirrored in (False, True):
+            rng = np.random.default_rng([seed, *pair.encode(), mirrored])
+            same = real.centred().replayed(-1.0 if mirrored else 1.0, 0.0)
+            blocks = real_blocks(same, (REPLAYS, max(TRIALS)), rng).mean
+            for days, worse in product(TRIALS, WORSE):
+                gains = blocks[:, :days] - worse
+                plans = [Plan(max_days=days, look_every=1, margin=margin) for margin in MARGINS]
+                passed = {f"margin {plan.margin:g}": non_inferiority(plan, gains).mean() for plan in plans}
+                passed["gain > 0"] = (gains.mean(axis=1) > 0).mean()
+                rows += [[rule, days, worse, pair, mirrored, rate] for rule, rate in passed.items()]
+    return pd.DataFrame(rows, columns=["rule", "days", "worse", "pair", "mirrored", "passed"])
+
+
+def burst_rates(seed: int = 0, records: int = 500) -> dict[int, float]:
+    """By batches in a trial: how often a guardrail ever stops a challenger that fails as often as is tolerated.
+
+    The batches fail in bursts of BURST; the record has BATCHES of them, and is looked at after each trial.
+    """
+    rng, rates = np.random.default_rng(seed), {}
+    starts = rng.random((records, BATCHES)) < guardrails.FAILED[0] / BURST
+    failed = np.stack([np.convolve(one, np.ones(BURST))[:BATCHES] > 0 for one in starts])
+    for trial in (1, guardrails.BLOCK):
+        shares = failed.reshape(records, -1, trial).mean(axis=2)
+        stopped = [_ever_stopped(one) for one in shares]
+        rates[trial] = float(np.mean(stopped))
+    return rates
+
+
+def _ever_stopped(shares: Floats) -> bool:
+    return any(  # where no trial with events was added, nothing can cross
+        sequential.guardrail(shares[:end][shares[:end] > 0], end, *guardrails.FAILED, guardrails.ALPHA)
+        for end in (np.flatnonzero(shares) + 1).tolist()
+    )
+
+
+def show_pairs(pairs: dict[str, Days]) -> None:
+    """Print statistics of each pair's days."""
+    rows = []
+    for pair, real in pairs.items():
+        gain = real.mean
+        correlation, _ = sequential.lag_one_correlation(gain)
+        figures = f"{gain.mean():+.4f}", f"{gain.std(ddof=1):.4f}", f"{stats.skew(gain):+.1f}", f"{correlation:+.2f}"
+        rows.append([pair, str(len(gain)), f"{real.flights.sum():,.0f}", *figures])
+    title = "Each model against the one of a month before: gain by day, nats per flight"
+    show_table(title, ["as of", "days", "flights", "mean", "SD", "skew", "lag-1\ncorr."], rows)
+
+
+def show_rates(table: pd.DataFrame) -> None:
+    """Print the rates of every method: mean over pairs and orientations, and the worst."""
+    rows = []
+    for name, of_method in table.groupby("method", sort=False):
+        mean, worst = of_method.mean(numeric_only=True), of_method.max(numeric_only=True)
+        rates = [f"{mean['symmetric']:.1%}"] + [f"{mean[key]:.1%} / {worst[key]:.1%}" for key in ("false", "harm")]
+        power = f"{mean['power']:.0%} / {of_method['power'].min():.0%}"
+        rows.append([str(name), *rates, power, f"{mean['days']:.0f}"])
+    pairs = len(table[["pair", "mirrored"]].drop_duplicates())
+    columns = ["Method", "signs\nflipped", "false\npromotion", "false\nharm", "power", "days"]
+    show_table(f"{REPLAYS:,} experiments of each of {pairs} pairs, one-sided alpha {PLAN.alpha:g}", columns, rows)
+    ours = table[table["method"] == OURS]
+    wrong = round(float(ours["false"].max()) * REPLAYS)
+    bound = stats.binomtest(wrong, REPLAYS, alternative="less").proportion_ci(0.95).high
+    console.print(
+        f"  {OURS}: O'Brien-Fleming boundaries at weekly looks, {PLAN.max_days} days, standard errors x "
+        f"{PLAN.inflation:g}.\n  The other methods differ from it by what their name says; the last three have 28 days "
+        "and SE x 1.\n"
+        "  Signs flipped: false promotions where each day's sign is drawn by a coin. Such days are symmetric and\n"
+        "  independent; real ones are neither. All other columns: the mean gain is removed, and whole weeks are\n"
+        f"  drawn. Power, and days until then: for a gain of {EFFECT:g} SDs of a pair's days. Mean / worst pair.\n"
+        f"  Monte Carlo error: the worst pair's false promotion is at most {bound:.1%} (95% sure) on these very days."
+    )
+
+
+def show_others(table: pd.DataFrame) -> None:
+    """Print the rates on pairs of models that the plan was not chosen on."""
+    mean, worst = table.mean(numeric_only=True), table.max(numeric_only=True)
+    console.print(
+        f"  {len(table)} other pairs, of models trained six weeks apart, which the plan was not chosen on: false\n"
+        f"  promotion {mean['false']:.1%} (worst {worst['false']:.1%}), false harm {mean['harm']:.1%} (worst "
+        f"{worst['harm']:.1%}), power {mean['power']:.0%} (least {table['power'].min():.0%})."
+    )
+
+
+def show_non_inferior(table: pd.DataFrame) -> None:
+    """Print how often challengers pass the test of non-inferiority, and how often their mean gain is above 0."""
+    rows = []
+    for rule, of_rule in table.groupby("rule", sort=False):
+        for days, of_days in of_rule.groupby("days"):
+            found = [of_days.loc[of_days["worse"] == worse, "passed"] for worse in WORSE]
+            cells = [
+                f"{one.mean():.0%} / {one.max() if worse else one.min():.0%}"
+                for worse, one in zip(WORSE, found, strict=True)
+            ]
+            rows.append([str(rule), str(days), *cells])
     show_table(
-        f"{REPLAYS:,} replays of {DAILY.max_days} days (weeks: {WEEKLY.max_days}), alpha {DAILY.alpha:g}",
-        ["Method", *errors, "power", "days", "days\nsaved"],
+        f"Promoted as non-inferior, one-sided alpha {PLAN.alpha:g}, standard errors x {PLAN.inflation:g}",
+        ["rule", "days", "truly\nequal", *(f"worse\nby {worse:g}" for worse in WORSE[1:])],
         rows,
     )
-    held = bool((table["bound"] <= DAILY.alpha + 0.01)[OURS])
     console.print(
-        "  Sequential: O'Brien-Fleming boundaries at weekly looks, on means of days, or of weeks.\n"
-        "  False positive: a promotion where neither model is better.\n"
-        "  Days correlated: the false positive rate where whole weeks keep their sign.\n"
-        f"  Power, days and days saved: for a gain of {EFFECT:g} nats per flight.\n"
-        f"  At most {DAILY.alpha + 0.01:.0%} of false promotions by {OURS}: {'held' if held else 'NOT held'}."
+        "  Real blocks as above. Mean over the pairs / worst pair (of equal challengers: the least). Nats per flight.\n"
+        "  Gain > 0: a rule without a margin, for comparison."
+    )
+
+
+def show_protection() -> None:
+    """Print the error rates of the sample-ratio test and of a guardrail."""
+    rng, share = np.random.default_rng(0), PLAN.share
+    challenger = np.cumsum(rng.binomial(900, share, (REPLAYS, PLAN.max_days)), axis=1)
+    p = sequential.sample_ratio(900 * np.arange(1, PLAN.max_days + 1) - challenger, challenger, share)
+    blocked = (p < MISMATCH).any(axis=1).mean()
+    needed = [(share, sequential.flights_to_detect_loss(0.05, share, MISMATCH)) for share in (0.1, 0.3, 0.5)]
+    bursts = burst_rates()
+    console.print(
+        f"Sample ratio, looked at on {PLAN.max_days} days of 900 flights: {blocked:.2%} of {REPLAYS:,} sound splits "
+        f"are\never blocked (planned: at most {MISMATCH:.1%}). It detects a 5% loss of the challenger's rows with\n"
+        "95% power from so many flights on: "
+        + ", ".join(f"{flights:,} at a share of {share:g}" for share, flights in needed)
+        + f".\nGuardrail: of 500 challengers that fail on {guardrails.FAILED[0]:.0%} of {BATCHES:,} batches, in bursts "
+        f"of {BURST},\nit stops {bursts[guardrails.BLOCK]:.1%} ({bursts[1]:.1%} if each batch were a trial of its own)."
     )
 
 
 def main() -> None:
-    """Fit three models, and simulate A/B tests of each pair of neighbours."""
+    """Train models as of many days, simulate A/B tests of each with an earlier one, and print the error rates."""
     settings = configure()
     flights = load_flights(settings)
-    begins = {day: pd.Timestamp(day, tz=NEW_YORK) for pair in PAIRS for day in pair}
-    models, tables = {}, {}
-    with bar("Train as of " + ", ".join(begins), len(begins)) as advance:
-        for day, begin in begins.items():
-            models[day] = fit(history(flights, begin), **tune.START)
-            advance()
-    for champion, challenger in PAIRS:
-        headline(f"Champion as of {champion}, challenger as of {challenger}, compared from {challenger} on")
-        later = future(flights, begins[challenger])
-        with step(f"Predict {len(later):,} flights"):
-            real = real_days(later, *(predict(models[day], later) for day in (champion, challenger)))
-        table = tables[f"{champion} and {challenger}"] = simulate(real)
-        show(table, real)
-    needed = [(share, sequential.flights_to_detect_loss(0.05, share, MISMATCH)) for share in (0.1, 0.3, 0.5)]
-    console.print(
-        "The sample-ratio test detects a 5% loss of the challenger's rows with 95% power\nfrom so many flights on: "
-        + ", ".join(f"{flights:,} at a share of {share:g}" for share, flights in needed)
-    )
-    home = settings.level("level4")
+    pairs, others = successive_pairs(flights, *MODELS), successive_pairs(flights, *OTHERS)
+    headline("How often the tests err on real days")
+    show_pairs(pairs)
+    rates = simulate(pairs)
+    show_rates(rates)
+    show_others(simulate(others, methods=(OURS,)))
+    show_non_inferior(non_inferior_rates(pairs))
+    show_protection()
     from level4_deployment.experiment.plots import calibration_plot
 
-    calibration_plot(tables, DAILY.alpha).savefig(home / "calibration.png")
-    console.print(f"  drawn: {home / 'calibration.png'}")
+    picture = settings.level("level4") / "calibration.png"
+    calibration_plot(rates, PLAN.alpha).savefig(picture)
+    console.print(f"  drawn: {picture}")
+
+
+def successive_pairs(flights: pd.DataFrame, days: list[str], apart: int) -> dict[str, Days]:
+    """By the day of the newer model: the days from then to the end of the year, on which both are compared."""
+    labelled = flights[flights["late"].notna()]
+    table, loss = features(labelled), []
+    with bar(f"Train {len(days)} models, as of {days[0]} to {days[-1]}", len(days)) as advance:
+        for now in (pd.Timestamp(day, tz=NEW_YORK) for day in days):
+            model = fit(sample(history(flights, now), now), **tune.START)
+            loss.append(losses(model, table, labelled["late"], (labelled["predicted_at"] >= now).to_numpy()))
+            advance()
+    pairs = {}
+    for day, champion, challenger in zip(days[apart:], loss, loss[apart:], strict=False):
+        both = ~np.isnan(challenger)
+        pairs[day] = real_days(labelled["flight_id"][both], (champion - challenger)[both])
+    return pairs

@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Self, get_type_hints
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from level4_deployment.experiment import sequential
 from level4_deployment.experiment.sequential import Floats
@@ -24,7 +25,7 @@ Kind = Literal["running", "promote", "reject", "inconclusive", "blocked"]
 
 
 class Bounds(NamedTuple):
-    """What z must reach after 1, 2, … units; infinite where nothing is decided. harm is one-sided, both two-sided."""
+    """What z must reach after 1, 2, … days; infinite where nothing is decided. Only `both` is two-sided."""
 
     better: Floats
     harm: Floats
@@ -35,23 +36,27 @@ class Bounds(NamedTuple):
 class Plan:
     """The plan of an experiment; plain values, so JSON holds all of it. Raises UserError if its parts do not fit.
 
-    alpha: the probability of promoting a challenger that is no better, and also of rejecting as harmful one that is no
-    worse. smallest_gain: the smallest useful gain, in nats per flight. share: of flights that the challenger answers in
-    the live split. unit: what counts as one independent observation. predicted_power and expected_days: for the
-    smallest gain, simulated with the SD of `history_days` earlier days; None without a history.
+    All tests are one-sided. alpha: the planned probability of promoting a challenger that is no better, of rejecting as
+    harmful one that is no worse, and of calling non-inferior one that is worse by the margin. smallest_gain: the
+    smallest useful gain, in nats per flight. margin: of non-inferiority, in nats per flight. share: of flights that the
+    challenger answers in the live split. inflation: factor of every standard error, because bad days come in rows;
+    `make simulate-ab` shows what 1.5 and 56 days hold. For the smallest gain, simulated with the SD of `history_days`
+    earlier days: expected_days, and the power with the highest and the lowest SD that they leave possible (95%); None
+    without a history.
     """
 
     alpha: float = 0.05
-    max_days: int = 28
+    max_days: int = 56
     look_every: int = 7
     first_harm_day: int = 7
     smallest_gain: float = 0.005
+    margin: float = 0.005
     share: float = 0.1
-    unit: Literal["day", "week"] = "day"
+    inflation: float = 1.5
     history_days: int = 0
     history_sd: float | None = None
-    history_lag_one: float | None = None
-    predicted_power: float | None = None
+    power_from: float | None = None
+    power_to: float | None = None
     expected_days: float | None = None
 
     @classmethod
@@ -65,57 +70,50 @@ class Plan:
     def __post_init__(self) -> None:
         """Check types, ranges, and that whole looks fit into the plan."""
         for name, kind in get_type_hints(Plan).items():
-            value, allowed = getattr(self, name), str if name == "unit" else kind if kind is int else kind | int
+            value, allowed = getattr(self, name), kind if kind is int else kind | int
             if not isinstance(value, allowed) or isinstance(value, bool):
                 shown = getattr(kind, "__name__", kind)
                 raise UserError(
                     f"plan: {name}={value!r} is not of its type, {shown}. Remedy: leave it out, or see Plan."
                 )
-        known = self.unit in ("day", "week") and self.look_every > 0 < self.max_days
-        whole = known and self.look_every % self.size == 0 == self.max_days % self.look_every
-        finite = all(abs(one) < 1e6 for one in vars(self).values() if isinstance(one, int | float))  # no NaN either
-        fits = self.size < self.max_days <= YEAR
-        if not (whole and finite and fits and 0 < self.alpha < 0.5 and 0 < self.share < 1):
+        whole = 0 < self.look_every < self.max_days <= YEAR and self.max_days % self.look_every == 0
+        finite = all(abs(one) < 1e6 for one in vars(self).values() if one is not None)  # no NaN either
+        in_range = 0 < self.alpha < 0.5 and 0 < self.share < 1 and self.margin >= 0 and self.inflation >= 1
+        if not (whole and finite and in_range):
             raise UserError(
-                f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, "
-                "max_days a multiple of look_every and at most 366, finite numbers, unit day or week; by the week both "
-                "are multiples of 7."
+                f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, no "
+                "negative margin, an inflation of 1 or more, max_days a multiple of look_every and at most 366, finite "
+                "numbers."
             )
 
     def __str__(self) -> str:
         """For people."""
-        plan = f"up to {self.max_days} days, by the {self.unit}, a look every {self.look_every}, alpha {self.alpha:g}"
-        if self.predicted_power is None:
-            return f"{plan}; power unknown: there are no earlier days"
-        found = "no gain is required; a challenger that is as good is promoted with a probability of"
-        if self.smallest_gain:
-            found = f"a gain of {self.smallest_gain:g} nats per flight is found with a power of"
-        return (
-            f"{plan}; {found} {self.predicted_power:.0%}, in {self.expected_days:.0f} days on average "
-            f"(simulated from {self.history_days} earlier days: SD {self.history_sd:.4f}, "
-            f"lag-1 correlation {self.history_lag_one:+.2f})"
+        plan = (
+            f"up to {self.max_days} days, a look every {self.look_every}, one-sided alpha {self.alpha:g}, standard "
+            f"errors x {self.inflation:g}, non-inferiority margin {self.margin:g} nats per flight"
         )
-
-    @property
-    def size(self) -> int:
-        """Days in a unit."""
-        return 7 if self.unit == "week" else 1
+        if self.power_from is None or self.power_to is None:
+            return f"{plan}; power unknown: there are no earlier days"
+        found = "a challenger that is as good is found better or non-inferior"
+        if self.smallest_gain:
+            found = f"a gain of {self.smallest_gain:g} nats per flight is found"
+        return (
+            f"{plan}; {found} with a power of {self.power_from:.0%} to {self.power_to:.0%}, in about "
+            f"{self.expected_days:.0f} days (simulated; {self.history_days} earlier days have an SD of "
+            f"{self.history_sd:.4f}, which leaves this range)"
+        )
 
     @cached_property
     def bounds(self) -> Bounds:
         """Promotion at the looks; harm and confidence sequence from first_harm_day on, tightest half-way through."""
-        units = np.arange(1, self.max_days // self.size + 1)
-        looks = units[(units * self.size % self.look_every == 0) & (units > 1)]
-        better = np.full(len(units), np.inf)
-        better[looks - 1] = sequential.boundaries(self.alpha, tuple((looks / len(units)).tolist()))
-        early = units * self.size < self.first_harm_day
-        harm = sequential.one_sided_boundary(units, sequential.best_rho(2 * self.alpha, len(units) / 2), self.alpha)
-        both = sequential.two_sided_boundary(units, sequential.best_rho(self.alpha, len(units) / 2), self.alpha)
+        days = np.arange(1, self.max_days + 1)
+        looks = days[(days % self.look_every == 0) & (days > 1)]
+        better = np.full(len(days), np.inf)
+        better[looks - 1] = sequential.boundaries(self.alpha, tuple((looks / len(days)).tolist()))
+        early = days < self.first_harm_day
+        harm = sequential.one_sided_boundary(days, sequential.best_rho(2 * self.alpha, len(days) / 2), self.alpha)
+        both = sequential.two_sided_boundary(days, sequential.best_rho(self.alpha, len(days) / 2), self.alpha)
         return Bounds(better, np.where(early, np.inf, harm), np.where(early, np.inf, both))
-
-    def units(self, days: Floats) -> Floats:
-        """The units of (..., n) day means; days after the last planned one are left out."""
-        return (sequential.weekly_means(days) if self.unit == "week" else days)[..., : self.max_days // self.size]
 
 
 def make_plan(history: ArrayLike, **wished: Any) -> Plan:
@@ -129,26 +127,49 @@ def make_plan(history: ArrayLike, **wished: Any) -> Plan:
         raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
     if len(days) < 3:
         return plan
-    sd = float(days.std(ddof=1))
+    sd, free = float(days.std(ddof=1)), len(days) - 1
+    low, high = (sd * float(np.sqrt(free / stats.chi2.ppf(at, free))) for at in (0.975, 0.025))
+    (least, _), (most, _), (_, length) = (_predict(plan, one) for one in (high, low, sd))
+    return replace(plan, history_days=len(days), history_sd=sd, power_from=least, power_to=most, expected_days=length)
+
+
+def _predict(plan: Plan, sd: float) -> tuple[float, float]:
+    """The power of a plan for its smallest gain, and its mean length in days; sd: of independent days."""
     noise = np.random.default_rng(0).standard_normal((SIMULATED, plan.max_days))
-    kinds, ends = decide(plan, plan.units(plan.smallest_gain + sd * noise))
-    return replace(
-        plan,
-        history_days=len(days),
-        history_sd=sd,
-        history_lag_one=sequential.lag_one_correlation(days)[0],
-        predicted_power=float((kinds == BETTER).mean()),
-        expected_days=float(ends.mean() * plan.size),
-    )
+    days = plan.smallest_gain + sd * noise
+    kinds, ends = decide(plan, days)
+    found = kinds == BETTER
+    if not plan.smallest_gain:
+        found |= (kinds == UNDECIDED) & non_inferiority(plan, days)
+    return float(found.mean()), float(ends.mean())
 
 
-def decide(plan: Plan, units: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """For each of (runs, n) units: BETTER, HARM or UNDECIDED, and after how many units; the first crossing decides."""
-    z, n = sequential.running_statistics(units).z, units.shape[1]
+def decide(plan: Plan, days: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """For each of (runs, n) day means: BETTER, HARM or UNDECIDED, and after how many days: the first crossing."""
+    days = days[:, : plan.max_days]
+    z, n = sequential.running_statistics(days, plan.inflation).z, days.shape[1]
     better, harm = z >= plan.bounds.better[:n], z <= -plan.bounds.harm[:n]
     first, run = np.argmax(better | harm, axis=1), np.arange(len(z))
     kinds = np.where(better[run, first], BETTER, np.where(harm[run, first], HARM, UNDECIDED))
     return kinds, np.where(kinds == UNDECIDED, n, first + 1)
+
+
+def lower_bounds(plan: Plan, days: Floats) -> Floats:
+    """For each of (runs, n) day means: the one-sided lower confidence bound of the gain, nats per flight, at alpha.
+
+    For a single look, at the plan's end; not valid at several.
+    """
+    mean, error, _ = (part[:, -1] for part in sequential.running_statistics(days[:, : plan.max_days], plan.inflation))
+    return mean - stats.t.isf(plan.alpha, min(days.shape[1], plan.max_days) - 1) * error
+
+
+def non_inferiority(plan: Plan, days: Floats) -> NDArray[np.bool_]:
+    """For each of (runs, n) day means: whether the lower bound shows that the challenger is not worse by the margin.
+
+    The one-sided test of non-inferiority (Piaggio et al., JAMA 2012): a challenger that is worse by exactly the margin
+    passes with probability alpha.
+    """
+    return lower_bounds(plan, days) > -plan.margin
 
 
 @dataclass(frozen=True)
@@ -156,9 +177,11 @@ class Verdict:
     """What was decided, and the figures it was decided on, as they were on `day`; plain values, so JSON holds them.
 
     day: of the experiment, counting closed days with evidence; flights: of these days. mean: the challenger's gain in
-    nats per flight. boundary: what z must reach at this day's look, or else at the next. lower, upper: the two-sided
-    confidence sequence of the gain; most: the one-sided one, whose upper bound shows harm below 0; None before
-    first_harm_day. champion_arm, challenger_arm: flights of the live split on these days.
+    nats per flight; z: in inflated standard errors. boundary: what z must reach at this day's look, or else the next.
+    lower, upper: the two-sided confidence sequence of the gain; most: the one-sided one, whose upper bound shows harm
+    below 0; None before first_harm_day. champion_arm, challenger_arm: flights of the live split on these days. least:
+    the one-sided lower bound of the gain at the plan's last day, and non_inferior: whether it is above minus the
+    margin; of an inconclusive verdict only.
     """
 
     kind: Kind
@@ -172,6 +195,8 @@ class Verdict:
     most: float | None = None
     champion_arm: int = 0
     challenger_arm: int = 0
+    least: float | None = None
+    non_inferior: bool = False
 
     def reason(self, plan: Plan) -> str:
         """The figures as a sentence."""
@@ -187,11 +212,16 @@ class Verdict:
             case "promote":
                 return f"better: {found}, above the boundary of {self.boundary:.2f}"
             case "inconclusive":
-                return f"not proven: {found}, below the boundary of {self.boundary:.2f}; the champion stays"
+                shown = "non-inferior" if self.non_inferior else "non-inferiority not shown either"
+                least = "" if self.least is None else f"lower bound {self.least:+.4f}, one-sided, "
+                return (
+                    f"not proven: {found}, below the boundary of {self.boundary:.2f}; {shown} ({least}margin "
+                    f"{plan.margin:g})"
+                )
             case "blocked":
-                arms = {"champion": self.champion_arm, "challenger": self.challenger_arm}
-                seen = f"{self.challenger_arm:,} of {sum(arms.values()):,} flights where {plan.share:.0%} was planned"
-                return f"sample-ratio mismatch: {seen} (p {sequential.sample_ratio(arms, plan.share):.1g})"
+                p = sequential.sample_ratio(self.champion_arm, self.challenger_arm, plan.share)
+                seen = f"{self.challenger_arm:,} of {self.champion_arm + self.challenger_arm:,} flights"
+                return f"sample-ratio mismatch: {seen} where {plan.share:.0%} was planned (p {p:.1g})"
             case "reject":
                 worse = self.most is not None and self.most < 0
                 limit = "0" if worse else f"the smallest useful gain, {plan.smallest_gain:g}"
@@ -206,11 +236,11 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
     that the verdict was found on: later days neither block nor release it; in shadow, both arms are empty.
     Raises UserError for days that cannot be judged.
     """
-    days = _evidence(closed)
-    units = plan.units(days["mean_loss_difference"].to_numpy(float))
-    if len(units) < 2:
+    days = _evidence(closed).head(plan.max_days)
+    gains = days["mean_loss_difference"].to_numpy(float)
+    if len(days) < 2:
         return Verdict("running", len(days), int(days["flights"].sum()))
-    kinds, ends = decide(plan, units[None])
+    kinds, ends = decide(plan, gains[None])
     end = int(ends[0])
     path = trajectory(plan, days, end)
     ahead = plan.bounds.better[end - 1 :]
@@ -218,21 +248,25 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
         float(part[-1]) if np.isfinite(part[-1]) else None for part in (path.lower, path.upper, path.most)
     )
     evidence = (closed["flights"] > 0).astype(int)
-    found_on = closed[evidence.cumsum() - evidence < end * plan.size]
-    arms = {arm: int(found_on[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
-    mismatch = sequential.sample_ratio(arms, plan.share) < MISMATCH
+    found_on = closed[evidence.cumsum() - evidence < end]
+    champion_arm, challenger_arm = (int(found_on[f"{arm}_arm"].sum()) for arm in ("champion", "challenger"))
+    mismatch = sequential.sample_ratio(champion_arm, challenger_arm, plan.share) < MISMATCH
+    kind: Kind = "blocked" if mismatch else _kind(plan, path, int(kinds[0]))
+    least = float(lower_bounds(plan, gains[None])[0]) if kind == "inconclusive" else None
     return Verdict(
-        "blocked" if mismatch else _kind(plan, path, int(kinds[0])),
-        day=end * plan.size,
-        flights=int(days["flights"].iloc[: end * plan.size].sum()),
+        kind,
+        day=end,
+        flights=int(days["flights"].iloc[:end].sum()),
         mean=float(path.mean[-1]),
         z=float(path.z[-1]),
         boundary=float(ahead[np.isfinite(ahead)][0]),
         lower=lower,
         upper=upper,
         most=most,
-        champion_arm=arms["champion"],
-        challenger_arm=arms["challenger"],
+        champion_arm=champion_arm,
+        challenger_arm=challenger_arm,
+        least=least,
+        non_inferior=least is not None and least > -plan.margin,
     )
 
 
@@ -247,7 +281,7 @@ def _kind(plan: Plan, path: "Trajectory", decided: int) -> Kind:
 
 
 class Trajectory(NamedTuple):
-    """The gain after 1, 2, … units: nats per flight. needed: what the mean must reach, infinite between the looks."""
+    """The gain after 1, 2, … days: nats per flight. needed: what the mean must reach, infinite between the looks."""
 
     days: Floats
     mean: Floats
@@ -259,12 +293,11 @@ class Trajectory(NamedTuple):
 
 
 def trajectory(plan: Plan, days: pd.DataFrame, end: int | None = None) -> Trajectory:
-    """How the evidence grew, unit by unit, up to the last planned one or to `end`; days as `judge` has them."""
-    units = plan.units(_evidence(days)["mean_loss_difference"].to_numpy(float))[:end]
-    mean, error, z = sequential.running_statistics(units)
-    needed, harm, both = (_in_nats(bound[: len(units)], error) for bound in plan.bounds)
-    at = np.arange(1.0, len(units) + 1) * plan.size
-    return Trajectory(at, mean, z, mean - both, mean + both, needed, mean + harm)
+    """How the evidence grew, day by day, up to the last planned one or to `end`; days as `judge` has them."""
+    gains = _evidence(days)["mean_loss_difference"].to_numpy(float)[: plan.max_days][:end]
+    mean, error, z = sequential.running_statistics(gains, plan.inflation)
+    needed, harm, both = (_in_nats(bound[: len(gains)], error) for bound in plan.bounds)
+    return Trajectory(np.arange(1.0, len(gains) + 1), mean, z, mean - both, mean + both, needed, mean + harm)
 
 
 def _in_nats(bound: Floats, error: Floats) -> Floats:

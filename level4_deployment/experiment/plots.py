@@ -60,19 +60,23 @@ def _draw(axes: Axes, path: Trajectory, colour: str, alpha: float) -> None:
     axes.legend(frameon=False, fontsize=9)
 
 
-def calibration_plot(tables: dict[str, pd.DataFrame], alpha: float) -> Figure:
-    """False promotions of each method, days and whole weeks flipped; one panel for each pair of models."""
-    figure = Figure(figsize=(5.4, 3.2 * len(tables)), dpi=130, layout="constrained")
-    for axes, (pair, table) in zip(figure.subplots(len(tables), squeeze=False)[:, 0], tables.items(), strict=True):
-        place = np.arange(len(table))
-        for shift, (column, label) in enumerate([("false", "days flipped"), ("weeks", "whole weeks flipped")]):
-            bars = axes.barh(place + 0.4 * shift, 100 * table[column], height=0.4, label=label)
-            axes.bar_label(bars, fmt="%.1f", fontsize=8, padding=2)
-        axes.axvline(100 * alpha, color="black", linewidth=1)
-        axes.set_yticks(place + 0.2, table.index)
-        axes.invert_yaxis()
-        axes.set_title(f"Models as of {pair}", fontsize=10, loc="left")
-        axes.set_xlabel("false promotions, % (line: alpha)")
-        axes.legend(frameon=False, fontsize=9)
-        axes.spines[["top", "right"]].set_visible(False)
+def calibration_plot(rates: pd.DataFrame, alpha: float) -> Figure:
+    """False promotions of each method, %: of symmetric independent days, and of each pair's real blocks."""
+    figure = Figure(figsize=(5.4, 4.2), dpi=130, layout="constrained")
+    axes = figure.subplots()
+    methods = list(rates["method"].unique())
+    for place, name in enumerate(methods):
+        found = 100 * rates.loc[rates["method"] == name, ["symmetric", "false"]]
+        axes.plot(found["false"], np.full(len(found), place), "o", color="tab:blue", alpha=0.4, markersize=5)
+        axes.plot(found["false"].mean(), place, "|", color="tab:blue", markersize=18, mew=3)
+        axes.plot(found["symmetric"].mean(), place, "x", color="tab:orange", markersize=7, mew=2)
+    axes.plot([], [], "o", color="tab:blue", alpha=0.4, label="a pair of models, real blocks")
+    axes.plot([], [], "|", color="tab:blue", markersize=12, mew=3, label="mean of the pairs")
+    axes.plot([], [], "x", color="tab:orange", mew=2, label="symmetric independent days, mean")
+    axes.axvline(100 * alpha, color="black", linewidth=1)
+    axes.set_yticks(range(len(methods)), methods)
+    axes.invert_yaxis()
+    axes.set_xlabel("false promotions, % (line: alpha)")
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
     return figure

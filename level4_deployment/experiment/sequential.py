@@ -1,13 +1,12 @@
 """Statistics that stay valid when an experiment is looked at again and again: arithmetic only, no I/O.
 
-A unit is one independent observation: the mean paired difference of a day's flights, or of a week's. Flights of one
-day share weather and air-traffic control, so a single flight is no unit.
+A unit is one observation: the mean paired difference of a day's flights. Flights of one day share weather and
+air-traffic control, so a single flight is no unit. Days are not quite independent either: see `inflation`.
 
 Pairing is valid because a flight's label does not depend on the prediction: both models can score every flight. Where
 predictions change outcomes (an offer, a price), only a live split can compare.
 """
 
-from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
@@ -29,18 +28,19 @@ class Running(NamedTuple):
     z: Floats
 
 
-def running_statistics(units: ArrayLike) -> Running:
+def running_statistics(units: ArrayLike, inflation: float = 1.0) -> Running:
     """Mean, standard error and z of (..., n) units after each of them.
 
+    inflation: factor of the standard error that independent units would have, for units that are not independent.
     The variance is estimated from few units, so z is the z of Student's t's tail probability. Each look alone is exact;
-    several together spend a little more than planned: 5.7% instead of 5% with 8 weeks, 5.2% with 28 days.
+    several together spend a little more than planned: 5.7% instead of 5% with 8 looks at 8 units, 5.2% with 28 units.
     """
     values = np.asarray(units, dtype=float)
     n = np.arange(1, values.shape[-1] + 1)
     mean = np.cumsum(values, axis=-1) / n
     with np.errstate(divide="ignore", invalid="ignore"):  # one unit has no spread; equal models differ nowhere
         variance = np.maximum(np.cumsum(values**2, axis=-1) - n * mean**2, 0) / (n - 1)
-        error = np.sqrt(variance / n)
+        error = inflation * np.sqrt(variance / n)
         t = np.where(mean == 0, 0.0, mean / error)
     tail = np.maximum(stats.t.sf(np.abs(t), np.maximum(n - 1, 1)), 1e-300)  # z stays finite
     z = np.sign(t) * stats.norm.isf(tail)
@@ -108,32 +108,55 @@ def one_sided_boundary(n: ArrayLike, rho: float, alpha: float) -> Floats:
     return np.sqrt(2 * (information + 1) / information * np.log1p(np.sqrt(information + 1) / (2 * alpha)))
 
 
-def guardrail(events: float, trials: int, tolerated: float, severe: float, alpha: float) -> bool:
-    """Whether `events` of `trials` prove a share above `tolerated`; valid however often it is tested.
+def guardrail(shares: ArrayLike, trials: int, tolerated: float, severe: float, alpha: float) -> bool:
+    """Whether the shares of events in `trials` prove a mean above `tolerated`; valid however often it is tested.
 
-    The mean of the likelihood ratios of eight shares up to `severe` against `tolerated`: while each trial's
-    probability, given those before it, is tolerated, it ever reaches 1 / alpha with probability at most alpha (Ville
-    1939). Only the counts matter, so a restart loses nothing. A trial may count in part, between 0 and 1: the ratio is
-    convex in the events, so its mean is no larger and the bound holds.
+    shares: above 0 and at most 1, of the trials with events; the others had none. The mean of eight bets against
+    `tolerated`, each the likelihood ratio of a share up to `severe` (testing by betting: Waudby-Smith and Ramdas,
+    J. R. Stat. Soc. B 2024): while each trial's mean, given those before it, is tolerated, it ever reaches 1 / alpha
+    with probability at most alpha (Ville 1939). Only the record matters, so a restart loses nothing.
     """
-    if not (0 <= events <= trials and 0 < tolerated < severe < 1):
-        raise UserError(f"{events} events of {trials} trials, tolerated {tolerated}, severe {severe}: out of order.")
-    shares = np.geomspace(tolerated, severe, 9)[1:]
-    ratios = events * np.log(shares / tolerated) + (trials - events) * np.log((1 - shares) / (1 - tolerated))
-    return bool(np.logaddexp.reduce(ratios) - np.log(len(shares)) >= -np.log(alpha))
+    found = np.asarray(shares, dtype=float).reshape(-1, 1)
+    if not (len(found) <= trials and ((found > 0) & (found <= 1)).all() and 0 < tolerated < severe < 1):
+        raise UserError(
+            f"{len(found)} shares of {trials} trials, tolerated {tolerated}, severe {severe}: out of order, or a share "
+            "that is not above 0 and at most 1."
+        )
+    bets = (np.geomspace(tolerated, severe, 9)[1:] - tolerated) / (tolerated * (1 - tolerated))
+    none = (trials - len(found)) * np.log1p(-bets * tolerated)
+    gained = np.log1p(bets * (found - tolerated)).sum(axis=0) + none
+    return bool(np.logaddexp.reduce(gained) - np.log(len(bets)) >= -np.log(alpha))
 
 
-def sample_ratio(arms: Mapping[str, int], share: float) -> float:
-    """The p-value of the challenger's count, where `share` was planned (chi-square test); 1 while there are too few."""
-    counts = np.array([arms["champion"], arms["challenger"]], dtype=float)
-    expected = counts.sum() * np.array([1 - share, share])
-    return float(stats.chisquare(counts, expected).pvalue) if expected.min() >= 5 else 1.0
+def sample_ratio(champion: ArrayLike, challenger: ArrayLike, share: float) -> Floats:
+    """The p-value of the arms' flights, where `share` was planned for the challenger; valid at every look.
+
+    1 / the Bayes factor of a beta distribution of shares against the planned one (Lindon and Malek, NeurIPS 2022):
+    while the split is as planned, it is ever at most alpha with probability at most alpha.
+    """
+    count, weight = np.asarray(challenger), _beta_weight(share)
+    flights = np.asarray(champion) + count
+    mixture = stats.betabinom.logpmf(count, flights, weight * share, weight * (1 - share))
+    return np.exp(np.minimum(stats.binom.logpmf(count, flights, share) - mixture, 0.0))
+
+
+def _beta_weight(share: float) -> float:
+    """Flights that the beta distribution counts for: its SD is then the effect of losing a tenth of one arm's rows."""
+    return 1 / (share * (1 - share) * 0.1**2)
 
 
 def flights_to_detect_loss(lost: float, share: float, alpha: float) -> int:
-    """The flights that the sample-ratio test needs to detect this loss of the challenger's rows with 95% power."""
-    apart = share * (1 - share) * lost**2 / (1 - share * lost)  # what each flight adds to chi-square's noncentrality
-    return int(np.ceil((stats.norm.isf(alpha / 2) + stats.norm.isf(1 - 0.95)) ** 2 / apart))
+    """The flights from which on the sample-ratio test has found this loss of the challenger's rows with 95% power."""
+    apart = share * (1 - share) * lost**2 / (1 - share * lost)  # z**2 per flight, on average
+    weight = _beta_weight(share)
+
+    def missing(flights: float) -> float:
+        prior = np.log1p(flights / weight)  # the price of many looks
+        return float(np.sqrt((1 + weight / flights) * (prior - 2 * np.log(alpha))) + stats.norm.isf(0.05)) - float(
+            np.sqrt(flights * apart)
+        )
+
+    return int(np.ceil(optimize.brentq(missing, 1, 1e12)))
 
 
 def lag_one_correlation(days: ArrayLike) -> tuple[float, float]:

@@ -22,9 +22,10 @@ from tests.level4.registries import Registry
 def test_contributions_and_average_add_up_to_the_answer(registered: Registry, flights: pd.DataFrame) -> None:
     model = registry.load_version(registered.client, registry.get(registered.client, "3"))
     table = features(flights.sample(40, random_state=1))
-    average, parts = shapley(lambda some: model.predict_proba(some)[:, 1], table.head(1), table.tail(30))
+    average, parts, error = shapley(lambda some: model.predict_proba(some)[:, 1], table.head(1), table.tail(30))
     assert average + parts.sum() == pytest.approx(model.predict_proba(table.head(1))[0, 1])
     assert (parts != 0).sum() > 3
+    assert 0 < error < 0.005, "two decimals can be printed"
 
 
 def test_of_a_sum_each_part_contributes_its_own() -> None:
@@ -32,8 +33,8 @@ def test_of_a_sum_each_part_contributes_its_own() -> None:
         pd.DataFrame({"a": [3.0], "b": [5.0], "c": [7.0]}),
         pd.DataFrame({"a": [1.0], "b": [1.0], "c": [1.0]}),
     )
-    average, parts = shapley(lambda some: (some["a"] * 2 + some["b"]).to_numpy(), row, background)
-    assert average == 3.0
+    average, parts, error = shapley(lambda some: (some["a"] * 2 + some["b"]).to_numpy(), row, background)
+    assert (average, error) == (3.0, 0.0)
     np.testing.assert_allclose(parts, [4.0, 4.0, 0.0])
 
 

@@ -1,4 +1,4 @@
-"""The simulation of A/B tests: what is replayed, and the error rates of the platform's test on the real year."""
+"""The simulation of A/B tests: what is drawn, and the error rates of the platform's test on the real year."""
 
 import numpy as np
 import pandas as pd
@@ -6,47 +6,48 @@ import pytest
 
 from level4_deployment.benchmarks import ab_error_rates
 from level4_deployment.benchmarks.ab_error_rates import (
-    DAILY,
-    EFFECT,
     METHODS,
     OURS,
-    WEEKLY,
-    Days,
+    PLAN,
+    burst_rates,
     main,
-    real_days,
+    non_inferior_rates,
     simulate,
+    z_by_day,
+    z_by_flight,
 )
-from level4_deployment.experiment.design import judge
+from level4_deployment.benchmarks.real_days import Days, real_blocks, real_days, symmetric_days
+from level4_deployment.experiment import guardrails
+from level4_deployment.experiment.design import BETTER, judge
 from tests.factories import closed_days
 
 
-@pytest.fixture(scope="module")
-def stormy() -> Days:
-    """200 days whose flights share the day's weather, as real ones do; a paired difference per flight."""
+def days_with(means: np.ndarray) -> Days:
+    """Days of 600 to 1,000 flights whose mean differences are about these."""
     rng = np.random.default_rng(0)
-    flights = rng.integers(600, 1000, 200).astype(float)
-    means = rng.standard_t(4, 200) * 0.02
+    flights = rng.integers(600, 1000, len(means)).astype(float)
     parts = [mean + rng.normal(0, 0.1, int(n)) for mean, n in zip(means, flights, strict=True)]
     return Days(np.array([part.sum() for part in parts]), np.array([(part**2).sum() for part in parts]), flights)
 
 
 @pytest.fixture(scope="module")
+def stormy() -> Days:
+    """200 independent days whose flights share the day's weather; a paired difference per flight."""
+    return days_with(np.random.default_rng(0).standard_t(6, 200) * 0.02)
+
+
+@pytest.fixture(scope="module")
 def replays(stormy: Days) -> Days:
-    """300 stretches of 56 days with flipped signs."""
-    rng = np.random.default_rng(1)
-    where = rng.integers(0, 145, (300, 1)) + np.arange(56)
-    return stormy.at(where).replayed(rng.choice([-1.0, 1.0], where.shape), 0.01)
+    """300 experiments of 56 days with flipped signs, and a gain."""
+    return symmetric_days(stormy, (300, 56), np.random.default_rng(1)).replayed(1.0, 0.008)
 
 
-def test_day_sums_are_those_of_both_models_losses() -> None:
-    later = pd.DataFrame(
-        {"flight_id": ["2013-04-01-AA1-JFK", "2013-04-01-AA2-JFK", "2013-04-02-AA1-JFK"], "late": [1.0, 0.0, 0.0]}
-    )
-    days = real_days(later, np.array([0.5, 0.5, 0.5]), np.array([0.8, 0.2, 0.5]))
-    gain = np.log(0.8 / 0.5)
-    assert days.total == pytest.approx([2 * gain, 0])
-    assert days.squares == pytest.approx([2 * gain**2, 0])
-    assert days.mean == pytest.approx([gain, 0])
+def test_day_sums_are_those_of_the_flights_differences() -> None:
+    flights = pd.Series(["2013-04-01-AA1-JFK", "2013-04-01-AA2-JFK", "2013-04-02-AA1-JFK"])
+    days = real_days(flights, np.array([0.2, 0.4, 0.0]))
+    assert days.total == pytest.approx([0.6, 0])
+    assert days.squares == pytest.approx([0.2, 0])
+    assert days.mean == pytest.approx([0.3, 0])
 
 
 def test_a_replay_is_as_if_every_flight_had_been_flipped_and_shifted() -> None:
@@ -57,43 +58,75 @@ def test_a_replay_is_as_if_every_flight_had_been_flipped_and_shifted() -> None:
     assert replayed.squares == pytest.approx([((0.05 - flights) ** 2).sum()])
 
 
-@pytest.mark.parametrize(("name", "plan"), [(OURS, DAILY), ("sequential, weeks", WEEKLY)])
-def test_the_simulated_test_decides_like_the_platforms_own(name: str, plan: ab_error_rates.Plan, replays: Days) -> None:
-    promoted, ends = METHODS[name](replays)
+def test_blocks_are_whole_weeks_of_centred_days_round_the_year(stormy: Days) -> None:
+    numbered = Days(np.arange(200.0), np.arange(200.0) ** 2, np.ones(200))
+    drawn = real_blocks(numbered, (500, 28), np.random.default_rng(2)).mean.reshape(500, 4, 7)
+    assert set(np.diff(drawn, axis=2).ravel() % 200) == {1.0}
+    assert {0.0, 199.0} <= set(drawn[:, :, 3].ravel()), "no day is rarer because it is first or last"
+    assert stormy.centred().mean.mean() == pytest.approx(0)
+    assert stormy.centred().mean.std() == pytest.approx(stormy.mean.std())
+
+
+def test_the_simulated_test_decides_like_the_platforms_own(replays: Days) -> None:
+    kinds, ends = METHODS[OURS](replays)
+    promoted = kinds == BETTER
     assert 0 < promoted.sum() < 300
     for run in range(0, 300, 7):
-        verdict = judge(plan, closed_days(replays.mean[run], flights=replays.flights[run]))
+        verdict = judge(PLAN, closed_days(replays.mean[run], flights=replays.flights[run]))
         assert (verdict.kind == "promote") == promoted[run]
         assert verdict.day == ends[run]
 
 
 def test_z_by_flight_is_of_the_same_means_with_too_small_an_error(replays: Days) -> None:
-    by_flight, by_day = (z(replays)[:, 55] for z in (ab_error_rates.z_by_flight, ab_error_rates.z_by_day))
+    by_flight, by_day = (z(replays)[:, 55] for z in (z_by_flight, z_by_day))
     assert np.corrcoef(by_flight, by_day)[0, 1] > 0.95
     assert by_flight.std() > 2 * by_day.std()
 
 
-def test_honest_tests_have_error_rates_near_alpha_and_naive_ones_do_not(
+def test_only_real_blocks_show_that_days_come_in_rows(stormy: Days, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ab_error_rates, "REPLAYS", 2000)
+    noise = np.random.default_rng(3).standard_normal(201) * 0.02
+    found = simulate({"independent": stormy, "in rows": days_with(noise[1:] + 0.5 * noise[:-1])})
+    mean = found.groupby(["method", "pair"]).mean(numeric_only=True)
+    naive, ours = "SE x 1", OURS
+    assert mean.loc[naive, "symmetric"].max() < 0.06
+    assert mean.loc[(naive, "independent"), "false"] < 0.07
+    assert mean.loc[(naive, "in rows"), "false"] > 0.08
+    assert mean.loc[(ours, "in rows"), "false"] < 0.06
+    assert mean.loc["daily peeking", "symmetric"].min() > 0.1
+    assert mean.loc["by flight", "symmetric"].min() > 0.2
+    assert (mean["power"] > mean["false"]).all()
+
+
+def test_non_inferiority_passes_equal_challengers_and_seldom_one_that_is_worse_by_the_margin(
     stormy: Days, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ab_error_rates, "REPLAYS", 4000)
-    found = simulate(stormy)
-    assert (found["bound"] > found["false"]).all()
-    for honest in ("fixed horizon", OURS, "confidence sequence"):
-        assert found["bound"][honest] < 0.06
-    assert found["false"]["sequential, weeks"] < 0.065, "eight weeks: t at one look tells little of t at the next"
-    assert found["false"]["naive: daily peeking"] > 0.1
-    assert found["false"]["naive: flights"] > 0.2
-    assert found["days"][OURS] < found["days"]["fixed horizon"] == 28
-    assert (found["power"] > found["false"]).all()
+    monkeypatch.setattr(ab_error_rates, "REPLAYS", 2000)
+    found = non_inferior_rates({"independent": stormy}).groupby(["rule", "days", "worse"])["passed"].mean()
+    test, rule = found["margin 0.01"].unstack(), found["gain > 0"].unstack()
+    assert (test[0.0].diff().dropna() > 0).all(), "more days, more power"
+    assert (test[0.01] < 0.05).all()
+    assert (test[0.02] < 0.01).all()
+    assert rule[0.0].to_numpy() == pytest.approx(0.5, abs=0.05)
+
+
+def test_bursts_stop_challengers_where_each_batch_is_a_trial_and_hardly_any_where_a_block_is() -> None:
+    rates = burst_rates(records=100)
+    assert rates[1] > 0.1
+    assert rates[guardrails.BLOCK] <= 0.01
 
 
 @pytest.mark.slow
-def test_on_the_real_year_false_promotions_are_within_a_point_of_alpha(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_real_days_the_planned_test_errs_as_seldom_as_is_said(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ab_error_rates, "REPLAYS", 1000)
+    seen: list[pd.DataFrame] = []
+    monkeypatch.setattr(ab_error_rates, "show_rates", seen.append)
     main()
-    told = capsys.readouterr().out
-    assert "275 days" in told
-    assert "245 days" in told
-    assert told.count("of false promotions by sequential, days: held") == 2
-    assert f"gain of {EFFECT:g} nats per flight" in told
-    assert "calibration.png" in told
+    (rates,) = seen
+    ours = rates[rates["method"] == OURS]
+    assert len(ours) == 18
+    assert ours["false"].mean() <= 0.055
+    assert ours["power"].mean() >= 0.8
+    assert "calibration.png" in capsys.readouterr().out

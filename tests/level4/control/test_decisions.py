@@ -335,10 +335,10 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
 def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> None:
     running = platform.submit(2, PLAN, "pipeline")
     assert running
-    insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 20)
+    insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 60)
     platform.poll()
     (one,) = experiment_store.find(platform.log)
-    assert (one.state, "no score for 400 of 400" in one.reason) == ("failed", True)
+    assert (one.state, "no score for 1,200 of 1,200" in one.reason) == ("failed", True)
 
 
 def test_what_a_person_tries_twice_in_vain_is_twice_on_record_and_the_platform_s_own_tries_once(
@@ -409,13 +409,13 @@ def test_a_guardrail_that_cannot_end_an_experiment_keeps_one_row_with_the_last_r
     assert running
     registry.read_only = True
     for _ in range(3):
-        insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 10)
+        insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 60)
         platform.poll()
     assert "the guardrails are not checked" in platform.degraded
     registry.read_only = False
     platform.poll()
     ends = audit.trail(platform.log, AUDIT.c.action == audit.STOP)
-    assert [(row["status"], "600 of 600" in row["reason"]) for row in ends] == [(audit.DONE, True)]
+    assert [(row["status"], "3,600 of 3,600" in row["reason"]) for row in ends] == [(audit.DONE, True)]
     assert platform.degraded == ""
 
 

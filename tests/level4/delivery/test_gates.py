@@ -58,7 +58,7 @@ def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registr
     assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
     assert report.digest == package_of(registry.get(registry_.client, "3")).digest
     assert report.plan
-    assert (report.champion, bool(report.plan.predicted_power)) == (1, True)
+    assert (report.champion, bool(report.plan.power_to)) == (1, True)
 
 
 def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Registry, home: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Regis
     plan = gates.run_gates(registry_.client, version, registry_.settings, home, wish).plan
     assert plan
     assert (plan.look_every, plan.max_days, plan.share) == (1, 14, 0.3)
-    assert plan.predicted_power, "the rest is planned as ever"
+    assert plan.power_to, "the rest is planned as ever"
     with pytest.raises(UserError, match="share"):
         gates.run_gates(registry_.client, version, registry_.settings, home, {"share": 3})
 

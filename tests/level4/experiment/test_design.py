@@ -1,7 +1,7 @@
 """The verdict: what it is for which days, and that nothing but the days and the plan decides it."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,13 @@ from level4_deployment.experiment.design import (
     decide,
     judge,
     make_plan,
+    non_inferiority,
     trajectory,
 )
 from shared.errors import UserError
 from tests.factories import closed_days, day_differences
 
-PLAN = Plan()
+PLAN = Plan(max_days=28, inflation=1.0)  # as if days were independent: its error rates and boundaries are known
 
 
 def test_a_better_challenger_is_promoted_at_a_planned_look() -> None:
@@ -77,6 +78,20 @@ def test_the_end_without_proof_is_inconclusive_or_not_worth_having() -> None:
     assert verdict.kind == "reject"
     assert "too small" in verdict.reason(PLAN)
     assert judge(PLAN, closed_days(day_differences(0.0, days=27, sd=0.02))).kind == "running"
+
+
+@pytest.mark.parametrize(("mean", "shown"), [(0.002, True), (-0.001, True), (-0.003, False), (-0.005, False)])
+def test_an_inconclusive_verdict_says_whether_the_challenger_is_worse_by_less_than_the_margin(
+    mean: float, shown: bool
+) -> None:
+    verdict = judge(replace(PLAN, smallest_gain=0.0), closed_days(day_differences(mean)))
+    assert (verdict.kind, verdict.non_inferior) == ("inconclusive", shown)
+    assert ("; non-inferior (" in verdict.reason(PLAN), "margin 0.005" in verdict.reason(PLAN)) == (shown, True)
+
+
+def test_a_challenger_worse_by_the_margin_passes_with_probability_alpha() -> None:
+    units = np.random.default_rng(11).normal(-0.3, 1, (40_000, 28))
+    assert non_inferiority(replace(PLAN, margin=0.3), units).mean() == pytest.approx(0.05, abs=0.004)
 
 
 def test_a_sample_ratio_mismatch_blocks_even_a_promotion() -> None:
@@ -138,17 +153,6 @@ def test_days_that_cannot_be_judged_are_told(wrong: Any, told: str) -> None:
         judge(PLAN, wrong(closed_days(day_differences(0.01, 14))))
 
 
-def test_by_the_week_nothing_is_decided_on_a_week_alone() -> None:
-    plan = Plan(unit="week", max_days=56)
-    days = closed_days(day_differences(0.01, 56, sd=0.002))
-    assert [judge(plan, days.head(n)).kind for n in (6, 7, 13)] == ["running"] * 3
-    verdict = judge(plan, days)
-    assert verdict.kind == "promote"
-    assert verdict.day % 7 == 0
-    assert verdict.day > 7
-    assert verdict.flights == verdict.day * 900
-
-
 def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
     for seed in range(50):
         days = closed_days(np.random.default_rng(seed).normal(-0.006, 0.01, 28))
@@ -167,7 +171,7 @@ def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
 
 
 def test_false_verdicts_keep_to_alpha_and_power_to_the_fixed_horizons() -> None:
-    plan, effect = Plan(max_days=56), 0.4
+    plan, effect = Plan(max_days=56, inflation=1.0), 0.4
     noise = np.random.default_rng(8).standard_normal((10_000, 56))
     kinds, _ = decide(plan, noise)
     assert 0.04 < (kinds == BETTER).mean() < 0.055
@@ -178,47 +182,64 @@ def test_false_verdicts_keep_to_alpha_and_power_to_the_fixed_horizons() -> None:
     assert ends.mean() < 45, "days are saved"
 
 
-@pytest.mark.parametrize(
-    ("plan", "most"), [(PLAN, 0.055), (Plan(unit="week"), 0.061), (Plan(unit="week", max_days=56), 0.06)]
-)
-def test_few_units_cost_no_more_than_is_said(plan: Plan, most: float) -> None:
-    noise = np.random.default_rng(10).standard_normal((40_000, plan.max_days))
-    assert 0.045 < (decide(plan, plan.units(noise))[0] == BETTER).mean() < most
+def test_few_days_cost_no_more_than_is_said() -> None:
+    noise = np.random.default_rng(10).standard_normal((40_000, 28))
+    assert 0.045 < (decide(PLAN, noise)[0] == BETTER).mean() < 0.055
+
+
+def test_inflated_errors_need_a_gain_that_is_larger_by_this_factor() -> None:
+    days = closed_days(day_differences(0.004))
+    plain, inflated = (trajectory(replace(PLAN, inflation=factor), days) for factor in (1.0, 1.5))
+    assert inflated.mean == pytest.approx(plain.mean)
+    assert (inflated.needed[6::7] / plain.needed[6::7]).tolist() == pytest.approx([1.5] * 4)
+    assert (inflated.most - inflated.mean)[6:] == pytest.approx(1.5 * (plain.most - plain.mean)[6:])
+
+
+def test_inflation_makes_up_for_days_that_come_in_rows() -> None:
+    """Each day shares a half with the next: without inflation, far more than alpha are promoted."""
+    noise = np.random.default_rng(12).standard_normal((20_000, 57))
+    days = noise[:, 1:] + 0.4 * noise[:, :-1]
+    rates = [(decide(Plan(inflation=factor), days)[0] == BETTER).mean() for factor in (1.0, 1.29)]
+    assert rates[0] > 0.09
+    assert rates[1] < 0.055
 
 
 def test_power_is_planned_from_the_days_before() -> None:
-    plan = make_plan(day_differences(0.03, 14, sd=0.01), smallest_gain=0.005)
-    assert (plan.history_days, plan.unit, plan.max_days) == (14, "day", 28)
+    wished = {"smallest_gain": 0.005, "max_days": 28, "inflation": 1.0}
+    plan = make_plan(day_differences(0.03, 14, sd=0.01), **wished)
+    assert (plan.history_days, plan.max_days) == (14, 28)
     assert plan.history_sd == pytest.approx(0.01)
-    assert plan.predicted_power == pytest.approx(TTestPower().power(0.5, 28, 0.05, alternative="larger"), abs=0.03)
+    for power, sd in ((plan.power_from, 0.0161), (plan.power_to, 0.00725)):  # of 14 normal days, 95%
+        assert power == pytest.approx(TTestPower().power(0.005 / sd, 28, 0.05, alternative="larger"), abs=0.03)
     assert plan.expected_days is not None
     assert 14 < plan.expected_days < 28
-    assert make_plan(day_differences(0.03, 14, sd=0.01), smallest_gain=0.005) == plan
-    assert f"power of {plan.predicted_power:.0%}" in str(plan)
+    assert make_plan(day_differences(0.03, 14, sd=0.01), **wished) == plan
+    assert f"power of {plan.power_from:.0%} to {plan.power_to:.0%}" in str(plan)
     assert "14 earlier days" in str(plan)
+
+
+def test_where_no_gain_is_required_the_power_is_that_of_showing_non_inferiority() -> None:
+    history = day_differences(0.0, 14, sd=0.01)
+    wide, narrow = (make_plan(history, smallest_gain=0.0, margin=margin) for margin in (0.01, 0.001))
+    assert wide.power_from is not None
+    assert narrow.power_from is not None
+    assert wide.power_from > 0.8
+    assert narrow.power_from < 0.3
+    assert "as good is found better or non-inferior" in str(wide)
 
 
 def test_without_a_history_the_power_is_not_made_up() -> None:
     plan = make_plan([])
-    assert plan.predicted_power is None
+    assert (plan.power_from, plan.power_to) == (None, None)
     assert "no earlier days" in str(plan)
     with pytest.raises(UserError, match="1 of 3 differences"):
         make_plan([0.1, float("nan"), 0.2])
 
 
-def test_a_correlation_of_the_earlier_days_is_reported_and_changes_no_unit() -> None:
-    noise = np.random.default_rng(9).standard_normal(15)
-    plan = make_plan(noise[1:] + 0.8 * noise[:-1], unit="week")
-    assert plan.history_lag_one == pytest.approx(sequential.lag_one_correlation(noise[1:] + 0.8 * noise[:-1])[0])
-    assert (plan.unit, make_plan(noise).unit) == ("week", "day")
-
-
 def test_boundaries_apply_where_the_plan_says() -> None:
     looks = np.flatnonzero(np.isfinite(PLAN.bounds.better)) + 1
     assert looks.tolist() == [7, 14, 21, 28]
-    weekly = Plan(unit="week").bounds.better
-    assert weekly[1:] == pytest.approx(sequential.boundaries(0.05, (0.5, 0.75, 1.0)))  # one week has no spread
-    assert np.isinf(weekly[0])
+    assert PLAN.bounds.better[looks - 1] == pytest.approx(sequential.boundaries(0.05, (0.25, 0.5, 0.75, 1.0)))
     for bound in (PLAN.bounds.harm, PLAN.bounds.both):
         assert np.isinf(bound[:6]).all()
         assert np.isfinite(bound[6:]).all()
@@ -233,9 +254,8 @@ def test_boundaries_apply_where_the_plan_says() -> None:
         {"share": 0.0},
         {"max_days": 30},
         {"look_every": 0},
-        {"unit": "month"},
-        {"unit": "week", "look_every": 4},
-        {"unit": "week", "max_days": 7},
+        {"margin": -0.001},
+        {"inflation": 0.9},
     ],
 )
 def test_a_plan_that_cannot_be_kept_to_is_refused(wrong: dict[str, Any]) -> None:

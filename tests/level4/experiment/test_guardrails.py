@@ -3,10 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
+from numpy.typing import ArrayLike
 
-from level4_deployment.experiment.guardrails import guardrail_violation
+from level4_deployment.experiment.guardrails import ALPHA, BLOCK, FAILED, guardrail_violation
+from level4_deployment.experiment.sequential import guardrail
 from level4_deployment.prediction_log import INFERENCE_BATCHES, open_log
 from tests.factories import batch, experiment
 
@@ -18,8 +21,9 @@ GOOD = batch(NAME)
 CASES = {
     "nothing yet": ([], ""),
     "all in time": ([GOOD] * 100, ""),
-    "it fails": ([GOOD] * 20 + [batch(NAME, failed=20)] * 10, "no score for 200 of 600"),
-    "a part of every batch fails": ([batch(NAME, rows=200, failed=20)] * 100, "no score for 2,000 of 20,000"),
+    "it fails": ([GOOD] * 20 + [batch(NAME, failed=20)] * 50, "no score for 1,000 of 1,400"),
+    "a part of every batch fails": ([batch(NAME, rows=200, failed=20)] * 150, "no score for 3,000 of 30,000"),
+    "a burst of ten late batches": ([GOOD] * 200 + [batch(NAME, failed=20)] * 10, ""),
     "one late batch": ([batch(NAME, rows=200)] * 3 + [batch(NAME, rows=200, failed=200)], ""),
     "it is slow": ([batch(NAME, slow=1)] * 100, "took far longer than the champion 100 of 100 times"),
     "it knows less": ([batch(NAME, fell_back=20)] * 100, "only its base rate for 2,000 of 2,000"),
@@ -36,6 +40,33 @@ def test_a_challenger_that_fails_or_is_slow_more_often_than_is_tolerated_is_foun
             connection.execute(INFERENCE_BATCHES.insert(), one)
     found = guardrail_violation(log, RUNNING)
     assert (why in found, bool(found)) == (True, bool(why))
+
+
+@pytest.mark.parametrize(
+    ("failing", "good", "needed"), [(1.0, 0, 41), (1.0, 1_000, 108), (0.1, 0, 104), (0.1, 1_000, 384)]
+)
+def test_a_challenger_that_fails_is_found_after_so_many_batches(failing: float, good: int, needed: int) -> None:
+    """The more batches went well before, the more must fail."""
+    shares = np.append(np.zeros(good), np.full(needed, failing))
+    assert is_found(shares)
+    assert not is_found(shares[:-1])
+
+
+@pytest.mark.parametrize("burst", [5, 10])
+def test_bursts_within_what_is_tolerated_stop_no_challenger(burst: int) -> None:
+    """A batch is the first of a burst with such a probability that 1% of all batches fail."""
+    random = np.random.default_rng(14)
+    for _ in range(20):
+        starts = random.random(3000) < FAILED[0] / burst
+        failed = np.convolve(starts, np.ones(burst))[:3000] > 0
+        assert not any(is_found(failed[:n]) for n in range(100, 3001, 100))
+
+
+def is_found(batches: ArrayLike) -> bool:
+    """By the share of rows of each batch that failed."""
+    shares = np.asarray(batches, dtype=float)
+    blocks = np.add.reduceat(shares, np.arange(0, len(shares), BLOCK)) / BLOCK
+    return guardrail(blocks[blocks > 0], len(blocks), *FAILED, ALPHA)
 
 
 def test_a_look_reads_the_batches_of_the_experiment_alone(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from level4_deployment.experiment.design import Plan, judge
 from level4_deployment.experiment.plots import verdict_plot
 from tests.factories import closed_days, day_differences
 
-PLAN = Plan()
+PLAN = Plan(max_days=28)
 
 
 @pytest.mark.parametrize(("mean", "days"), [(0.02, 28), (-0.1, 28), (0.0, 20), (0.0, 3), (0.0, 0)])

@@ -112,11 +112,16 @@ def test_a_confidence_sequence_is_left_at_any_time_with_at_most_alpha() -> None:
     assert 0.01 < one < 0.05
 
 
-def first_to_trip(trials: int, tolerated: float, disaster: float, alpha: float) -> list[int]:
+def trips(events: int, trials: int, tolerated: float, severe: float, alpha: float) -> bool:
+    """The guardrail, where a trial is one event or none."""
+    return sequential.guardrail(np.ones(events), trials, tolerated, severe, alpha)
+
+
+def first_to_trip(trials: int, tolerated: float, severe: float, alpha: float) -> list[int]:
     """For 1, 2, … trials, the fewest events that trip the guardrail; one more than the trials where none would."""
     fewest, events = [], 0
     for n in range(1, trials + 1):
-        while events <= n and not sequential.guardrail(events, n, tolerated, disaster, alpha):
+        while events <= n and not trips(min(events, n), n, tolerated, severe, alpha):
             events += 1
         fewest.append(events)
     return fewest
@@ -132,33 +137,48 @@ def test_a_guardrail_looked_at_after_every_trial_trips_a_tolerated_challenger_wi
 @pytest.mark.parametrize(("share", "within"), [(0.1, 300), (0.03, 3000), (1.0, 5)])
 def test_a_guardrail_finds_disasters_and_lesser_trouble_too(share: float, within: int) -> None:
     events = np.cumsum(np.random.default_rng(6).random((20, within)) < share, axis=1)
-    found = [any(sequential.guardrail(int(k), n + 1, 0.01, 0.1, 0.001) for n, k in enumerate(run)) for run in events]
+    found = [any(trips(int(k), n + 1, 0.01, 0.5, 0.001) for n, k in enumerate(run)) for run in events]
     assert np.mean(found) >= 0.9
 
 
+def test_a_share_of_every_trial_is_proven_sooner_than_as_many_whole_ones() -> None:
+    assert sequential.guardrail(np.full(6, 0.1), 6, 0.01, 0.5, 0.001)
+    assert not trips(1, 10, 0.01, 0.5, 0.001)
+
+
 def test_a_guardrail_needs_evidence() -> None:
-    assert not sequential.guardrail(0, 0, 0.01, 0.1, 0.001)
-    assert not sequential.guardrail(1, 1, 0.01, 0.1, 0.001)
-    assert not sequential.guardrail(1_000, 100_000, 0.01, 0.1, 0.001)
-    assert sequential.guardrail(1_300, 100_000, 0.01, 0.1, 0.001)
-    with pytest.raises(UserError, match="3 events of 2 trials"):
-        sequential.guardrail(3, 2, 0.01, 0.1, 0.001)
+    assert not trips(0, 0, 0.01, 0.1, 0.001)
+    assert not trips(1, 1, 0.01, 0.1, 0.001)
+    assert not trips(1_000, 100_000, 0.01, 0.1, 0.001)
+    assert trips(1_300, 100_000, 0.01, 0.1, 0.001)
+    for wrong in ([1.0, 1.0, 1.0], [0.0], [1.1]):
+        with pytest.raises(UserError, match="of 2 trials"):
+            sequential.guardrail(wrong, 2, 0.01, 0.1, 0.001)
 
 
-@pytest.mark.parametrize(("champion", "challenger", "share"), [(9000, 1000, 0.1), (9000, 1150, 0.1), (500, 530, 0.5)])
-def test_the_sample_ratio_is_tea_tastings(champion: int, challenger: int, share: float) -> None:
-    arms = {"champion": champion, "challenger": challenger}
-    table = pd.DataFrame({"arm": ["champion"] * champion + ["challenger"] * challenger})
-    metric = tea_tasting.SampleRatio(share / (1 - share), method="norm", correction=False)
-    theirs = metric.analyze(table, "champion", "challenger", "arm")
-    assert sequential.sample_ratio(arms, share) == pytest.approx(theirs.pvalue)
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_sample_ratio_that_is_looked_at_every_day_errs_at_most_as_often_as_planned(share: float) -> None:
+    challenger = np.cumsum(np.random.default_rng(13).binomial(900, share, (20_000, 56)), axis=1)
+    p = sequential.sample_ratio(900 * np.arange(1, 57) - challenger, challenger, share)
+    assert 0.005 < (p <= 0.05).any(axis=1).mean() < 0.05
+    assert (p <= 0.001).any(axis=1).mean() < 0.001
 
 
-def test_the_order_of_arms_does_not_matter_and_a_few_flights_prove_nothing() -> None:
-    one, other = {"champion": 900, "challenger": 130}, {"challenger": 130, "champion": 900}
-    assert sequential.sample_ratio(one, 0.1) == sequential.sample_ratio(other, 0.1) < 0.01
-    assert sequential.sample_ratio({"champion": 0, "challenger": 0}, 0.1) == 1
-    assert sequential.sample_ratio({"champion": 0, "challenger": 8}, 0.5) == 1
+def test_the_sample_ratio_is_the_bayes_factor_of_a_beta_mixture() -> None:
+    weight = 1 / (0.3 * 0.7 * 0.01)
+
+    def likelihood(share: float) -> float:
+        return float(stats.beta.pdf(share, 0.3 * weight, 0.7 * weight) * stats.binom.pmf(380, 1000, share))
+
+    mixture = integrate.quad(likelihood, 0.2, 0.5)[0]
+    found = sequential.sample_ratio(620, 380, 0.3)
+    assert found == pytest.approx(stats.binom.pmf(380, 1000, 0.3) / mixture, rel=1e-6)
+    assert found < 1e-3
+
+
+def test_a_few_flights_prove_nothing() -> None:
+    assert sequential.sample_ratio(0, 0, 0.1) == 1
+    assert sequential.sample_ratio(0, 8, 0.5) > 0.1
 
 
 def test_a_days_correlation_with_the_next_is_found_where_it_is() -> None:
@@ -170,19 +190,3 @@ def test_a_days_correlation_with_the_next_is_found_where_it_is() -> None:
     assert sequential.lag_one_correlation(noise)[1] > 0.05
     assert sequential.lag_one_correlation([1.0, 1.0, 1.0, 1.0, 1.0]) == (0.0, 1.0)
     assert sequential.lag_one_correlation([]) == (0.0, 1.0)
-
-
-def test_weeks_are_means_of_whole_sevens() -> None:
-    assert sequential.weekly_means(np.arange(16.0)).tolist() == [3.0, 10.0]
-    assert sequential.weekly_means(np.ones((5, 27))).shape == (5, 3)
-
-
-@pytest.mark.parametrize(
-    ("tolerated", "disaster", "needed"), [(0.01, 0.10, (4, 26, 149)), (0.10, 0.50, (6, 163, 1_291))]
-)
-def test_the_longer_all_went_well_the_more_must_go_wrong(
-    tolerated: float, disaster: float, needed: tuple[int, ...]
-) -> None:
-    for well, wrong in zip((0, 1_000, 10_000), needed, strict=True):
-        assert sequential.guardrail(wrong, well + wrong, tolerated, disaster, 0.001)
-        assert not sequential.guardrail(wrong - 1, well + wrong - 1, tolerated, disaster, 0.001)
