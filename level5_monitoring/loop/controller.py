@@ -87,8 +87,9 @@ class LoopController:
             window, champion, predict, previous_version=previous, excluded_reason=excluded
         ):
             loop_store.save_performance(self.log, measured)
-        days = loop_store.performance_of(self.log, champion, until=day)
-        results = [performance.check_expected_loss(day, champion, days)]
+        days = loop_store.performance_until(self.log, day)
+        results = [check(day, champion, days) for check in (performance.check_calibration, performance.check_skill)]
+        days = days[days["version"] == champion]
         if previous and len(both := performance.compared_with(days, previous)) <= performance.COMPARED_DAYS:
             gains = self._experiment_gains(champion, previous)
             results.append(performance.check_severe_regression(day, champion, previous, both))
