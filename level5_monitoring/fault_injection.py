@@ -132,7 +132,7 @@ def _relieved(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
 
 _TEMPERATURES, _WINDS = ("temp", "dewp"), ("wind_speed", "wind_gust")
 _TIMES = ("scheduled_departure", "scheduled_arrival")
-_LABELS, _QUALITY = ("labels", "late"), ("calibration", "skill")
+_LABELS, _QUALITY = ("labels", "late"), ("calibration", "calibration_slope", "skill")
 _CARRIERS = ("a small carrier", "a big carrier", "every carrier")
 _LOST = ("a fifth of the flights", "one airport", "nine flights of ten")
 _STRIKE = ("half of a carrier's", "half of an airport's", "half of all")

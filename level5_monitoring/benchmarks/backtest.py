@@ -94,7 +94,7 @@ def fault_period(months: list[BacktestPeriod], date: str) -> BacktestPeriod:
     beyond = flights["day"] > month.last
     if beyond.any():
         flights.loc[beyond, "probability"] = predict(month.champion, flights[beyond])
-    measured = month.measured + measure(before)
+    measured = month.measured + measure(before, month.measured)
     return replace(month, flights=flights, first=date, last=last, measured=measured, clean={})
 
 
@@ -116,10 +116,14 @@ def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int
     return table[table["ratio"] >= min(SCALES)]
 
 
-def measure(window: pd.DataFrame) -> list[DayPerformance]:
-    """The daily performance of a window, as the loop keeps it."""
-    days = [performance.measure(rows, VERSION) for _, rows in window.groupby("day")]
-    return [day for day in days if day]
+def measure(window: pd.DataFrame, before: list[DayPerformance]) -> list[DayPerformance]:
+    """The daily performance of a window, as the loop keeps it; before: of the days before it."""
+    days = [*before]
+    for _, rows in window.groupby("day"):
+        rate = performance.base_rate(pd.DataFrame(days[-performance.BASE_DAYS :], columns=performance.COLUMNS))
+        if day := performance.measure(rows, VERSION, rate=rate):
+            days.append(day)
+    return days[len(before) :]
 
 
 def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
@@ -138,8 +142,8 @@ def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay
 
 def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
     """The ratios that need labels: of the labels themselves, and of the champion's performance."""
-    days = period.measured + measure(window[window["day"] >= period.first])
-    measured = pd.DataFrame(days, columns=performance.COLUMNS)
+    days = period.measured + measure(window[window["day"] >= period.first], period.measured)
+    measured = pd.DataFrame([day for day in days if day.version == VERSION], columns=performance.COLUMNS)
     ratios = {}
     for day, rows, week in _days(period, window):
         results = check_labels(rows, day) + check_champion(day, measured)
@@ -149,9 +153,9 @@ def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
 
 
 def check_champion(day: str, measured: pd.DataFrame) -> list[MonitorResult]:
-    """The monitors of the champion's performance on the measured days up to `day`."""
+    """The monitors of the champion's quality, on its measured days up to `day`."""
     until = measured[measured["day"] <= day]
-    return [check(day, VERSION, until) for check in (performance.check_calibration, performance.check_skill)]
+    return [check(day, VERSION, until) for check in performance.QUALITY_CHECKS]
 
 
 def _days(period: BacktestPeriod, window: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:

@@ -11,7 +11,7 @@ from level5_monitoring.benchmarks.model_faults import MODEL_FAULTS
 from level5_monitoring.monitors import performance
 
 SOUND = "sound"
-MONITORS = ["calibration", "skill"]
+MONITORS = ["calibration", "calibration_slope", "skill"]
 CHAMPIONS = [(SOUND, 0), *((fault, size) for fault in MODEL_FAULTS for size in (1, 2, 3))]
 
 
@@ -25,8 +25,8 @@ def first_alarms(period: BacktestPeriod) -> pd.DataFrame:
     rows = []
     for fault, size in CHAMPIONS:
         faulty = sound if fault == SOUND else MODEL_FAULTS[fault].apply(sound, period.base_rate(), size)
-        days = measure(flights.assign(version=VERSION, probability=faulty))
-        measured = pd.DataFrame([*period.measured, *days], columns=performance.COLUMNS)
+        days = measure(flights.assign(version=VERSION, probability=faulty), period.measured)
+        measured = pd.DataFrame(days, columns=performance.COLUMNS)
         first = dict.fromkeys(MONITORS, np.nan)
         for number, day in reversed(list(enumerate(days, start=1))):
             rings = [one.monitor for one in check_champion(day.day, measured) if one.state == "alarm"]

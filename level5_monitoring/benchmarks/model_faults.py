@@ -26,7 +26,7 @@ class ModelFault:
     amounts: tuple[float, float, float]
     sizes: tuple[str, str, str]
     change: Callable[[Floats, float, float], Floats]
-    targets: tuple[str, ...] = ("calibration", "skill")
+    targets: tuple[str, ...] = ("calibration", "calibration_slope", "skill")
 
     def apply(self, probability: Floats, base_rate: float, size: int) -> Floats:
         """The probabilities of a model with this fault; size: 1, 2 or 3."""

@@ -7,7 +7,7 @@ Monitor precedence: the first step that applies decides, because bad data makes 
 3. labels: the labels are wrong or missing. Train nothing, promote nothing, stop the experiment.
 4. regression_vs_previous: a new champion is worse than the previous one. Roll back.
 5. an experiment has ended: promote its winner, or a challenger that was not worse.
-6. calibration, skill: the champion predicts badly. Retrain, within the limits; also when it is old.
+6. calibration, calibration_slope, skill: the champion predicts badly. Retrain, within the limits; also when it is old.
 7. drift: notify.
 """
 
@@ -23,7 +23,7 @@ COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels
 LONGEST = 42  # days without a retraining: a model on newer flights may be better although no alarm shows it
 DATA: tuple[Monitor, ...] = ("contract", "volume")
 LABELS: tuple[Monitor, ...] = ("labels",)
-QUALITY: tuple[Monitor, ...] = ("calibration", "skill")  # of a champion, by itself: each leads to a retraining
+QUALITY: tuple[Monitor, ...] = ("calibration", "calibration_slope", "skill")  # of a champion by itself: retrain
 PERFORMANCE: tuple[Monitor, ...] = (*QUALITY, "regression_vs_previous", "severe_regression")  # of a champion
 Kind = Literal["no_action", "notify", "stop_experiment", "defer", "retrain", "promote", "roll_back"]
 Limit = Literal["", "experiment", "budget", "cool-down"]  # that defers a retraining

@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Monitor = Literal[
-    "contract", "volume", "labels", "drift", "calibration", "skill", "regression_vs_previous", "severe_regression"
+    "contract",
+    "volume",
+    "labels",
+    "drift",
+    "calibration",
+    "calibration_slope",
+    "skill",
+    "regression_vs_previous",
+    "severe_regression",
 ]
 State = Literal["ok", "alarm", "insufficient data"]
 CHAMPION = "champion"  # the target of the monitors of performance
