@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from level2_devops.features import CATEGORIES, features
+from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import SEED
 from level5_monitoring.monitors.distances import jensen_shannon, normed_wasserstein
 from shared.score import log_losses
@@ -154,11 +154,10 @@ def fit_quality_tests(known: pd.DataFrame) -> QualityTests:
     table = features(known)
     days = table.groupby(known["flight_id"].str[:10])
     missing = 1 - days.count().div(days.size(), axis=0)
-    numbers = table.drop(columns=CATEGORIES)
-    low, high = numbers.min(), numbers.max()
+    low, high = table[NUMBERS].min(), table[NUMBERS].max()
     return QualityTests(
         fewest=FEWEST * len(table) / days.ngroups,
         missing={str(name): MISSING_FACTOR * float(share) for name, share in missing.max().items()},
         values={name: sorted(table[name].unique()) for name in CATEGORIES},
-        ranges={str(name): (float(low[name]), float(high[name])) for name in numbers},
+        ranges={name: (float(low[name]), float(high[name])) for name in NUMBERS},
     )

@@ -104,8 +104,8 @@ def false_alarm_rates(clean: pd.DataFrame, days: int, scale: float = 1.0) -> pd.
 def own_false_alarms(clean: pd.DataFrame) -> str:
     """This level's false alarms, by monitor and day, as text: "contract 2013-12-31 (8)"."""
     alarms = clean[(clean["ratio"] >= 1) & clean["detector"].isin(METHODS[OURS])].assign(length=1)
-    counts = alarms[begins(alarms, ALARM)].groupby(["monitor", "day"]).size()
-    return ", ".join(f"{monitor} {day} ({count})" for (monitor, day), count in counts.items()) or "none"
+    counts = alarms[begins(alarms, ALARM)].groupby(["monitor", "day"]).size().reset_index()
+    return ", ".join(f"{monitor} {day} ({count})" for monitor, day, count in counts.to_numpy()) or "none"
 
 
 def curve(faulty: pd.DataFrame, clean: pd.DataFrame, days: int) -> pd.DataFrame:

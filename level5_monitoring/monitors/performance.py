@@ -105,7 +105,7 @@ def measure(
 def _against_base_rate(late: Floats, chance: Floats, rate: float | None) -> dict[str, float]:
     if rate is None:
         return {}
-    chance, rate = (np.clip(one, LEAST, 1 - LEAST) for one in (chance, rate))
+    chance, rate = np.clip(chance, LEAST, 1 - LEAST), min(max(rate, LEAST), 1 - LEAST)
     distance = logit(chance) - logit(rate)
     return {
         "base_rate_loss": float(log_losses(late, rate).mean()),

@@ -15,6 +15,7 @@ from level5_monitoring.benchmarks.detection_metrics import (
     summary,
 )
 from level5_monitoring.false_alarms import false_alarms
+from level5_monitoring.monitors.monitor_result import Monitor
 from tests.factories import monitor_result
 
 Line = tuple[str, str, str, float, float, int]  # detector, monitor, target, ratio, ratio without the fault, number
@@ -68,7 +69,10 @@ def test_an_alarm_that_goes_on_is_one_alert_and_a_week_in_alarm_is_seven_days() 
 
 def test_the_years_report_and_the_benchmark_count_the_same_false_alarms() -> None:
     """An alarm that goes on, one that comes back, one of another target, and one that only informs."""
-    days = [("calibration", "champion", day) for day in (3, 4, 5, 9)] + [("contract", "temp", 4), ("drift", "temp", 5)]
+    days: list[tuple[Monitor, str, int]] = [("calibration", "champion", day) for day in (3, 4, 5, 9)] + [
+        ("contract", "temp", 4),
+        ("drift", "temp", 5),
+    ]
     results = [monitor_result(one, day=f"2013-05-{day:02}", target=of) for one, of, day in days]
     found = false_alarms(results)
     assert [(one.monitor, one.day[-2:]) for one in found] == [

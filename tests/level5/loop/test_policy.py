@@ -36,7 +36,6 @@ targets = st.sampled_from([{}, {"target": "wind_speed"}, {"version": 4}])
 some_results = st.lists(st.builds(lambda *two, more: result(*two, **more), monitors, states, more=targets), max_size=8)
 days_before = st.dates(date(2012, 7, 1), date(2013, 7, 13)).map(str)
 policy_states = st.builds(
-    QUALITY,
     PolicyState,
     alarms=st.lists(st.builds(result, monitors), max_size=4).map(lambda some: active_alarms((), some)),
     first_day=days_before,
