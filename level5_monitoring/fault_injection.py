@@ -116,16 +116,23 @@ def _to_utc(times: pd.Series) -> pd.Series:
     return times.dt.tz_convert("America/New_York").dt.tz_localize(None).dt.tz_localize("UTC").astype(times.dtype)
 
 
-def _delayed(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    """Of a carrier, an airport, or all, half of the flights are late, whether they were or not."""
+def _half_of(labels: pd.DataFrame, size: int, seed: int) -> NDArray[np.bool_]:
+    """Half of the flights of a carrier, of an airport, or of all."""
     struck = labels["flight_id"].str[11:13] == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
-    rows = struck & (_random(labels, seed) < 0.5)
-    return labels.assign(late=labels["late"].mask(rows, 1.0))
+    return np.asarray(struck) & (_random(labels, seed) < 0.5)
+
+
+def _delayed(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+    return labels.assign(late=labels["late"].mask(_half_of(labels, size, seed), 1.0))
+
+
+def _relieved(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+    return labels.assign(late=labels["late"].mask(_half_of(labels, size, seed), 0.0))
 
 
 _TEMPERATURES, _WINDS = ("temp", "dewp"), ("wind_speed", "wind_gust")
 _TIMES = ("scheduled_departure", "scheduled_arrival")
-_LABELS = ("labels", "late")
+_LABELS, _QUALITY = ("labels", "late"), ("calibration", "calibration_slope", "skill")
 _CARRIERS = ("a small carrier", "a big carrier", "every carrier")
 _LOST = ("a fifth of the flights", "one airport", "nine flights of ten")
 _STRIKE = ("half of a carrier's", "half of an airport's", "half of all")
@@ -148,6 +155,7 @@ _ALL = (
         apply_to_labels=_changed(("label_known_at",), lambda at: at + pd.Timedelta(days=3)),
     ),
     Fault("labels flipped", "labels are inverted", _LABELS, apply_to_labels=_changed(("late",), lambda late: 1 - late)),
-    Fault("strike", "flights are later than before", ("performance",), apply_to_labels=_delayed, sizes=_STRIKE),
+    Fault("strike", "flights are later than before", _QUALITY, apply_to_labels=_delayed, sizes=_STRIKE),
+    Fault("calm", "flights are less late than before", _QUALITY, apply_to_labels=_relieved, sizes=_STRIKE),
 )
 FAULTS = {fault.name: fault for fault in _ALL}

@@ -66,6 +66,7 @@ def main() -> None:
     steps = f"{loop.effort.steps} manual steps"
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; alarms: {summary.alarms}",
+        "False alarms, in a year without faults": summary.false_alarms,
         "A policy decides, on record": summary.kinds,
         "The loop closes": f"{loop.effort.trainings} trainings, {summary.promoted} promotions, {steps}",
         "Worth it": policy_comparison.summarise(results),

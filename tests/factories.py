@@ -118,7 +118,7 @@ def monitor_result(monitor: "Monitor" = "contract", state: "State" = "alarm", **
     """A result with figures: of column temp, or of champion 3 for monitors of its performance."""
     from level5_monitoring.monitors.monitor_result import CHAMPION, MonitorResult
 
-    champion = monitor in ("performance", "regression_vs_previous", "severe_regression")
+    champion = monitor in ("calibration", "calibration_slope", "skill", "regression_vs_previous", "severe_regression")
     about: dict[str, Any] = {"target": CHAMPION, "version": 3} if champion else {"target": "temp"}
     figures: dict[str, Any] = {"day": "2013-05-06", "message": "it is off", "rows": 900, "value": 0.5, "threshold": 0.1}
     return MonitorResult(monitor=monitor, state=state, **figures | about | changes)

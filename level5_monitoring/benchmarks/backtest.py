@@ -14,6 +14,7 @@ from level2_devops.model import predict, predict_features
 from level4_deployment.experiment import labels
 from level5_monitoring.benchmarks.baseline_detectors import AlarmRatio, BaselineDetectors
 from level5_monitoring.benchmarks.detection_metrics import FAULT_DAYS, RATIO, SCALES
+from level5_monitoring.benchmarks.model_faults import MODEL_FAULTS
 from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
 from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.data_quality import check_contract
@@ -26,7 +27,7 @@ from level5_monitoring.monitors.window import WEEK, as_window, is_end_of_week, w
 from shared.data.replay import LABEL_COLUMNS, REQUEST_COLUMNS
 from shared.settings import NEW_YORK
 
-VERSION = 1
+VERSION, NO_VERSION = 1, 0  # of the champion; of the days before it, whose outcomes alone are known
 RatiosByDay = dict[str, list[AlarmRatio]]
 
 
@@ -35,8 +36,8 @@ class BacktestPeriod:
     """The days `first` to `last`, and what champion, monitors and baselines know when they begin.
 
     flights: the year's, from a week before `first` on, with `day` and the champion's `probability`. since: the day on
-    which this champion went live. measured: its daily performance from then to `first`. clean: the ratios of requests
-    without a fault, which `run_period` keeps here.
+    which this champion went live. measured: the outcomes of BASE_DAYS days before that (NO_VERSION), and its daily
+    performance from then to `first`. clean: the ratios of requests without a fault, which `run_period` keeps here.
     """
 
     flights: pd.DataFrame
@@ -49,12 +50,19 @@ class BacktestPeriod:
     measured: list[DayPerformance] = field(default_factory=list)
     clean: RatiosByDay = field(default_factory=dict)
 
+    def base_rate(self) -> float:
+        """The share late before the champion went live."""
+        before = [(day.late_share, day.flights) for day in self.measured if day.version == NO_VERSION]
+        shares, flights = np.array(before).T
+        return float(np.average(shares, weights=flights))
+
 
 def monthly_periods(
     flights: pd.DataFrame, champions: dict[str, Pipeline], reference: Reference, baselines: BaselineDetectors
 ) -> list[BacktestPeriod]:
     """A period for each month, by its first day; each has a champion of its own, which predicts all flights of it."""
     flights = flights.assign(day=flights["flight_id"].str[:10], probability=np.nan)
+    outcomes = _outcomes(flights[flights["day"] >= shift(min(champions), -performance.BASE_DAYS)])
     flights = flights[flights["day"] >= min(champions)]
     ends = {month: str((pd.Timestamp(month) + pd.offsets.MonthEnd()).date()) for month in champions}
     for month, end in ends.items():
@@ -63,8 +71,16 @@ def monthly_periods(
     periods = []
     for month, end in ends.items():
         rows = flights["day"].between(shift(month, -WEEK), end)
-        periods.append(BacktestPeriod(flights[rows], month, month, end, champions[month], reference, baselines))
+        before = [day for day in outcomes if shift(month, -performance.BASE_DAYS) <= day.day < month]
+        known = champions[month], reference, baselines, before
+        periods.append(BacktestPeriod(flights[rows], month, month, end, *known))
     return periods
+
+
+def _outcomes(flights: pd.DataFrame) -> list[DayPerformance]:
+    """What is known of days on which no champion was live."""
+    days = flights.groupby("day")["late"].agg(["count", "mean"])
+    return [DayPerformance(str(day), NO_VERSION, int(n), share, np.nan, np.nan) for day, n, share in days.itertuples()]
 
 
 def fault_period(months: list[BacktestPeriod], date: str) -> BacktestPeriod:
@@ -78,7 +94,8 @@ def fault_period(months: list[BacktestPeriod], date: str) -> BacktestPeriod:
     beyond = flights["day"] > month.last
     if beyond.any():
         flights.loc[beyond, "probability"] = predict(month.champion, flights[beyond])
-    return replace(month, flights=flights, first=date, last=last, measured=measure(before), clean={})
+    measured = month.measured + measure(before, month.measured)
+    return replace(month, flights=flights, first=date, last=last, measured=measured, clean={})
 
 
 def shift(day: str, days: int) -> str:
@@ -89,7 +106,7 @@ def shift(day: str, days: int) -> str:
 def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
     """All ratios of these days that are near a limit (columns RATIO), with the fault from `first` on."""
     window = window_of(period, fault, size, seed)
-    labels_only = bool(fault) and not FAULTS[fault].apply_to_flights
+    labels_only = fault in MODEL_FAULTS or (bool(fault) and not FAULTS[fault].apply_to_flights)
     of_requests = period.clean if labels_only and period.clean else _check_requests(period, window)
     if not fault:
         period.clean.update(of_requests)
@@ -99,10 +116,14 @@ def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int
     return table[table["ratio"] >= min(SCALES)]
 
 
-def measure(window: pd.DataFrame) -> list[DayPerformance]:
-    """The daily performance of a window, as the loop keeps it."""
-    days = [performance.measure(rows, VERSION) for _, rows in window.groupby("day")]
-    return [day for day in days if day]
+def measure(window: pd.DataFrame, before: list[DayPerformance]) -> list[DayPerformance]:
+    """The daily performance of a window, as the loop keeps it; before: of the days before it."""
+    days = [*before]
+    for _, rows in window.groupby("day"):
+        rate = performance.base_rate(pd.DataFrame(days[-performance.BASE_DAYS :], columns=performance.COLUMNS))
+        if day := performance.measure(rows, VERSION, rate=rate):
+            days.append(day)
+    return days[len(before) :]
 
 
 def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
@@ -121,15 +142,20 @@ def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay
 
 def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
     """The ratios that need labels: of the labels themselves, and of the champion's performance."""
-    days = period.measured + measure(window[window["day"] >= period.first])
-    measured = pd.DataFrame(days, columns=performance.COLUMNS)
+    days = period.measured + measure(window[window["day"] >= period.first], period.measured)
+    measured = pd.DataFrame([day for day in days if day.version == VERSION], columns=performance.COLUMNS)
     ratios = {}
     for day, rows, week in _days(period, window):
-        results = check_labels(rows, day)
-        results.append(performance.check_expected_loss(day, VERSION, measured[measured["day"] <= day]))
+        results = check_labels(rows, day) + check_champion(day, measured)
         of_week = period.baselines.check_labels(week) if len(week) else []
         ratios[day] = [_ratio("monitors", result) for result in results] + of_week
     return ratios
+
+
+def check_champion(day: str, measured: pd.DataFrame) -> list[MonitorResult]:
+    """The monitors of the champion's quality, on its measured days up to `day`."""
+    until = measured[measured["day"] <= day]
+    return [check(day, VERSION, until) for check in performance.QUALITY_CHECKS]
 
 
 def _days(period: BacktestPeriod, window: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -144,11 +170,14 @@ def window_of(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int 
     """The period's flights as a window of the monitors, each with its label if known when its day is closed."""
     affected = period.flights["day"] >= period.first
     before, after = period.flights[~affected], period.flights[affected]
-    if fault:
+    if fault in MODEL_FAULTS:
+        probability = after["probability"].to_numpy(float)
+        after = after.assign(probability=MODEL_FAULTS[fault].apply(probability, period.base_rate(), size))
+    elif fault:
         requests = inject_fault(after[[*REQUEST_COLUMNS, "day", "probability"]], fault, size, seed)
         known = inject_label_fault(after.loc[after["late"].notna(), LABEL_COLUMNS], fault, size, seed)
-        probability = _predictions(period.champion, requests, after)
-        after = requests.assign(probability=probability).merge(known, how="left", on="flight_id")
+        predicted = _predictions(period.champion, requests, after)
+        after = requests.assign(probability=predicted).merge(known, how="left", on="flight_id")
     flights = pd.concat([before, after], ignore_index=True)
     closed = pd.to_datetime(flights["day"]).dt.tz_localize(NEW_YORK) + pd.DateOffset(days=1) + labels.LABELS_DUE_AFTER
     in_time = flights["label_known_at"] <= closed

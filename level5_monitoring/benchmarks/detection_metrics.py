@@ -6,13 +6,16 @@ Pure functions of tables. A table of ratios has a row for every figure that is n
 import numpy as np
 import pandas as pd
 
-from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.benchmarks.model_faults import ALL_FAULTS
+from level5_monitoring.false_alarms import begins
+from level5_monitoring.fault_injection import Fault
 
 ALARM = ["detector", "monitor", "target"]  # identifies an alarm from one day to the next
 RATIO = [*ALARM, "ratio", "day"]
 CASE = ["fault", "size", "date"]
 FAULT_DAYS = 14  # how long a fault lasts; one that is found later counts as missed
 SCALES = [0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.25, 1.5, 2.0]  # of all limits, for the curve
+KINDS = INPUTS, OUTCOMES, MODEL = "inputs", "outcomes", "the model"  # where faults are
 OURS, WITH_DRIFT = "this level", "with drift, which informs"
 METHODS = {  # the detectors of each method
     OURS: ["monitors"],
@@ -21,6 +24,7 @@ METHODS = {  # the detectors of each method
     "Evidently columns, weekly": ["columns weekly"],
     "Evidently data set, daily": ["data set daily"],
     "Evidently data set, weekly": ["data set weekly"],
+    "Evidently data quality, daily": ["quality daily"],
     "PSI above 0.2, weekly": ["PSI"],
     "log loss +10%, weekly": ["loss"],
 }
@@ -29,7 +33,15 @@ WEEKLY = ("drift", "columns weekly", "data set weekly", "PSI", "loss")
 
 def attributes(fault: str, monitor: str, target: str) -> bool:
     """Whether an alarm of this monitor for this target leads to the fault."""
-    return target in FAULTS[fault].targets or monitor in FAULTS[fault].targets
+    return target in ALL_FAULTS[fault].targets or monitor in ALL_FAULTS[fault].targets
+
+
+def kind_of(fault: str) -> str:
+    """Where a fault is: one of KINDS."""
+    found = ALL_FAULTS[fault]
+    if isinstance(found, Fault):
+        return INPUTS if found.apply_to_flights else OUTCOMES
+    return MODEL
 
 
 def detections(faulty: pd.DataFrame, scale: float = 1.0) -> pd.DataFrame:
@@ -72,21 +84,28 @@ def summary(found: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     return table.reset_index()
 
 
-def false_alarms(clean: pd.DataFrame, days: int, scale: float = 1.0) -> pd.DataFrame:
-    """Of each method, per 30 days without a fault (of `days`): alerts (alarms that begin), and days in alarm.
+def false_alarm_rates(clean: pd.DataFrame, days: int, scale: float = 1.0) -> pd.DataFrame:
+    """Of each method, false alarms (see `false_alarms`) in `days` days without a fault, and days in alarm per 30.
 
-    clean: RATIO and `number` (of the day). An alarm that goes on is one alert; a week in alarm is seven days.
+    clean: RATIO and `number` (of the day). Of other methods, every alarm counts as one that leads to an action.
     """
     alarms = clean[clean["ratio"] >= scale].sort_values("number")
-    length = alarms["detector"].isin(WEEKLY).map({True: 7, False: 1})
-    begins = alarms.groupby(ALARM)["number"].diff().ne(length)
+    alarms = alarms.assign(length=alarms["detector"].isin(WEEKLY).map({True: 7, False: 1}))
+    new = begins(alarms, ALARM)
     rows = {}
     for method, detectors in METHODS.items():
         mine = alarms["detector"].isin(detectors)
-        covered = {last - k for last, n in zip(alarms["number"][mine], length[mine], strict=True) for k in range(n)}
-        covered = {number for number in covered if 1 <= number <= days}
-        rows[method] = [30 * begins[mine].sum() / days, 30 * len(covered) / days]
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["alerts", "days in alarm"])
+        ends = zip(alarms["number"][mine], alarms["length"][mine], strict=True)
+        covered = {last - k for last, n in ends for k in range(n) if 1 <= last - k <= days}
+        rows[method] = [int(new[mine].sum()), 30 * len(covered) / days]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["false alarms", "days in alarm"])
+
+
+def own_false_alarms(clean: pd.DataFrame) -> str:
+    """This level's false alarms, by monitor and day, as text: "contract 2013-12-31 (8)"."""
+    alarms = clean[(clean["ratio"] >= 1) & clean["detector"].isin(METHODS[OURS])].assign(length=1)
+    counts = alarms[begins(alarms, ALARM)].groupby(["monitor", "day"]).size().reset_index()
+    return ", ".join(f"{monitor} {day} ({count})" for monitor, day, count in counts.to_numpy()) or "none"
 
 
 def curve(faulty: pd.DataFrame, clean: pd.DataFrame, days: int) -> pd.DataFrame:
@@ -95,6 +114,6 @@ def curve(faulty: pd.DataFrame, clean: pd.DataFrame, days: int) -> pd.DataFrame:
     for scale in SCALES:
         found = detections(faulty, scale)
         delay = found["delay"].fillna(FAULT_DAYS + 1).groupby(found["method"]).mean()
-        false = false_alarms(clean, days, scale)
+        false = false_alarm_rates(clean, days, scale)
         points += [[method, scale, delay[method], false.loc[method, "days in alarm"]] for method in METHODS]
     return pd.DataFrame(points, columns=["method", "scale", "delay", "days in alarm"])

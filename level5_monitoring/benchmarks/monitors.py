@@ -10,7 +10,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 from sklearn.pipeline import Pipeline
@@ -20,19 +20,24 @@ from level3_training_pipeline.pipeline import data, tune
 from level5_monitoring import config
 from level5_monitoring.benchmarks.backtest import BacktestPeriod, fault_period, monthly_periods, run_period, shift
 from level5_monitoring.benchmarks.baseline_detectors import BaselineDetectors, fit_baseline_detectors
+from level5_monitoring.benchmarks.champions import MONITORS, by_champion, first_alarms
 from level5_monitoring.benchmarks.detection_metrics import (
     ALARM,
     CASE,
     FAULT_DAYS,
+    INPUTS,
+    KINDS,
     METHODS,
     OURS,
     WITH_DRIFT,
     curve,
     detections,
-    false_alarms,
+    false_alarm_rates,
+    kind_of,
+    own_false_alarms,
     summary,
 )
-from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.benchmarks.model_faults import ALL_FAULTS
 from level5_monitoring.monitors.reference import Reference, build_reference
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
@@ -46,13 +51,21 @@ if TYPE_CHECKING:
 
 START, END = "2013-04-01", "2013-12-31"
 DATES = [str(day.date()) for day in pd.date_range("2013-04-04", "2013-12-15", periods=20)]  # when faults begin
+OF_LABELS = [OURS, "log loss +10%, weekly"]  # the methods that look at labels
 PICTURE = Path(__file__).parents[1] / "pictures" / "judge.png"  # of the README
 
 
-def run_benchmark(
-    flights: pd.DataFrame, dates: list[str], faults: list[str], workers: int
-) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Ratios with faults, ratios without, and the number of days without; each process takes one date or month."""
+class Measured(NamedTuple):
+    """Ratios with faults, ratios without and the number of days without, and the first alarms of faulty champions."""
+
+    faulty: pd.DataFrame
+    clean: pd.DataFrame
+    days: int
+    champions: pd.DataFrame
+
+
+def run_benchmark(flights: pd.DataFrame, dates: list[str], faults: list[str], workers: int) -> Measured:
+    """Run every case; each process takes one date or month."""
     months = [str(day.date()) for day in pd.date_range(START, END, freq="MS")]
     months = [month for month in months if month <= shift(max(dates), FAULT_DAYS)]
     with step("Learn what is known on the first day"):
@@ -69,14 +82,17 @@ def run_benchmark(
         cases = len(dates) * len(faults) * 3
         clean: list[pd.DataFrame] = []
         faulty: list[pd.DataFrame] = []
-        with bar(f"{cases} faults, and {len(months)} months without", len(periods) + len(tasks)) as advance:
-            for results, tables in ((pool.map(run_period, periods), clean), (pool.map(run_faults, tasks), faulty)):
+        champion: list[pd.DataFrame] = []
+        with bar(f"{cases} faults, and {len(months)} months without", 2 * len(periods) + len(tasks)) as advance:
+            runs = (run_period, periods, clean), (first_alarms, periods, champion), (run_faults, tasks, faulty)
+            for results, tables in [(pool.map(run, over), tables) for run, over, tables in runs]:
                 for table in results:
                     tables.append(table)
                     advance()
     without = pd.concat(clean, ignore_index=True)
     days = len(pd.date_range(periods[0].first, periods[-1].last))
-    return pd.concat(faulty, ignore_index=True), without.assign(number=_number(without["day"], START)), days
+    without = without.assign(number=_number(without["day"], START))
+    return Measured(pd.concat(faulty, ignore_index=True), without, days, pd.concat(champion, ignore_index=True))
 
 
 def learn(flights: pd.DataFrame) -> tuple[Reference, BaselineDetectors]:
@@ -116,48 +132,61 @@ def _number(day: pd.Series, first: str) -> pd.Series:
     return (pd.to_datetime(day) - pd.Timestamp(first)).dt.days + 1
 
 
-def show_tables(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
-    """Print what this level's monitors find of each fault, then all methods beside each other."""
+def show_tables(measured: Measured) -> None:
+    """Print what this level's monitors find of each fault, all methods beside each other, and false alarms."""
+    found = detections(measured.faulty)
+    kinds = found["fault"].map(kind_of)
     console.print()
-    _show_ours(found)
-    _show_faults(found)
-    _show_methods(found, false, days)
+    for kind in KINDS:
+        if (kinds == kind).any():
+            _show_ours(found[kinds == kind], kind)
+            _show_methods(found[kinds == kind], kind)
+    _show_false_alarms(measured.clean, measured.days)
+    _show_champions(measured.champions)
     console.print(
         "  Delay: median days until a fault is found (-: half are missed, or more).\n"
         "  Attributed: of those found, by an alarm that names what is wrong.\n"
         "  Missed incl. drift: where alarms of drift, which only informs, count as well.\n"
         "  An alarm that is also there without the fault does not find it.\n"
-        "  A week in alarm is seven days. An error of a detector counts as its alarm."
+        "  A week in alarm is seven days. An error of a detector counts as its alarm.\n"
+        "  False alarm: one that leads to an action and begins without an injected fault."
     )
 
 
-def _show_ours(found: pd.DataFrame) -> None:
+def _show_ours(found: pd.DataFrame, kind: str) -> None:
     ours = _as_text(found[found["method"] == OURS], ["fault", "size"])
     with_drift = summary(found[found["method"] == WITH_DRIFT], ["fault", "size"])["missed"].astype(str)
-    sizes = [FAULTS[fault].sizes[size - 1] for fault, size in zip(ours["fault"], ours["size"], strict=True)]
+    sizes = [ALL_FAULTS[fault].sizes[size - 1] for fault, size in zip(ours["fault"], ours["size"], strict=True)]
     rows = ours.assign(fault=ours["fault"] + ", " + sizes, with_drift=with_drift)
     columns = ["Fault", "delay", "missed", "attributed", "missed\nincl.\ndrift", "detected by"]  # 80 columns wide
     cells = rows[["fault", "delay", "of_cases", "attributed", "with_drift", "detected_by"]].to_numpy().tolist()
     cases = len(found) // len(METHODS)
-    show_table(f"This level's monitors, on {cases} faults of {FAULT_DAYS} days", columns, cells)
+    show_table(f"Faults of {kind}: this level's monitors, on {cases} faults of {FAULT_DAYS} days", columns, cells)
 
 
-def _show_faults(found: pd.DataFrame) -> None:
-    methods = [method for method in METHODS if "data set" not in method]  # those find nearly nothing
-    text = _as_text(found, ["fault", "method"])
-    text["cell"] = text["delay"] + " (" + text["missed"].astype(str) + ")"
-    cells = text.pivot(index="fault", columns="method", values="cell").loc[found["fault"].unique(), methods]
-    cases = len(found) // len(METHODS) // len(cells)
-    heads = [method.replace(" ", "\n") for method in methods]
-    rows = [list(row) for row in cells.itertuples()]
-    show_table(f"Median delay in days (missed), of {cases} of each fault", ["Fault", *heads], rows)
+def _show_methods(found: pd.DataFrame, kind: str) -> None:
+    methods = [*METHODS] if kind == INPUTS else OF_LABELS
+    text = _as_text(found, ["method"]).set_index("method").loc[methods, ["delay", "of_cases", "attributed"]]
+    columns = ["Method", "delay", "missed", "attributed"]
+    show_table(f"Faults of {kind}: all methods that look at them", columns, [list(row) for row in text.itertuples()])
 
 
-def _show_methods(found: pd.DataFrame, false: pd.DataFrame, days: int) -> None:
-    text = _as_text(found, ["method"]).set_index("method")[["delay", "of_cases", "attributed"]]
-    rows = [list(row) for row in text.join(false.map("{:.1f}".format)).itertuples()]
-    columns = ["Method", "delay", "missed", "attributed", "false alerts", "days in alarm"]
-    show_table(f"All faults; and false alarms, per 30 of {days} days without a fault", columns, rows)
+def _show_false_alarms(clean: pd.DataFrame, days: int) -> None:
+    rates = false_alarm_rates(clean, days)
+    rows = [
+        [str(method), f"{count:,.0f}", f"{30 * count / days:.1f}", f"{in_alarm:.1f}"]
+        for method, count, in_alarm in rates.itertuples()
+    ]
+    columns = ["Method", "false alarms", "per 30 days", "days in alarm, per 30"]
+    show_table(f"False alarms, on {days} days without a fault", columns, rows)
+    console.print(f"  This level's, by monitor, day and number: {own_false_alarms(clean)}\n")
+
+
+def _show_champions(champions: pd.DataFrame) -> None:
+    flights = champions.groupby(["fault", "size"])["flights"].sum().max()
+    columns = ["Champion", "log loss", *MONITORS, "either"]
+    title = f"Months with an alarm (median day of the first), of champions on {flights:,.0f} flights"
+    show_table(title, columns, by_champion(champions))
 
 
 def _as_text(found: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -171,9 +200,9 @@ def _as_text(found: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def detection_plot(points: pd.DataFrame, days: int) -> "Figure":
-    """Mean delay against false alarms: a line for each method as its limits are scaled, a dot at its own limits.
+    """Mean delay of faults of inputs against days in alarm: a line for each method as its limits are scaled.
 
-    Narrow enough for a phone.
+    A dot shows the limits as they are. Narrow enough for a phone.
     """
     from matplotlib.figure import Figure  # reads MPLCONFIGDIR on import
 
@@ -189,7 +218,7 @@ def detection_plot(points: pd.DataFrame, days: int) -> "Figure":
         xlim=(-0.5, 30.5),
         ylim=(0, FAULT_DAYS + 1.5),
         xlabel=f"days in alarm, per 30 of {days} days without a fault",
-        ylabel=f"mean days until a fault is found (missed: {FAULT_DAYS + 1})",
+        ylabel=f"mean days until a fault of inputs is found (missed: {FAULT_DAYS + 1})",
     )
     axes.set_title("Best is bottom left. Lines: limits scaled; dots: as they are.", fontsize=10, loc="left")
     axes.grid(alpha=0.3)
@@ -198,18 +227,19 @@ def detection_plot(points: pd.DataFrame, days: int) -> "Figure":
     return figure
 
 
-def keep(settings: Settings, faulty: pd.DataFrame, clean: pd.DataFrame, days: int, seconds: float) -> None:
+def keep(settings: Settings, measured: Measured, seconds: float) -> None:
     """Write the figures and the picture, and put the picture into the README."""
     folder = config.own(settings) / "benchmark"
     folder.mkdir(parents=True, exist_ok=True)
-    found, false = detections(faulty), false_alarms(clean, days)
-    points = curve(faulty, clean, days)
+    faulty, clean, days, champions = measured
+    points = curve(faulty[faulty["fault"].map(kind_of) == INPUTS], clean, days)
     alarms = clean.query("ratio >= 1").groupby(ALARM).size().rename("times").reset_index()
     figures = {
         "seconds": round(seconds, 1),
         "days without a fault": days,
-        "faults": summary(found, ["method", "fault", "size"]).to_dict("records"),
-        "false alarms per 30 days": false.to_dict("index"),
+        "faults": summary(detections(faulty), ["method", "fault", "size"]).to_dict("records"),
+        "false alarms, and days in alarm per 30": false_alarm_rates(clean, days).to_dict("index"),
+        "champions": champions.to_dict("records"),
         "curve": points.to_dict("records"),
         "false alerts": alarms.to_dict("records"),
     }
@@ -224,6 +254,6 @@ def main() -> None:
     """All dates and all faults."""
     begun, settings = time.perf_counter(), config.configure()
     flights = load_flights(settings)
-    faulty, clean, days = run_benchmark(flights, DATES, list(FAULTS), min(2, os.cpu_count() or 1))
-    show_tables(detections(faulty), false_alarms(clean, days), days)
-    keep(settings, faulty, clean, days, time.perf_counter() - begun)
+    measured = run_benchmark(flights, DATES, list(ALL_FAULTS), min(2, os.cpu_count() or 1))
+    show_tables(measured)
+    keep(settings, measured, time.perf_counter() - begun)

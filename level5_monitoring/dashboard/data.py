@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pandas as pd
 import sqlalchemy as sa
@@ -17,7 +17,7 @@ from level4_deployment.serving import reloader
 from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
 from level5_monitoring.loop import loop_store, outbox
-from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_comparison import CALENDAR, LOOP, read_predictions
 from shared.errors import UserError
 from shared.files import StateError
@@ -25,7 +25,7 @@ from shared.score import log_losses
 from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
-DAILY_MONITORS = ["contract", "volume", "labels", "performance", "regression_vs_previous", "severe_regression"]
+DAILY_MONITORS = [monitor for monitor in get_args(Monitor) if monitor != "drift"]
 SETTLED_AFTER = 5 * 86_400.0  # seconds from a week's end until no late label of it is missing
 ANSWERS_WITHIN = 2.0  # seconds for the platform to answer
 

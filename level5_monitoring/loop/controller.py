@@ -82,13 +82,14 @@ class LoopController:
             return []
         champion = int(last["version"])
         previous = int(last["old_value"]) if last["action"] == audit.PROMOTE and last["old_value"] else None
-        predict = self._predictions_of(previous) if previous else None
-        if measured := performance.measure(
-            window, champion, predict, previous_version=previous, excluded_reason=excluded
-        ):
+        before = performance.Previous(previous, self._predictions_of(previous)) if previous else None
+        days = loop_store.performance_until(self.log, day)
+        rate = performance.base_rate(days[days["day"] < day])
+        if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             loop_store.save_performance(self.log, measured)
-        days = loop_store.performance_of(self.log, champion, until=day)
-        results = [performance.check_expected_loss(day, champion, days)]
+        days = loop_store.performance_until(self.log, day)
+        days = days[days["version"] == champion]
+        results = [check(day, champion, days) for check in performance.QUALITY_CHECKS]
         if previous and len(both := performance.compared_with(days, previous)) <= performance.COMPARED_DAYS:
             gains = self._experiment_gains(champion, previous)
             results.append(performance.check_severe_regression(day, champion, previous, both))

@@ -98,10 +98,10 @@ def save_performance(log: sa.Engine, day: DayPerformance) -> None:
         connection.execute(insert(log, DAILY_PERFORMANCE), asdict(day))
 
 
-def performance_of(log: sa.Engine, version: int, until: str) -> pd.DataFrame:
-    """The measured days of a version up to day `until`, oldest first."""
+def performance_until(log: sa.Engine, day: str) -> pd.DataFrame:
+    """The measured days of all champions up to this day, oldest first."""
     table = DAILY_PERFORMANCE.c
-    return pd.read_sql(sa.select(*table).where(table.version == version, table.day <= until).order_by(table.day), log)
+    return pd.read_sql(sa.select(*table).where(table.day <= day).order_by(table.day, table.version), log)
 
 
 def last_performance(log: sa.Engine, count: int) -> pd.DataFrame:

@@ -7,7 +7,7 @@ Monitor precedence: the first step that applies decides, because bad data makes 
 3. labels: the labels are wrong or missing. Train nothing, promote nothing, stop the experiment.
 4. regression_vs_previous: a new champion is worse than the previous one. Roll back.
 5. an experiment has ended: promote its winner, or a challenger that was not worse.
-6. performance: the champion's loss exceeds its expected loss. Retrain, within the limits; also when it is old.
+6. calibration, calibration_slope, skill: the champion predicts badly. Retrain, within the limits; also when it is old.
 7. drift: notify.
 """
 
@@ -23,7 +23,8 @@ COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels
 LONGEST = 42  # days without a retraining: a model on newer flights may be better although no alarm shows it
 DATA: tuple[Monitor, ...] = ("contract", "volume")
 LABELS: tuple[Monitor, ...] = ("labels",)
-PERFORMANCE: tuple[Monitor, ...] = ("performance", "regression_vs_previous", "severe_regression")  # of a champion
+QUALITY: tuple[Monitor, ...] = ("calibration", "calibration_slope", "skill")  # of a champion by itself: retrain
+PERFORMANCE: tuple[Monitor, ...] = (*QUALITY, "regression_vs_previous", "severe_regression")  # of a champion
 Kind = Literal["no_action", "notify", "stop_experiment", "defer", "retrain", "promote", "roll_back"]
 Limit = Literal["", "experiment", "budget", "cool-down"]  # that defers a retraining
 Alarm = Literal["contract", "labels", "regression_vs_previous", "performance", "drift"]
@@ -172,10 +173,10 @@ def _retrain(
 ) -> Decision | None:
     """Whether the champion needs a challenger, and the limits allow one; status: the evidence where no alarm leads."""
     limit, because = _retraining_limit(day, state)
-    if broken := _alarms_of(results, "performance"):
+    if broken := _alarms_of(results, *QUALITY):
         if limit:
             return Decision(day, "defer", f"No retraining, because {because}: {describe(broken)}.", broken, limit)
-        reason = f"Observed loss exceeds expected loss: {describe(broken)}."
+        reason = f"The champion predicts badly: {describe(broken)}."
         return _train(Decision(day, "retrain", reason, broken, "performance"), state)
     if (age := _age(day, state)) >= LONGEST and not limit:
         reason = f"The last training is {age} days ago; after {LONGEST} days a challenger is trained in any case."
@@ -251,5 +252,5 @@ def figure(value: float | None) -> str:
     return "none" if value is None else f"{value:.4g}"
 
 
-def _alarms_of(results: Iterable[MonitorResult], monitor: Monitor) -> tuple[MonitorResult, ...]:
-    return tuple(result for result in by_monitor(results, monitor) if result.state == "alarm")
+def _alarms_of(results: Iterable[MonitorResult], *monitors: Monitor) -> tuple[MonitorResult, ...]:
+    return tuple(result for result in by_monitor(results, *monitors) if result.state == "alarm")

@@ -3,7 +3,17 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Monitor = Literal["contract", "volume", "labels", "drift", "performance", "regression_vs_previous", "severe_regression"]
+Monitor = Literal[
+    "contract",
+    "volume",
+    "labels",
+    "drift",
+    "calibration",
+    "calibration_slope",
+    "skill",
+    "regression_vs_previous",
+    "severe_regression",
+]
 State = Literal["ok", "alarm", "insufficient data"]
 CHAMPION = "champion"  # the target of the monitors of performance
 

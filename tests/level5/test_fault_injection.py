@@ -98,11 +98,14 @@ def test_a_stuck_feed_repeats_one_value_per_airport(days: pd.DataFrame) -> None:
     assert stuck["carrier_delay_4h"].nunique() > 1
 
 
-def test_a_strike_makes_flights_late_and_none_punctual(days: pd.DataFrame) -> None:
+@pytest.mark.parametrize(("fault", "late"), [("strike", 1), ("calm", 0)])
+def test_a_strike_makes_flights_late_and_a_calm_makes_them_punctual(
+    fault: str, late: float, days: pd.DataFrame
+) -> None:
     told = days.dropna(subset=["late"])[LABEL_COLUMNS]
-    struck = inject_label_fault(told, "strike", 1, seed=0)
+    struck = inject_label_fault(told, fault, 1, seed=0)
     changed = struck["late"] != told["late"]
-    assert (struck.loc[changed, "late"] == 1).all()
+    assert (struck.loc[changed, "late"] == late).all()
     assert set(told.loc[changed, "flight_id"].str[11:13]) == {"UA"}
 
 

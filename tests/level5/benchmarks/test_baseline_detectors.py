@@ -10,6 +10,8 @@ import pytest
 from level2_devops.features import CATEGORIES, NUMBERS, features
 from level5_monitoring.benchmarks.baseline_detectors import (
     DISTANCE_LIMIT,
+    MOST_NEW,
+    MOST_OUT,
     PSI_LIMIT,
     BaselineDetectors,
     fit_baseline_detectors,
@@ -57,6 +59,33 @@ def test_every_column_has_evidentlys_psi(detectors: BaselineDetectors, day: pd.D
         assert ratios[name] * PSI_LIMIT == pytest.approx(metric["value"], rel=1e-9), name
 
 
+def test_the_tests_of_data_quality_are_evidentlys(detectors: BaselineDetectors, day: pd.DataFrame) -> None:
+    """On a day with a new carrier, a missing feed, and temperatures out of range."""
+    broken = day.assign(precip=np.float32("nan"), temp=day["temp"] + 200)
+    broken.loc[broken.index[:30], "carrier"] = "XX"
+    quality = detectors.quality
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Evidently's own, and those of its dependencies
+        from evidently import DataDefinition, Dataset, Report
+        from evidently.metrics import MissingValueCount, OutListValueCount, OutRangeValueCount, RowCount
+        from evidently.tests import gte, lte
+
+        tests = [RowCount(tests=[gte(quality.fewest)])]
+        tests += [MissingValueCount(column=name, share_tests=[lte(most)]) for name, most in quality.missing.items()]
+        for name, values in quality.values.items():
+            tests.append(OutListValueCount(column=name, values=values, share_tests=[lte(MOST_NEW)]))
+        for name, (left, right) in quality.ranges.items():
+            if name != "precip":  # of a column without a value it computes 0 / 0
+                tests.append(OutRangeValueCount(column=name, left=left, right=right, share_tests=[lte(MOST_OUT)]))
+        about = DataDefinition(numerical_columns=NUMBERS, categorical_columns=CATEGORIES)
+        ran = Report(tests).run(Dataset.from_pandas(broken, data_definition=about), None).dict()["tests"]
+    failed = {test["metric_config"]["params"].get("column", "rows") for test in ran if test["status"] != "SUCCESS"}
+    assert {one.target for one in quality.check_day(broken) if one.ratio > 1} == failed
+    assert failed >= {"precip", "temp", "carrier"}
+    assert "rows" not in failed
+    assert {one.target for one in quality.check_day(broken.head(100)) if one.ratio > 1} >= {"rows"}
+
+
 def test_psi_of_two_shares_by_hand() -> None:
     reference, current = (pd.Series(["a"] * a + ["b"] * (10 - a), name="carrier") for a in (5, 8))
     assert psi(current, reference) == pytest.approx((0.5 - 0.8) * np.log(0.5 / 0.8) + (0.5 - 0.2) * np.log(0.5 / 0.2))
@@ -72,7 +101,8 @@ def test_the_data_set_drifts_when_half_of_its_columns_do(detectors: BaselineDete
 def test_a_column_without_a_value_where_evidently_raises_is_an_alarm(
     detectors: BaselineDetectors, day: pd.DataFrame
 ) -> None:
-    ratios = {one.target: one.ratio for one in detectors.check_day(day.assign(temp=np.float32("nan")))}
+    found = detectors.check_day(day.assign(temp=np.float32("nan")))
+    ratios = {one.target: one.ratio for one in found if one.detector == "columns daily"}
     assert ratios["temp"] == np.inf
 
 

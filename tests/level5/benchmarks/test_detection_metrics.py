@@ -10,9 +10,13 @@ from level5_monitoring.benchmarks.detection_metrics import (
     WITH_DRIFT,
     curve,
     detections,
-    false_alarms,
+    false_alarm_rates,
+    own_false_alarms,
     summary,
 )
+from level5_monitoring.false_alarms import false_alarms
+from level5_monitoring.monitors.monitor_result import Monitor
+from tests.factories import monitor_result
 
 Line = tuple[str, str, str, float, float, int]  # detector, monitor, target, ratio, ratio without the fault, number
 
@@ -55,10 +59,29 @@ def test_an_alarm_that_goes_on_is_one_alert_and_a_week_in_alarm_is_seven_days() 
         *[("drift", "drift", "temp", 1.5, 0.0, day) for day in (7, 14, 28)],
         ("monitors", "contract", "dewp", 0.9, 0.0, 10),
     )
-    false = false_alarms(clean, days=60)
-    assert list(false.loc[OURS]) == [30 * 2 / 60, 30 * 4 / 60]
-    assert list(false.loc[WITH_DRIFT]) == [30 * (2 + 2) / 60, 30 * 21 / 60]
-    assert list(false_alarms(clean, days=60, scale=0.9).loc[OURS]) == [30 * 3 / 60, 30 * 5 / 60]
+    clean["day"] = [f"2013-05-{number:02}" for number in clean["number"]]
+    false = false_alarm_rates(clean, days=60)
+    assert list(false.loc[OURS]) == [2, 30 * 4 / 60]
+    assert list(false.loc[WITH_DRIFT]) == [2 + 2, 30 * 21 / 60]
+    assert list(false_alarm_rates(clean, days=60, scale=0.9).loc[OURS]) == [3, 30 * 5 / 60]
+    assert own_false_alarms(clean) == "contract 2013-05-03 (1), contract 2013-05-09 (1)"
+
+
+def test_the_years_report_and_the_benchmark_count_the_same_false_alarms() -> None:
+    """An alarm that goes on, one that comes back, one of another target, and one that only informs."""
+    days: list[tuple[Monitor, str, int]] = [("calibration", "champion", day) for day in (3, 4, 5, 9)] + [
+        ("contract", "temp", 4),
+        ("drift", "temp", 5),
+    ]
+    results = [monitor_result(one, day=f"2013-05-{day:02}", target=of) for one, of, day in days]
+    found = false_alarms(results)
+    assert [(one.monitor, one.day[-2:]) for one in found] == [
+        ("calibration", "03"),
+        ("calibration", "09"),
+        ("contract", "04"),
+    ]
+    lines = [("drift" if one == "drift" else "monitors", one, of, 2.0, 0.0, day) for one, of, day in days]
+    assert false_alarm_rates(case("celsius", 1, *lines), days=60).loc[OURS, "false alarms"] == len(found)
 
 
 def test_wider_limits_never_find_sooner_and_never_raise_more_alarms() -> None:

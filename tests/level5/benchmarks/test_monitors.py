@@ -7,10 +7,10 @@ import pytest
 from matplotlib.colors import to_hex
 
 from level5_monitoring.benchmarks import monitors
-from level5_monitoring.benchmarks.detection_metrics import METHODS, OURS, SCALES, detections, false_alarms, summary
+from level5_monitoring.benchmarks.detection_metrics import METHODS, OURS, SCALES, detections, false_alarm_rates, summary
 from level5_monitoring.benchmarks.monitors import detection_plot, show_tables
 
-FAULTS = ["celsius", "labels stop"]
+FAULTS = ["celsius", "labels stop", "odds too high"]
 
 
 def test_the_picture_has_a_line_and_a_dot_for_each_method() -> None:
@@ -24,20 +24,24 @@ def test_the_picture_has_a_line_and_a_dot_for_each_method() -> None:
 def test_celsius_and_a_dead_feed_are_attributed_within_a_day_where_others_find_nothing(
     flights: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    faulty, clean, days = monitors.run_benchmark(flights, ["2013-04-10"], FAULTS, workers=min(2, os.cpu_count() or 1))
-    found, false = detections(faulty), false_alarms(clean, days)
+    measured = monitors.run_benchmark(flights, ["2013-04-10"], FAULTS, workers=min(2, os.cpu_count() or 1))
+    found, days, false = detections(measured.faulty), measured.days, false_alarm_rates(measured.clean, measured.days)
     lines = summary(found, ["fault", "size", "method"]).set_index(["fault", "size", "method"])
     assert days == 30
-    for fault in FAULTS:
+    for fault in FAULTS[:2]:
         assert list(lines.loc[(fault, 3, OURS), ["delay", "missed", "attributed"]]) == [1, 0, 1.0]
         for method in ("Evidently data set, daily", "Evidently data set, weekly"):
             assert lines.loc[(fault, 3, method), "missed"] == 1
     assert lines.loc[("labels stop", 2, OURS), "missed"] == 0  # those of one airport
+    assert lines.loc[("odds too high", 3, OURS), "detected_by"] == "calibration"
+    april = measured.champions.set_index(["fault", "size"])
+    assert april["skill"].to_dict()["log odds squeezed", 3] <= 16
+    assert april["calibration"].to_dict()["odds too high", 2] <= 16
     in_alarm = false["days in alarm"].to_dict()
     assert in_alarm[OURS] < in_alarm["Evidently columns, weekly"]
     monkeypatch.setenv("COLUMNS", "80")
     capsys.readouterr()
-    show_tables(found, false, days)
+    show_tables(measured)
     shown = capsys.readouterr().out
     for head in ("attributed", "incl.", "detected"):
         assert head in shown

@@ -75,7 +75,7 @@ def test_of_each_monitor_the_newest_results_count(log: sa.Engine) -> None:
 def test_performance_is_averaged_over_the_closed_days_of_a_version(log: sa.Engine) -> None:
     """The loss by flight, so that a day with more flights weighs more; the AUC by day."""
     for day, flights, auc in (("2013-04-06", 100, 0.7), ("2013-04-07", 300, 0.8)):
-        performance = DayPerformance(day, 3, flights, loss=flights / 1000, expected_loss=0.4, auc=auc)
+        performance = DayPerformance(day, 3, flights, 0.2, 0.2, loss=flights / 1000, auc=auc)
         save_performance(log, performance)
     samples = scrape(log)
     assert samples["model_log_loss", "3"] == pytest.approx(0.25)

@@ -45,13 +45,13 @@ def test_a_verdict_that_counted_today_is_a_ticket_if_todays_labels_are_in_alarm(
 
 def test_a_deferral_that_needs_a_person_is_one_ticket() -> None:
     """The budget is spent on every following day too: only the first has an alert. A cool-down needs nobody."""
-    spent = PolicyState(retrainings=("2013-04-01",) * BUDGET, alarms=(result("performance"),))
-    decision = decide(DAY, [result("performance")], spent)
+    spent = PolicyState(retrainings=("2013-04-01",) * BUDGET, alarms=(result("calibration"),))
+    decision = decide(DAY, [result("calibration")], spent)
     [alert] = alerts_of(decision, spent, "level5")
     assert (alert.severity, alert.title, alert.kind) == ("ticket", "deferred: budget", "decision")
     assert alerts_of(decision, PolicyState(alarms=spent.alarms, last_cause="budget"), "level5") == []
     cooling = PolicyState(retrainings=("2013-05-01",), alarms=spent.alarms)
-    assert alerts_of(decide(DAY, [result("performance")], cooling), cooling, "level5") == []
+    assert alerts_of(decide(DAY, [result("calibration")], cooling), cooling, "level5") == []
 
 
 def test_titles_are_words_and_keys_are_unique_in_a_day() -> None:

@@ -177,7 +177,7 @@ def test_a_retraining_is_told_which_days_to_leave_out(play: Play, monkeypatch: p
         halted = decide("2013-03-03", of_the_day_before, PolicyState())
         loop_store.record_decision(platform.log, halted, of_the_day_before, [])
         loop_store.close_decision(platform.log, "2013-03-03", {})
-        return [monitor_result("performance", day=DAY), monitor_result("contract", "ok", target="precip", day=DAY)]
+        return [monitor_result("calibration", day=DAY), monitor_result("contract", "ok", target="precip", day=DAY)]
 
     trained = []
 

@@ -34,7 +34,7 @@ def shown(capsys: pytest.CaptureFixture[str]) -> str:
 
 def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
     """Reason, figures, version, experiment, verdict, promotion: and no action on another version."""
-    results = [monitor_result("performance", day=DAY, version=2, rows=12345, value=0.0071, threshold=0.005)]
+    results = [monitor_result("calibration", day=DAY, version=2, rows=12345, value=0.0071, threshold=0.005)]
     decision = policy.decide(DAY, results, PolicyState())
     loop_store.record_decision(own_log, decision, results, alerts_of(decision, PolicyState(), "level5"))
     experiment = experiment_store.new_experiment(own_log, 2, 3, Plan(), "loop")
@@ -44,7 +44,7 @@ def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: p
         audit.record(own_log, audit.move("loop", "promote", *move))
     text = shown(capsys)
     facts = ("retrain", "champion (version 2)", "0.0071", "0.005", "12,345", "it is better by 0.01 nats")
-    for part in (*facts, "performance alarm begins", "2 → 3", "by its verdict", "done"):
+    for part in (*facts, "calibration alarm begins", "2 → 3", "by its verdict", "done"):
         assert part in text
     assert OTHER[2] not in text
 
@@ -54,7 +54,7 @@ def test_a_decision_without_an_alarm_has_its_evidence_as_well(
 ) -> None:
     """A promotion after an inconclusive experiment: the champion, all monitors, and the experiment it was about."""
     results = [monitor_result("contract", "ok", day=DAY)] * 3
-    results += [monitor_result("performance", "ok", day=DAY, rows=12345, value=0.0031)]
+    results += [monitor_result("calibration", "ok", day=DAY, rows=12345, value=0.0031)]
     experiment = experiment_store.new_experiment(own_log, 2, 3, Plan(), "loop")
     experiment_store.save(own_log, replace(experiment, state="inconclusive", reason="not proven: mean gain +0.0012"))
     decision = policy.decide(DAY, results, PolicyState(non_inferior_experiment=experiment.experiment))

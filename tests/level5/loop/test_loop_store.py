@@ -34,7 +34,7 @@ def decided(log: sa.Engine, day: str, *results: MonitorResult) -> Decision:
 def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
     first = decided(log, "2013-05-06", found("2013-05-06", "contract"))
     loop_store.close_decision(log, "2013-05-06", {"first": 1})
-    again = decided(log, "2013-05-06", found("2013-05-06", "performance"))
+    again = decided(log, "2013-05-06", found("2013-05-06", "calibration"))
     loop_store.close_decision(log, "2013-05-06", {"second": 2})
     assert again == first == loop_store.find_decision(log, "2013-05-06")
     [row] = loop_store.decisions(log)
@@ -49,7 +49,7 @@ def test_a_training_leaves_out_every_earlier_day_whose_data_or_labels_were_in_al
     decided(log, "2013-05-05", found("2013-05-05", "contract", "ok"), found("2013-05-05", "volume", "ok"))
     decided(log, "2013-05-06", found("2013-05-06", "labels"), found("2013-05-06", "drift"))
     decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"), found("2013-05-07", "drift"))
-    decision = decided(log, "2013-05-08", found("2013-05-08", "performance"))
+    decision = decided(log, "2013-05-08", found("2013-05-08", "calibration"))
     assert decision.kind == "retrain"
     assert policy.days_left_out(decision) == ["2013-05-04", "2013-05-06"]
     assert "Left out of the training, because data or labels were in alarm: 2013-05-04, 2013-05-06." in decision.reason
@@ -69,23 +69,23 @@ def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine)
 def test_the_policy_state_is_of_earlier_days_only(log: sa.Engine) -> None:
     """Decisions of the day itself and later do not count: after a crash, the state is the same."""
     before = load_policy_state(log, "2013-05-06")
-    assert decided(log, "2013-05-06", found("2013-05-06", "performance")).kind == "retrain"
+    assert decided(log, "2013-05-06", found("2013-05-06", "calibration")).kind == "retrain"
     assert load_policy_state(log, "2013-05-06") == before == PolicyState()
     assert load_policy_state(log, "2013-05-07").retrainings == ("2013-05-06",)
-    assert decided(log, "2013-05-07", found("2013-05-07", "performance")).cause == "cool-down"
+    assert decided(log, "2013-05-07", found("2013-05-07", "calibration")).cause == "cool-down"
 
 
 def test_a_failed_act_does_not_count_and_has_an_alert(log: sa.Engine) -> None:
     """A failed retraining may be decided again the next day; a refused one waits for the cool-down."""
     for day, word, then in (("2013-05-06", "failed", "retrain"), ("2013-05-07", "refused", "defer")):
-        decision = decided(log, day, found(day, "performance"))
+        decision = decided(log, day, found(day, "calibration"))
         assert decision.kind == "retrain"
         result = {word: "no platform runs here"}
         for _ in range(2):
             loop_store.close_decision(log, day, result, alerts_of_result(decision, result))
         assert [alert.title for alert in outbox.alerts(log, day)][-2:] == ["retrain", f"retrain {word}"]
         tomorrow = str((pd.Timestamp(day) + pd.Timedelta(days=1)).date())
-        assert policy.decide(tomorrow, [found(tomorrow, "performance")], load_policy_state(log, tomorrow)).kind == then
+        assert policy.decide(tomorrow, [found(tomorrow, "calibration")], load_policy_state(log, tomorrow)).kind == then
 
 
 def test_an_experiment_that_ended_has_one_alert_and_its_own_suspect_days(log: sa.Engine) -> None:
@@ -151,15 +151,16 @@ def test_a_roll_back_is_on_record_by_its_version(log: sa.Engine) -> None:
     assert decided(log, "2013-05-07", found("2013-05-07", "severe_regression")).kind == "defer"
 
 
-def test_a_measured_day_is_written_once_and_read_by_version(log: sa.Engine) -> None:
-    days = [DayPerformance(f"2013-05-0{i}", 3 + i // 3, 900, 0.5, 0.4, None) for i in range(1, 5)]
+def test_a_measured_day_is_written_once_and_read_up_to_a_day(log: sa.Engine) -> None:
+    days = [DayPerformance(f"2013-05-0{i}", 3 + i // 3, 900, 0.2, 0.2, loss=0.5) for i in range(1, 5)]
     for day in days:
         loop_store.save_performance(log, day)
     loop_store.save_performance(log, replace(days[0], loss=9.0))
-    own = loop_store.performance_of(log, 3, until="2013-05-02")
-    assert (own["day"].tolist(), own["loss"].tolist()) == (["2013-05-01", "2013-05-02"], [0.5, 0.5])
-    assert loop_store.performance_of(log, 3, until="2013-05-01")["day"].tolist() == ["2013-05-01"]
-    assert loop_store.performance_of(log, 9, until="2013-05-09").empty
+    until = loop_store.performance_until(log, "2013-05-03")
+    assert until["day"].tolist() == ["2013-05-01", "2013-05-02", "2013-05-03"]
+    assert until["version"].tolist() == [3, 3, 4]
+    assert until["loss"].tolist() == [0.5, 0.5, 0.5]
+    assert loop_store.performance_until(log, "2013-04-30").empty
     assert loop_store.last_performance(log, 3)["day"].tolist() == ["2013-05-02", "2013-05-03", "2013-05-04"]
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, get_args
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,6 +15,7 @@ from level5_monitoring.loop.policy import (
     LONGEST,
     PERFORMANCE,
     PERIOD,
+    QUALITY,
     PolicyState,
     active_alarms,
     by_monitor,
@@ -93,13 +95,20 @@ def test_no_combination_gives_an_act_that_is_forbidden(results: list[MonitorResu
 
 
 def test_the_first_monitor_of_the_precedence_decides() -> None:
-    order: list[Monitor] = ["contract", "severe_regression", "labels", "regression_vs_previous", "performance", "drift"]
+    order: list[Monitor] = ["contract", "severe_regression", "labels", "regression_vs_previous", "calibration", "drift"]
     kinds = [decide(DAY, [result(monitor) for monitor in order[i:]], PolicyState()).kind for i in range(6)]
     assert kinds == ["stop_experiment", "roll_back", "defer", "roll_back", "retrain", "notify"]
 
 
+@pytest.mark.parametrize("monitor", QUALITY)
+def test_each_monitor_of_a_champions_quality_leads_to_a_retraining_that_names_it(monitor: Monitor) -> None:
+    decision = decide(DAY, [result(monitor)], PolicyState())
+    assert (decision.kind, decision.cause) == ("retrain", "performance")
+    assert monitor in decision.reason
+
+
 def test_each_limit_defers_a_retraining_with_its_own_reason() -> None:
-    broken = [result("performance")]
+    broken = [result("calibration")]
     held = {
         "experiment": PolicyState(running_experiment="2-against-3"),
         "budget": PolicyState(retrainings=("2013-04-01",) * BUDGET),
@@ -138,5 +147,5 @@ def test_a_weekly_alarm_is_active_until_its_monitor_runs_again() -> None:
 
 def test_the_alarm_of_a_version_that_was_replaced_is_over() -> None:
     """Although the next champion has too few days for a result."""
-    next_one = result("performance", "insufficient data", version=4)
-    assert active_alarms([result("performance"), result("regression_vs_previous")], [next_one]) == ()
+    next_one = result("calibration", "insufficient data", version=4)
+    assert active_alarms([result("calibration"), result("regression_vs_previous")], [next_one]) == ()
