@@ -10,6 +10,7 @@ from typing import Any, Literal, NamedTuple, Self, get_type_hints
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import stats
 
 from level4_deployment.experiment import sequential
 from level4_deployment.experiment.sequential import Floats
@@ -36,8 +37,9 @@ class Plan:
     """The plan of an experiment; plain values, so JSON holds all of it. Raises UserError if its parts do not fit.
 
     alpha: the probability of promoting a challenger that is no better, and also of rejecting as harmful one that is no
-    worse. smallest_gain: the smallest useful gain, in nats per flight. share: of flights that the challenger answers in
-    the live split. unit: what counts as one independent observation. predicted_power and expected_days: for the
+    worse. smallest_gain: the smallest useful gain, in nats per flight. margin: of non-inferiority, in nats per flight:
+    a challenger that is worse by less is as good for practice. share: of flights that the challenger answers in the
+    live split. unit: what counts as one independent observation. predicted_power and expected_days: for the
     smallest gain, simulated with the SD of `history_days` earlier days; None without a history.
     """
 
@@ -46,6 +48,7 @@ class Plan:
     look_every: int = 7
     first_harm_day: int = 7
     smallest_gain: float = 0.005
+    margin: float = 0.005
     share: float = 0.1
     unit: Literal["day", "week"] = "day"
     history_days: int = 0
@@ -75,11 +78,11 @@ class Plan:
         whole = known and self.look_every % self.size == 0 == self.max_days % self.look_every
         finite = all(abs(one) < 1e6 for one in vars(self).values() if isinstance(one, int | float))  # no NaN either
         fits = self.size < self.max_days <= YEAR
-        if not (whole and finite and fits and 0 < self.alpha < 0.5 and 0 < self.share < 1):
+        if not (whole and finite and fits and 0 < self.alpha < 0.5 and 0 < self.share < 1 and self.margin >= 0):
             raise UserError(
-                f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, "
-                "max_days a multiple of look_every and at most 366, finite numbers, unit day or week; by the week both "
-                "are multiples of 7."
+                f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, no "
+                "negative margin, max_days a multiple of look_every and at most 366, finite numbers, unit day or week; "
+                "by the week both are multiples of 7."
             )
 
     def __str__(self) -> str:
@@ -151,6 +154,24 @@ def decide(plan: Plan, units: Floats) -> tuple[NDArray[np.int_], NDArray[np.int_
     return kinds, np.where(kinds == UNDECIDED, n, first + 1)
 
 
+def lower_bounds(plan: Plan, units: Floats) -> Floats:
+    """For each of (runs, n) units: the one-sided lower confidence bound of the mean gain, nats per flight, at alpha.
+
+    For a single look, at the plan's end; not valid at several.
+    """
+    mean, error, _ = (part[:, -1] for part in sequential.running_statistics(units))
+    return mean - stats.t.isf(plan.alpha, units.shape[1] - 1) * error
+
+
+def non_inferiority(plan: Plan, units: Floats) -> NDArray[np.bool_]:
+    """For each of (runs, n) units: whether its one-sided lower bound shows that the challenger is not worse by margin.
+
+    The test of non-inferiority (Piaggio et al., JAMA 2012): a challenger that is worse by exactly the margin passes
+    with probability alpha.
+    """
+    return lower_bounds(plan, units) > -plan.margin
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What was decided, and the figures it was decided on, as they were on `day`; plain values, so JSON holds them.
@@ -158,7 +179,9 @@ class Verdict:
     day: of the experiment, counting closed days with evidence; flights: of these days. mean: the challenger's gain in
     nats per flight. boundary: what z must reach at this day's look, or else at the next. lower, upper: the two-sided
     confidence sequence of the gain; most: the one-sided one, whose upper bound shows harm below 0; None before
-    first_harm_day. champion_arm, challenger_arm: flights of the live split on these days.
+    first_harm_day. champion_arm, challenger_arm: flights of the live split on these days. least: the one-sided lower
+    bound of the gain at the plan's last day, and non_inferior: whether it is above minus the margin; of an inconclusive
+    verdict only.
     """
 
     kind: Kind
@@ -172,6 +195,8 @@ class Verdict:
     most: float | None = None
     champion_arm: int = 0
     challenger_arm: int = 0
+    least: float | None = None
+    non_inferior: bool = False
 
     def reason(self, plan: Plan) -> str:
         """The figures as a sentence."""
@@ -187,7 +212,12 @@ class Verdict:
             case "promote":
                 return f"better: {found}, above the boundary of {self.boundary:.2f}"
             case "inconclusive":
-                return f"not proven: {found}, below the boundary of {self.boundary:.2f}; the champion stays"
+                shown = "non-inferior" if self.non_inferior else "non-inferiority not shown either"
+                least = "" if self.least is None else f"lower bound {self.least:+.4f}, one-sided, "
+                return (
+                    f"not proven: {found}, below the boundary of {self.boundary:.2f}; {shown} ({least}margin "
+                    f"{plan.margin:g})"
+                )
             case "blocked":
                 arms = {"champion": self.champion_arm, "challenger": self.challenger_arm}
                 seen = f"{self.challenger_arm:,} of {sum(arms.values()):,} flights where {plan.share:.0%} was planned"
@@ -221,8 +251,10 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
     found_on = closed[evidence.cumsum() - evidence < end * plan.size]
     arms = {arm: int(found_on[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
     mismatch = sequential.sample_ratio(arms, plan.share) < MISMATCH
+    kind: Kind = "blocked" if mismatch else _kind(plan, path, int(kinds[0]))
+    least = float(lower_bounds(plan, units[None])[0]) if kind == "inconclusive" else None
     return Verdict(
-        "blocked" if mismatch else _kind(plan, path, int(kinds[0])),
+        kind,
         day=end * plan.size,
         flights=int(days["flights"].iloc[: end * plan.size].sum()),
         mean=float(path.mean[-1]),
@@ -233,6 +265,8 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
         most=most,
         champion_arm=arms["champion"],
         challenger_arm=arms["challenger"],
+        least=least,
+        non_inferior=least is not None and least > -plan.margin,
     )
 
 

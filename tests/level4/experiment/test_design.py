@@ -18,6 +18,7 @@ from level4_deployment.experiment.design import (
     decide,
     judge,
     make_plan,
+    non_inferiority,
     trajectory,
 )
 from shared.errors import UserError
@@ -77,6 +78,20 @@ def test_the_end_without_proof_is_inconclusive_or_not_worth_having() -> None:
     assert verdict.kind == "reject"
     assert "too small" in verdict.reason(PLAN)
     assert judge(PLAN, closed_days(day_differences(0.0, days=27, sd=0.02))).kind == "running"
+
+
+@pytest.mark.parametrize(("mean", "shown"), [(0.002, True), (-0.001, True), (-0.003, False), (-0.005, False)])
+def test_an_inconclusive_verdict_says_whether_the_challenger_is_worse_by_less_than_the_margin(
+    mean: float, shown: bool
+) -> None:
+    verdict = judge(Plan(margin=0.005, smallest_gain=0), closed_days(day_differences(mean)))
+    assert (verdict.kind, verdict.non_inferior) == ("inconclusive", shown)
+    assert ("; non-inferior (" in verdict.reason(PLAN), "margin 0.005" in verdict.reason(PLAN)) == (shown, True)
+
+
+def test_a_challenger_worse_by_the_margin_passes_with_probability_alpha() -> None:
+    units = np.random.default_rng(11).normal(-0.3, 1, (40_000, 28))
+    assert non_inferiority(Plan(margin=0.3), units).mean() == pytest.approx(0.05, abs=0.004)
 
 
 def test_a_sample_ratio_mismatch_blocks_even_a_promotion() -> None:
