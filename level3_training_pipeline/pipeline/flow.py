@@ -18,6 +18,7 @@ from prefect.states import State
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import ModelCard, fit_features
 from level3_training_pipeline.pipeline import data, evaluate, record, tune
+from level3_training_pipeline.pipeline.average import average
 from level3_training_pipeline.pipeline.data import Snapshot
 from level3_training_pipeline.pipeline.evaluate import Champion, Evaluation
 from level3_training_pipeline.pipeline.tune import Trial
@@ -121,12 +122,17 @@ def tuned(best: dict[str, Any], run_id: str) -> tuple[Trial, str]:
 
 
 @task(name="train", **RETRIED)
-def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any]) -> str:
-    """The model, fitted on all of history, saved in the tracking store; returns its URI."""
+def train_step(snapshot: Snapshot, features: Path, parameters: dict[str, Any], mean_with: Version | None) -> str:
+    """The model, fitted on all of history, saved in the tracking store; returns its URI.
+
+    mean_with: a version with which it is averaged, if any.
+    """
     with step("Train on all of history"):
         table = data.read(features)
         inputs = table[CATEGORIES + NUMBERS]
         model = fit_features(inputs, table["late"], **parameters)
+        if mean_with:
+            model = average(model, registry.load_version(MlflowClient(), mean_with))
         card = ModelCard(float(table["late"].mean()), len(table), snapshot.today)
         return registry.log_model(model, card, inputs.head(3))
 
@@ -155,9 +161,10 @@ def register_step(settings: Settings, model_uri: str, run_id: str, tags: dict[st
         return registry.find(client, tags["training_key"]) or registry.register(client, model_uri, run_id, tags)
 
 
-def training_key(snapshot: Snapshot, trials: int) -> str:
-    """One digest of all that a version depends on: data, date, trials, code, locked environment."""
+def training_key(snapshot: Snapshot, trials: int, mean_with: Version | None = None) -> str:
+    """One digest of all that a version depends on: data, date, trials, code, environment, the version averaged with."""
     parts = [snapshot.digest, snapshot.today, str(trials), lineage.code_digest(), *lineage.environment().values()]
+    parts += [mean_with.tags["model_sha256"]] if mean_with else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -173,11 +180,16 @@ def run_name() -> str:
     on_failure=[report_kept_tuning],
 )
 def training(
-    today: str | None = None, trials: int = TRIALS, cause: str = "by hand", without: Sequence[str] = ()
+    today: str | None = None,
+    trials: int = TRIALS,
+    cause: str = "by hand",
+    without: Sequence[str] = (),
+    averaged: bool = False,  # noqa: FBT001, FBT002 - flows are given their parameters by place
 ) -> int:
     """Train as of `today` (YYYY-MM-DD; by default TODAY) and return the version's number.
 
-    without: days of departure (YYYY-MM-DD) that are left out, because their data are in doubt.
+    without: days of departure (YYYY-MM-DD) that are left out, because their data are in doubt. averaged: register the
+    mean of the new model and the champion, if there is one.
 
     When nothing has changed since an earlier training, it returns the number of that version.
     """
@@ -186,7 +198,9 @@ def training(
     client = mlflow_runs.open_tracking(settings)
     snapshot = gather_step(settings, without)
     validate_step(snapshot)
-    key = training_key(snapshot, trials)
+    champion = registry.by_alias(client, registry.CHAMPION)
+    mean_with = champion if averaged else None
+    key = training_key(snapshot, trials, mean_with)
     if made := registry.find(client, key):
         report_unchanged(made)
         return made.number
@@ -203,6 +217,8 @@ def training(
     }
     if without:
         tags |= {"days_left_out": " ".join(without), "rows_left_out": str(snapshot.rows_left_out)}
+    if mean_with:
+        tags["averaged_with"] = str(mean_with.number)
     about = f"Trained on the {snapshot.rows:,} flights known on {snapshot.today}, {cause}; {trials} trials below it."
     kept = {"kind": "training", **lineage.bundle(tags)}
     with mlflow_runs.tracked(f"training as of {snapshot.today}", about, kept) as run:
@@ -211,7 +227,7 @@ def training(
         best, tuned_by = tune_step(snapshot, features, trials, run.info.run_id, key)
         record.record_choice(best, tuned_by)
         parameters = best.parameters
-        model_uri = train_step(snapshot, features, parameters)
-        evaluate_step(snapshot, features, parameters, registry.by_alias(client, registry.CHAMPION))
+        model_uri = train_step(snapshot, features, parameters, mean_with)
+        evaluate_step(snapshot, features, parameters, champion)
         tags["parameters"] = json.dumps(parameters)
         return register_step(settings, model_uri, run.info.run_id, tags).number

@@ -8,6 +8,7 @@ import numpy as np
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline import data
+from level3_training_pipeline.pipeline.average import average
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from shared.errors import UserError
 from shared.settings import Settings
@@ -46,6 +47,8 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
     table = data.read(data.build_features(snapshot))
     inputs = table[CATEGORIES + NUMBERS]
     rebuilt = fit_features(inputs, table["late"], **json.loads(version.tags["parameters"]))
+    if number_before := version.tags.get("averaged_with"):
+        rebuilt = average(rebuilt, registry.load_version(client, registry.get(client, number_before)))
     before, after = predict_features(registered, inputs), predict_features(rebuilt, inputs)
     here = {"commit": lineage.commit(), "code_digest": lineage.code_digest(), **lineage.environment()}
     return Reproduction(

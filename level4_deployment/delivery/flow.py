@@ -80,9 +80,10 @@ def delivery(  # noqa: PLR0913, PLR0917 - flows are given their parameters by pl
     cause: str = "by hand",
     plan: dict[str, Any] | None = None,
     without: Sequence[str] = (),
+    averaged: bool = False,  # noqa: FBT001, FBT002
 ) -> Deployed:
     """From the data as of `today` (YYYY-MM-DD) to an experiment on live traffic.
 
-    plan: as of `deployment`. without: days that are left out of the training.
+    plan: as of `deployment`. without, averaged: as of level 3's `training`.
     """
-    return deployment(level3.training(today, trials, cause, without), home, plan)
+    return deployment(level3.training(today, trials, cause, without, averaged), home, plan)

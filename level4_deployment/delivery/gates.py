@@ -123,16 +123,24 @@ def compare(
         return pd.Series(dtype=float), Gate("quality", passed=True, seen="there is no champion to compare with")
     # Days that the champion was later trained on count by its own evaluation, of a fit from before them.
     theirs = pd.concat([_evaluated_days(champion), _days_since(client, version, champion, settings)])
-    both = days.join(theirs[["rows", "log_loss"]], how="inner", rsuffix="_champion")
+    return judge_quality(days, theirs, champion.number)
+
+
+def judge_quality(ours: pd.DataFrame, theirs: pd.DataFrame, champion: int) -> tuple[pd.Series, Gate]:
+    """The champion's loss minus the candidate's, of each day that both were evaluated on; and the gate.
+
+    ours, theirs: rows and log_loss (nats per flight) by day; days with other numbers of rows do not count.
+    """
+    both = ours.join(theirs[["rows", "log_loss"]], how="inner", rsuffix="_champion")
     both = both[both["rows"] == both["rows_champion"]]
     if len(both) < FEWEST_DAYS:
         seen = f"only {len(both)} days on which both can be judged: the shadow days decide"
         return pd.Series(dtype=float), Gate("quality", passed=True, seen=seen)
-    ours, champions = (
+    loss, champions = (
         float(np.average(both[name], weights=both["rows"])) for name in ("log_loss", "log_loss_champion")
     )
-    seen = f"log loss {ours:.4f}, version {champion.number} {champions:.4f}, on the same {both['rows'].sum():,} flights"
-    gate = Gate("quality", ours <= champions * (1 + WORSE_BY), seen)
+    seen = f"log loss {loss:.4f}, version {champion} {champions:.4f}, on the same {both['rows'].sum():,} flights"
+    gate = Gate("quality", loss <= champions * (1 + WORSE_BY), seen)
     return both["log_loss_champion"] - both["log_loss"], gate
 
 

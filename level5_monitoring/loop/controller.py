@@ -35,8 +35,6 @@ from shared.errors import UserError
 from shared.settings import Settings
 
 TRIALS = 1  # the middle of the search space: more trials do not improve the eight trainings of a year
-# A challenger of the same recipe, trained on newer flights, must only be no worse: two weeks suffice to see that.
-PLAN = {"look_every": 1, "max_days": 14, "share": 0.5, "smallest_gain": 0.0}
 CLOSES_AFTER = pd.Timedelta(days=2)  # from the begin of a day of departure
 LONGEST_REASON = 500  # characters in the platform's audit trail; the loop's record has the whole reason
 
@@ -161,7 +159,7 @@ class LoopController:
         """Run level 3's pipeline and level 4's gates, as of the night after which the day is closed."""
         today = str((pd.Timestamp(decision.day) + CLOSES_AFTER).date())
         cause, without = f"decision of {decision.day}: {decision.cause}", policy.days_left_out(decision)
-        deployed = flow.delivery(today, self.home, TRIALS, cause, PLAN, without)
+        deployed = flow.delivery(today, self.home, TRIALS, cause, policy.PLAN, without, averaged=True)
         return {"version": deployed.version, "experiment": deployed.experiment}
 
     def _promote(self, decision: Decision) -> dict[str, Any]:

@@ -7,20 +7,25 @@ Monitor precedence: the first step that applies decides, because bad data makes 
 3. labels: the labels are wrong or missing. Train nothing, promote nothing, stop the experiment.
 4. regression_vs_previous: a new champion is worse than the previous one. Roll back.
 5. an experiment has ended: promote its winner, or a challenger that was not worse.
-6. calibration, calibration_slope, skill: the champion predicts badly. Retrain, within the limits; also when it is old.
+6. calibration, calibration_slope, skill: the champion predicts badly. Retrain, within the limits; also when the days
+   with labels have grown by the planned share since the last training.
 7. drift: notify.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Any, Literal
 
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 
+HISTORY_BEGINS = "2013-01-01"  # the oldest flights that a training learns from
 BUDGET, PERIOD = 7, 274  # retrainings in so many days (nine months); the first training does not count
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels before it can be judged
-LONGEST = 42  # days without a retraining: a model on newer flights may be better although no alarm shows it
+# How a retrained version is tried (fields of Plan): two weeks, on nine flights of ten after the days in shadow. It is
+# promoted if it is better, or shown to be worse by less than `margin`, in nats per flight: a hundredth of the loss.
+PLAN: dict[str, Any] = {"look_every": 1, "max_days": 14, "share": 0.9, "smallest_gain": 0.0, "margin": 0.005}
 DATA: tuple[Monitor, ...] = ("contract", "volume")
 LABELS: tuple[Monitor, ...] = ("labels",)
 QUALITY: tuple[Monitor, ...] = ("calibration", "calibration_slope", "skill")  # of a champion by itself: retrain
@@ -28,7 +33,7 @@ PERFORMANCE: tuple[Monitor, ...] = (*QUALITY, "regression_vs_previous", "severe_
 Kind = Literal["no_action", "notify", "stop_experiment", "defer", "retrain", "promote", "roll_back"]
 Limit = Literal["", "experiment", "budget", "cool-down"]  # that defers a retraining
 Alarm = Literal["contract", "labels", "regression_vs_previous", "performance", "drift"]
-Cause = Limit | Alarm | Literal["verdict", "non_inferior", "age"]
+Cause = Limit | Alarm | Literal["verdict", "non_inferior", "growth"]
 REFUSED, FAILED = "refused", "failed"  # results: the platform refused the act; it was not done and may be tried again
 
 
@@ -52,10 +57,11 @@ class EndedExperiment:
 class PolicyState:
     """The state of the loop before the day. An act that FAILED does not count as done.
 
-    alarms: the newest result of each active alarm. first_day: of the record. retrainings: their days.
+    alarms: the newest result of each active alarm. first_day: of the record. retrainings: their days. champion_trained:
+    the one from which the champion came, or "" for the first champion.
     running_experiment: its name, or "". awaits_approval: whether its challenger has won.
-    non_inferior_experiment: the newest experiment, if it was inconclusive and its challenger's mean loss was lower: it
-    may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment. rolled_back: versions.
+    non_inferior_experiment: the newest experiment, if it was inconclusive but its challenger was shown to be non-inferior:
+    it may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment. rolled_back: versions.
     last_cause: of the decision before. ended: experiments to announce. in_doubt: an alarm of data or labels of each
     earlier day that had one; a training leaves these days out.
     """
@@ -63,6 +69,7 @@ class PolicyState:
     alarms: tuple[MonitorResult, ...] = ()
     first_day: str = ""
     retrainings: tuple[str, ...] = ()
+    champion_trained: str = ""
     running_experiment: str = ""
     awaits_approval: bool = False
     non_inferior_experiment: str = ""
@@ -163,7 +170,7 @@ def _improve(day: str, results: list[MonitorResult], state: PolicyState) -> Deci
         reason = f"The challenger of {experiment} has won, and neither data nor labels are in alarm."
         return Decision(day, "promote", reason, status, "verdict", experiment=experiment)
     if (experiment := state.non_inferior_experiment) and not state.suspect_days:
-        reason = f"{experiment} was inconclusive: its challenger's mean loss was lower, and it knows newer flights."
+        reason = f"{experiment}: its challenger is not worse by the margin, and it knows newer flights."
         return Decision(day, "promote", reason, status, "non_inferior", experiment=experiment)
     return _retrain(day, results, status, state)
 
@@ -178,10 +185,36 @@ def _retrain(
             return Decision(day, "defer", f"No retraining, because {because}: {describe(broken)}.", broken, limit)
         reason = f"The champion predicts badly: {describe(broken)}."
         return _train(Decision(day, "retrain", reason, broken, "performance"), state)
-    if (age := _age(day, state)) >= LONGEST and not limit:
-        reason = f"The last training is {age} days ago; after {LONGEST} days a challenger is trained in any case."
-        return _train(Decision(day, "retrain", reason, status, "age"), state)
+    if (grown := growth(day, state)) >= planned_growth(state) and not limit:
+        reason = (
+            f"Since the champion's training, the days with labels have grown by {grown - 1:.0%}; by plan, {BUDGET} "
+            f"retrainings in {PERIOD} days, one is due after {planned_growth(state) - 1:.0%}."
+        )
+        return _train(Decision(day, "retrain", reason, status, "growth"), state)
     return None
+
+
+def growth(day: str, state: PolicyState) -> float:
+    """The days with labels on this day, divided by those that the champion was trained on."""
+    return _known(day) / _known(state.champion_trained or state.first_day or day)
+
+
+def planned_growth(state: PolicyState) -> float:
+    """The growth after which a retraining is due, so that the budget lasts for the period.
+
+    With n days, a model loses about c / n nats per flight for want of data. So each further day gains less, and over a
+    period the loss is smallest if every training knows the same share more than the one before. Without a day on record
+    none is due.
+    """
+    if not state.first_day:
+        return math.inf
+    first = _known(state.first_day)
+    return float(((first + PERIOD) / first) ** (1 / (BUDGET + 1)))
+
+
+def _known(day: str) -> int:
+    """The days with labels, at least one."""
+    return max(1, _days_between(HISTORY_BEGINS, day))
 
 
 def _train(decision: Decision, state: PolicyState) -> Decision:
@@ -205,14 +238,9 @@ def _retraining_limit(day: str, state: PolicyState) -> tuple[Limit, str]:
         return "experiment", f"{state.running_experiment} is running"
     if sum(_days_between(one, day) < PERIOD for one in state.retrainings) >= BUDGET:
         return "budget", f"all {BUDGET} retrainings of {PERIOD} days are used"
-    if state.retrainings and (age := _age(day, state)) < COOL_DOWN:
+    if state.retrainings and (age := _days_between(max(state.retrainings), day)) < COOL_DOWN:
         return "cool-down", f"the last retraining is {age} days ago, and {COOL_DOWN} must pass"
     return "", ""
-
-
-def _age(day: str, state: PolicyState) -> int:
-    """Days since the last retraining, or since the first day on record."""
-    return _days_between(max(state.retrainings, default=state.first_day or day), day)
 
 
 def _days_between(first: str, last: str) -> int:

@@ -28,13 +28,16 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
     experiments = experiment_store.find(log)
     running = next((one for one in experiments if one.state in (RUNNING, APPROVAL)), None)
+    retrained = [one for one in done if one.kind == "retrain"]
+    champion = (audit.last_move(log) or {}).get("version", 0)
     promoted_from = {one.experiment for one in done if one.kind == "promote"}
     non_inferior = "" if running else _non_inferior(log, experiments, promoted_from)
     name = running.experiment if running else non_inferior
     return PolicyState(
         alarms=newest.alarms if newest else (),
         first_day=before[0].day if before else "",
-        retrainings=tuple(one.day for one in done if one.kind == "retrain"),
+        retrainings=tuple(one.day for one in retrained),
+        champion_trained=max((one.day for one in retrained if _version(one.result) == champion), default=""),
         running_experiment=running.experiment if running else "",
         awaits_approval=running is not None and running.state == APPROVAL,
         non_inferior_experiment=non_inferior,
@@ -50,6 +53,12 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     )
 
 
+def _version(result: str | None) -> int | None:
+    """The version that came of a retraining, by the decision's result."""
+    found: int | None = json.loads(result or "{}").get("version")
+    return found
+
+
 def _ended(log: sa.Engine, one: Experiment, day: str) -> EndedExperiment:
     suspect_days = _suspect_days(log, one.experiment, day)
     counts_today = day in set(experiment_store.days_of(log, one.experiment)["day"])
@@ -57,7 +66,7 @@ def _ended(log: sa.Engine, one: Experiment, day: str) -> EndedExperiment:
 
 
 def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: set[str]) -> str:
-    """The newest experiment, if it was inconclusive with a mean gain above 0, and its champion still is the champion.
+    """The newest experiment, if its verdict shows non-inferiority only, and its champion still is the champion.
 
     Not one from which a promotion was decided already: a refused one is not tried again.
     """
@@ -66,8 +75,8 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
         return ""
     last = audit.last_move(log)
     replaced = not last or last["version"] != newest.champion
-    gains = experiment_store.days_of(log, newest.experiment)["mean_loss_difference"].dropna()
-    return newest.experiment if not replaced and gains.mean() > 0 else ""
+    shown = newest.verdict is not None and newest.verdict.non_inferior
+    return newest.experiment if shown and not replaced else ""
 
 
 def _suspect_days(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:

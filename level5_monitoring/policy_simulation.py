@@ -1,0 +1,421 @@
+"""A year under a retraining policy, simulated offline: models are trained, and all that decides is the platform's code.
+
+Monitors, policy, quality gate, plan and verdict are the platform's own functions, on the same flights. What is left out
+changes no prediction: HTTP, log and registry, the gates of parity and latency, and drift, which only notifies. A night
+is named by the day that begins with it (YYYY-MM-DD, New York); a day of departure is closed two nights later.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from level2_devops.features import CATEGORIES, NUMBERS, features
+from level2_devops.model import SEED, fit_features, predict_features
+from level3_training_pipeline.pipeline import data, tune
+from level4_deployment.control.control_plane import SHADOW_DAYS
+from level4_deployment.delivery.gates import judge_quality
+from level4_deployment.experiment.assignment import CHALLENGER, arm
+from level4_deployment.experiment.design import Plan, Verdict, judge, make_plan
+from level4_deployment.experiment.labels import LABELS_DUE_AFTER
+from level5_monitoring.loop import policy
+from level5_monitoring.loop.controller import excluded_reason
+from level5_monitoring.loop.policy import PLAN, Decision, PolicyState, by_monitor
+from level5_monitoring.monitors import performance
+from level5_monitoring.monitors.data_quality import check_contract
+from level5_monitoring.monitors.labels import check_labels
+from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.reference import Reference, build_reference
+from level5_monitoring.monitors.window import as_window
+from shared.data.split import history
+from shared.score import by_slice, log_losses
+from shared.settings import NEW_YORK
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.intp]
+INPUTS = CATEGORIES + NUMBERS
+CLOSES_AFTER = 2  # nights from the begin of a day of departure
+NEVER = "9999-01-01"
+
+
+def shift(day: str, days: int) -> str:
+    """The day (YYYY-MM-DD) so many days later."""
+    return str((pd.Timestamp(day) + pd.Timedelta(days=days)).date())
+
+
+def midnight(day: str) -> pd.Timestamp:
+    """The instant at which a day begins in New York."""
+    return pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC")
+
+
+def _rows_by_day(instants: pd.Series) -> dict[str, Rows]:
+    days = instants.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.to_period("D").astype(str)
+    return {str(day): rows for day, rows in days.groupby(days).indices.items()}
+
+
+@dataclass(frozen=True)
+class SimulatedYear:
+    """A year's flights as requested and their labels as sent: the columns of `schema.FLIGHT`, in order of prediction.
+
+    truth: (n,) whether each was late, NaN where nobody knows. spoiled_from: from this night on, the first training of
+    each policy learns from labels that were joined to the wrong flights.
+    """
+
+    flights: pd.DataFrame
+    truth: Floats
+    spoiled_from: str = NEVER
+
+    @cached_property
+    def table(self) -> pd.DataFrame:
+        """The features, with label and instants beside them."""
+        return features(self.flights).join(self.flights[data.KEPT])
+
+    @cached_property
+    def names(self) -> pd.Index:
+        """The flights by their id."""
+        return pd.Index(self.flights["flight_id"])
+
+    @cached_property
+    def asked(self) -> dict[str, Rows]:
+        """The rows that are predicted on each day."""
+        return _rows_by_day(self.flights["predicted_at"])
+
+    @cached_property
+    def departing(self) -> dict[str, Rows]:
+        """The rows that depart on each day."""
+        return _rows_by_day(self.flights["scheduled_departure"])
+
+    @cached_property
+    def labels(self) -> Floats:
+        """(n,) the label of each flight, if it was sent before its day was closed; else NaN."""
+        due = np.full(len(self.flights), np.inf)
+        known = self.flights["label_known_at"].astype("int64").to_numpy() / 1e6
+        for day, rows in self.departing.items():
+            due[rows] = (pd.Timestamp(day, tz=NEW_YORK) + pd.DateOffset(days=1) + LABELS_DUE_AFTER).timestamp()
+        in_time = self.flights["label_known_at"].notna().to_numpy() & (known <= due)
+        return np.where(in_time, self.flights["late"].to_numpy(float), np.nan)
+
+
+@dataclass(frozen=True)
+class Version:
+    """A trained model. probability: (n,) of every later flight, else NaN; evaluate: see `Models.evaluate`."""
+
+    number: int
+    night: str
+    probability: Floats
+    evaluate: Callable[[], pd.DataFrame]
+
+
+class Models:
+    """The models of a year; equal trainings of several policies are made once."""
+
+    def __init__(self, year: SimulatedYear) -> None:
+        self.year = year
+        self.made: dict[Any, Any] = {}
+
+    def train(self, night: str, without: Sequence[str] = (), *, spoiled: bool = False) -> Floats:
+        """(n,) probabilities of a model of what is known at night, of every flight from then on."""
+        return self._once("train", night, tuple(without), spoiled, self._train)
+
+    def evaluate(self, night: str, without: Sequence[str] = (), *, spoiled: bool = False) -> pd.DataFrame:
+        """Rows and loss by day of the last 14 days, of a model that was fitted before them, as level 3 evaluates it."""
+        return self._once("evaluate", night, tuple(without), spoiled, self._evaluate)
+
+    def test_rows(self, night: str, without: Sequence[str] = ()) -> pd.DataFrame:
+        """The flights of the last 14 days, by which a training is evaluated."""
+        return tune.windows(self._known(night, without), midnight(night))[3]
+
+    def _once(self, what: str, night: str, without: Sequence[str], spoiled: bool, make: Callable[..., Any]) -> Any:  # noqa: FBT001
+        key = what, night, without, spoiled
+        if key not in self.made:
+            self.made[key] = make(night, without, spoiled)
+        return self.made[key]
+
+    def _known(self, night: str, without: Sequence[str]) -> pd.DataFrame:
+        known = history(self.year.table, midnight(night))
+        return data.sample(known[~known["flight_id"].str[:10].isin(without)], midnight(night))
+
+    def _train(self, night: str, without: Sequence[str], spoiled: bool) -> Floats:  # noqa: FBT001
+        model = _fit(self._known(night, without), spoiled)
+        later = (self.year.table["predicted_at"] >= midnight(night)).to_numpy()
+        found = np.full(len(later), np.nan)
+        found[later] = predict_features(model, self.year.table.loc[later, INPUTS])
+        return found
+
+    def _evaluate(self, night: str, without: Sequence[str], spoiled: bool) -> pd.DataFrame:  # noqa: FBT001
+        _, _, fit_on, test = tune.windows(self._known(night, without), midnight(night))
+        return _by_day(test, predict_features(_fit(fit_on, spoiled), test[INPUTS]))
+
+
+def _fit(known: pd.DataFrame, spoiled: bool) -> Any:  # noqa: FBT001
+    late = known["late"].sample(frac=1, random_state=SEED).set_axis(known.index) if spoiled else known["late"]
+    return fit_features(known[INPUTS], late, **tune.START)
+
+
+def _by_day(flights: pd.DataFrame, probability: Floats) -> pd.DataFrame:
+    return by_slice(flights.assign(day=flights["flight_id"].str[:10]), probability, "day")
+
+
+@dataclass
+class Trial:
+    """An experiment. night: on which it began; days: rows of EXPERIMENT_DAYS, of the closed days."""
+
+    name: str
+    champion: Version
+    challenger: Version
+    plan: Plan
+    night: str
+    share: float = 0.0
+    days: list[dict[str, Any]] = field(default_factory=list)
+    verdict: Verdict | None = None
+
+    @property
+    def gains(self) -> list[float]:
+        """The gain of each day with evidence, nats per flight."""
+        return [day["mean_loss_difference"] for day in self.days if day["flights"]]
+
+
+class Platform:
+    """The platform of one policy: champion, trial and answers, night by night.
+
+    answer, before: (n,) the probability that the user got, and the one that the predecessor of the version that answered
+    would have given. version: (n,) which one answered, 0 where none did.
+    """
+
+    def __init__(self, models: Models, start: str) -> None:
+        self.models, self.year = models, models.year
+        count = len(self.year.flights)
+        self.answer, self.before = np.full(count, np.nan), np.full(count, np.nan)
+        self.version, self.arms = np.zeros(count, int), np.zeros(count, int)
+        self.trainings, self.trials = 0, 0
+        self.spoiled: int | None = None  # the version that learnt from wrong labels
+        self.refused: list[int] = []  # versions that failed the gate
+        self.predecessor: dict[int, Version] = {}
+        self.champion = self.train(start)
+        self.promoted = [self.champion]
+        self.trial: Trial | None = None
+        self.ended: Trial | None = None  # the newest trial with a verdict
+
+    def train(self, night: str, without: Sequence[str] = (), *, averaged: bool = False) -> Version:
+        """A new version, of what is known at night; or, if `averaged`, its mean with the champion.
+
+        The mean of log-odds, which is what `average` makes of the trees, but for codes that only one of them knows.
+        """
+        self.trainings += 1
+        spoiled = self.spoiled is None and night >= self.year.spoiled_from
+        if spoiled:
+            self.spoiled = self.trainings
+        found = self.models.train(night, without, spoiled=spoiled)
+        if averaged:
+            found = expit((logit(found) + logit(self.champion.probability)) / 2)
+        return Version(self.trainings, night, found, lambda: self.models.evaluate(night, without, spoiled=spoiled))
+
+    def promote(self, version: Version) -> None:
+        """Make a version the champion; a trial of another one ends."""
+        self.predecessor.setdefault(version.number, self.champion)
+        self.champion, self.trial = version, None
+        self.promoted.append(version)
+
+    def submit(self, version: Version, without: Sequence[str] = ()) -> bool:
+        """Put a version through the quality gate, and try it against the champion; returns whether it passed."""
+        test = self.models.test_rows(version.night, without)
+        since = test[test["predicted_at"] >= midnight(self.champion.night)]
+        theirs = [self.champion.evaluate()]
+        if len(since):
+            rows = self.year.names.get_indexer(since["flight_id"])
+            theirs.append(_by_day(since, self.champion.probability[rows]))
+        differences, gate = judge_quality(version.evaluate(), pd.concat(theirs), self.champion.number)
+        if not gate.passed:
+            self.refused.append(version.number)
+            return False
+        self.trials += 1
+        name = f"{version.number}-against-{self.champion.number}-no{self.trials}"
+        self.trial = Trial(name, self.champion, version, make_plan(differences, **PLAN), version.night)
+        self.predecessor.setdefault(version.number, self.champion)
+        return True
+
+    def close_day(self, night: str) -> None:
+        """Count the day that is closed now for the trial, and judge it."""
+        day, trial = shift(night, -CLOSES_AFTER), self.trial
+        if trial is None or trial.verdict or day <= trial.night:  # it may have begun within its first day
+            return
+        trial.days.append(self._measured(trial, day))
+        verdict = judge(trial.plan, pd.DataFrame(trial.days))
+        if verdict.kind in ("running", "blocked"):
+            if trial.share == 0 and len(trial.days) >= SHADOW_DAYS:
+                trial.share = trial.plan.share
+            return
+        trial.verdict = verdict
+        self.ended = trial
+        if verdict.kind != "promote":
+            self.trial = None
+
+    def _measured(self, trial: Trial, day: str) -> dict[str, Any]:
+        rows = self.year.departing.get(day, np.empty(0, int))
+        both = rows[~np.isnan(trial.challenger.probability[rows] + self.year.labels[rows])]
+        late = self.year.labels[both]
+        gains = log_losses(late, trial.champion.probability[both]) - log_losses(late, trial.challenger.probability[both])
+        return {
+            "day": day,
+            "flights": len(both),
+            "mean_loss_difference": float(gains.mean()) if len(both) else None,
+            "champion_arm": int((self.arms[rows] == 1).sum()),
+            "challenger_arm": int((self.arms[rows] == 2).sum()),
+        }
+
+    def serve(self, night: str) -> None:
+        """Answer the flights of the day that begins."""
+        rows, trial = self.year.asked.get(night, np.empty(0, int)), self.trial
+        by = np.ones(len(rows), int)
+        if trial and trial.share:
+            salt = f"{trial.champion.number}-against-{trial.challenger.number}-no{self.trials}"
+            names = self.year.flights["flight_id"].to_numpy()[rows]
+            by += np.array([arm(salt, trial.share, name) == CHALLENGER for name in names], int)
+            self.arms[rows] = by
+        for which, version in ((1, self.champion), (2, trial.challenger if trial else self.champion)):
+            mine = rows[by == which]
+            self.answer[mine], self.version[mine] = version.probability[mine], version.number
+            if before := self.predecessor.get(version.number):
+                self.before[mine] = before.probability[mine]
+
+
+Turn = Callable[[Platform, str], None]  # what a policy does in a night
+
+
+def simulate(models: Models, start: str, end: str, turn: Turn) -> Platform:
+    """The year of one policy, from the night `start` to the day `end`."""
+    platform = Platform(models, start)
+    night = start
+    while night <= end:
+        if night > start:
+            platform.close_day(night)
+            turn(platform, night)
+        platform.serve(night)
+        night = shift(night, 1)
+    return platform
+
+
+def by_calendar(nights: Collection[str], *, tried: bool = False) -> Turn:
+    """Train on these nights. The model is live at once; or, if `tried`, it goes through the gate and a trial first."""
+
+    def turn(platform: Platform, night: str) -> None:
+        if (won := platform.ended) and won.verdict and won.champion is platform.champion:
+            if won.verdict.kind == "promote" or won.verdict.non_inferior:
+                platform.promote(won.challenger)
+            platform.ended = None
+        if night in nights:
+            version = platform.train(night)
+            if not tried:
+                platform.promote(version)
+            elif platform.trial is None:
+                platform.submit(version)
+
+    return turn
+
+
+class Loop:
+    """The loop's turn of each night: its monitors, its policy, and what it does."""
+
+    def __init__(self, models: Models, start: str) -> None:
+        self.reference: Reference = build_reference(history(models.year.flights, midnight(start)))
+        self.first_day = start
+        self.decisions: list[Decision] = []
+        self.measured: list[performance.DayPerformance] = []
+        self.in_doubt: dict[str, MonitorResult] = {}
+        self.retrained: dict[str, int] = {}  # by day, the version
+        self.rolled_back: list[int] = []
+        self.moved_by_rollback = False
+        self.promoted_from: list[Trial] = []
+
+    def __call__(self, platform: Platform, night: str) -> None:
+        """Monitor the day that is closed now, decide, act."""
+        day = shift(night, -CLOSES_AFTER)
+        if day < self.first_day:
+            return
+        results = self._monitor(platform, day)
+        decision = policy.decide(day, results, self._state(platform, day))
+        suspect = [one for one in by_monitor(results, *policy.DATA, *policy.LABELS) if one.state == "alarm"]
+        if suspect:
+            self.in_doubt[day] = suspect[0]
+        self.decisions.append(decision)
+        self._act(platform, decision, night)
+
+    def _state(self, platform: Platform, day: str) -> PolicyState:
+        trial, newest = platform.trial, self.decisions[-1] if self.decisions else None
+        ended = platform.ended
+        non_inferior = ended if ended and not trial and self._may_follow(ended, platform) else None
+        counted = {one["day"] for one in (trial or non_inferior).days} if trial or non_inferior else set()
+        return PolicyState(
+            alarms=newest.alarms if newest else (),
+            first_day=self.first_day if newest else "",
+            retrainings=tuple(self.retrained),
+            champion_trained=max((day for day, n in self.retrained.items() if n == platform.champion.number), default=""),
+            running_experiment=trial.name if trial else "",
+            awaits_approval=bool(trial and trial.verdict),
+            non_inferior_experiment=non_inferior.name if non_inferior else "",
+            suspect_days=tuple(sorted(counted & self.in_doubt.keys())),
+            rolled_back=tuple(self.rolled_back),
+            last_cause=newest.cause if newest else "",
+            in_doubt=tuple(self.in_doubt.values()),
+        )
+
+    def _may_follow(self, ended: Trial, platform: Platform) -> bool:
+        shown = bool(ended.verdict and ended.verdict.non_inferior)
+        return shown and ended not in self.promoted_from and ended.champion is platform.champion
+
+    def _monitor(self, platform: Platform, day: str) -> list[MonitorResult]:
+        year = platform.year
+        rows = year.departing.get(day, np.empty(0, int))
+        rows = rows[~np.isnan(platform.answer[rows])]
+        flights = year.flights.iloc[rows].assign(late=year.labels[rows])
+        window = as_window(flights, platform.answer[rows], 0).assign(version=platform.version[rows])
+        results = check_contract(window, self.reference, day) + check_labels(window, day)
+        return results + self._check_champion(platform, day, window, rows, excluded_reason(results))
+
+    def _check_champion(
+        self, platform: Platform, day: str, window: pd.DataFrame, rows: Rows, excluded: str
+    ) -> list[MonitorResult]:
+        champion = platform.champion.number
+        previous = None if self.moved_by_rollback else platform.predecessor.get(champion)
+        number = previous.number if previous else None
+
+        def predict(own: pd.DataFrame) -> Floats:
+            return previous.probability[rows[own.index]]
+
+        if measured := performance.measure(
+            window, champion, predict if previous else None, previous_version=number, excluded_reason=excluded
+        ):
+            self.measured.append(measured)
+        days = pd.DataFrame(self.measured, columns=performance.COLUMNS)
+        days = days[days["version"] == champion]
+        results = [performance.check_expected_loss(day, champion, days)]
+        if number and len(both := performance.compared_with(days, number)) <= performance.COMPARED_DAYS:
+            gains = [gain for one in self.promoted_from[-1:] for gain in one.gains]
+            results.append(performance.check_severe_regression(day, champion, number, both))
+            results.append(performance.check_regression(day, champion, number, both, gains))
+        return results
+
+    def _act(self, platform: Platform, decision: Decision, night: str) -> None:
+        trial = platform.trial or platform.ended
+        match decision.kind:
+            case "retrain":
+                without = policy.days_left_out(decision)
+                version = platform.train(night, without, averaged=True)
+                self.retrained[decision.day] = version.number
+                platform.submit(version, without)
+            case "promote" if trial:
+                self.promoted_from.append(trial)
+                self.moved_by_rollback = False
+                platform.promote(trial.challenger)
+            case "roll_back":
+                bad = platform.champion
+                self.rolled_back.append(bad.number)
+                self.moved_by_rollback = True
+                platform.promote(platform.predecessor[bad.number])
+            case "stop_experiment":
+                platform.trial = None
