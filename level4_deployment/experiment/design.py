@@ -41,9 +41,9 @@ class Plan:
     smallest useful gain, in nats per flight. margin: of non-inferiority, in nats per flight. promote_non_inferior:
     it is enough not to be worse by the margin; for a challenger of the champion's recipe on newer flights. share: of
     flights that the challenger answers in the live split. inflation: factor of every standard error, because bad days
-    come in rows; `make simulate-ab` shows what 1.5 and 56 days hold. For the smallest gain, simulated with the SD of
-    `history_days` earlier days: expected_days, and the power with the highest and the lowest SD that they leave
-    possible (95%); None without a history.
+    come in rows; `make simulate-ab` shows what 1.5 and 56 days hold. For the smallest gain (or an equal challenger,
+    where non-inferiority counts), simulated with the SD of `history_days` earlier days: expected_days, and the power
+    with the highest and the lowest SD that they leave possible (95%); None without a history.
     """
 
     alpha: float = 0.05
@@ -96,12 +96,13 @@ class Plan:
         )
         if self.power_from is None or self.power_to is None:
             return f"{plan}; power unknown: there are no earlier days"
-        gain = f"a gain of {self.smallest_gain:g} nats per flight" if self.smallest_gain else "no gain"
-        found = "better or non-inferior" if self.non_inferior_counts else "better"
+        found = f"a gain of {self.smallest_gain:g} nats per flight is found"
+        if self.non_inferior_counts:
+            found = "an equal challenger is found non-inferior, or better by chance,"
         return (
-            f"{plan}; with {gain}, a challenger is found {found} with a power of {self.power_from:.0%} to "
-            f"{self.power_to:.0%}, in about {self.expected_days:.0f} days (simulated; {self.history_days} earlier days "
-            f"have an SD of {self.history_sd:.4f}, which leaves this range)"
+            f"{plan}; {found} with a power of {self.power_from:.0%} to {self.power_to:.0%}, in about "
+            f"{self.expected_days:.0f} days (simulated; {self.history_days} earlier days have an SD of "
+            f"{self.history_sd:.4f}, which leaves this range)"
         )
 
     @property
@@ -140,9 +141,9 @@ def make_plan(history: ArrayLike, **wished: Any) -> Plan:
 
 
 def _predict(plan: Plan, sd: float) -> tuple[float, float]:
-    """The power of a plan for its smallest gain, and its mean length in days; sd: of independent days."""
+    """The power of a plan, and its mean length in days; sd: of independent days."""
     noise = np.random.default_rng(0).standard_normal((SIMULATED, plan.max_days))
-    days = plan.smallest_gain + sd * noise
+    days = sd * noise + (0.0 if plan.non_inferior_counts else plan.smallest_gain)
     kinds, ends = decide(plan, days)
     found = kinds == BETTER
     if plan.non_inferior_counts:
@@ -218,12 +219,11 @@ class Verdict:
             case "promote" if not self.non_inferior:
                 return f"better: {found}, above the boundary of {self.boundary:.2f}"
             case "promote" | "inconclusive":
-                first = "non-inferior, which is enough" if self.kind == "promote" else "not proven"
                 shown = "non-inferior" if self.non_inferior else "non-inferiority not shown either"
-                least = "" if self.least is None else f"one-sided lower bound {self.least:+.4f}, "
+                first = f"{shown}, which is enough" if self.kind == "promote" else f"not proven, {shown}"
                 return (
-                    f"{first}: {found}, below the boundary of {self.boundary:.2f}; {shown} ({least}margin "
-                    f"{plan.margin:g})"
+                    f"{first}: {found}, below the boundary of {self.boundary:.2f}; one-sided lower bound "
+                    f"{self.least:+.4f}, margin {plan.margin:g}"
                 )
             case "blocked":
                 p = sequential.sample_ratio(self.champion_arm, self.challenger_arm, plan.share)
