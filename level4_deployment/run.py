@@ -19,12 +19,13 @@ from shared.progress import keep_summary
 from shared.settings import read_settings
 
 TRIALS = 4
+CAUSE, PLAN = "a month of newer flights", {"promote_non_inferior": True}  # the champion's recipe: no gain is required
 
 
 def main() -> None:
-    """Deploy two models by pipeline and a flawed one by hand; two months of live flights decide which one serves."""
+    """Deploy two models by pipeline and a flawed one by hand; three months of live flights decide which one serves."""
     settings = read_settings()
-    month_before, in_one_month, in_two_months = report.months_around(settings)
+    month_before, in_two_months, in_three_months = report.months_around(settings)
     home = report.empty_home(settings)
     with prefect_server(settings) as server, ExitStack() as stack:
         # 1. Data
@@ -43,7 +44,7 @@ def main() -> None:
         headline(f"The pipeline trains a champion as of {month_before} and a challenger as of {settings.today}")
         run_flow(server, delivery, str(month_before), home, TRIALS)
         platform.wait_until_ready()
-        challenger = run_flow(server, delivery, str(settings.today), home, TRIALS)
+        challenger = run_flow(server, delivery, str(settings.today), home, TRIALS, CAUSE, PLAN)
 
         # 3. Evaluate
         headline("The gates")
@@ -52,19 +53,19 @@ def main() -> None:
         overall = report.score_version(client, challenger.version, later)
 
         # 4. Release
-        headline(f"Live: the flights of {settings.today} to {in_one_month.today}, hour by hour, unattended")
+        headline(f"Live: the flights of {settings.today} to {in_two_months.today}, hour by hour, unattended")
         operator = stack.enter_context(PlatformClient.at(home, "operator"))
         view = ConsoleView(home, stack.enter_context(PlatformClient.at(home, "feed")))
         console.print(f"  The plan: {challenger.report.plan}")
-        replayed = view.replay(replay(flights, settings.now, in_one_month.now), platform.service)
-        operator.post("/experiment/stop", reason="the month is over")  # an experiment without a verdict by now
-        headline(f"A person registers a model as of {in_one_month.today} whose evaluation looks far too good")
+        replayed = view.replay(replay(flights, settings.now, in_two_months.now), platform.service)
+        operator.post("/experiment/stop", reason="the two months are over")  # an experiment without a verdict by now
+        headline(f"A person registers a model as of {in_two_months.today} whose evaluation looks far too good")
         with step("Train it, evaluate it, register it"):
             leaky = candidates.register_by_hand(
-                client, in_one_month, candidates.leak, candidates.START, "a mean over the whole day"
+                client, in_two_months, candidates.leak, candidates.START, "a mean over the whole day"
             )
         report.show_gates(run_flow(server, deployment, leaky.number, home), {})
-        replayed += view.replay(replay(flights, in_one_month.now, in_two_months.now), platform.service)
+        replayed += view.replay(replay(flights, in_two_months.now, in_three_months.now), platform.service)
         better, worse = report.show_experiments(home, challenger.version, leaky.number)
         stages = show_digests(challenger, view.digests[challenger.version])
 
@@ -90,7 +91,7 @@ def main() -> None:
         "From a prediction to its data": traced,
     }
     hurts = {
-        "Trained by the calendar": f"as of {settings.today} and {in_one_month.today}, whether needed or not",
+        "Trained by the calendar": f"as of {settings.today} and {in_two_months.today}, whether needed or not",
         "The model is not monitored": f"log loss of the predictions served, {served}; no alert was sent",
         "The data are not monitored": "flights from a faulty feed are scored like any other",
     }

@@ -42,15 +42,15 @@ def empty_home(settings: Settings) -> Path:
 
 
 def months_around(settings: Settings) -> tuple[date, Settings, Settings]:
-    """A month before today, and the settings of one and of two months later; raises UserError beyond the year."""
+    """A month before today, and the settings of two and of three months later; raises UserError beyond the year."""
     today = pd.Timestamp(settings.today)
-    before, one, two = ((today + pd.DateOffset(months=months)).date() for months in (-1, 1, 2))
-    if before < FIRST_TODAY or two > LAST_TODAY:
+    before, two, three = ((today + pd.DateOffset(months=months)).date() for months in (-1, 2, 3))
+    if before < FIRST_TODAY or three > LAST_TODAY:
         raise UserError(
-            f"TODAY={settings.today}: this level trains as of a month before and replays two months after. "
-            "Remedy: a TODAY from 2013-04-01 to 2013-11-01."
+            f"TODAY={settings.today}: this level trains as of a month before and replays three months after. "
+            "Remedy: a TODAY from 2013-04-01 to 2013-10-01."
         )
-    return before, replace(settings, today=one), replace(settings, today=two)
+    return before, replace(settings, today=two), replace(settings, today=three)
 
 
 def show_gates(deployed: Deployed, refusals: dict[str, str]) -> str:
@@ -140,7 +140,7 @@ def release_claims(
 ) -> list[Claim]:
     """What must hold of the gates, of both experiments, and of the package of the first one's challenger.
 
-    As of STORY_TODAY both verdicts are known. As of another day, four weeks may be too few to prove what a month of
+    As of STORY_TODAY both verdicts are known. As of another day, eight weeks may be too few to prove what a month of
     data more is worth; but the model with the leak must never win.
     """
     good, bad = [PROMOTED, REJECTED, INCONCLUSIVE], [REJECTED, INCONCLUSIVE]

@@ -38,11 +38,12 @@ class Plan:
 
     All tests are one-sided. alpha: the planned probability of promoting a challenger that is no better, of rejecting as
     harmful one that is no worse, and of calling non-inferior one that is worse by the margin. smallest_gain: the
-    smallest useful gain, in nats per flight. margin: of non-inferiority, in nats per flight. share: of flights that the
-    challenger answers in the live split. inflation: factor of every standard error, because bad days come in rows;
-    `make simulate-ab` shows what 1.5 and 56 days hold. For the smallest gain, simulated with the SD of `history_days`
-    earlier days: expected_days, and the power with the highest and the lowest SD that they leave possible (95%); None
-    without a history.
+    smallest useful gain, in nats per flight. margin: of non-inferiority, in nats per flight. promote_non_inferior:
+    it is enough not to be worse by the margin; for a challenger of the champion's recipe on newer flights. share: of
+    flights that the challenger answers in the live split. inflation: factor of every standard error, because bad days
+    come in rows; `make simulate-ab` shows what 1.5 and 56 days hold. For the smallest gain (or an equal challenger,
+    where non-inferiority counts), simulated with the SD of `history_days` earlier days: expected_days, and the power
+    with the highest and the lowest SD that they leave possible (95%); None without a history.
     """
 
     alpha: float = 0.05
@@ -51,6 +52,7 @@ class Plan:
     first_harm_day: int = 7
     smallest_gain: float = 0.005
     margin: float = 0.005
+    promote_non_inferior: bool = False
     share: float = 0.1
     inflation: float = 1.5
     history_days: int = 0
@@ -70,8 +72,8 @@ class Plan:
     def __post_init__(self) -> None:
         """Check types, ranges, and that whole looks fit into the plan."""
         for name, kind in get_type_hints(Plan).items():
-            value, allowed = getattr(self, name), kind if kind is int else kind | int
-            if not isinstance(value, allowed) or isinstance(value, bool):
+            value, allowed = getattr(self, name), kind if kind in (int, bool) else kind | int
+            if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
                 shown = getattr(kind, "__name__", kind)
                 raise UserError(
                     f"plan: {name}={value!r} is not of its type, {shown}. Remedy: leave it out, or see Plan."
@@ -94,14 +96,19 @@ class Plan:
         )
         if self.power_from is None or self.power_to is None:
             return f"{plan}; power unknown: there are no earlier days"
-        found = "a challenger that is as good is found better or non-inferior"
-        if self.smallest_gain:
-            found = f"a gain of {self.smallest_gain:g} nats per flight is found"
+        found = f"a gain of {self.smallest_gain:g} nats per flight is found"
+        if self.non_inferior_counts:
+            found = "an equal challenger is found non-inferior, or better by chance,"
         return (
             f"{plan}; {found} with a power of {self.power_from:.0%} to {self.power_to:.0%}, in about "
             f"{self.expected_days:.0f} days (simulated; {self.history_days} earlier days have an SD of "
             f"{self.history_sd:.4f}, which leaves this range)"
         )
+
+    @property
+    def non_inferior_counts(self) -> bool:
+        """Whether a challenger may be promoted that is only shown to be non-inferior."""
+        return self.promote_non_inferior or not self.smallest_gain
 
     @cached_property
     def bounds(self) -> Bounds:
@@ -134,12 +141,12 @@ def make_plan(history: ArrayLike, **wished: Any) -> Plan:
 
 
 def _predict(plan: Plan, sd: float) -> tuple[float, float]:
-    """The power of a plan for its smallest gain, and its mean length in days; sd: of independent days."""
+    """The power of a plan, and its mean length in days; sd: of independent days."""
     noise = np.random.default_rng(0).standard_normal((SIMULATED, plan.max_days))
-    days = plan.smallest_gain + sd * noise
+    days = sd * noise + (0.0 if plan.non_inferior_counts else plan.smallest_gain)
     kinds, ends = decide(plan, days)
     found = kinds == BETTER
-    if not plan.smallest_gain:
+    if plan.non_inferior_counts:
         found |= (kinds == UNDECIDED) & non_inferiority(plan, days)
     return float(found.mean()), float(ends.mean())
 
@@ -180,8 +187,8 @@ class Verdict:
     nats per flight; z: in inflated standard errors. boundary: what z must reach at this day's look, or else the next.
     lower, upper: the two-sided confidence sequence of the gain; most: the one-sided one, whose upper bound shows harm
     below 0; None before first_harm_day. champion_arm, challenger_arm: flights of the live split on these days. least:
-    the one-sided lower bound of the gain at the plan's last day, and non_inferior: whether it is above minus the
-    margin; of an inconclusive verdict only.
+    the one-sided lower bound of the gain at the plan's last day, if nothing was decided before, and non_inferior:
+    whether it is above minus the margin.
     """
 
     kind: Kind
@@ -209,14 +216,14 @@ class Verdict:
         match self.kind:
             case "running":
                 return f"undecided: {found}; the next look needs {self.boundary:.2f}"
-            case "promote":
+            case "promote" if not self.non_inferior:
                 return f"better: {found}, above the boundary of {self.boundary:.2f}"
-            case "inconclusive":
+            case "promote" | "inconclusive":
                 shown = "non-inferior" if self.non_inferior else "non-inferiority not shown either"
-                least = "" if self.least is None else f"lower bound {self.least:+.4f}, one-sided, "
+                first = f"{shown}, which is enough" if self.kind == "promote" else f"not proven, {shown}"
                 return (
-                    f"not proven: {found}, below the boundary of {self.boundary:.2f}; {shown} ({least}margin "
-                    f"{plan.margin:g})"
+                    f"{first}: {found}, below the boundary of {self.boundary:.2f}; one-sided lower bound "
+                    f"{self.least:+.4f}, margin {plan.margin:g}"
                 )
             case "blocked":
                 p = sequential.sample_ratio(self.champion_arm, self.challenger_arm, plan.share)
@@ -251,8 +258,10 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
     found_on = closed[evidence.cumsum() - evidence < end]
     champion_arm, challenger_arm = (int(found_on[f"{arm}_arm"].sum()) for arm in ("champion", "challenger"))
     mismatch = sequential.sample_ratio(champion_arm, challenger_arm, plan.share) < MISMATCH
-    kind: Kind = "blocked" if mismatch else _kind(plan, path, int(kinds[0]))
-    least = float(lower_bounds(plan, gains[None])[0]) if kind == "inconclusive" else None
+    over = kinds[0] == UNDECIDED and end == plan.max_days
+    least = float(lower_bounds(plan, gains[None])[0]) if over else None
+    non_inferior = least is not None and least > -plan.margin
+    kind: Kind = "blocked" if mismatch else _kind(plan, path, int(kinds[0]), non_inferior=non_inferior)
     return Verdict(
         kind,
         day=end,
@@ -266,17 +275,19 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
         champion_arm=champion_arm,
         challenger_arm=challenger_arm,
         least=least,
-        non_inferior=least is not None and least > -plan.margin,
+        non_inferior=non_inferior,
     )
 
 
-def _kind(plan: Plan, path: "Trajectory", decided: int) -> Kind:
+def _kind(plan: Plan, path: "Trajectory", decided: int, *, non_inferior: bool) -> Kind:
     if decided == BETTER:
         return "promote"
     if decided == HARM:
         return "reject"
     if path.days[-1] < plan.max_days:
         return "running"
+    if non_inferior and plan.promote_non_inferior:
+        return "promote"
     return "reject" if path.most[-1] < plan.smallest_gain else "inconclusive"
 
 

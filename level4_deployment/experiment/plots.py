@@ -28,6 +28,11 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict) -> Figure:
         axes.axvline(look, color="lightgray", linewidth=1, zorder=0)
     if len(path.days) > 1:
         _draw(axes, path, colour, plan.alpha)
+        axes.legend(frameon=False, fontsize=8)
+    if verdict.least is not None:  # the test of non-inferiority, once the plan is over
+        axes.axhline(-1000 * plan.margin, color="tab:gray", linestyle=":", label="minus the margin of non-inferiority")
+        axes.plot(verdict.day, 1000 * verdict.least, "^", color=colour, label="lower bound (one-sided) at the end")
+        axes.legend(frameon=False, fontsize=8)
     axes.set(
         xlim=(0, plan.max_days + 1),
         xticks=[0, *range(plan.look_every, plan.max_days + 1, plan.look_every)],
@@ -57,7 +62,6 @@ def _draw(axes: Axes, path: Trajectory, colour: str, alpha: float) -> None:
     if len(shown):
         room = 0.1 * np.ptp(shown) + 0.1
         axes.set_ylim(shown.min() - room, shown.max() + room)
-    axes.legend(frameon=False, fontsize=9)
 
 
 def calibration_plot(rates: pd.DataFrame, alpha: float) -> Figure:

@@ -27,7 +27,7 @@ from tests.factories import batch, closed_days, day_differences, insert
 from tests.level4.plane import routed
 from tests.level4.registries import InMemoryRegistry
 
-PLAN = Plan(share=0.3)
+PLAN = Plan(share=0.3, max_days=28, inflation=1.0)  # decides soon
 
 
 @pytest.fixture
@@ -84,7 +84,11 @@ def test_a_version_is_tried_in_shadow_then_live_then_promoted(
         (day_differences(0.02, 14), "promoted", "better: mean gain"),
         (day_differences(-0.02, 14), "rejected", "worse: mean gain"),
         (day_differences(-0.0005, 28, sd=0.005), "rejected", "too small: mean gain"),
-        (day_differences(0.002, 28, sd=0.02), "inconclusive", "not proven: mean gain"),
+        (
+            day_differences(0.002, 28, sd=0.02),
+            "inconclusive",
+            "not proven, non-inferior: mean gain",
+        ),
     ],
 )
 def test_a_verdict_is_stored_as_its_figures_and_shown_as_a_sentence(

@@ -157,10 +157,10 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
 def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(idle: RunningPlatform) -> None:
     act = [sys.executable, "-m", "level4_deployment"]
     told = subprocess.run([*act, "submit", "3"], capture_output=True, text=True, check=True).stdout
-    shown = [told.index(words) for words in ("passed: quality", "the plan: up to 28 days", "Submit version 3")]
+    shown = [told.index(words) for words in ("passed: quality", "the plan: up to 56 days", "Submit version 3")]
     assert shown == sorted(shown)
     told = subprocess.run([*act, "status"], capture_output=True, text=True, check=True).stdout
-    assert "as planned: up to 28 days" in told
+    assert "as planned: up to 56 days" in told
     with PlatformClient.at(idle.home, "pipeline") as pipeline:
         assert pipeline.get("/status")["experiments"][-1]["challenger"] == 3
 

@@ -86,7 +86,20 @@ def test_an_inconclusive_verdict_says_whether_the_challenger_is_worse_by_less_th
 ) -> None:
     verdict = judge(replace(PLAN, smallest_gain=0.0), closed_days(day_differences(mean)))
     assert (verdict.kind, verdict.non_inferior) == ("inconclusive", shown)
-    assert ("; non-inferior (" in verdict.reason(PLAN), "margin 0.005" in verdict.reason(PLAN)) == (shown, True)
+    assert ("not proven, non-inferior: " in verdict.reason(PLAN), "margin 0.005" in verdict.reason(PLAN)) == (
+        shown,
+        True,
+    )
+
+
+def test_where_it_is_enough_a_challenger_that_is_shown_non_inferior_is_promoted_on_the_last_day() -> None:
+    plan = replace(PLAN, promote_non_inferior=True)
+    days = closed_days(day_differences(0.001))
+    verdicts = [judge(plan, days.head(n)) for n in (27, 28)]
+    assert [verdict.kind for verdict in verdicts] == ["running", "promote"]
+    assert verdicts[1].reason(plan).startswith("non-inferior, which is enough: mean gain +0.0010")
+    assert judge(plan, closed_days(day_differences(-0.003))).kind != "promote"
+    assert judge(PLAN, days).kind == "inconclusive"
 
 
 def test_a_challenger_worse_by_the_margin_passes_with_probability_alpha() -> None:
@@ -225,7 +238,7 @@ def test_where_no_gain_is_required_the_power_is_that_of_showing_non_inferiority(
     assert narrow.power_from is not None
     assert wide.power_from > 0.8
     assert narrow.power_from < 0.3
-    assert "as good is found better or non-inferior" in str(wide)
+    assert "an equal challenger is found non-inferior" in str(wide)
 
 
 def test_without_a_history_the_power_is_not_made_up() -> None:

@@ -63,11 +63,11 @@ def test_a_twentieth_of_one_arms_rows_lost_blocks_the_verdict_at_an_even_split(
 
 
 @pytest.mark.slow
-def test_at_a_tenth_of_the_flights_and_four_weeks_a_seventh_of_the_arm_must_be_lost_to_be_seen(
+def test_at_a_tenth_of_the_flights_and_four_weeks_an_eighth_of_the_arm_must_be_lost_to_be_seen(
     tmp_path: Path, flights: pd.DataFrame
 ) -> None:
     plan = replace(Plan(), share=0.1, max_days=28)
-    for lost, blocked in ((0.0, False), (0.05, False), (0.143, True)):
+    for lost, blocked in ((0.0, False), (0.05, False), (0.125, True)):
         folder = tmp_path / str(lost)
         folder.mkdir()
         assert (verdict_of(folder, flights, plan, lost).kind == "blocked") == blocked, lost
