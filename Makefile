@@ -9,7 +9,7 @@ unexport $(filter PYTHON%,$(.VARIABLES))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce ui schedule \
+.PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce seeds ui schedule \
   data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
   simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock reset clean
@@ -62,6 +62,9 @@ deploy: $(READY) ## Put version VERSION=n into level 2's service
 
 reproduce: $(READY) ## Build VERSION=n again and compare its predictions
 	@$(BIN)/python -m level3_training_pipeline reproduce $(VERSION)
+
+seeds: $(READY) ## Train VERSION=n with other seeds: how scores spread
+	@$(BIN)/python -m level3_training_pipeline seeds $(VERSION)
 
 ui: $(READY) ## Open MLflow and Prefect on free ports
 	@$(BIN)/python -m level3_training_pipeline ui

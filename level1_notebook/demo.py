@@ -1,6 +1,7 @@
 """What `make level1` shows at its end: the claim beside each month that came after, and the manual steps."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,11 @@ from shared.score import by_month
 from shared.settings import Settings
 
 
-def score_months(later: pd.DataFrame, probability: NDArray[np.float64], base_rate: float) -> pd.DataFrame:
-    """The score of each month, and in the column base_rate the log loss of always predicting `base_rate`."""
+def score_months(later: pd.DataFrame, chances: Sequence[NDArray[np.float64]], base_rate: float) -> pd.DataFrame:
+    """The mean score of several models in each month; base_rate: the log loss of always predicting `base_rate`."""
     constant = by_month(later, np.full(len(later), base_rate))
-    return by_month(later, probability).assign(base_rate=constant["log_loss"])
+    months = pd.concat([by_month(later, chance) for chance in chances]).groupby(level=0).mean()
+    return months.assign(base_rate=constant["log_loss"])
 
 
 def draw_months(months: pd.DataFrame, claimed: float, settings: Settings) -> Path:
@@ -26,7 +28,7 @@ def draw_months(months: pd.DataFrame, claimed: float, settings: Settings) -> Pat
 
     figure = Figure(figsize=(8, 3.8), dpi=100, layout="constrained")
     axes = figure.subplots()
-    axes.bar(months.index, months["log_loss"], color="#dd8452", width=0.6, label="the notebook's model")
+    axes.bar(months.index, months["log_loss"], color="#dd8452", width=0.6, label="the notebook's models")
     axes.plot(months.index, months["base_rate"], "_k", ms=30, mew=2, label="the base rate of January to March")
     axes.axhline(claimed, color="#4c72b0", linewidth=2, label=f"claimed: {claimed:.3f}")
     axes.set(ylabel="log loss (lower is better)", title="Claimed on a random fifth, and on the flights that came after")

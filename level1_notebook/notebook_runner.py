@@ -22,6 +22,7 @@ from shared.errors import UserError, interrupt, on_end
 from shared.settings import Settings
 
 SECONDS_PER_CELL = 300
+AT_ONCE = 3  # kernels: each takes 0.5 GB
 
 
 class NotebookError(UserError):
@@ -92,13 +93,13 @@ def code_cells() -> int:
 
 
 def run_notebooks(settings: Settings, specs: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
-    """Run the notebook once per spec, all at once; calls `progress` after each cell. Raises NotebookError."""
+    """Run the notebook once per spec, some at once; calls `progress` after each cell. Raises NotebookError."""
     asked = threading.Event()  # to end
 
     def refuse(*_: object) -> None:
         raise NotImplementedError
 
-    async def all_at_once() -> list[Run]:
+    async def all_of_them() -> list[Run]:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task  # noqa: S101 - this is one
         # nbclient would take Ctrl-C and SIGTERM for itself, except where a loop has no signals, as on Windows.
@@ -109,10 +110,16 @@ def run_notebooks(settings: Settings, specs: list[RunSpec], progress: Callable[[
             loop.call_soon_threadsafe(task.cancel)
 
         on_end(end)
-        return await asyncio.gather(*(_run(settings, spec, progress) for spec in specs))
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def when_there_is_room(spec: RunSpec) -> Run:
+            async with room:
+                return await _run(settings, spec, progress)
+
+        return await asyncio.gather(*map(when_there_is_room, specs))
 
     try:
-        return asyncio.run(all_at_once())
+        return asyncio.run(all_of_them())
     except (asyncio.CancelledError, NotebookError):  # a cell that is cancelled says that its kernel died
         if asked.is_set():
             raise KeyboardInterrupt from None

@@ -1,5 +1,7 @@
 """Level 1 from top to bottom: a notebook, a pickle that is handed over, and the flights that came after."""
 
+from statistics import mean
+
 from level1_notebook.demo import draw_months, manual_steps, score_months
 from level1_notebook.failure_demos import METRIC, export_by_hand, load_as_other_version, load_malicious
 from level1_notebook.jupyter_environment import NOTEBOOK
@@ -10,8 +12,10 @@ from shared.console import bar, closing, console, show_by_month, show_manual_ste
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.progress import keep_summary
-from shared.score import score
+from shared.score import mean_score, over_runs, plus_minus, score
 from shared.settings import read_settings
+
+RUNS = 5  # of the notebook as it is: it sets no seed, so a single one says little
 
 
 def main() -> None:
@@ -26,12 +30,16 @@ def main() -> None:
         load_export = export_by_hand(past, place / "export" / "flights.parquet")
 
     # 2. Train
-    specs = [RunSpec(place / "notebook"), RunSpec(place / "again"), RunSpec(place / "metric", {"load": load_export})]
-    with bar("Run the notebook: as it is, once more, and on the export", total=len(specs) * code_cells()) as advance:
-        first, again, metric = run_notebooks(settings, specs, advance)
+    specs = [RunSpec(place / f"run{number}") for number in range(1, RUNS + 1)]
+    specs.append(RunSpec(place / "metric", {"load": load_export}))
+    with bar(f"Run the notebook: {RUNS} times as it is, and on the export", total=len(specs) * code_cells()) as advance:
+        *runs, metric = run_notebooks(settings, specs, advance)
+    first, again = runs[:2]
 
     # 3. Evaluate
-    console.print(f"  The notebook claims {first.claim}, on a random fifth of its own flights")
+    claimed = plus_minus([run.claim.log_loss for run in runs])
+    claims = f"log loss {claimed}, AUC {plus_minus([run.claim.auc for run in runs])} (mean ± SD of {RUNS} runs)"
+    console.print(f"  The notebook claims {claims}, on a random fifth of its own flights")
 
     # 4. Release
     file = hand_over(first.model, place / "receiver")
@@ -40,13 +48,14 @@ def main() -> None:
     warnings, malicious = load_as_other_version(file), load_malicious(place / "malicious")
 
     # 5. Operate
-    with step(f"Score the three models on the {len(later):,} flights that came after"):
+    with step(f"Score the {len(specs)} models on the {len(later):,} flights that came after"):
         x = columns(later, past)
-        chance, chance_again, chance_metric = (predict(open_pickle(run.model), x) for run in (first, again, metric))
-        then, then_metric = score(later["late"], chance), score(later["late"], chance_metric)
-        months = score_months(later, chance, past["late"].mean())
-        picture = draw_months(months, first.claim.log_loss, settings)
-    show_by_month(f"\nLog loss: claimed {first.claim.log_loss:.3f}, and then", months, then)
+        chances = [predict(open_pickle(run.model), x) for run in runs]
+        then = [score(later["late"], chance) for chance in chances]
+        then_metric = score(later["late"], predict(open_pickle(metric.model), x))
+        months = score_months(later, chances, past["late"].mean())
+        picture = draw_months(months, mean(run.claim.log_loss for run in runs), settings)
+    show_by_month(f"\nLog loss: claimed {claimed}, and then (mean of {RUNS} runs)", months, mean_score(then))
 
     # 6. Report
     steps = manual_steps(code_cells(), first.plots, len(asked), x.shape[1], len(months))
@@ -57,8 +66,8 @@ def main() -> None:
         "A look at the data": f"{first.plots} plots in {NOTEBOOK.name}; the months after, in {picture}",
     }
     hurts = {
-        "The claim does not hold": f"claimed {first.claim}; then log loss {then.log_loss:.3f}, AUC {then.auc:.3f}",
-        "Two runs, two sha256": f"{sha256(first.model)}, {sha256(again.model)}: {difference(chance, chance_again)}",
+        "The claim does not hold": f"claimed {claims}; then {over_runs(then)}",
+        "Two runs, two sha256": f"{sha256(first.model)}, {sha256(again.model)}: {difference(*chances[:2])}",
         "Bad data is accepted": f"{len(METRIC)} columns in other units: {len(metric.warnings)} warnings, {misled}",
         "The file is opaque": f"{len(asked)} questions, each of them open in part or whole",
         "Loading it runs its code": f"it names {len(read_contents(file).callables)} things to call; {malicious}",
@@ -66,4 +75,4 @@ def main() -> None:
         "People wait": waiting,
     }
     keep_summary(settings, "level1", then, steps=len(steps))
-    closing("Level 1, notebook", f"{then} of {months.index[0]} to {months.index[-1]}", adds, hurts)
+    closing("Level 1, notebook", f"{over_runs(then)} of {months.index[0]} to {months.index[-1]}", adds, hurts)

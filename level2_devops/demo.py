@@ -72,14 +72,14 @@ def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
             f"{one.p50 * 1000:.0f} ms",
             f"{one.p99 * 1000:.0f} ms",
             f"{one.errors:.0f}",
-            f"{months['log_loss'][name]:.3f}",
+            f"{months['log_loss'][name]:.2f}",
         ]
         for name, one in figures.items()
     ]
     titles = ["flights of", "requests", "requests/s", "p50", "p99", "errors", "log loss"]
     show_table("From /metrics; only the log loss is computed from labels", titles, rows)
     seen = (
-        f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.3f}" for name, one in figures.items()
+        f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.2f}" for name, one in figures.items()
     )
     return "; ".join(seen)
 

@@ -11,7 +11,7 @@ NUMBERS = ["distance", *TIMES, *WEATHER, *RECENT_DELAYS]
 
 
 def features(flights: pd.DataFrame) -> pd.DataFrame:
-    """(n, 25) features of flights that have the columns of `shared.data.schema.KNOWN_BEFORE`.
+    """(n, 29) features of flights that have the columns of `shared.data.schema.KNOWN_BEFORE`.
 
     minute_of_day and weekday (0 is Monday) are New York's, scheduled_minutes is from gate to gate. Numbers are
     float32, so that a runtime of any precision sees the values that the model was trained on.

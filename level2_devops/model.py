@@ -46,10 +46,14 @@ class ModelCard:
 
 
 def build_model(**parameters: Any) -> Pipeline:
-    """An unfitted pipeline: categories to codes (-1 when unknown), then boosted trees with `parameters`."""
+    """An unfitted pipeline: categories to codes (-1 when unknown), then boosted trees with `parameters`.
+
+    The seed is SEED, unless `parameters` have another random_state.
+    """
     codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
     columns = ColumnTransformer([("codes", codes, CATEGORIES)], remainder="passthrough")
-    return Pipeline([("columns", columns), ("trees", HistGradientBoostingClassifier(random_state=SEED, **parameters))])
+    trees = HistGradientBoostingClassifier(**{"random_state": SEED, **parameters})
+    return Pipeline([("columns", columns), ("trees", trees)])
 
 
 def train(known: pd.DataFrame, today: date, folder: Path, **parameters: Any) -> Path:
@@ -70,13 +74,13 @@ def predict(model: Pipeline, flights: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def fit_features(table: pd.DataFrame, late: pd.Series, **parameters: Any) -> Pipeline:
-    """Fit on (n, 25) features, on one thread: faster on shared cores, and the same bits every time."""
+    """Fit on (n, 29) features, on one thread: faster on shared cores, and the same bits every time."""
     with _threads().limit(limits=1, user_api="openmp"):
         return build_model(**parameters).fit(table, late)
 
 
 def predict_features(model: Pipeline, table: pd.DataFrame) -> NDArray[np.float64]:
-    """(n,) probabilities for (n, 25) features."""
+    """(n,) probabilities for (n, 29) features."""
     with _threads().limit(limits=1, user_api="openmp"):
         return model.predict_proba(table)[:, 1]
 

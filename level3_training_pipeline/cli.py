@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from shared import arguments
-from shared.console import console, step
+from shared.console import bar, console, step
 from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
 
@@ -16,7 +16,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
     parser.set_defaults(run=run_level)
     verbs = parser.add_subparsers(title="verbs")
-    for run in (deploy, reproduce):
+    for run in (deploy, reproduce, seeds):
         verb = verbs.add_parser(run.__name__, help=run.__doc__)
         verb.add_argument("version", type=arguments.version, nargs="?", default="", metavar="VERSION")
         verb.set_defaults(run=run)
@@ -67,6 +67,15 @@ def reproduce(settings: Settings, options: argparse.Namespace) -> None:
     sys.exit(1 if result.differing else 0)
 
 
+def seeds(settings: Settings, options: argparse.Namespace) -> None:
+    """Train as a version was, with other seeds, and print how far the scores spread."""
+    with step("Load the libraries"):
+        from level3_training_pipeline.pipeline import seed_spread
+    with bar("Train with other seeds", 2 * len(seed_spread.SEEDS)) as advance:
+        scores = seed_spread.scores_by_seed(str(options.version), settings, advance)
+    seed_spread.show_spread(scores)
+
+
 def ui(settings: Settings, _options: argparse.Namespace) -> None:
     """Open the pages of MLflow and Prefect until Ctrl-C."""
     from level3_training_pipeline import ui
@@ -95,6 +104,7 @@ TARGETS = {
     run_level: "make level3",
     deploy: "make deploy",
     reproduce: "make reproduce",
+    seeds: "make seeds",
     ui: "make ui",
     schedule: "make schedule",
     emit_data_event: "make data-arrives",

@@ -69,7 +69,7 @@ def show_trials(client: MlflowClient, version: Version) -> str:
         [
             run.info.run_name or "",
             *(f"{float(run.data.params[name]):.3g}" for name in PARAMETERS),
-            f"{run.data.metrics['validation_log_loss']:.4f}",
+            f"{run.data.metrics['validation_log_loss']:.3f}",
         ]
         for run in trials
     ]
@@ -81,9 +81,9 @@ def show_trials(client: MlflowClient, version: Version) -> str:
 def show_evaluation(client: MlflowClient, version: Version) -> str:
     """Print candidate, baselines and champion on the same flights; returns one line of evidence."""
     metrics = client.get_run(version.run_id).data.metrics
-    figures = ("log_loss", "auc", "calibration_error")
+    figures = {"log_loss": ".3f", "auc": ".2f", "calibration_error": ".2f"}  # digits that another seed does not change
     rows = [
-        [name, *(f"{metrics[f'{prefix}_{figure}']:.4f}" for figure in figures)]
+        [name, *(format(metrics[f"{prefix}_{figure}"], form) for figure, form in figures.items())]
         for name, prefix in MODELS.items()
         if f"{prefix}_log_loss" in metrics
     ]
@@ -92,7 +92,7 @@ def show_evaluation(client: MlflowClient, version: Version) -> str:
     slices = {name: value for name, value in metrics.items() if name.startswith(("origin_", "carrier_"))}
     worst = max(slices, key=lambda name: slices[name])
     name = worst.removesuffix("_log_loss").replace("_", " ")
-    return f"{len(slices)} slices; worst {name}: log loss {slices[worst]:.3f}"
+    return f"{len(slices)} slices; worst {name}: log loss {slices[worst]:.2f}"
 
 
 def show_lineage(version: Version) -> str:

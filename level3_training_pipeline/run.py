@@ -68,7 +68,7 @@ def main() -> None:
     hurts = {
         "A person decides what goes live": manual_steps,
         "No comparison on live traffic": f"evaluated on {test_flights:,.0f} flights of the past only",
-        "No monitoring": f"log loss {first.log_loss:.3f} in {first.name}, {worst.log_loss:.3f} in {worst.name}",
+        "No monitoring": f"log loss {first.log_loss:.2f} in {first.name}, {worst.log_loss:.2f} in {worst.name}",
     }
     keep_summary(settings, "level3", overall, steps=len(demo.MANUAL_STEPS))
     closing("Level 3, training pipeline", f"{overall} of {first.name} to {months.index[-1]}", adds, hurts)

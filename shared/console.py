@@ -112,12 +112,12 @@ def show_table(title: str, columns: list[str], rows: list[list[str]], *, header:
     console.print(table)
 
 
-MONTHLY = {  # column of the table by month: its title and format
+MONTHLY = {  # column of the table by month: its title and format; another seed changes the third digit of a month
     "rows": ("flights", ",.0f"),
     "late": ("late", ".1%"),
-    "log_loss": ("log loss", ".4f"),
-    "base_rate": ("base rate's log loss", ".4f"),
-    "auc": ("AUC", ".4f"),
+    "log_loss": ("log loss", ".2f"),
+    "base_rate": ("base rate's log loss", ".2f"),
+    "auc": ("AUC", ".2f"),
 }
 
 

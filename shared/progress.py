@@ -5,13 +5,15 @@
 
 import re
 import sys
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from shared.console import console
 from shared.environment import begin
 from shared.errors import UserError, command
 from shared.files import read_json, write_json
-from shared.score import Score
+from shared.score import Score, mean_score, plus_minus
 from shared.settings import PROJECT, Settings, read_settings
 
 README = PROJECT / "README.md"
@@ -21,7 +23,7 @@ LEVELS = {
     "level2": ("2 · DevOps", "tests, a service, gated releases and rollback, operational metrics"),
     "level3": (
         "3 · training pipeline",
-        "a pipeline, tracking, a registry; versions rebuilt bit for bit",
+        "a pipeline, tracking, a registry; versions rebuilt, each prediction the same bit for bit",
     ),
     "level4": ("4 · deployment", "a platform, gates, shadow, live split, a verdict; rollback by one command"),
     "level5": ("5 · monitoring", "monitors, a policy, and a loop that retrains, tests and promotes by itself"),
@@ -30,21 +32,32 @@ TOLERANCE = {
     "level1": 0.03,
     "level5": 0.001,
 }  # the notebook sets no seed; on a busy machine a late challenger is replaced by the champion
-SMALL = 0.0005  # what the arithmetic of another platform may change, beyond rounding
+SMALL = 0.0005  # what the arithmetic of another platform may change
 
 
 @dataclass(frozen=True)
 class Summary:
-    """One run of a level: its model's score on the flights after today, and how many manual steps a model took."""
+    """A level's result: its model's score on the flights after today, and how many manual steps a model took.
+
+    runs: the scores of several trainings that differ by chance alone, where `score` is their mean; else empty.
+    """
 
     today: str
     score: Score
     steps: int
+    runs: list[Score] = field(default_factory=list)
+
+    def figures(self) -> list[str]:
+        """Log loss and AUC as they are shown: with their spread, if there are several runs."""
+        if self.runs:
+            return [plus_minus([getattr(run, name) for run in self.runs]) for name in ("log_loss", "auc")]
+        return [f"{self.score.log_loss:.3f}", f"{self.score.auc:.2f}"]
 
 
-def keep_summary(settings: Settings, level: str, score: Score, steps: int) -> None:
-    """Save the result of a run of `level` in its state folder."""
-    summary = Summary(str(settings.today), score, steps)
+def keep_summary(settings: Settings, level: str, score: Score | Sequence[Score], steps: int) -> None:
+    """Save the result of `level` in its state folder; `score` may be the scores of several runs."""
+    one, runs = (score, []) if isinstance(score, Score) else (mean_score(score), list(score))
+    summary = Summary(str(settings.today), one, steps, runs)
     write_json(settings.level(level) / "summary.json", asdict(summary))
 
 
@@ -63,9 +76,9 @@ def read_summaries(settings: Settings) -> dict[str, Summary]:
     return found
 
 
-def _summary(today: str, score: dict[str, float], steps: int) -> Summary:
-    sum([*score.values(), steps])  # which raises TypeError unless all of them are numbers
-    return Summary(today, Score(**score), steps)  # type: ignore[arg-type]
+def _summary(today: str, score: dict[str, Any], steps: int, runs: Sequence[dict[str, Any]] = ()) -> Summary:
+    sum([steps, *(value for one in (score, *runs) for value in one.values())])  # TypeError unless all are numbers
+    return Summary(today, Score(**score), steps, [Score(**run) for run in runs])
 
 
 def as_markdown(summaries: dict[str, Summary]) -> str:
@@ -73,13 +86,15 @@ def as_markdown(summaries: dict[str, Summary]) -> str:
     rows = ["| level | adds | log loss | AUC | manual steps to a new model |", "|---|---|---|---|---|"]
     for level, summary in summaries.items():
         title, adds = LEVELS[level]
-        score = summary.score
-        rows.append(f"| {title} | {adds} | {score.log_loss:.3f} | {score.auc:.3f} | {summary.steps} |")
+        rows.append(f"| {title} | {adds} | {' | '.join(summary.figures())} | {summary.steps} |")
     last = next(reversed(summaries.values()))
+    repeated = "".join(
+        f"level {level[-1]}: mean ± SD of {len(one.runs)} runs; " for level, one in summaries.items() if one.runs
+    )
     measured = (
         f"Log loss (nats per flight) and AUC of each level's model, trained on what was known on {last.today} and "
         f"measured on the {last.score.rows:,} labelled flights predicted from then to the end of the year; "
-        "level 5: for the predictions it served while retraining automatically."
+        f"{repeated}level 5: for the predictions it served while retraining automatically."
     )
     return "\n".join(rows) + f"\n\n{measured}\n"
 
@@ -89,10 +104,12 @@ def differences(text: str, summaries: dict[str, Summary]) -> list[str]:
     rows = dict(re.findall(r"^\| (\d) · [^|]*\|[^|]*(\|.*)$", text, re.MULTILINE))
     wrong = []
     for level, summary in summaries.items():
-        found = [float(figure) for figure in re.findall(r"[\d.]+", rows.get(level[-1], ""))]
+        without_spread = re.sub(r"± \S+", "", rows.get(level[-1], ""))
+        found = [float(figure) for figure in re.findall(r"[\d.]+", without_spread)]
         measured = [summary.score.log_loss, summary.score.auc, summary.steps]
-        near = TOLERANCE.get(level, SMALL) + SMALL
-        if len(found) != 3 or any(abs(a - b) > near for a, b in zip(found, measured, strict=True)):
+        near = TOLERANCE.get(level, SMALL)
+        rounded = (near + 0.0005, near + (0.0005 if summary.runs else 0.005), 0)  # AUC has two digits without a spread
+        if len(found) != 3 or any(abs(a - b) > most for a, b, most in zip(found, measured, rounded, strict=True)):
             wrong.append(f"{level}: README.md has {found}, this run measured {[round(one, 4) for one in measured]}")
     return wrong
 

@@ -1,6 +1,8 @@
 """One score for every level: log loss, with AUC, Brier score and calibration, also by slice and by month."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from statistics import mean, stdev
 
 import numpy as np
 import pandas as pd
@@ -28,8 +30,8 @@ class Score:
     rows: int
 
     def __str__(self) -> str:
-        """As part of a sentence."""
-        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f} on {self.rows:,} flights"
+        """As part of a sentence, with digits that another seed does not change: its spread is in `make seeds`."""
+        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.2f} on {self.rows:,} flights"
 
     def as_dict(self) -> dict[str, float]:
         """The figures by name."""
@@ -51,6 +53,23 @@ def score(late: ArrayLike, probability: ArrayLike) -> Score:
         late=float(label.mean()),
         rows=len(label),
     )
+
+
+def mean_score(scores: Sequence[Score]) -> Score:
+    """The mean of the scores of several models on the same flights."""
+    means = {name: mean(one.as_dict()[name] for one in scores) for name in scores[0].as_dict()}
+    return Score(**means | {"rows": scores[0].rows})  # type: ignore[arg-type]  # rows is a whole number
+
+
+def plus_minus(values: Sequence[float], digits: int = 3) -> str:
+    """Mean ± standard deviation (n - 1) of the results of two runs or more, such as 0.512 ± 0.009."""
+    return f"{mean(values):.{digits}f} ± {stdev(values):.{digits}f}"
+
+
+def over_runs(scores: Sequence[Score]) -> str:
+    """The scores of several runs on the same flights, as part of a sentence."""
+    log_loss, auc = (plus_minus([getattr(one, name) for one in scores]) for name in ("log_loss", "auc"))
+    return f"log loss {log_loss}, AUC {auc} (mean ± SD of {len(scores)} runs) on {scores[0].rows:,} flights"
 
 
 def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:

@@ -33,6 +33,8 @@ EXAMPLE: dict[str, Any] = {
     "airport_delay_1h": 24.5,
     "airport_departures_1h": 21,
     "airport_overdue": 9,
+    "all_airports_overdue": 24,
+    "flight_late_last_40": 42.5,
 }
 SHORT_EXAMPLE = {name: value for name, value in EXAMPLE.items() if not KNOWN_BEFORE[name].nullable}
 MAX_FLIGHTS = 1_000  # in one batch

@@ -39,7 +39,7 @@ def scores(evaluation: Evaluation) -> Figure:
     axes = figure.subplots()
     losses = {name: result.log_loss for name, result in evaluation.scores.items()}
     bars = axes.barh(list(losses), list(losses.values()))
-    axes.bar_label(bars, fmt="%.4f")
+    axes.bar_label(bars, fmt="%.3f")
     axes.invert_yaxis()
     axes.set(xlabel="log loss, nats per flight", xlim=(0, 1.15 * max(losses.values())))
     return figure

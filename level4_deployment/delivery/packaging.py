@@ -38,7 +38,7 @@ def publish(client: MlflowClient, version: registry.Version) -> Package:
 def convert(model: Any, card: ModelCard, folder: Path) -> dict[str, str]:
     """Write graph and card into `folder`; returns SHA-256 by file name, the same for the same model.
 
-    The graph takes two tensors: for a single row that is a tenth faster than a tensor for each of 25 columns.
+    The graph takes two tensors: for a single row that is a tenth faster than a tensor for each of 29 columns.
     """
     codes = model.named_steps["columns"].named_transformers_["codes"]
     categories = {name: list(map(str, known)) for name, known in zip(CATEGORIES, codes.categories_, strict=True)}

@@ -16,7 +16,7 @@ GRAPH = "model.onnx"
 STRINGS_INPUT, NUMBERS_INPUT, OUTPUT = "strings", "numbers", "probabilities"
 
 Strings = NDArray[np.object_]  # (n, 3), in the order of CATEGORIES
-Numbers = NDArray[np.float32]  # (n, 22), in the order of NUMBERS
+Numbers = NDArray[np.float32]  # (n, 26), in the order of NUMBERS
 
 
 class PackageError(UserError):
@@ -59,5 +59,5 @@ def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
 
 
 def inputs_of(table: pd.DataFrame) -> tuple[Strings, Numbers]:
-    """The two tensors of (n, 25) features."""
+    """The two tensors of (n, 29) features."""
     return table[CATEGORIES].to_numpy(object), table[NUMBERS].to_numpy("float32")

@@ -9,14 +9,13 @@ from pathlib import Path
 import pandas as pd
 
 from shared.console import console
-from shared.data.delay_features import recent_delays
+from shared.data.delay_features import LATE_MINUTES, recent_delays
 from shared.data.raw import Raw, data_folder, raw_digests, read_raw
 from shared.data.schema import FLIGHT, WEATHER, check
 from shared.files import StateError, read_parquet, source_digest, write_parquet
 from shared.settings import PROJECT, Settings
 
 LEAD = pd.Timedelta(hours=1)  # a prediction is requested this long before the scheduled departure
-LATE_MINUTES = 15  # the US Department of Transportation's on-time rule
 DAY = 86_400  # seconds
 CODE = [  # every module that this table depends on; a test compares the list with the imports
     "shared/data/consistency_checks.py",

@@ -138,10 +138,14 @@ RECENT_DELAYS = {
     "airport_delay_3h": number("minutes", -120, 2880, "flights.csv", missing=True),
     "airport_departures_1h": number("flights", 0, 200, "flights.csv"),
     "airport_overdue": number("flights", 0, 400, "flights.csv"),
+    "all_airports_overdue": number("flights", 0, 1200, "flights.csv"),
     "carrier_delay_4h": number("minutes", -120, 2880, "flights.csv", missing=True),
     "arrival_delay_6h": number("minutes", -180, 2880, "flights.csv", missing=True),
     "arrival_delay_24h": number("minutes", -180, 2880, "flights.csv", missing=True),
     "dest_delay_12h": number("minutes", -180, 2880, "flights.csv", missing=True),
+    "dest_en_route_delay_12h": number("minutes", -60, 120, "flights.csv", missing=True),
+    "flight_delay_last_10": number("minutes", -30, 90, "flights.csv", missing=True),
+    "flight_late_last_40": number("% of flights", 0, 100, "flights.csv", missing=True),
 }
 KNOWN_BEFORE = {**SCHEDULE, **WEATHER, **RECENT_DELAYS}
 FLIGHT = pa.DataFrameSchema(

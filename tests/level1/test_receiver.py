@@ -54,9 +54,10 @@ def test_the_export_is_in_metric_units_and_otherwise_the_same(known: pd.DataFram
 def test_months_carry_the_log_loss_of_always_predicting_the_base_rate(later: pd.DataFrame) -> None:
     flights = later[later["scheduled_departure"] < "2013-06-01 04:00Z"].iloc[::20]
     chance = flights["late"].to_numpy() * 0.2 + 0.3
-    months = score_months(flights, chance, base_rate=0.24)
+    months = score_months(flights, [chance, chance], base_rate=0.24)
     assert list(months.index) == ["2013-04", "2013-05"]
     april = flights[flights["scheduled_departure"] < "2013-05-01 04:00Z"]
+    assert months.loc["2013-04", "log_loss"] == pytest.approx(score(april["late"], chance[: len(april)]).log_loss)
     assert months.loc["2013-04", "base_rate"] == pytest.approx(score(april["late"], [0.24] * len(april)).log_loss)
 
 

@@ -25,11 +25,11 @@ def test_the_readmes_months_are_those_of_the_data_and_its_scores_those_of_such_a
     runs: Runs, known: pd.DataFrame, later: pd.DataFrame
 ) -> None:
     chance = predict(open_pickle(runs.first.model), columns(later, known))
-    months = score_months(later, chance, known["late"].mean())
+    months = score_months(later, [chance], known["late"].mean())
     assert [row[0] for row in ROWS] == list(months.index)
     for (_, flights, late, log_loss, base_rate, auc), (_, month) in zip(ROWS, months.iterrows(), strict=True):
         assert (flights, late) == (f"{month['rows']:,.0f}", f"{month['late']:.1%}")
-        assert base_rate == f"{month['base_rate']:.3f}"
+        assert base_rate == f"{month['base_rate']:.2f}"
         assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.12)  # no two runs give the same model
         assert float(auc) == pytest.approx(month["auc"], abs=0.06)
 
@@ -60,7 +60,9 @@ def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.Dat
     printed = " ".join(done.out.replace("│", " ").split())
     after = int((flights["late"].notna() & (flights["predicted_at"] >= pd.Timestamp("2013-03-01", tz=NEW_YORK))).sum())
     assert re.search(
-        rf"notebook: log loss 0\.\d{{3}}, AUC 0\.\d{{3}} on {after:,} flights of 2013-03 to 2013-12", printed
+        r"notebook: log loss 0\.\d{3} ± 0\.\d{3}, AUC 0\.\d{3} ± 0\.\d{3} \(mean ± SD of 5 runs\) on "
+        rf"{after:,} flights of 2013-03 to 2013-12",
+        printed,
     )
     for words in ("Which data?", "Manual steps", "The claim does not hold", "up to 0.", "other units: 0 warnings"):
         assert words in printed

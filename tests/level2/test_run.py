@@ -67,9 +67,9 @@ def test_the_printed_scores_are_those_of_the_saved_model(
 ) -> None:
     overall, months = score(later["late"], probability), by_month(later, probability)
     assert json.loads((store.home / "summary.json").read_text())["score"] == overall.as_dict()
-    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.3f} on {overall.rows:,} flights" in printed
+    assert f"log loss {overall.log_loss:.3f}, AUC {overall.auc:.2f} on {overall.rows:,} flights" in printed
     for month, row in months.iterrows():
-        cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.4f}", f"{row.auc:.4f}"]
+        cells = [str(month), f"{row.rows:,.0f}", f"{row.late:.1%}", f"{row.log_loss:.2f}", f"{row.auc:.2f}"]
         assert re.search(r"\s+│\s+".join(map(re.escape, cells)), printed), cells
 
 
@@ -83,8 +83,8 @@ def test_the_readme_shows_the_scores_of_such_a_run(later: pd.DataFrame, probabil
         rows, pd.concat([months, all_of_them]).iterrows(), strict=True
     ):
         assert (flights, late) == (f"{month['rows']:,.0f}", f"{month['late']:.1%}")
-        assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.0006)  # another platform's arithmetic
-        assert float(auc) == pytest.approx(month["auc"], abs=0.0006)
+        assert float(log_loss) == pytest.approx(month["log_loss"], abs=0.006)  # another platform's arithmetic
+        assert float(auc) == pytest.approx(month["auc"], abs=0.006)
 
 
 def test_another_today_trains_on_the_labels_known_then(flights: pd.DataFrame, state: Path, tmp_path: Path) -> None:
@@ -98,8 +98,8 @@ def test_another_today_trains_on_the_labels_known_then(flights: pd.DataFrame, st
 
 def test_it_reaches_the_expected_log_loss_and_auc(later: pd.DataFrame, probability: NDArray[np.float64]) -> None:
     overall = score(later["late"], probability)
-    assert overall.log_loss <= 0.48
-    assert overall.auc >= 0.75
+    assert overall.log_loss <= 0.47
+    assert overall.auc >= 0.76
 
 
 def test_no_request_failed_while_a_release_and_its_rollback_went_live(printed: str, store: Store) -> None:
@@ -132,7 +132,7 @@ def test_the_service_looks_equally_healthy_in_a_month_that_is_predicted_worse(
         assert int(asked.replace(",", "")) > 0
         assert float(rate) > 0
         assert 0 < float(p50) <= float(p99)
-        assert (errors, loss) == ("0", f"{months[month]:.3f}")
+        assert (errors, loss) == ("0", f"{months[month]:.2f}")
 
 
 def test_two_models_differ_and_their_files_do_not_show_how(store: Store) -> None:

@@ -86,14 +86,14 @@ def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.Capture
     show_by_month("Months", months, overall)
     plain = [[cell for cell in row if cell != "│"] for row in rows_of(capsys.readouterr().out)]
     assert plain == [
-        ["2013-04", "2", "50.0%", "0.1054", "1.0000"],
-        ["2013-05", "2", "50.0%", "0.5108", "1.0000"],
-        ["all", "4", "50.0%", "0.3081", "1.0000"],
+        ["2013-04", "2", "50.0%", "0.11", "1.00"],
+        ["2013-05", "2", "50.0%", "0.51", "1.00"],
+        ["all", "4", "50.0%", "0.31", "1.00"],
     ]
     show_by_month("Months", months.assign(base_rate=[0.6, 0.8]), overall)
     shown = capsys.readouterr().out
     assert "base rate's log loss" in shown
-    assert [cell for cell in rows_of(shown)[-1] if cell != "│"] == ["all", "4", "50.0%", "0.3081", "0.7000", "1.0000"]
+    assert [cell for cell in rows_of(shown)[-1] if cell != "│"] == ["all", "4", "50.0%", "0.31", "0.70", "1.00"]
 
 
 def test_hand_overs_are_counted_between_different_people(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
-from shared.score import by_month, by_slice, calibration, log_losses, score
+from shared.score import by_month, by_slice, calibration, log_losses, mean_score, over_runs, plus_minus, score
 
 
 def test_four_flights_by_hand() -> None:
@@ -96,3 +96,16 @@ def test_a_month_is_new_yorks_and_the_scores_are_its_own(later: pd.DataFrame) ->
     june = later["flight_id"].str.startswith("2013-06").to_numpy()
     assert months.loc["2013-06", "rows"] == june.sum()
     assert months.loc["2013-06", "log_loss"] == pytest.approx(score(later["late"][june], chance[june]).log_loss)
+
+
+def test_several_runs_by_hand() -> None:
+    """Two models on one late and one punctual flight: each loss is -ln of what the flight got."""
+    runs = [score([1, 0], [0.8, 0.2]), score([1, 0], [0.4, 0.6])]
+    losses = [-log(0.8), -log(0.4)]
+    middle, apart = sum(losses) / 2, abs(losses[0] - losses[1]) / 2**0.5
+    assert mean_score(runs).log_loss == pytest.approx(middle)
+    assert (mean_score(runs).auc, mean_score(runs).rows) == (0.5, 2)
+    assert plus_minus([run.log_loss for run in runs], 4) == f"{middle:.4f} ± {apart:.4f}"
+    assert (
+        over_runs(runs) == f"log loss {middle:.3f} ± {apart:.3f}, AUC 0.500 ± 0.707 (mean ± SD of 2 runs) on 2 flights"
+    )

@@ -20,7 +20,7 @@ CHAMPION = 100e-6  # seconds that a champion would work for such rows
 
 
 def inputs(*carriers: str) -> tuple[Any, Any]:
-    return np.array([[carrier, "JFK", "BOS"] for carrier in carriers], object), np.zeros((len(carriers), 22), "float32")
+    return np.array([[carrier, "JFK", "BOS"] for carrier in carriers], object), np.zeros((len(carriers), 26), "float32")
 
 
 async def tried(

@@ -24,7 +24,7 @@ def test_ten_thousand_real_flights_give_the_same_bits(flights: pd.DataFrame) -> 
 
 def test_both_sides_of_a_change_of_clocks_and_any_offset() -> None:
     base = {"carrier": "B6", "origin": "JFK", "dest": "BOS", "distance": 187}
-    late = {"airport_departures_1h": 21, "airport_overdue": 9}
+    late = {"airport_departures_1h": 21, "airport_overdue": 9, "all_airports_overdue": 24}
     times = [
         ("2013-03-10T01:30:00-05:00", "2013-03-10T03:40:00-04:00"),
         ("2013-03-10T07:00:00Z", "2013-03-10T09:05:00Z"),
