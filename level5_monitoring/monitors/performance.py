@@ -23,7 +23,7 @@ from shared.score import log_losses
 Floats = NDArray[np.float64]
 LARGEST_GAP = 0.02  # between the share of late flights and the mean probability
 SLOPE_OFF = 0.2  # of the calibration slope from 1
-LEAST_SKILL = 0.05  # share of the base rate's log loss that a model saves; a sound one saves 0.15 to 0.2 in 2013
+LEAST_SKILL = 0.05  # share of the base rate's log loss that a model saves
 BASE_DAYS, MIN_BASE_DAYS = 28, 7  # before a day, that its base rate is taken from
 ALPHA = 0.1  # chance that a sound model is ever called broken: it costs a training, which the gates then judge
 MIN_DAYS = 14  # before a model is judged: the spread of fewer days is not known well enough
