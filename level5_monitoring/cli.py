@@ -106,13 +106,20 @@ def benchmark_monitors(_options: argparse.Namespace) -> None:
     monitors.main()
 
 
+def benchmark_policies(_options: argparse.Namespace) -> None:
+    """Measure what each retraining policy is worth, from four starts, and in a year with faults."""
+    from level5_monitoring.benchmarks import policies
+
+    policies.main()
+
+
 def main() -> None:
     """Read the verb and its arguments, and run it."""
     parser = argparse.ArgumentParser(prog="python -m level5_monitoring", description=__doc__)
     parser.set_defaults(run=run_level)
     verbs = parser.add_subparsers(metavar="verb")
     of = {}
-    for run in (up, down, monitor, explain, accept, reports, page, check, benchmark_monitors):
+    for run in (up, down, monitor, explain, accept, reports, page, check, benchmark_monitors, benchmark_policies):
         name = run.__name__.replace("_", "-")
         of[name] = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
         of[name].set_defaults(run=run)

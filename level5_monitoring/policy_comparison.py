@@ -7,6 +7,7 @@ process of its own beside the replayed year.
 """
 
 import os
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -192,15 +193,18 @@ def gain_shares(table: pd.DataFrame, policies: list[str]) -> dict[str, tuple[flo
     return found
 
 
-def compare_policies(table: pd.DataFrame, loop: Effort, loop_days: pd.DataFrame) -> dict[str, PolicyResult]:
+def compare_policies(
+    table: pd.DataFrame, loop: Effort, loop_days: pd.DataFrame, policies: Iterable[str] = POLICIES
+) -> dict[str, PolicyResult]:
     """Score all policies on the flights that every one of them has answered.
 
     loop: what the loop cost; loop_days: as `days_of_loop` returns them.
     """
-    answered = table.dropna(subset=[*POLICIES])
-    shares = gain_shares(answered, [*POLICIES])
+    names = [*policies]
+    answered = table.dropna(subset=names)
+    shares = gain_shares(answered, names)
     results = {}
-    for name in POLICIES:
+    for name in names:
         effort, days = (loop, loop_days) if name == LOOP else (_effort(table, name), days_of_calendar(answered, name))
         lived = against_predecessors(days)
         results[name] = PolicyResult(score(answered["late"], answered[name]), effort, shares[name], *lived)
@@ -219,10 +223,12 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
     for policy, result in results.items():
         own, (share, low, high) = result.score, result.share
         gained = "" if policy == "frozen" else f"{share:.0%} [{low:.0%}, {high:.0%}]"
-        quality.append([POLICIES[policy], f"{own.log_loss:.4f}", gained, f"{own.auc:.4f}", f"{own.calibration_error:.4f}"])
-        effort = result.effort.trainings, result.false_promotions, result.worse_days
-        effort += result.effort.alerts, result.effort.false_alarms, result.effort.steps
-        cost.append([POLICIES[policy], *("" if count is None else str(count) for count in effort)])
+        quality.append(
+            [POLICIES[policy], f"{own.log_loss:.4f}", gained, f"{own.auc:.4f}", f"{own.calibration_error:.4f}"]
+        )
+        lived = result.effort.trainings, result.false_promotions, result.worse_days
+        effort = result.effort.alerts, result.effort.false_alarms, result.effort.steps
+        cost.append([POLICIES[policy], *("" if count is None else str(count) for count in (*lived, *effort))])
     columns = ["Policy", "log loss", "share of weekly's gain over never [95%]", "AUC", "calibration error"]
     show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
     columns = ["trainings", "worse than their predecessor", "days with one live"]
@@ -247,9 +253,10 @@ def summarise(results: dict[str, PolicyResult]) -> str:
 def when_not(results: dict[str, PolicyResult]) -> str:
     """When this level is not worth its machinery, in this run's figures."""
     frozen, monthly, loop = (results[name].score.log_loss for name in ("frozen", "monthly", LOOP))
+    trainings = results["monthly"].effort.trainings
     return (
         f"log loss never retrained {frozen:.4f}, monthly by hand {monthly:.4f}, by the loop {loop:.4f}: "
-        f"if {results['monthly'].effort.trainings} trainings by hand cost you less than this machinery, stop at level 3 or 4"
+        f"if {trainings} trainings by hand cost you less than this machinery, stop at level 3 or 4"
     )
 
 

@@ -161,7 +161,7 @@ def _by_day(flights: pd.DataFrame, probability: Floats) -> pd.DataFrame:
     return by_slice(flights.assign(day=flights["flight_id"].str[:10]), probability, "day")
 
 
-@dataclass
+@dataclass(eq=False)
 class Trial:
     """An experiment. night: on which it began; days: rows of EXPERIMENT_DAYS, of the closed days."""
 
@@ -183,8 +183,8 @@ class Trial:
 class Platform:
     """The platform of one policy: champion, trial and answers, night by night.
 
-    answer, before: (n,) the probability that the user got, and the one that the predecessor of the version that answered
-    would have given. version: (n,) which one answered, 0 where none did.
+    answer: (n,) the probability that the user got. version: (n,) which one gave it, 0 where none did. before: (n,) what
+    that version's predecessor would have given.
     """
 
     def __init__(self, models: Models, start: str) -> None:
@@ -227,7 +227,7 @@ class Platform:
         since = test[test["predicted_at"] >= midnight(self.champion.night)]
         theirs = [self.champion.evaluate()]
         if len(since):
-            rows = self.year.names.get_indexer(since["flight_id"])
+            rows = self.year.names.get_indexer(pd.Index(since["flight_id"]))
             theirs.append(_by_day(since, self.champion.probability[rows]))
         differences, gate = judge_quality(version.evaluate(), pd.concat(theirs), self.champion.number)
         if not gate.passed:
@@ -259,7 +259,9 @@ class Platform:
         rows = self.year.departing.get(day, np.empty(0, int))
         both = rows[~np.isnan(trial.challenger.probability[rows] + self.year.labels[rows])]
         late = self.year.labels[both]
-        gains = log_losses(late, trial.champion.probability[both]) - log_losses(late, trial.challenger.probability[both])
+        gains = log_losses(late, trial.champion.probability[both]) - log_losses(
+            late, trial.challenger.probability[both]
+        )
         return {
             "day": day,
             "flights": len(both),
@@ -300,16 +302,18 @@ def simulate(models: Models, start: str, end: str, turn: Turn) -> Platform:
     return platform
 
 
-def by_calendar(nights: Collection[str], *, tried: bool = False) -> Turn:
-    """Train on these nights. The model is live at once; or, if `tried`, it goes through the gate and a trial first."""
+def by_calendar(nights: Collection[str], *, tried: bool = False, averaged: bool = False) -> Turn:
+    """Train on these nights. The model is live at once; or, if `tried`, it goes through the gate and a trial first.
+
+    averaged: each model is the mean with the one before it, as the loop's are.
+    """
 
     def turn(platform: Platform, night: str) -> None:
-        if (won := platform.ended) and won.verdict and won.champion is platform.champion:
-            if won.verdict.kind == "promote" or won.verdict.non_inferior:
-                platform.promote(won.challenger)
-            platform.ended = None
+        won, platform.ended = platform.ended, None
+        if won and won.verdict and (won.verdict.kind == "promote" or won.verdict.non_inferior):
+            platform.promote(won.challenger)
         if night in nights:
-            version = platform.train(night)
+            version = platform.train(night, averaged=averaged)
             if not tried:
                 platform.promote(version)
             elif platform.trial is None:
@@ -338,23 +342,26 @@ class Loop:
         if day < self.first_day:
             return
         results = self._monitor(platform, day)
-        decision = policy.decide(day, results, self._state(platform, day))
+        decision = policy.decide(day, results, self._state(platform))
         suspect = [one for one in by_monitor(results, *policy.DATA, *policy.LABELS) if one.state == "alarm"]
         if suspect:
             self.in_doubt[day] = suspect[0]
         self.decisions.append(decision)
         self._act(platform, decision, night)
 
-    def _state(self, platform: Platform, day: str) -> PolicyState:
+    def _state(self, platform: Platform) -> PolicyState:
         trial, newest = platform.trial, self.decisions[-1] if self.decisions else None
         ended = platform.ended
         non_inferior = ended if ended and not trial and self._may_follow(ended, platform) else None
-        counted = {one["day"] for one in (trial or non_inferior).days} if trial or non_inferior else set()
+        judged = trial or non_inferior
+        counted = {one["day"] for one in judged.days} if judged else set()
         return PolicyState(
             alarms=newest.alarms if newest else (),
             first_day=self.first_day if newest else "",
             retrainings=tuple(self.retrained),
-            champion_trained=max((day for day, n in self.retrained.items() if n == platform.champion.number), default=""),
+            champion_trained=max(
+                (day for day, n in self.retrained.items() if n == platform.champion.number), default=""
+            ),
             running_experiment=trial.name if trial else "",
             awaits_approval=bool(trial and trial.verdict),
             non_inferior_experiment=non_inferior.name if non_inferior else "",
@@ -384,11 +391,9 @@ class Loop:
         previous = None if self.moved_by_rollback else platform.predecessor.get(champion)
         number = previous.number if previous else None
 
-        def predict(own: pd.DataFrame) -> Floats:
-            return previous.probability[rows[own.index]]
-
+        predict = (lambda own: previous.probability[rows[own.index]]) if previous else None
         if measured := performance.measure(
-            window, champion, predict if previous else None, previous_version=number, excluded_reason=excluded
+            window, champion, predict, previous_version=number, excluded_reason=excluded
         ):
             self.measured.append(measured)
         days = pd.DataFrame(self.measured, columns=performance.COLUMNS)

@@ -53,7 +53,7 @@ def main() -> None:
         headline("The year in figures")
         summary = report.show_decisions(settings)
         table = policy_comparison.collect_predictions(settings, calendar)
-        results = policy_comparison.compare_policies(table, summary.effort)
+        results = policy_comparison.compare_policies(table, summary.effort, policy_comparison.days_of_loop(settings))
         policy_comparison.show_comparison(table, results)
         with step("Draw the year on one page"):
             file = page.write_page(settings)

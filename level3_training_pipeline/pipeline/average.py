@@ -1,10 +1,11 @@
 """Average a new model with the one in production: one model whose log-odds are the mean of both.
 
-A fit depends on chance: which flights were drawn, which columns each split saw. The mean of two fits depends on it less,
-so what is left of a difference to the champion is what the newer flights teach. Averaged again and again, a fit counts
-half, a quarter, an eighth and so on (the exponential moving average of models; Izmailov et al., UAI 2018, average
-neural networks in the same way).
+A fit depends on chance: which flights were drawn, which columns each split saw. The mean of two fits depends on it
+less. Averaged at each training, a fit counts a half, then a quarter, an eighth and so on: an exponential moving average
+of models (Polyak and Juditsky 1992 average the steps of one training so).
 """
+
+# ruff: noqa: SLF001 - scikit-learn has no public access to the trees of a model
 
 import copy
 from typing import Any

@@ -1,13 +1,15 @@
 """`make benchmark-policies`: what each retraining policy is worth, from four starts, and in a year with faults put in.
 
-Every policy is simulated by `policy_simulation`: the real models, and for the loop its real monitors, policy and test.
+Every policy is simulated by `policy_simulation`: with the real models, and for the loop with its real monitors, policy
+and test. Two calendars more than in `make level5` average their models as the loop does, and have nothing else of it.
 """
 
+import os
+import time
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
+from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from level5_monitoring import config
@@ -28,17 +30,21 @@ from shared.console import console, show_table, step
 from shared.data.flights import load_flights
 
 STARTS, END = ("2013-04-01", "2013-05-01", "2013-06-01", "2013-07-01"), "2013-12-31"
-FAULTY = STARTS[:1]  # the start of the year with faults
+AVERAGED = {"six_weeks_averaged": "six_weeks", "weekly_averaged": "weekly"}  # which calendar's nights each has
+NAMES = POLICIES | {
+    "six_weeks_averaged": "every six weeks, averaged, live at once",
+    "weekly_averaged": "weekly, averaged, live at once",
+}
+FAULTY = STARTS[:1]  # the start in the year with faults
 BROKEN_UNIT = ("2013-07-15", "2013-07-24")  # the boards send recent delays in hours: first and last day
-INVERTED = ("2013-09-02", "2013-09-08")  # labels of these days of departure
-SPOILED_FROM = "2013-10-01"  # the first training of each policy from here on learns shuffled labels
+INVERTED = ("2013-09-02", "2013-09-08")  # the labels of these days of departure
+SPOILED_FROM = "2013-10-01"  # the first training of each policy from here on learns labels of other flights
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What became of the policies from one start. spoiled_days: by policy, on which the spoiled version answered users.
+class Outcome(NamedTuple):
+    """What became of the policies from one start, by policy.
 
-    ended_by: by policy, what ended it.
+    spoiled_days: on which the version that learnt labels of other flights answered users. ended_by: what ended it.
     """
 
     results: dict[str, PolicyResult]
@@ -47,14 +53,14 @@ class Outcome:
 
 
 def faulty_year(flights: pd.DataFrame) -> SimulatedYear:
-    """The year with three faults in it: BROKEN_UNIT, INVERTED, SPOILED_FROM; training and serving see the same tables."""
+    """The year with BROKEN_UNIT, INVERTED and SPOILED_FROM; trainings and answers see the same tables."""
     day = flights["flight_id"].str[:10]
     broken, inverted = day.between(*BROKEN_UNIT), day.between(*INVERTED)
-    parts = [flights[~broken], inject_fault(flights[broken], "hours", 3)]
-    sent = pd.concat(parts).sort_index()
-    late = inject_label_fault(sent.loc[inverted], "labels flipped", 3)["late"]
-    truth = flights["late"].to_numpy(float)
-    return SimulatedYear(sent.assign(late=sent["late"].where(~inverted, late)), truth, SPOILED_FROM)
+    sent = pd.concat([flights[~broken], inject_fault(flights[broken], "hours", 3)]).sort_index()
+    late = inject_label_fault(sent[inverted], "labels flipped", 3)["late"]
+    return SimulatedYear(
+        sent.assign(late=late.reindex(sent.index).fillna(sent["late"])), flights["late"].to_numpy(float), SPOILED_FROM
+    )
 
 
 def run_year(year: SimulatedYear, starts: tuple[str, ...]) -> dict[str, Outcome]:
@@ -65,35 +71,92 @@ def run_year(year: SimulatedYear, starts: tuple[str, ...]) -> dict[str, Outcome]
 
 def run_start(models: Models, start: str) -> Outcome:
     """All policies from one start, compared on what really happened."""
-    flights, truth = models.year.flights, models.year.truth
-    nights = training_nights(midnight(start), midnight(END))
-    played: dict[str, Platform] = {}
-    for name in CALENDAR:
-        turn = by_calendar(nights[name], tried=name == "six_weeks_tried")
-        played[name] = simulate(models, start, END, turn)
-    played[LOOP] = simulate(models, start, END, Loop(models, start))
-    table = flights[["flight_id", "scheduled_departure"]].assign(late=truth)
-    for name, platform in played.items():
+    year, nights = models.year, training_nights(midnight(start), midnight(END))
+    turns = {name: by_calendar(nights[name], tried=name == "six_weeks_tried") for name in CALENDAR}
+    turns |= {name: by_calendar(nights[like], averaged=True) for name, like in AVERAGED.items()}
+    table = year.flights[["flight_id", "scheduled_departure"]].assign(late=year.truth)
+    spoiled_days, ended_by, trainings = {}, {}, 0
+    for name, turn in (turns | {LOOP: Loop(models, start)}).items():
+        platform = simulate(models, start, END, turn)
         table = table.assign(**columns_of(name, platform))
-    table = table[table["late"].notna()]
-    effort = Effort(trainings=played[LOOP].trainings, steps=0)
-    results = compare_policies(table, effort, days_of_calendar(table.dropna(subset=[LOOP]), LOOP))
-    lived = {name: _spoiled_days(platform, flights) for name, platform in played.items()}
-    return Outcome(results, lived, {name: _ended_by(platform) for name, platform in played.items()})
+        spoiled_days[name], ended_by[name] = _spoiled_days(platform), _ended_by(platform)
+        trainings = platform.trainings  # the loop's come last
+    table = table[table["late"].notna() & table[LOOP].notna()]
+    loop = Effort(trainings=trainings, steps=0)
+    return Outcome(compare_policies(table, loop, days_of_calendar(table, LOOP), NAMES), spoiled_days, ended_by)
 
 
-def _spoiled_days(platform: Platform, flights: pd.DataFrame) -> int:
-    """The days on which the spoiled version answered users."""
-    answered = flights["flight_id"].str[:10][platform.version == (platform.spoiled or -1)]
-    return answered.nunique()
+def _spoiled_days(platform: Platform) -> int:
+    answered = platform.year.flights["flight_id"][platform.version == (platform.spoiled or -1)]
+    return int(answered.str[:10].nunique())
 
 
 def _ended_by(platform: Platform) -> str:
-    """What ended the spoiled version."""
     if platform.spoiled is None:
         return ""
     if platform.spoiled in platform.refused:
-        return "the gate refused it"
-    if platform.spoiled not in {one.number for one in platform.promoted}:
-        return "the trial ended without it"
-    return "the next training"
+        return "gate"
+    promoted = platform.spoiled in {one.number for one in platform.promoted}
+    return "next training" if promoted else "trial"
+
+
+def show_starts(outcomes: dict[str, Outcome]) -> None:
+    """Print, for each policy and start: log loss and trainings, the share of weekly's gain, and worse versions."""
+    starts = [f"{pd.Timestamp(start):%d %b}" for start in outcomes]
+    cells: dict[str, dict[str, list[str]]] = {
+        "Log loss (trainings)": {},
+        "Share of weekly's gain over never [95%]": {},
+        "Days with a version live that was worse than its predecessor (versions)": {},
+    }
+    for name, words in NAMES.items():
+        found = [outcome.results[name] for outcome in outcomes.values()]
+        rows = (
+            [f"{one.score.log_loss:.4f} ({one.effort.trainings})" for one in found],
+            ["{:.0%} [{:.0%}, {:.0%}]".format(*one.share) if name != "frozen" else "" for one in found],
+            [f"{one.worse_days} ({one.false_promotions})" for one in found],
+        )
+        for table, row in zip(cells.values(), rows, strict=True):
+            table[words] = row
+    flights = ", ".join(f"{one.results[LOOP].score.rows:,}" for one in outcomes.values())
+    for title, table in cells.items():
+        show_table(
+            f"{title}, from each start to the end of 2013", ["Policy", *starts], [[*row] for row in _flat(table)]
+        )
+    console.print(f"  Labelled flights: {flights}. Intervals: blocks of seven days.")
+
+
+def _flat(table: dict[str, list[str]]) -> list[list[str]]:
+    return [[words, *row] for words, row in table.items()]
+
+
+def show_faults(real: Outcome, faulty: Outcome) -> None:
+    """Print what the faults cost each policy, and what became of the spoiled version."""
+    rows = []
+    for name, words in NAMES.items():
+        loss, before = (one.results[name].score.log_loss for one in (faulty, real))
+        result = faulty.results[name]
+        spoiled = f"{faulty.spoiled_days[name]}", faulty.ended_by[name]
+        rows.append([words, f"{loss:.4f}", f"{loss - before:+.4f}", str(result.effort.trainings), *spoiled])
+    title = f"The year with faults, from {FAULTY[0]}, {faulty.results[LOOP].score.rows:,} labelled flights"
+    columns = ["Policy", "log loss", "without faults", "trainings", "days with the spoiled model", "ended by"]
+    show_table(title, columns, rows)
+    console.print(
+        f"  Faults: recent delays in hours, {' to '.join(BROKEN_UNIT)}; labels inverted, {' to '.join(INVERTED)}; the\n"
+        f"  first training from {SPOILED_FROM} on learns labels that were joined to other flights."
+    )
+
+
+def main() -> None:
+    """The real year from four starts, and the year with faults."""
+    begun, settings = time.perf_counter(), config.configure()
+    flights = load_flights(settings)
+    years = [(SimulatedYear(flights, flights["late"].to_numpy(float)), STARTS), (faulty_year(flights), FAULTY)]
+    workers = min(2, os.cpu_count() or 1)
+    with (
+        step("Simulate every policy in two years: about ten minutes"),
+        ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
+    ):
+        real, faulty = pool.map(run_year, *zip(*years, strict=True))
+    show_starts(real)
+    show_faults(real[FAULTY[0]], faulty[FAULTY[0]])
+    console.print(f"  {time.perf_counter() - begun:.0f} seconds")

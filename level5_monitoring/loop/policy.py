@@ -58,12 +58,11 @@ class PolicyState:
     """The state of the loop before the day. An act that FAILED does not count as done.
 
     alarms: the newest result of each active alarm. first_day: of the record. retrainings: their days. champion_trained:
-    the one from which the champion came, or "" for the first champion.
-    running_experiment: its name, or "". awaits_approval: whether its challenger has won.
-    non_inferior_experiment: the newest experiment, if it was inconclusive but its challenger was shown to be non-inferior:
-    it may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment. rolled_back: versions.
-    last_cause: of the decision before. ended: experiments to announce. in_doubt: an alarm of data or labels of each
-    earlier day that had one; a training leaves these days out.
+    the one of these that made the champion, or "". running_experiment: its name, or "". awaits_approval: whether its
+    challenger has won. non_inferior_experiment: the newest experiment, if its challenger was shown to be non-inferior,
+    though not better: it may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment.
+    rolled_back: versions. last_cause: of the decision before. ended: experiments to announce. in_doubt: an alarm of
+    data or labels of each earlier day that had one; a training leaves these days out.
     """
 
     alarms: tuple[MonitorResult, ...] = ()
