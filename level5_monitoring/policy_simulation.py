@@ -391,14 +391,15 @@ class Loop:
         previous = None if self.moved_by_rollback else platform.predecessor.get(champion)
         number = previous.number if previous else None
 
-        predict = (lambda own: previous.probability[rows[own.index]]) if previous else None
-        if measured := performance.measure(
-            window, champion, predict, previous_version=number, excluded_reason=excluded
-        ):
+        before = None
+        if previous:
+            before = performance.Previous(previous.number, lambda own: previous.probability[rows[own.index]])
+        rate = performance.base_rate(pd.DataFrame(self.measured, columns=performance.COLUMNS))
+        if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             self.measured.append(measured)
         days = pd.DataFrame(self.measured, columns=performance.COLUMNS)
         days = days[days["version"] == champion]
-        results = [performance.check_expected_loss(day, champion, days)]
+        results = [check(day, champion, days) for check in performance.QUALITY_CHECKS]
         if number and len(both := performance.compared_with(days, number)) <= performance.COMPARED_DAYS:
             gains = [gain for one in self.promoted_from[-1:] for gain in one.gains]
             results.append(performance.check_severe_regression(day, champion, number, both))
