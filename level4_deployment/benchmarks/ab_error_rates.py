@@ -193,9 +193,9 @@ def show_rates(table: pd.DataFrame) -> None:
         rates = [f"{mean['symmetric']:.1%}"] + [f"{mean[key]:.1%} / {worst[key]:.1%}" for key in ("false", "harm")]
         power = f"{mean['power']:.0%} / {of_method['power'].min():.0%}"
         rows.append([str(name), *rates, power, f"{mean['days']:.0f}"])
-    pairs = len(table[["pair", "mirrored"]].drop_duplicates())
     columns = ["Method", "signs\nflipped", "false\npromotion", "false\nharm", "power", "days"]
-    show_table(f"{REPLAYS:,} experiments of each of {pairs} pairs, one-sided alpha {PLAN.alpha:g}", columns, rows)
+    pairs = f"{table['pair'].nunique()} pairs in both orientations"
+    show_table(f"{pairs}, {REPLAYS:,} experiments each, one-sided alpha {PLAN.alpha:g}", columns, rows)
     ours = table[table["method"] == OURS]
     wrong = round(float(ours["false"].max()) * REPLAYS)
     bound = stats.binomtest(wrong, REPLAYS, alternative="less").proportion_ci(0.95).high
@@ -214,8 +214,8 @@ def show_others(table: pd.DataFrame) -> None:
     """Print the rates on pairs of models that the plan was not chosen on."""
     mean, worst = table.mean(numeric_only=True), table.max(numeric_only=True)
     console.print(
-        f"  {len(table)} other pairs, of models trained six weeks apart, which the plan was not chosen on: false\n"
-        f"  promotion {mean['false']:.1%} (worst {worst['false']:.1%}), false harm {mean['harm']:.1%} (worst "
+        f"  {table['pair'].nunique()} other pairs, of models trained six weeks apart, which the plan was not chosen on:\n"
+        f"  false promotion {mean['false']:.1%} (worst {worst['false']:.1%}), false harm {mean['harm']:.1%} (worst "
         f"{worst['harm']:.1%}), power {mean['power']:.0%} (least {table['power'].min():.0%})."
     )
 
