@@ -53,4 +53,4 @@ def by_champion(months: pd.DataFrame) -> list[list[str]]:
 
 def _cell(first: pd.Series) -> str:
     months = int(first.notna().sum())
-    return f"{months} of {len(first)}" + (f" (day {first.median():g})" if months else "")
+    return str(months) + (f" ({first.median():g})" if months else "")

@@ -20,7 +20,7 @@ from level3_training_pipeline.pipeline import data, tune
 from level5_monitoring import config
 from level5_monitoring.benchmarks.backtest import BacktestPeriod, fault_period, monthly_periods, run_period, shift
 from level5_monitoring.benchmarks.baseline_detectors import BaselineDetectors, fit_baseline_detectors
-from level5_monitoring.benchmarks.champions import MONITORS, by_champion, first_alarms
+from level5_monitoring.benchmarks.champions import MONITORS, SOUND, by_champion, first_alarms
 from level5_monitoring.benchmarks.detection_metrics import (
     ALARM,
     CASE,
@@ -149,7 +149,8 @@ def show_tables(measured: Measured) -> None:
         "  Missed incl. drift: where alarms of drift, which only informs, count as well.\n"
         "  An alarm that is also there without the fault does not find it.\n"
         "  A week in alarm is seven days. An error of a detector counts as its alarm.\n"
-        "  False alarm: one that leads to an action and begins without an injected fault."
+        "  False alarm: one that leads to an action and begins without an injected fault.\n"
+        "  Day of the first alarm: the median of the months with one; from day 14 on."
     )
 
 
@@ -183,9 +184,9 @@ def _show_false_alarms(clean: pd.DataFrame, days: int) -> None:
 
 
 def _show_champions(champions: pd.DataFrame) -> None:
-    flights = champions.groupby(["fault", "size"])["flights"].sum().max()
-    columns = ["Champion", "log loss", *MONITORS, "either"]
-    title = f"Months with an alarm (median day of the first), of champions on {flights:,.0f} flights"
+    months = champions[champions["fault"] == SOUND]
+    columns = ["Champion", "log loss", *(monitor.removeprefix("calibration_") for monitor in MONITORS), "any"]
+    title = f"Months of {len(months)} with an alarm (day of the first), on {months['flights'].sum():,} flights"
     show_table(title, columns, by_champion(champions))
 
 
