@@ -54,8 +54,8 @@ def test_an_alarm_of_performance_is_false_if_its_challenger_was_not_promoted(
 ) -> None:
     """While its experiment runs, the alarm does not count yet."""
     retrained = {"kind": "retrain", "cause": "performance", "result": {"version": 2}}
-    by_age = {"kind": "retrain", "cause": "age", "result": {"version": 3}}
+    by_growth = {"kind": "retrain", "cause": "growth", "result": {"version": 3}}
     promoted = [{"kind": "promote", "cause": "verdict", "result": {"version": 2}}] if state == "promoted" else []
     with config.open_log(level5_settings) as log:
         tried = [replace(experiment_store.new_experiment(log, 1, n, Plan.of(), "loop"), state=state) for n in (2, 3)]
-    assert report.false_alarms([retrained, by_age, *promoted], tried, []) == count
+    assert report.false_alarms([retrained, by_growth, *promoted], tried, []) == count
