@@ -2,36 +2,54 @@
 
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from level4_deployment.prediction_log import PREDICTIONS
-from level5_monitoring import config, policy_comparison
-from level5_monitoring.policy_comparison import Effort
+from level4_deployment.experiment import experiment_store
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
+from level5_monitoring import config, policy_comparison, policy_simulation
+from level5_monitoring.loop import loop_store
+from level5_monitoring.monitors.performance import DayPerformance
+from level5_monitoring.policy_comparison import Effort, against_predecessors, gain_shares
 from shared.errors import UserError
 from shared.files import write_parquet
+from shared.score import log_losses
 from shared.settings import NEW_YORK, Settings
-from tests.factories import insert, prediction
+from tests.factories import experiment_day, insert, prediction
 
 FLIGHTS = 40
 START = pd.Timestamp("2013-04-01", tz=NEW_YORK).tz_convert("UTC")
-SHARES = {"frozen": 0.6, "monthly": 0.7, "weekly": 0.8, "loop": 0.75}  # the probability of what really happened
+SHARES = {  # the probability of what really happened
+    "frozen": 0.6,
+    "six_weeks": 0.65,
+    "six_weeks_tried": 0.64,
+    "monthly": 0.7,
+    "weekly": 0.8,
+    "loop": 0.75,
+}
+NONE = pd.DataFrame({"version": [], "day": [], "flights": [], "gain": []})
 
 
 def calendar() -> pd.DataFrame:
     """Flights of two weeks and two months, every second one late; weekly is best and frozen worst."""
     late, days = np.arange(FLIGHTS) % 2.0, np.repeat(["2013-04-30", "2013-05-06"], FLIGHTS // 2)
-    about = {
-        "flight_id": [f"{day}-UA{i}-EWR" for i, day in enumerate(days)],
-        "scheduled_departure": pd.to_datetime(days).tz_localize(NEW_YORK).tz_convert("UTC"),
-        "late": late,
-        "week": np.repeat(["2013-04-29", "2013-05-06"], FLIGHTS // 2),
-    }
-    chances = {name: np.where(late == 1, SHARES[name], 1 - SHARES[name]) for name in policy_comparison.CALENDAR}
-    return pd.DataFrame(about | chances)
+    table = pd.DataFrame(
+        {
+            "flight_id": [f"{day}-UA{i}-EWR" for i, day in enumerate(days)],
+            "scheduled_departure": pd.to_datetime(days).tz_localize(NEW_YORK).tz_convert("UTC"),
+            "late": late,
+        }
+    )
+    for name in policy_comparison.CALENDAR:
+        chance = np.where(late == 1, SHARES[name], 1 - SHARES[name])
+        versions = np.where((days == "2013-05-06") & (name != "frozen"), 2, 1)
+        columns = {name: chance, f"{name} version": versions, f"{name} before": np.where(versions == 2, 0.5, np.nan)}
+        table = table.assign(**columns)
+    return table
 
 
 def process(code: str) -> "subprocess.Popen[bytes]":
@@ -51,25 +69,29 @@ def test_each_policy_is_scored_on_the_same_flights(
         insert(log, PREDICTIONS, [*rows, again])
     predictions = policy_comparison.collect_predictions(level5_settings, process("pass"))
     loop = Effort(trainings=2, steps=0, alerts=5, false_alarms=1)
-    results = policy_comparison.compare_policies(predictions, loop)
+    results = policy_comparison.compare_policies(predictions, loop, NONE)
     scores = {name: (one.score.rows, round(one.score.log_loss, 6)) for name, one in results.items()}
     assert scores == {name: (FLIGHTS - 1, round(-np.log(share), 6)) for name, share in SHARES.items()}
     assert {name: one.effort for name, one in results.items()} == {
         "frozen": Effort(trainings=1, steps=0),
+        "six_weeks": Effort(trainings=2, steps=0),
+        "six_weeks_tried": Effort(trainings=2, steps=0),
         "monthly": Effort(trainings=2, steps=2),
         "weekly": Effort(trainings=2, steps=0),
         "loop": loop,
     }
-    assert policy_comparison.summarise(results).startswith("log loss +28.9% compared with weekly")
+    assert policy_comparison.summarise(results).startswith(
+        "78% of weekly retraining's gain over never (95%: 78% to 78%)"
+    )
     policy_comparison.show_comparison(predictions, results)
     lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    assert ["monthly, by hand", "2", "", "", "2"] in lines
-    assert ["by the loop", "2", "5", "1", "0"] in lines
+    assert ["monthly, by hand", "2", "0", "0", "", "", "2"] in lines
+    assert ["by the loop", "2", "0", "0", "5", "1", "0"] in lines
     losses = [f"{-np.log(share):.4f}" for share in SHARES.values()]
     gaps = [f"{1 - share:.4f}" for share in SHARES.values()]
     assert [line for line in lines if line and line[0].startswith("2013-0")] == [
         [month, rows, *figures]
-        for figures in (losses, ["1.0000"] * 4, gaps)
+        for figures in (losses, ["1.0000"] * 6, gaps)
         for month, rows in (("2013-04", "19"), ("2013-05", "20"))
     ]
 
@@ -79,39 +101,99 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
 ) -> None:
     """The models here predict how many flights they know, which shows on which day each was trained."""
     spring = flights[flights["predicted_at"] < START + pd.Timedelta(days=50)]
-    monkeypatch.setattr(policy_comparison.data, "sample", lambda known, _day: known)
-    monkeypatch.setattr(policy_comparison, "fit_features", lambda inputs, _late, **_plan: len(inputs))
-    monkeypatch.setattr(policy_comparison, "predict_features", lambda rows, inputs: np.full(len(inputs), float(rows)))
+    monkeypatch.setattr(policy_simulation.data, "sample", lambda known, _day: known.reset_index(drop=True))
+    monkeypatch.setattr(policy_simulation, "fit_features", lambda inputs, _late, **_plan: len(inputs))
+    monkeypatch.setattr(policy_simulation, "predict_features", lambda rows, inputs: np.full(len(inputs), rows / 1e6))
     found = policy_comparison.predict_by_calendar(spring, START)
-
-    def known_on(day: str) -> int:
-        return int((spring["late"].notna() & (spring["label_known_at"] < pd.Timestamp(day, tz=NEW_YORK))).sum())
-
-    for day, trained in {  # by frozen, monthly, weekly
-        "2013-04-03": ("2013-04-01", "2013-04-01", "2013-04-01"),
-        "2013-04-10": ("2013-04-01", "2013-04-01", "2013-04-08"),
-        "2013-05-03": ("2013-04-01", "2013-04-01", "2013-04-29"),
-        "2013-05-08": ("2013-04-01", "2013-05-06", "2013-05-06"),
-        "2013-05-15": ("2013-04-01", "2013-05-06", "2013-05-13"),
+    known = {
+        day: int((spring["late"].notna() & (spring["label_known_at"] < pd.Timestamp(day, tz=NEW_YORK))).sum())
+        for day in ("2013-04-01", "2013-04-08", "2013-04-29", "2013-05-06", "2013-05-13")
+    }
+    for day, trained in {  # by frozen, six_weeks, monthly, weekly
+        "2013-04-03": ("2013-04-01", "2013-04-01", "2013-04-01", "2013-04-01"),
+        "2013-04-10": ("2013-04-01", "2013-04-01", "2013-04-01", "2013-04-08"),
+        "2013-05-03": ("2013-04-01", "2013-04-01", "2013-04-01", "2013-04-29"),
+        "2013-05-08": ("2013-04-01", "2013-04-01", "2013-05-06", "2013-05-06"),
+        "2013-05-15": ("2013-04-01", "2013-05-13", "2013-05-06", "2013-05-13"),
     }.items():
         rows = found[found["flight_id"].str.startswith(day)]
-        models = [{*rows[policy]} for policy in policy_comparison.CALENDAR]
-        assert models == [{known_on(one)} for one in trained], day
-        assert {*rows["week"]} == {trained[-1]}
+        for policy, one in zip(("frozen", "six_weeks", "monthly", "weekly"), trained, strict=True):
+            assert {*rows[policy]} == {known[one] / 1e6}, (day, policy)
+    assert {*found["weekly before"].dropna().unique()} >= {known["2013-04-01"] / 1e6}
+    after = found[found["flight_id"].str.startswith("2013-05-08")]
+    assert {*after["weekly before"]} == {known["2013-04-29"] / 1e6}
+    tried = found[found["flight_id"].str.startswith("2013-05-15")]["six_weeks_tried"]
+    assert {*tried} == {known["2013-04-01"] / 1e6}, "in shadow, the champion answers"
+
+
+def test_a_version_that_was_worse_than_its_predecessor_counts_with_all_its_days() -> None:
+    """By the mean over its flights: a single bad day makes no version worse, and a single good one none better."""
+    days = pd.DataFrame(
+        [
+            (2, "2013-05-01", 900, 0.01),
+            (2, "2013-05-02", 900, -0.004),
+            (3, "2013-05-03", 900, -0.01),
+            (3, "2013-05-04", 100, 0.02),
+            (4, "2013-05-05", 900, -0.001),
+        ],
+        columns=["version", "day", "flights", "gain"],
+    )
+    assert against_predecessors(days) == (3, 2)
+    assert against_predecessors(NONE) == (0, 0)
+
+
+def test_the_loop_lives_as_champion_and_while_its_challenger_answers_most_flights(level5_settings: Settings) -> None:
+    """Not in shadow, nor on the days of a first champion, which had none before it."""
+    with config.open_log(level5_settings) as log:
+        made = experiment_store.new_experiment(log, 1, 2, Plan(share=0.9), "loop")
+        experiment_store.save(log, made)
+        for day, arms in (("2013-05-01", (0, 0)), ("2013-05-02", (90, 810))):
+            row = experiment_day(made.experiment, day, -0.002)
+            insert(log, EXPERIMENT_DAYS, row | {"champion_arm": arms[0], "challenger_arm": arms[1]})
+        loop_store.save_performance(log, measured("2013-05-02", 1, None, None))
+        loop_store.save_performance(log, measured("2013-05-03", 2, 1, 0.001))
+    days = policy_comparison.days_of_loop(level5_settings).sort_values("day")
+    assert days[["version", "day", "gain"]].to_numpy().tolist() == [[2, "2013-05-02", -0.002], [2, "2013-05-03", 0.001]]
+
+
+def measured(day: str, version: int, previous: int | None, gain: float | None) -> DayPerformance:
+    known = {"day": day, "version": version, "flights": 900, "previous_version": previous, "gain": gain}
+    rest = {field.name: 0.45 for field in fields(DayPerformance)} | {"excluded_reason": ""}
+    return DayPerformance(**rest | known)  # type: ignore[arg-type]
+
+
+def test_the_interval_of_a_share_comes_from_blocks_of_days() -> None:
+    """A policy that has half of weekly's gain on each day has a share of 50% without spread; by turns, with spread."""
+    rng = np.random.default_rng(0)
+    days = pd.date_range("2013-04-01", periods=84).strftime("%Y-%m-%d")
+    table = pd.DataFrame({"flight_id": np.repeat(days, 50), "late": rng.integers(0, 2, 84 * 50).astype(float)})
+    right, by_turns = table["late"] == 1, np.repeat(np.arange(84) // 14 % 2, 50) == 1
+    middle = np.exp(-(log_losses([1], [0.6])[0] + log_losses([1], [0.8])[0]) / 2)
+    chances = {"frozen": 0.6, "weekly": 0.8, "half": middle, "by_turns": np.where(by_turns, 0.8, 0.6)}
+    for name, chance in chances.items():
+        table[name] = np.where(right, chance, 1 - chance)
+    shares = gain_shares(table, [*chances])
+    assert shares["frozen"] == (0, 0, 0)
+    assert shares["half"] == pytest.approx((0.5, 0.5, 0.5))
+    share, low, high = shares["by_turns"]
+    assert share == pytest.approx(0.5)
+    assert low < 0.3
+    assert high > 0.7
 
 
 def test_each_missed_aim_is_named_with_its_figure(level5_settings: Settings) -> None:
     table = calendar().assign(loop=lambda table: table["weekly"])
     good = Effort(trainings=8, steps=0, alerts=5, false_alarms=0)
-    results = policy_comparison.compare_policies(table, good)
+    results = policy_comparison.compare_policies(table, good, NONE)
     weekly = replace(results["weekly"], effort=Effort(trainings=40, steps=0))
     policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0)
     assert policy_comparison.missed_aims(level5_settings) == []
-    worse = table.assign(loop=np.where(table["late"] == 1, 0.79, 0.21))
-    results = policy_comparison.compare_policies(worse, replace(good, trainings=9, steps=1))
+    worse = table.assign(loop=np.where(table["late"] == 1, 0.69, 0.31))
+    results = policy_comparison.compare_policies(worse, replace(good, trainings=9, steps=1), NONE)
     policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=3)
     assert [line.split(",")[0] for line in policy_comparison.missed_aims(level5_settings)] == [
-        "log loss +5.64% compared with weekly retraining",
+        "49% of weekly's gain over never",
+        "better with no more trainings: monthly",
         "9 trainings",
         "1 manual steps",
         "3 failed requests",

@@ -70,5 +70,5 @@ def test_a_false_alarm_is_reported_with_what_its_challenger_was_worth(
 
 
 def test_a_false_alarm_without_a_retraining_says_so() -> None:
-    by_age = {"day": "2013-05-07", "cause": "age", "result": {"version": 3}, "evidence": [asdict(FALSE)]}
-    assert report.what_followed(FALSE, [by_age], []).endswith("no retraining")
+    by_growth = {"day": "2013-05-07", "cause": "growth", "result": {"version": 3}, "evidence": [asdict(FALSE)]}
+    assert report.what_followed(FALSE, [by_growth], []).endswith("no retraining")

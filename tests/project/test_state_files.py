@@ -113,7 +113,7 @@ def _faults(settings: Settings) -> Path:
 
 
 def _comparison(settings: Settings) -> Path:
-    result = policy_comparison.PolicyResult(SCORE, policy_comparison.Effort(1, 0))
+    result = policy_comparison.PolicyResult(SCORE, policy_comparison.Effort(1, 0), (0.9, 0.5, 1.2), 0, 0)
     policy_comparison.keep_results(settings, dict.fromkeys(policy_comparison.POLICIES, result), 0)
     return config.own(settings) / policy_comparison.RESULTS_FILE
 

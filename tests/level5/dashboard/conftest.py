@@ -36,6 +36,6 @@ def decide(log: sa.Engine, day: str) -> None:
         decision = Decision(day, "stop_experiment", "broken", (broken,), "contract", (broken,))
         alerts = [Alert(f"{day}-a", day, "page", "contract alarm begins", broken.message, "alarm_begins", "contract")]
     elif day == "2013-04-12":
-        decision, result = Decision(day, "retrain", "it is old", (), "age"), {"version": 2}
+        decision, result = Decision(day, "retrain", "new labels", (), "growth"), {"version": 2}
     loop_store.record_decision(log, decision, results, alerts)
     loop_store.close_decision(log, day, result)

@@ -50,7 +50,7 @@ def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_pat
 
 
 def test_a_retraining_that_failed_is_bad(log: sa.Engine, tmp_path: Path) -> None:
-    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "it is old", (), "age"), [], [])
+    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "new labels", (), "growth"), [], [])
     loop_store.close_decision(log, DAYS[18], {"failed": "the disk is full"})
     assert [one.state for one in events(log, tmp_path, "training")] == ["", "bad"]
 

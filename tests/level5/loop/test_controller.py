@@ -19,9 +19,9 @@ from level4_deployment.control.control_plane import ControlPlane
 from level4_deployment.delivery.flow import Deployed
 from level4_deployment.delivery.gates import Report
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.experiment.labels import ingest
-from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
+from level4_deployment.prediction_log import PREDICTIONS
 from level5_monitoring import config
 from level5_monitoring.fault_injection import inject_fault
 from level5_monitoring.loop import controller, flow, loop_store, outbox
@@ -32,7 +32,7 @@ from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import as_window
 from shared.settings import Settings
-from tests.factories import experiment_day, insert, monitor_result, prediction
+from tests.factories import insert, monitor_result, prediction
 from tests.level4.registries import Registry, three_versions
 from tests.level5.served import opened, serve_platform
 
@@ -67,10 +67,11 @@ def promote_a_winner(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
 
 
 def promote_after_an_inconclusive_experiment(platform: ControlPlane, plan: Plan) -> list[MonitorResult]:
-    """Version 2 had a lower mean loss, but the test did not show it."""
+    """Version 2 was shown to be no worse by the margin, but not to be better."""
     made = platform.submit(2, plan, "pipeline")
     assert made
-    insert(platform.log, EXPERIMENT_DAYS, experiment_day(made.experiment, "2013-03-03", gain=0.001))
+    verdict = Verdict("inconclusive", 14, 9_000, mean=0.001, z=0.6, boundary=1.7, least=-0.003, non_inferior=True)
+    experiment_store.save(platform.log, replace(made, verdict=verdict))
     platform.stop("platform", "not proven", experiment_store.INCONCLUSIVE)
     return []
 

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, LogError
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import Alert, alerts_of, alerts_of_result
@@ -114,15 +114,13 @@ def test_a_verdict_that_counted_the_day_itself_is_a_ticket(log: sa.Engine) -> No
     assert "MLOPS_WORKSPACE=level5 make submit VERSION=3" in alert.text
 
 
-@pytest.mark.parametrize(("gain", "promotes"), [(0.001, True), (-0.001, False)])
-def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_lower(
-    log: sa.Engine, gain: float, promotes: bool
-) -> None:
+@pytest.mark.parametrize("promotes", [True, False])
+def test_a_challenger_that_was_shown_to_be_non_inferior_may_be_promoted_once(log: sa.Engine, promotes: bool) -> None:
     """And not after another version became the champion."""
     promoted(log, None, 2)
     experiment = experiment_store.new_experiment(log, 2, 3, Plan(0.01), "test")
-    experiment_store.save(log, replace(experiment, state=experiment_store.INCONCLUSIVE))
-    insert(log, EXPERIMENT_DAYS, experiment_day(experiment.experiment, "2013-05-05", gain))
+    verdict = Verdict("inconclusive", 14, 9_000, mean=0.001, z=0.6, boundary=1.7, least=-0.003, non_inferior=promotes)
+    experiment_store.save(log, replace(experiment, state=experiment_store.INCONCLUSIVE, verdict=verdict))
     name = experiment.experiment if promotes else ""
     assert load_policy_state(log, "2013-05-06").non_inferior_experiment == name
     if promotes:
@@ -134,6 +132,21 @@ def test_an_inconclusive_challenger_may_be_promoted_once_if_its_mean_loss_is_low
         assert load_policy_state(log, "2013-05-08").non_inferior_experiment == "", "a refused one may not"
     promoted(log, 2, 7)
     assert load_policy_state(log, "2013-05-06").non_inferior_experiment == ""
+
+
+def test_the_training_of_a_champion_is_known_until_another_version_is_champion(log: sa.Engine) -> None:
+    """Not that of a version that was only tried, and none for the first champion or one that a person made."""
+    promoted(log, None, 1)
+    for day, version in (("2013-05-06", 2), ("2013-05-20", 3)):
+        made = policy.Decision(day, "retrain", "more labels", (), "growth")
+        loop_store.record_decision(log, made, [], [])
+        loop_store.close_decision(log, day, {"version": version})
+    assert load_policy_state(log, "2013-05-21").champion_trained == ""
+    promoted(log, 1, 2)
+    assert load_policy_state(log, "2013-05-21").champion_trained == "2013-05-06"
+    assert load_policy_state(log, "2013-05-21").retrainings == ("2013-05-06", "2013-05-20")
+    promoted(log, 2, 9)
+    assert load_policy_state(log, "2013-05-21").champion_trained == ""
 
 
 def promoted(log: sa.Engine, before: int | None, after: int) -> None:

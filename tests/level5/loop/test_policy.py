@@ -4,22 +4,26 @@ from dataclasses import replace
 from datetime import date
 from typing import Any, get_args
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from level4_deployment.experiment.design import Plan
 from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import (
     BUDGET,
     COOL_DOWN,
-    LONGEST,
     PERFORMANCE,
     PERIOD,
+    PLAN,
     QUALITY,
     PolicyState,
     active_alarms,
     by_monitor,
     decide,
+    growth,
+    planned_growth,
 )
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 from tests.factories import monitor_result
@@ -39,6 +43,7 @@ policy_states = st.builds(
     PolicyState,
     alarms=st.lists(st.builds(result, monitors), max_size=4).map(lambda some: active_alarms((), some)),
     first_day=days_before,
+    champion_trained=st.just("") | days_before,
     retrainings=st.lists(days_before, max_size=BUDGET + 3, unique=True).map(lambda days: tuple(sorted(days))),
     running_experiment=st.sampled_from(["", "2-against-3"]),
     awaits_approval=st.booleans(),
@@ -64,7 +69,9 @@ def test_no_combination_gives_an_act_that_is_forbidden(results: list[MonitorResu
     decision = decide(DAY, results, state)
     assert decision == decide(DAY, list(results), state)
     assert decision.reason.endswith(".")
-    if decision.cause in ("age", "non_inferior", "verdict") or "not used" in decision.reason:  # no alarm has led to it
+    if (
+        decision.cause in ("growth", "non_inferior", "verdict") or "not used" in decision.reason
+    ):  # no alarm has led to it
         assert decision.evidence == by_monitor(results, "labels", *PERFORMANCE)
     else:
         for one in decision.evidence:
@@ -79,8 +86,8 @@ def test_no_combination_gives_an_act_that_is_forbidden(results: list[MonitorResu
         assert sum(days_since(day) < PERIOD for day in state.retrainings) < BUDGET
         assert not state.running_experiment
         assert all(days_since(day) >= COOL_DOWN for day in state.retrainings)
-        if decision.cause == "age":
-            assert all(days_since(day) >= LONGEST for day in state.retrainings or [state.first_day])
+        if decision.cause == "growth":
+            assert growth(DAY, state) >= planned_growth(state)
     if decision.kind == "promote":
         assert not state.suspect_days
         wanted = state.running_experiment if state.awaits_approval else state.non_inferior_experiment
@@ -121,14 +128,42 @@ def test_each_limit_defers_a_retraining_with_its_own_reason() -> None:
     assert decide(DAY, broken, PolicyState(retrainings=("2013-06-23",))).kind == "retrain"
 
 
-def test_an_old_champion_gets_a_challenger_on_the_day_of_the_limit() -> None:
-    """42 days after the last retraining, or after the first day on record; not on the 41st."""
-    for name in ("retrainings", "first_day"):
-        states = [
-            PolicyState(**{name: (day,) if name == "retrainings" else day})  # type: ignore[arg-type]
-            for day in ("2013-06-03", "2013-06-02")
-        ]
-        assert [decide(DAY, [], state).kind for state in states] == ["no_action", "retrain"], name
+def test_a_challenger_is_trained_on_the_day_on_which_the_labels_have_grown_as_planned() -> None:
+    """From 1 April, 90 days: 7 retrainings in 274 days, so one is due after each 19%; from 1 July, after each 12%.
+
+    It counts from the champion's training: one that was refused or lost its experiment is followed by another.
+    """
+    cases = {
+        PolicyState(first_day="2013-04-01"): "2013-04-19",
+        PolicyState(first_day="2013-07-01"): "2013-07-24",
+        PolicyState(first_day="2013-04-01", champion_trained="2013-04-18", retrainings=("2013-04-18",)): "2013-05-09",
+        PolicyState(first_day="2013-04-01", champion_trained="2013-06-04", retrainings=("2013-06-04",)): "2013-07-04",
+        PolicyState(first_day="2013-04-01", retrainings=("2013-04-18",)): "2013-05-09",  # after COOL_DOWN
+    }
+    days = [str(day.date()) for day in pd.date_range("2013-04-02", "2013-12-31")]
+    found = {}
+    for state in cases:
+        after = max(state.retrainings, default=state.first_day)
+        found[state] = next(day for day in days if day > after and decide(day, [], state).kind == "retrain")
+    assert [*found.values()] == [*cases.values()]
+
+
+def test_the_planned_retrainings_last_for_the_period() -> None:
+    for first in ("2013-03-01", "2013-04-01", "2013-07-01"):
+        state, made = PolicyState(first_day=first), []
+        for day in pd.date_range(first, periods=PERIOD).strftime("%Y-%m-%d"):
+            if decide(day, [], state).kind == "retrain":
+                made.append(day)
+                state = replace(state, champion_trained=day, retrainings=tuple(made))
+        assert BUDGET - 1 <= len(made) <= BUDGET
+        assert (pd.Timestamp(first) + pd.Timedelta(days=PERIOD) - pd.Timestamp(made[-1])).days < 80
+
+
+def test_the_plan_of_an_experiment_can_be_carried_out() -> None:
+    """It needs fewer days than the cool-down, so that no experiment delays the next training."""
+    plan = Plan.of(**PLAN)
+    assert plan.max_days + 2 < COOL_DOWN
+    assert plan.margin > 0
 
 
 def test_a_winner_on_suspect_days_is_not_promoted() -> None:
