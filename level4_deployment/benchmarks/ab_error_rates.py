@@ -214,9 +214,9 @@ def show_others(table: pd.DataFrame) -> None:
     """Print the rates on pairs of models that the plan was not chosen on."""
     mean, worst = table.mean(numeric_only=True), table.max(numeric_only=True)
     console.print(
-        f"  {table['pair'].nunique()} other pairs, trained six weeks apart, on which the plan was not chosen:\n"
-        f"  false promotion {mean['false']:.1%} (worst {worst['false']:.1%}), false harm {mean['harm']:.1%} (worst "
-        f"{worst['harm']:.1%}), power {mean['power']:.0%} (least {table['power'].min():.0%})."
+        f"  {table['pair'].nunique()} other pairs, of models trained six weeks apart, which the plan was not chosen "
+        f"on:\n  false promotion {mean['false']:.1%} (worst {worst['false']:.1%}), false harm {mean['harm']:.1%} "
+        f"(worst {worst['harm']:.1%}), power {mean['power']:.0%} (least {table['power'].min():.0%})."
     )
 
 
