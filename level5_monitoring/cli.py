@@ -34,7 +34,7 @@ def down(_options: argparse.Namespace) -> None:
     """End the live demo."""
     from level5_monitoring.live_demo import processes
 
-    processes.down(processes.configure())
+    processes.down(processes.demo_settings())
 
 
 def monitor(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
@@ -45,7 +46,7 @@ def garbled(file: Path, remedy: str) -> Iterator[None]:
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, sqlite3.DatabaseError) as error:
         if isinstance(error, sqlite3.OperationalError):  # it is locked, or cannot be opened: nothing is garbled
             raise
-        why = " ".join(str(error).split())[:200]
+        why = shorten(str(error), 200, placeholder=" …")
         raise StateError(f"{file} is garbled ({type(error).__name__}: {why}). Remedy: {remedy}") from error
 
 

@@ -53,6 +53,11 @@ def report_unchanged(version: Version) -> None:
     console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
 
 
+def report_damaged(error: Exception, so: str) -> None:
+    """Print that a version's files are damaged, and what follows; a function of its own, for the same reason."""
+    console.print(f"{str(error).partition(' Remedy:')[0]} {so}")
+
+
 def report_garbled(error: StateError) -> None:
     """Print why the trials are run again; a function of its own, for the same reason."""
     console.print(f"{error.fault} The trials are run again.")
@@ -191,7 +196,7 @@ def training(
     without: days of departure (YYYY-MM-DD) that are left out, because their data are in doubt. averaged: register the
     mean of the new model and the champion, if there is one.
 
-    When nothing has changed since an earlier training, it returns the number of that version.
+    When nothing has changed since an earlier training, and that version's files are whole, it returns its number.
     """
     end_with_server()
     settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
@@ -199,11 +204,16 @@ def training(
     snapshot = gather_step(settings, without)
     validate_step(snapshot)
     champion = registry.by_alias(client, registry.CHAMPION)
+    if champion and (error := registry.fault(client, champion)):
+        report_damaged(error, "The champion is left out of this training.")
+        champion = None
     mean_with = champion if averaged else None
     key = training_key(snapshot, trials, mean_with)
     if made := registry.find(client, key):
         report_unchanged(made)
         return made.number
+    for error in registry.faults(client, key):
+        report_damaged(error, "It is trained again, as a new version.")
     tags = {
         "training_key": key,
         "today": snapshot.today,

@@ -28,6 +28,9 @@ ABOUT = "The probability that a flight arrives 15 or more minutes late, an hour 
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # with any other error the version may exist
 
 
+FILES = {MODEL_FILE: "model_sha256", f"extra_files/{MODEL_CARD}": "model_card_sha256"}  # and the tags of their digests
+
+
 class RegistryError(UserError):
     """A version that does not exist, or differs from its record."""
 
@@ -80,12 +83,13 @@ def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, 
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
-    digest = file_digest(Path(mlflow.artifacts.download_artifacts(model_uri)) / MODEL_FILE)
+    folder = Path(mlflow.artifacts.download_artifacts(model_uri))
+    digests = {tag: file_digest(folder / name) for name, tag in FILES.items()}
     made = client.create_model_version(
         MODEL,
         source=model_uri,
         run_id=run_id,
-        tags=bundle({**tags, "model_sha256": digest}),
+        tags=bundle(tags | digests),
         description=f"As of {tags['today']}, {tags['cause']}; code of commit {tags['commit'][:12]}.",
         model_id=model_uri.removeprefix("models:/"),
     )
@@ -93,9 +97,17 @@ def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, 
 
 
 def find(client: MlflowClient, key: str) -> Version | None:
-    """The version that a training with this key has made, if there is one."""
-    found = client.search_model_versions(f"name = '{MODEL}' and tags.training_key = '{key}'")
-    return _version(found[0]) if found else None
+    """The version that a training with this key has made, if there is one whose files are as they were registered."""
+    return next((version for version in _made_with(client, key) if fault(client, version) is None), None)
+
+
+def faults(client: MlflowClient, key: str) -> list[RegistryError]:
+    """Of each damaged version that a training with this key has made, what is wrong."""
+    return [error for version in _made_with(client, key) if (error := fault(client, version))]
+
+
+def _made_with(client: MlflowClient, key: str) -> list[Version]:
+    return [*map(_version, client.search_model_versions(f"name = '{MODEL}' and tags.training_key = '{key}'"))]
 
 
 def get(client: MlflowClient, number: str) -> Version:
@@ -138,17 +150,31 @@ def artefacts(client: MlflowClient, version: Version) -> Path:
 
 
 def fetch(client: MlflowClient, version: Version, into: Path) -> Path:
-    """Copy model and card into a folder, as level 2 serves them; raises RegistryError for a changed file."""
-    kept = artefacts(client, version)
-    shutil.copy(kept / MODEL_FILE, into)
-    shutil.copy(kept / "extra_files" / MODEL_CARD, into)
-    found = file_digest(into / MODEL_FILE)
-    if found != version.tags["model_sha256"]:
-        raise RegistryError(
-            f"version {version.number}: {kept / MODEL_FILE} has SHA-256 {found}, but the registered one "
-            f"has {version.tags['model_sha256']}. Remedy: restore the file, or train again."
-        )
+    """Copy model and card into a folder, as level 2 serves them; raises RegistryError for a missing or changed file."""
+    remedy = "Remedy: restore the file, or train again, which makes a new version."
+    try:
+        kept = artefacts(client, version)
+        found = {name: file_digest(Path(shutil.copy(kept / name, into))) for name in FILES}
+    except OSError as error:
+        raise RegistryError(f"version {version.number}: a file cannot be read: {error}. {remedy}") from error
+    for name, tag in FILES.items():
+        registered = version.tags.get(tag, found[name])  # of an earlier version's card there is no digest
+        if found[name] != registered:
+            raise RegistryError(
+                f"version {version.number}: {kept / name} has SHA-256 {found[name]}, but the registered one "
+                f"has {registered}. {remedy}"
+            )
     return into
+
+
+def fault(client: MlflowClient, version: Version) -> RegistryError | None:
+    """What is wrong with the version's files, if they are not as they were registered."""
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            fetch(client, version, Path(folder))
+        except RegistryError as error:
+            return error
+    return None
 
 
 def load_version(client: MlflowClient, version: Version) -> Pipeline:

@@ -19,7 +19,7 @@ from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import Clock
-from level5_monitoring.live_demo.processes import DEMO, configure, write_address
+from level5_monitoring.live_demo.processes import configure, write_address
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.monitors.reference import build_reference, load_reference
 from level5_monitoring.monitors.window import is_end_of_week
@@ -30,7 +30,6 @@ from shared.environment import begin
 from shared.errors import UserError, command, on_end
 from shared.files import StateError
 from shared.loopback import free_port
-from shared.processes.at_work import at_work
 from shared.processes.children import Process, running
 from shared.settings import LAST_TODAY, Settings
 
@@ -147,7 +146,7 @@ def main() -> None:
     """Serve until SIGTERM; after an error the page goes on and shows it."""
     settings = configure()
     own = config.own(settings)
-    with at_work(settings, config.LEVEL, DEMO, once=True), ExitStack() as opened:
+    with ExitStack() as opened:  # `up` has put this process on record
         log = opened.enter_context(config.open_log(settings))
         live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
         demo = Demo(settings, live, opened)

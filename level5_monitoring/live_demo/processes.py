@@ -3,7 +3,8 @@
 import os
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -13,14 +14,14 @@ from shared.console import console, step
 from shared.errors import UserError
 from shared.files import read_json, write_json
 from shared.loopback import answers
-from shared.processes.at_work import at_work, looking, present
-from shared.processes.process_identity import find
+from shared.processes.at_work import at_work, looking, present, put_on_record
+from shared.processes.process_identity import find, identity
 from shared.processes.reset import remove
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
 from shared.waiting import wait_until
 
 WORKSPACE = "demo"  # the demo has its own state: what `make level5` has made stays as it is
-DEMO = "the live demo"  # as it is called while it is at work
+DEMO = "the live demo of make up"  # as it is called while it is at work
 FILE, LOG = "demo.json", "demo.log"
 COMMAND = [sys.executable, "-m", "level5_monitoring.live_demo.demo"]
 UP_WITHIN = 120.0  # seconds until the page answers
@@ -28,9 +29,15 @@ DOWN_WITHIN = 90.0  # seconds; the demo finishes a training first
 
 
 def configure() -> Settings:
-    """The demo's settings."""
-    os.environ.setdefault("MLOPS_WORKSPACE", WORKSPACE)
+    """The demo's settings, and the libraries configured by them."""
+    demo_settings()
     return config.configure()
+
+
+def demo_settings() -> Settings:
+    """The demo's settings; nothing is made."""
+    os.environ.setdefault("MLOPS_WORKSPACE", WORKSPACE)
+    return read_settings()
 
 
 def write_address(folder: Path, address: str) -> None:
@@ -51,7 +58,7 @@ def read_address(folder: Path) -> str:
 
 
 def running_demo(settings: Settings) -> psutil.Process | None:
-    """The demo's process, if one runs."""
+    """The demo's process, if one runs or is starting."""
     with looking(settings):
         found = [one for one in present(settings, settings.workspace or config.LEVEL) if one.command == DEMO]
     return find(found[0].process) if found else None
@@ -75,12 +82,27 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
         with config.open_log(settings):
             pass  # a log of an earlier version is refused here, with the remedy
         (own / FILE).unlink(missing_ok=True)
-        with step("Start the demo"), (own / LOG).open("ab") as log:
-            # In a session of its own, so that it outlives this terminal.
-            process = subprocess.Popen(
-                COMMAND, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
-            )
+        with step("Start the demo"), _started(settings, own / LOG) as process:
             return _wait_for_page(own, process)
+
+
+@contextmanager
+def _started(settings: Settings, log: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The demo's process, on record before anyone can look; it outlives this terminal, unless the block fails."""
+    with looking(settings):
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                COMMAND, stdout=output, stderr=output, stdin=subprocess.DEVNULL, start_new_session=True
+            )
+        demo = psutil.Process(process.pid)
+        put_on_record(
+            settings, settings.workspace or config.LEVEL, DEMO, identity(process.pid), "end it with make down"
+        )
+    try:
+        yield process
+    except BaseException:  # Ctrl-C, SIGTERM and a closed terminal too
+        _end(demo)
+        raise
 
 
 def _wait_for_page(own: Path, process: "subprocess.Popen[bytes] | None" = None) -> str:
@@ -96,7 +118,8 @@ def _wait_for_page(own: Path, process: "subprocess.Popen[bytes] | None" = None) 
         return wait_until(answering, UP_WITHIN, pause=0.2)
     except TimeoutError as error:
         why = f"the demo has no page after {UP_WITHIN:g} s"
-        raise UserError(f"{why}. Remedy: see {own / LOG}; make down, then make up.") from error
+        again = "make up" if process else "make down, then make up"  # one that was started here is ended
+        raise UserError(f"{why}. Remedy: see {own / LOG}; then {again}.") from error
 
 
 def down(settings: Settings) -> None:

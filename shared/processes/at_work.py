@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from uuid import uuid4
 
 from filelock import FileLock, Timeout
@@ -13,16 +14,18 @@ from shared.files import read_json, write_json
 from shared.processes.process_identity import number_of, still_runs, this_process
 from shared.settings import Settings
 
+CTRL_C = "wait until it has ended, or end it with Ctrl-C in its terminal"
 FOLDER = ".at-work"  # in the state folder; below it a folder for each level or workspace that was ever used
 
 
 @dataclass(frozen=True)
 class AtWork:
-    """A command that runs. process: its identity; since: when it began, by this machine's clock."""
+    """A command that runs. process: its identity; since: when it began, by this machine's clock; end: how it ends."""
 
     command: str
     process: str
     since: str
+    end: str = CTRL_C
 
     def __str__(self) -> str:
         """For people."""
@@ -41,15 +44,21 @@ def at_work(settings: Settings, level: str, command: str, *, once: bool = False,
         others = [one for one in present(settings, place) if alone or one.command == command]
         if others and (once or alone):
             raise busy(place, others)
-        mine = settings.state / FOLDER / place / f"{uuid4().hex}.json"
-        mine.parent.mkdir(parents=True, exist_ok=True)
-        since = datetime.now().strftime("%H:%M:%S")  # noqa: DTZ005 - as the user's clock shows it
-        write_json(mine, asdict(AtWork(command, this_process(), since)))
+        mine = put_on_record(settings, place, command, this_process())
     try:
         yield
     finally:
         with looking(settings):  # nobody reads it meanwhile
             mine.unlink(missing_ok=True)
+
+
+def put_on_record(settings: Settings, place: str, command: str, process: str, end: str = CTRL_C) -> Path:
+    """The file that says that a process is at work, until it has ended; call it while `looking`."""
+    file = settings.state / FOLDER / place / f"{uuid4().hex}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    since = datetime.now().strftime("%H:%M:%S")  # noqa: DTZ005 - as the user's clock shows it
+    write_json(file, asdict(AtWork(command, process, since, end)))
+    return file
 
 
 def looking(settings: Settings) -> FileLock:
@@ -74,8 +83,8 @@ def present(settings: Settings, place: str) -> list[AtWork]:
 
 def busy(place: str, others: list[AtWork]) -> UserError:
     """The error that these commands are at work in a level or workspace."""
-    remedy = "wait until it has ended, or end it: with Ctrl-C in its terminal, the live demo with make down"
-    return UserError(f"at work in {place} already: {', '.join(map(str, others))}. Remedy: {remedy}.")
+    remedies = "; ".join(dict.fromkeys(one.end for one in others))
+    return UserError(f"at work in {place} already: {', '.join(map(str, others))}. Remedy: {remedies}.")
 
 
 def is_held(lock: FileLock) -> bool:

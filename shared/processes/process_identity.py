@@ -7,9 +7,14 @@ import psutil
 SAME_START = 60.0  # seconds
 
 
+def identity(pid: int) -> str:
+    """The number and start time of the process with this number, as one text."""
+    return f"{pid}:{psutil.Process(pid).create_time()}"
+
+
 def this_process() -> str:
     """This process's number and start time, as one text."""
-    return f"{os.getpid()}:{psutil.Process().create_time()}"
+    return identity(os.getpid())
 
 
 def still_runs(process: str) -> bool:

@@ -1,6 +1,7 @@
 """`make clean` and `make reset LEVEL=n`: remove what the levels have made, unless a command is at work there.
 
-`python -m shared.processes.reset` removes all of it, `python -m shared.processes.reset 4` what level 4 has made.
+`python -m shared.processes.reset` removes all of it, `python -m shared.processes.reset 4` what level 4 has made, and
+`python -m shared.processes.reset demo` what the live demo has.
 """
 
 import shutil
@@ -13,6 +14,7 @@ from shared.errors import UserError, command
 from shared.processes.at_work import busy, looking, places, present
 from shared.settings import Settings, read_settings
 
+DEMO = "demo"  # the live demo's workspace
 LEVELS = [f"level{number}" for number in range(1, 6)]
 BEFORE = "-before"  # a level's last run, kept until the next one
 
@@ -42,11 +44,16 @@ def main() -> None:
     settings = read_settings()
     match sys.argv[1:]:
         case []:
-            wanted = ["shared", *LEVELS, *(level + BEFORE for level in LEVELS), *places(settings)]
+            wanted = ["shared", *LEVELS, *(level + BEFORE for level in LEVELS), DEMO, *places(settings)]
         case [number] if f"level{number}" in LEVELS:
             wanted = [f"level{number}", f"level{number}{BEFORE}"]
+        case [place] if place == DEMO:
+            wanted = [DEMO]
         case words:
-            raise UserError(f"LEVEL={' '.join(words)} is no level. Remedy: make reset LEVEL=4, for example.")
+            raise UserError(
+                f"LEVEL={' '.join(words)} is no level. Remedy: one of 1 to 5, or demo for the live demo of make up: "
+                "make reset LEVEL=4, for example."
+            )
     with step("Remove the results"):
         removed = remove(settings, list(dict.fromkeys(wanted)))
     console.print(f"Removed from {settings.state}: {', '.join(removed) or 'nothing'}.")

@@ -23,6 +23,7 @@ from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from shared.artefacts import MODEL_FILE
 from shared.data.schema import FLIGHT, DataError
 from shared.files import write_parquet
 from tests.level3.world import TODAY, World
@@ -107,6 +108,30 @@ def test_a_step_that_fails_once_is_tried_again(world: World, monkeypatch: pytest
     monkeypatch.setattr(data, "gather", fails_once)
     assert world.train() > 0
     assert len(calls) == 2
+
+
+@pytest.mark.slow
+def test_a_version_whose_files_are_damaged_is_trained_again(world: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """Also where it is the champion, with which it would be compared."""
+    today = "2013-03-05"
+    damaged = registry.get(world.client, str(world.train(today, trials=1)))
+    champion = registry.by_alias(world.client, registry.CHAMPION)
+    world.client.set_registered_model_alias(registry.MODEL, registry.CHAMPION, str(damaged.number))
+    folder = registry.artefacts(world.client, damaged)
+    try:
+        (folder / MODEL_FILE).write_bytes(b"")
+        made = world.train(today, trials=1)
+        printed = " ".join(capsys.readouterr().out.split())
+        assert made > damaged.number
+        assert f"version {damaged.number}: {folder / MODEL_FILE} has SHA-256 " in printed
+        assert "It is trained again, as a new version." in printed
+        assert "The champion is left out of this training." in printed
+        assert registry.load_version(world.client, registry.get(world.client, str(made)))
+        assert world.train(today, trials=1) == made
+    finally:
+        world.client.delete_registered_model_alias(registry.MODEL, registry.CHAMPION)
+        if champion:
+            world.client.set_registered_model_alias(registry.MODEL, registry.CHAMPION, str(champion.number))
 
 
 DAY_OF_ITS_OWN = "2013-03-02"  # what was trained before is not trained again

@@ -18,7 +18,6 @@ from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import predict
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import RegistryError
-from shared.artefacts import MODEL_FILE
 from tests.level3.world import World
 
 ELSEWHERE = """
@@ -45,13 +44,18 @@ def test_a_clock_that_was_set_makes_no_crash_of_a_training_that_runs(world: Worl
     world.client.delete_run(run_id)
 
 
-def test_an_altered_model_file_is_refused(world: World, trained: int) -> None:
+@pytest.mark.parametrize("damage", ["one byte more", "missing"])
+@pytest.mark.parametrize("name", registry.FILES)
+def test_a_damaged_file_of_a_version_is_refused(world: World, trained: int, name: str, damage: str) -> None:
     version = registry.get(world.client, str(trained))
-    file = registry.artefacts(world.client, version) / MODEL_FILE
+    file = registry.artefacts(world.client, version) / name
     kept = file.read_bytes()
     try:
-        file.write_bytes(kept + b"x")
-        with pytest.raises(RegistryError, match="but the registered one"):
+        if damage == "missing":
+            file.unlink()
+        else:
+            file.write_bytes(kept + b"x")
+        with pytest.raises(RegistryError, match=rf"^version {trained}: .*{file}.* Remedy: .*train again"):
             registry.load_version(world.client, version)
     finally:
         file.write_bytes(kept)

@@ -1,8 +1,10 @@
 """`up` starts the whole live demo, the loop finds a fault that is injected on its page, and `down` ends everything."""
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -56,6 +58,55 @@ def run(verb: str, state: Path) -> str:
     return subprocess.run(words, cwd=PROJECT, env=environment, capture_output=True, text=True, check=True).stdout
 
 
+@pytest.fixture
+def starting(settings: Settings) -> Iterator[tuple["subprocess.Popen[str]", psutil.Process]]:
+    """`make up` as soon as its demo is on record, and the demo, which still imports its libraries."""
+    words = [sys.executable, "-m", "level5_monitoring", "up"]
+    environment = os.environ | {"MLOPS_STATE": str(settings.state)}
+    up = subprocess.Popen(words, cwd=PROJECT, env=environment, stderr=subprocess.PIPE, text=True)
+    child = eventually(lambda: running_demo(replace(settings, workspace="demo")), within=60)
+    yield up, child
+    for one in (up, child):
+        if psutil.pid_exists(one.pid):
+            one.kill()
+    up.communicate()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_up_that_is_interrupted_leaves_no_demo(
+    settings: Settings, starting: tuple["subprocess.Popen[str]", psutil.Process], name: str
+) -> None:
+    up, child = starting
+    up.send_signal(signal.Signals[name])
+    up.wait(timeout=60)
+    assert up.returncode == 130
+    assert living([child]) == []
+    assert "No demo is up" in run("down", settings.state)
+
+
+@pytest.mark.slow
+def test_a_demo_that_is_starting_is_ended_by_down_and_stops_clean(
+    settings: Settings, starting: tuple["subprocess.Popen[str]", psutil.Process]
+) -> None:
+    """Also when `make up` itself was killed."""
+    up, child = starting
+    up.kill()
+    words, environment = [sys.executable, "-m", "shared.processes.reset"], {"MLOPS_STATE": str(settings.state)}
+    for level in ([], ["demo"]):
+        clean = subprocess.run([*words, *level], env=environment, capture_output=True, text=True, check=False)
+        assert f"the live demo of make up (process {child.pid}" in clean.stderr
+    assert "The demo has ended" in run("down", settings.state)
+    assert living([child]) == []
+    subprocess.run([*words, "demo"], env=environment, check=True)
+    assert not (settings.state / "demo").exists()
+
+
+def test_down_makes_nothing_where_no_demo_was(settings: Settings) -> None:
+    assert "No demo is up" in run("down", settings.state)
+    assert [one.name for one in settings.state.iterdir()] == [".at-work"]
+
+
 def family_of(settings: Settings) -> list[psutil.Process]:
     """The demo's process and all that it has started, once the platform, the last of it, is there."""
     process = running_demo(settings)
@@ -91,7 +142,8 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
             check=False,
         )
         assert refused.returncode == 2
-        assert "at work in demo already: the live demo (process " in refused.stderr
+        assert "at work in demo already: the live demo of make up (process " in refused.stderr
+        assert "Remedy: end it with make down." in refused.stderr
         family = family_of(settings)
         family[0].kill()  # it ends nothing of what it has started
         eventually(lambda: not living(family), within=30, shows=lambda: living(family))

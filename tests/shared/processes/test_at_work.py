@@ -160,7 +160,7 @@ def test_reset_clears_one_level_and_clean_all(settings: Settings) -> None:
     assert "Removed from" in reset(settings, "4").stdout
     assert sorted(one.name for one in settings.state.iterdir()) == [FOLDER, "level1", "mine", "shared"]
     refused = reset(settings, "six")
-    assert (refused.returncode, refused.stderr.count("Remedy: make reset LEVEL=4")) == (2, 1)
+    assert (refused.returncode, refused.stderr.count("make reset LEVEL=4, for example")) == (2, 1)
     with at_work(settings, "level1", "make notebook"):
         refused = reset(settings)
     assert refused.returncode == 2
