@@ -10,10 +10,12 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from level5_monitoring import config
 from level5_monitoring.fault_injection import inject_fault, inject_label_fault
+from level5_monitoring.loop import policy
 from level5_monitoring.policy_comparison import (
     CALENDAR,
     LOOP,
@@ -25,9 +27,19 @@ from level5_monitoring.policy_comparison import (
     days_of_calendar,
     training_nights,
 )
-from level5_monitoring.policy_simulation import Loop, Models, Platform, SimulatedYear, by_calendar, midnight, simulate
+from level5_monitoring.policy_simulation import (
+    Loop,
+    Models,
+    Platform,
+    SimulatedYear,
+    by_calendar,
+    midnight,
+    shift,
+    simulate,
+)
 from shared.console import console, show_table, step
 from shared.data.flights import load_flights
+from shared.score import log_losses
 
 STARTS, END = ("2013-04-01", "2013-05-01", "2013-06-01", "2013-07-01"), "2013-12-31"
 AVERAGED = {"six_weeks_averaged": "six_weeks", "weekly_averaged": "weekly"}  # which calendar's nights each has
@@ -50,6 +62,17 @@ class Outcome(NamedTuple):
     results: dict[str, PolicyResult]
     spoiled_days: dict[str, int]
     ended_by: dict[str, str]
+
+
+class LearningCurve(NamedTuple):
+    """The gain of a retraining is c x (1 / days before - 1 / days after). c: nats per flight, times days.
+
+    explained: the share of the squared gains of the `pairs`.
+    """
+
+    c: float
+    explained: float
+    pairs: int
 
 
 def faulty_year(flights: pd.DataFrame) -> SimulatedYear:
@@ -100,8 +123,74 @@ def _ended_by(platform: Platform) -> str:
     return "next training" if promoted else "trial"
 
 
+def learn_from_history(flights: pd.DataFrame) -> tuple[LearningCurve, pd.DataFrame]:
+    """What the policy's numbers rest on: models of every third night, and flights, of January to March only.
+
+    The table: by days between trainings, how much lower the log loss is with averaged models (mean over the starts, in
+    nats per flight), and for how many of the starts it is lower.
+    """
+    known = flights[flights["predicted_at"] < midnight(STARTS[0])]
+    models = Models(SimulatedYear(known, known["late"].to_numpy(float)))
+    nights = [shift("2013-01-31", 3 * i) for i in range(20)]
+    rows = []
+    for every in (3, 4, 5, 7):
+        gains = []
+        for first in range(9):
+            losses = [
+                _loss(
+                    simulate(models, nights[first], "2013-03-31", by_calendar(nights[first::every], averaged=averaged))
+                )
+                for averaged in (False, True)
+            ]
+            gains.append(losses[0] - losses[1])
+        rows.append([3 * every, float(np.mean(gains)), sum(gain > 0 for gain in gains), len(gains)])
+    table = pd.DataFrame(rows, columns=["days", "gain", "better", "starts"])
+    return _learning_curve(models, nights), table
+
+
+def _loss(platform: Platform) -> float:
+    answered = ~np.isnan(platform.answer + platform.year.truth)
+    return float(log_losses(platform.year.truth[answered], platform.answer[answered]).mean())
+
+
+def _learning_curve(models: Models, nights: list[str]) -> LearningCurve:
+    """Least squares of the gain of a newer model on 1 / old days - 1 / new days, each pair weighted by its flights.
+
+    On the flights of the four weeks from the newer training on, of at least seven days.
+    """
+    truth, asked = models.year.truth, models.year.flights["predicted_at"]
+    pairs = []
+    for i, new in enumerate(nights):
+        rows = ((asked >= midnight(new)) & (asked < midnight(shift(new, 28)))).to_numpy() & ~np.isnan(truth)
+        if asked[rows].max() - midnight(new) < pd.Timedelta(days=6.5):
+            continue
+        loss = log_losses(truth[rows], models.train(new)[rows]).mean()
+        for old in nights[:i]:
+            gain = log_losses(truth[rows], models.train(old)[rows]).mean() - loss
+            days = [(pd.Timestamp(night) - pd.Timestamp(policy.HISTORY_BEGINS)).days for night in (old, new)]
+            pairs.append((1 / days[0] - 1 / days[1], gain, rows.sum()))
+    less, gain, weight = np.array(pairs, dtype=float).T
+    c = float((weight * less * gain).sum() / (weight * less**2).sum())
+    explained = 1 - float((weight * (gain - c * less) ** 2).sum() / (weight * gain**2).sum())
+    return LearningCurve(c, explained, len(pairs))
+
+
+def show_history(curve: LearningCurve, averaged: pd.DataFrame) -> None:
+    """Print what January to March show."""
+    rows = [
+        [f"every {days} days", f"{1000 * gain:+.2f}", f"{better} of {starts}"]
+        for days, gain, better, starts in averaged.itertuples(index=False)
+    ]
+    columns = ["Retrained", "gain, thousandths of a nat", "better"]
+    show_table("Averaged against plain models, January to March, nine starts each", columns, rows)
+    console.print(
+        f"  A retraining gains {curve.c:.2f} x (1 / days before - 1 / days after) nats per flight: {curve.pairs} pairs\n"
+        f"  of models, of whose squared gains this explains {curve.explained:.0%}."
+    )
+
+
 def show_starts(outcomes: dict[str, Outcome]) -> None:
-    """Print, for each policy and start: log loss and trainings, the share of weekly's gain, and worse versions."""
+    """Print, for each policy and start: log loss and trainings, the share of weekly's gain, worse versions."""
     starts = [f"{pd.Timestamp(start):%d %b}" for start in outcomes]
     cells: dict[str, dict[str, list[str]]] = {
         "Log loss (trainings)": {},
@@ -151,12 +240,15 @@ def main() -> None:
     begun, settings = time.perf_counter(), config.configure()
     flights = load_flights(settings)
     years = [(SimulatedYear(flights, flights["late"].to_numpy(float)), STARTS), (faulty_year(flights), FAULTY)]
+    with step("Learn from January to March"):
+        learnt = learn_from_history(flights)
     workers = min(2, os.cpu_count() or 1)
     with (
         step("Simulate every policy in two years: about ten minutes"),
         ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool,
     ):
         real, faulty = pool.map(run_year, *zip(*years, strict=True))
+    show_history(*learnt)
     show_starts(real)
     show_faults(real[FAULTY[0]], faulty[FAULTY[0]])
     console.print(f"  {time.perf_counter() - begun:.0f} seconds")
