@@ -51,6 +51,9 @@ LIBRARIES = [
 ]  # fmt: skip
 
 
+REMOVE = "import shutil, sys; shutil.rmtree(sys.argv[1])"
+
+
 class SetupError(Exception):
     """The environment cannot be made; the text says why, and the remedy."""
 
@@ -158,6 +161,8 @@ def size() -> int:
 def make_venv() -> None:
     """Make an environment with pip only, in place of an earlier one."""
     base = getattr(sys, "_base_executable", sys.executable)  # not .venv's own Python, which is removed here
+    if VENV.exists():  # a step of its own, because it may take minutes
+        run("Remove the environment that was here", [base, "-I", "-c", REMOVE, VENV])
     if not run("Make an empty environment", [base, "-m", "venv", "--clear", VENV]):
         raise SetupError(
             "Python could not make an environment. Remedy: on Debian and Ubuntu, `apt install python3-venv`."

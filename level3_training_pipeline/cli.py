@@ -7,6 +7,7 @@ from contextlib import ExitStack, suppress
 from level3_training_pipeline.library_setup import set_up_libraries
 from shared import arguments
 from shared.console import bar, console, step
+from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
 
@@ -18,7 +19,7 @@ def main() -> None:
     verbs = parser.add_subparsers(title="verbs")
     for run in (deploy, reproduce, seeds):
         verb = verbs.add_parser(run.__name__, help=run.__doc__)
-        verb.add_argument("version", type=arguments.version, nargs="?", default="", metavar="VERSION")
+        verb.add_argument("version", type=version, nargs="?", default="", metavar="VERSION")
         verb.set_defaults(run=run)
     verbs.add_parser("ui", help=ui.__doc__).set_defaults(run=ui)
     verb = verbs.add_parser("schedule", help=schedule.__doc__)
@@ -31,6 +32,11 @@ def main() -> None:
     verb.add_argument("month", nargs="?", default="", help="such as 2013-04")
     verb.set_defaults(run=emit_data_event)
     options = parser.parse_args()
+    if getattr(options, "version", None) == "":
+        name = options.run.__name__
+        raise UserError(
+            f"{name} needs a value. Remedy: make {name} VERSION=1, for example (make ui shows all versions)."
+        )
     settings = read_settings()
     set_up_libraries(settings)
     once = options.run in (run_level, schedule)
@@ -38,6 +44,11 @@ def main() -> None:
         for level in WORKS_IN.get(options.run, ["level3"]):
             stack.enter_context(at_work(settings, level, TARGETS[options.run], once=once))
         options.run(settings, options)
+
+
+def version(text: str) -> int | str:
+    """The number of a version, or nothing where none is given, as by `make deploy`."""
+    return arguments.version(text) if text else text
 
 
 def run_level(_settings: Settings, _options: argparse.Namespace) -> None:

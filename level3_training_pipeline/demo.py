@@ -16,7 +16,7 @@ from shared.files import short_commit, write_parquet
 
 MANUAL_STEPS = [  # role, manual step, what it blocks: from a new month of data to a model that serves
     ("data scientist", "reads the record of the new version: make ui", "the deployment"),
-    ("data scientist", "make deploy", "every prediction"),
+    ("data scientist", "make deploy VERSION=n", "every prediction"),
 ]
 PARAMETERS = {  # of a trial: its name, and the title of its column
     "l2_regularization": "l2",

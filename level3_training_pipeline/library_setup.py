@@ -9,8 +9,10 @@ from urllib.request import url2pathname
 
 from shared.errors import UserError
 from shared.files import check_database
+from shared.processes.reset import DEMO, LEVELS
 from shared.settings import Settings
 
+RESET = [*LEVELS, DEMO]  # what `make reset` clears
 STORE, ARTEFACTS = "mlflow.db", "artifacts"  # the tracking store and its files, in level 3's state folder
 
 
@@ -63,8 +65,12 @@ def refuse_moved_state(settings: Settings) -> None:
     for (location,) in made:
         if location.startswith("file:") and location != (folder / ARTEFACTS).as_uri():
             there = Path(url2pathname(urlsplit(location).path)).parent
+            copy = (there / STORE).exists()
+            place = settings.workspace or folder.name
+            target = f"make reset LEVEL={place.removeprefix('level')}"
+            anew = target if place in RESET else f"delete {settings.state / place}"
             raise UserError(
-                f"{folder} was moved or copied from {there}; its records name files by their full paths, so this "
-                f"command would write there. Remedy: move it back to {there}, or delete "
-                f"{settings.state / settings.workspace if settings.workspace else folder} to begin anew."
+                f"{folder} {'is a copy of' if copy else 'was moved from'} {there}; its records name files by their "
+                f"full paths, so this command would write there. Remedy: {anew}, to begin anew"
+                f"{'' if copy else f'; or move it back to {there}'}."
             )

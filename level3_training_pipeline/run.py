@@ -7,7 +7,7 @@ from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from level3_training_pipeline.orchestration.run_flow import run_training
 from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from shared.console import closing, headline, show_by_month, show_manual_steps, step
+from shared.console import closing, console, headline, show_by_month, show_manual_steps, step
 from shared.data.flights import load_flights
 from shared.data.split import future
 from shared.progress import keep_summary
@@ -33,6 +33,7 @@ def main() -> None:
 
         # 2. Train
         number = run_training(server, today)
+        console.print("The same pipeline once more, on purpose: a training of which nothing has changed is recognised.")
         again = run_training(server, today)
 
     # 3. Evaluate

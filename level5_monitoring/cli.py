@@ -134,4 +134,6 @@ def main() -> None:
     of["reports"].add_argument("--no-pages", action="store_true", help="do not serve the pages")
     of["reports"].add_argument("--weeks", type=arguments.count, metavar="COUNT", help="report at most so many weeks")
     options = parser.parse_args()
+    if getattr(options, "code", None) == "":
+        raise UserError("accept needs a value. Remedy: make accept CARRIER=VX, or make accept DEST=ABQ, for example.")
     options.run(options)

@@ -84,8 +84,10 @@ def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
 
 
 def check_database(file: Path, remedy: str) -> None:
-    """Raise StateError if `file` exists and is no SQLite database."""
+    """Raise StateError if `file` exists and is no SQLite database; SQLite itself takes an empty file for a new one."""
     if file.exists():
+        if not file.stat().st_size:
+            raise StateError(f"{file} is garbled (it is empty). Remedy: {remedy}")
         locked = suppress(sqlite3.OperationalError)  # a database that is locked is one
         with locked, garbled(file, remedy), closing(sqlite3.connect(file, timeout=0)) as database:
             database.execute("SELECT count(*) FROM sqlite_master")

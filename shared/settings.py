@@ -101,11 +101,11 @@ def parse_today(text: str) -> date:
         today = date.fromisoformat(text)
     except ValueError as error:
         raise SettingError(
-            f"TODAY={text!r} is not a date; write it as YYYY-MM-DD, for example TODAY=2013-07-01"
+            f"TODAY={text!r} is not a date. Remedy: write it as YYYY-MM-DD, for example TODAY=2013-07-01."
         ) from error
     if not FIRST_TODAY <= today <= LAST_TODAY:
         raise SettingError(
-            f"TODAY={today} is outside {FIRST_TODAY} … {LAST_TODAY}: "
-            "the data are of 2013, and a model needs two months to learn from"
+            f"TODAY={today} is outside {FIRST_TODAY} … {LAST_TODAY}: the data are of 2013, and a model needs two "
+            "months to learn from. Remedy: a day within, for example TODAY=2013-07-01."
         )
     return today

@@ -1,7 +1,9 @@
 """`make data-arrives MONTH=2013-04`: send the event that a month of data is complete, which starts a training."""
 
+import asyncio
 import os
 from datetime import date
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -10,13 +12,18 @@ from level3_training_pipeline.orchestration.schedule import DEPLOYMENT, MONTH_AR
 from shared.errors import UserError
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
+if TYPE_CHECKING:
+    from prefect.events import Event
+
 
 def emit(month: str, settings: Settings) -> str:
     """Send the event; returns the day (YYYY-MM-DD) as of which the pipeline will train."""
     try:
         first = date.fromisoformat(f"{month}-01")  # which accepts YYYY-MM only
     except ValueError as error:
-        raise UserError(f"MONTH={month!r} is not a month; write it as YYYY-MM, for example MONTH=2013-04") from error
+        raise UserError(
+            f"MONTH={month!r} is not a month. Remedy: write it as YYYY-MM, for example MONTH=2013-04."
+        ) from error
     if not date(2013, 2, 1) <= first < LAST_TODAY:
         raise UserError(
             f"MONTH={month} is none that a training can follow; one is as of {FIRST_TODAY} to {LAST_TODAY}: the data "
@@ -28,14 +35,23 @@ def emit(month: str, settings: Settings) -> str:
         os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
     if server is None or not server.healthy() or not _has_listener(server):
         raise UserError("no schedule listens. Remedy: start it first, in another terminal: make schedule")
-    from prefect.events import emit_event
+    from prefect.events import Event
 
-    emit_event(
-        MONTH_ARRIVED,
+    event = Event(
+        event=MONTH_ARRIVED,
         resource={"prefect.resource.id": "flights"},
         payload={"month": month, "today": str(after), "cause": f"data of {month} arrived"},
     )
+    asyncio.run(_send(event))
     return str(after)
+
+
+async def _send(event: "Event") -> None:
+    """Send an event and wait until it is sent; Prefect's `emit_event` would do that when the process ends."""
+    from prefect.events.clients import get_events_client
+
+    async with get_events_client() as client:
+        await client.emit(event)
 
 
 def _has_listener(server: PrefectServer) -> bool:

@@ -15,7 +15,6 @@ from shared.settings import Settings
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        (["deploy"], "is not the number of a version, such as VERSION=1"),
         (["deploy", "²"], "'²' is not the number of a version"),
         (["reproduce", "9" * 20], "is not the number of a version"),
         (["schedule", "--every", "1e300"], "'1e300' is not a time of at least 1 second, and of a year at most"),
@@ -35,6 +34,15 @@ def test_a_wrong_word_is_refused(
         cli.main()
     assert ended.value.code == 2
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["deploy"], ["deploy", ""], ["reproduce"], ["seeds"]])
+def test_a_version_that_is_missing_is_asked_for_by_the_command(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["level3", *words])
+    with pytest.raises(UserError, match=rf"^{words[0]} needs a value\. Remedy: make {words[0]} VERSION=1, for example"):
+        cli.main()
 
 
 def test_a_state_folder_with_a_question_mark_is_refused_at_once(tmp_path: Path) -> None:

@@ -57,3 +57,9 @@ def test_without_a_year_there_is_nothing_to_report(level5_settings: Settings, mo
     monkeypatch.setattr(config, "configure", lambda: level5_settings)
     with pytest.raises(UserError, match="Remedy: make level5"):
         call(monkeypatch, "reports", "--no-pages")
+
+
+@pytest.mark.parametrize("column", ["carrier", "dest"])
+def test_accept_without_a_code_asks_for_one(column: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(UserError, match=r"^accept needs a value\. Remedy: make accept CARRIER=VX, or"):
+        call(monkeypatch, "accept", column, "")

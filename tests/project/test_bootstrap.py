@@ -179,6 +179,16 @@ def test_a_moved_environment_is_not_whole_and_names_where_it_was_made(
     assert "moved" not in capsys.readouterr().out
 
 
+def test_what_is_removed_first_is_a_step_of_its_own(elsewhere: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (elsewhere / ".venv" / "lib").mkdir(parents=True)
+    (elsewhere / ".venv" / "lib" / "old.py").touch()
+    bootstrap.make_venv()
+    steps = [line.partition(" done")[0].strip(" .") for line in capsys.readouterr().out.splitlines()]
+    assert steps == ["Remove the environment that was here", "Make an empty environment"]
+    assert not (elsewhere / ".venv" / "lib" / "old.py").exists()
+    assert (elsewhere / ".venv" / "pyvenv.cfg").exists()
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
 def test_make_makes_the_environment_of_a_copied_checkout_again(tmp_path: Path) -> None:
     here, copy = tmp_path / "here", tmp_path / "a copy"

@@ -379,7 +379,7 @@ DATABASES: dict[str, tuple[Callable[[Settings], Path], Callable[[Settings], obje
 }
 
 
-@pytest.mark.parametrize("damage", ["half", "binary"])
+@pytest.mark.parametrize("damage", ["half", "binary", "empty"])
 @pytest.mark.parametrize("what", DATABASES)
 def test_a_garbled_database_is_named_with_a_remedy_that_works(settings: Settings, what: str, damage: str) -> None:
     where, use = DATABASES[what]
@@ -391,6 +391,8 @@ def test_a_garbled_database_is_named_with_a_remedy_that_works(settings: Settings
         database.close()
     content = file.read_bytes()
     file.write_bytes(b"\x80\x04 no database at all, but a hundred and more bytes of something else" * 9)
+    if damage == "empty":
+        file.write_bytes(b"")
     if damage == "half":
         file.write_bytes(content[: 4096 + 512][:512] + b"\xff" * 3584)
     with pytest.raises(UserError, match=rf"{file} is garbled .* Remedy: move {file} .*away"):

@@ -44,7 +44,7 @@ def test_a_folder_named_from_here_is_the_same_folder_for_a_process_that_starts_e
 @pytest.mark.parametrize("text", ["July", "2013-07-32", "07/01/2013", "2013-02-29"])
 def test_what_is_not_a_date_is_refused_with_an_example(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TODAY", text)
-    with pytest.raises(SettingError, match="YYYY-MM-DD, for example TODAY=2013-07-01") as error:
+    with pytest.raises(SettingError, match="Remedy: write it as YYYY-MM-DD, for example TODAY=2013-07-01") as error:
         read_settings()
     assert repr(text) in str(error.value)
 
@@ -55,6 +55,7 @@ def test_a_day_without_data_is_refused_with_the_days_that_have_data(text: str, m
     with pytest.raises(SettingError) as error:
         read_settings()
     assert text in str(error.value)
+    assert "Remedy: a day within" in str(error.value)
     assert str(FIRST_TODAY) in str(error.value)
     assert str(LAST_TODAY) in str(error.value)
 

@@ -35,7 +35,7 @@ def test_a_server_that_another_command_has_up_does_not_listen(world: World) -> N
 
 @pytest.mark.parametrize("month", ["April", "2013-13", "NaT", "", "2013-04-15"])
 def test_what_is_not_a_month_is_refused(month: str, settings: Settings) -> None:
-    with pytest.raises(UserError, match=f"MONTH='{month}' is not a month; write it as YYYY-MM"):
+    with pytest.raises(UserError, match=f"MONTH='{month}' is not a month. Remedy: write it as YYYY-MM"):
         emit(month, settings)
 
 
@@ -65,6 +65,7 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
         arrives = [sys.executable, "-m", "level3_training_pipeline", "emit-data-event", "2013-03"]
         done = subprocess.run(arrives, capture_output=True, text=True, timeout=180, check=False)
         assert "The pipeline trains as of 2013-04-01" in done.stdout, done.stderr
+        assert "Still processing" not in done.stdout + done.stderr
         eventually(lambda: caused_by("data of 2013-03 arrived"), 300)
     finally:
         interrupt(process)
