@@ -13,7 +13,7 @@ from shared.errors import UserError
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
 if TYPE_CHECKING:
-    from prefect.events import Event
+    from prefect.events import Event, Resource
 
 
 def emit(month: str, settings: Settings) -> str:
@@ -35,11 +35,11 @@ def emit(month: str, settings: Settings) -> str:
         os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
     if server is None or not server.healthy() or not _has_listener(server):
         raise UserError("no schedule listens. Remedy: start it first, in another terminal: make schedule")
-    from prefect.events import Event
+    from prefect.events import Event, Resource
 
     event = Event(
         event=MONTH_ARRIVED,
-        resource={"prefect.resource.id": "flights"},
+        resource=Resource({"prefect.resource.id": "flights"}),
         payload={"month": month, "today": str(after), "cause": f"data of {month} arrived"},
     )
     asyncio.run(_send(event))

@@ -28,7 +28,7 @@ START, END = "2013-04-01", "2013-05-20"
 
 
 class MadeModels(Models):
-    """A model that knows which flights will be late, but is wrong about some. It is calibrated; a spoiled one is not."""
+    """A model that knows which flights will be late, and is wrong about some. It is calibrated; a spoiled one not."""
 
     better_from = "2013-04-10"
 
