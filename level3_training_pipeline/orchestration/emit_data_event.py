@@ -13,7 +13,7 @@ from shared.errors import UserError
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
 if TYPE_CHECKING:
-    from prefect.events import Event, Resource
+    from prefect.events import Event
 
 
 def emit(month: str, settings: Settings) -> str:
