@@ -38,6 +38,7 @@ from level5_monitoring.benchmarks.detection_metrics import (
     summary,
 )
 from level5_monitoring.benchmarks.model_faults import ALL_FAULTS
+from level5_monitoring.monitors.monitor_result import in_words
 from level5_monitoring.monitors.reference import Reference, build_reference
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
@@ -158,7 +159,8 @@ def _show_ours(found: pd.DataFrame, kind: str) -> None:
     ours = _as_text(found[found["method"] == OURS], ["fault", "size"])
     with_drift = summary(found[found["method"] == WITH_DRIFT], ["fault", "size"])["missed"].astype(str)
     sizes = [ALL_FAULTS[fault].sizes[size - 1] for fault, size in zip(ours["fault"], ours["size"], strict=True)]
-    rows = ours.assign(fault=ours["fault"] + ", " + sizes, with_drift=with_drift)
+    detected_by = ours["detected_by"].map(in_words)
+    rows = ours.assign(fault=ours["fault"] + ", " + sizes, with_drift=with_drift, detected_by=detected_by)
     columns = ["Fault", "delay", "missed", "attributed", "missed\nincl.\ndrift", "detected by"]  # 80 columns wide
     cells = rows[["fault", "delay", "of_cases", "attributed", "with_drift", "detected_by"]].to_numpy().tolist()
     cases = len(found) // len(METHODS)
@@ -180,7 +182,7 @@ def _show_false_alarms(clean: pd.DataFrame, days: int) -> None:
     ]
     columns = ["Method", "false alarms", "per 30 days", "days in alarm, per 30"]
     show_table(f"False alarms, on {days} days without a fault", columns, rows)
-    console.print(f"  This level's, by monitor, day and number: {own_false_alarms(clean)}\n")
+    console.print(f"  This level's: {own_false_alarms(clean)}\n")
 
 
 def _show_champions(champions: pd.DataFrame) -> None:
