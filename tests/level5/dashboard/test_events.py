@@ -45,7 +45,7 @@ def test_a_promotion_belongs_to_the_day_that_was_being_predicted(log: sa.Engine,
 
 def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_path: Path) -> None:
     [training] = events(log, tmp_path, "training")
-    assert (training.day, training.title, training.text) == ("2013-04-12", "Retraining: age", "it is old")
+    assert (training.day, training.title, training.text) == ("2013-04-12", "Retraining: growth", "new labels")
     assert (training.facts, training.state) == ({"version": "2"}, "")
 
 

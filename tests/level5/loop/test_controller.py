@@ -182,7 +182,8 @@ def test_a_retraining_is_told_which_days_to_leave_out(play: Play, monkeypatch: p
 
     trained = []
 
-    def delivery(*given: Any) -> Deployed:
+    def delivery(*given: Any, averaged: bool) -> Deployed:
+        assert averaged
         trained.append(given)
         return Deployed(2, "", Report("", [], None), None)
 
