@@ -50,7 +50,7 @@ NAMES = POLICIES | {
 FAULTY = STARTS[:1]  # the start in the year with faults
 BROKEN_UNIT = ("2013-07-15", "2013-07-24")  # the boards send recent delays in hours: first and last day
 INVERTED = ("2013-09-02", "2013-09-08")  # the labels of these days of departure
-SPOILED_FROM = "2013-10-01"  # the first training of each policy from here on learns labels of other flights
+SPOILED_FROM = "2013-08-01"  # the first training of each policy from here on learns labels of other flights
 
 
 class Outcome(NamedTuple):
@@ -184,8 +184,8 @@ def show_history(curve: LearningCurve, averaged: pd.DataFrame) -> None:
     columns = ["Retrained", "gain, thousandths of a nat", "better"]
     show_table("Averaged against plain models, January to March, nine starts each", columns, rows)
     console.print(
-        f"  A retraining gains {curve.c:.2f} x (1 / days before - 1 / days after) nats per flight: {curve.pairs} pairs\n"
-        f"  of models, of whose squared gains this explains {curve.explained:.0%}."
+        f"  A retraining gains {curve.c:.2f} x (1 / days before - 1 / days after) nats per flight: {curve.pairs}\n"
+        f"  pairs of models, of whose squared gains this explains {curve.explained:.0%}."
     )
 
 
