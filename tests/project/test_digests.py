@@ -33,6 +33,8 @@ NO_EFFECT_ON_A_MODEL = {
     "level3_training_pipeline/tracking/lineage.py": "identifies code and environment",
     "level3_training_pipeline/tracking/mlflow_runs.py": "opens the tracking store",
     "shared/processes/process_identity.py": "finds runs of processes that have ended",
+    "shared/processes/at_work.py": "registers commands",
+    "shared/processes/reset.py": "removes results, and says which",
 }
 
 
