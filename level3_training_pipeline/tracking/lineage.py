@@ -17,6 +17,7 @@ CODE = [  # every module that a model or its evaluation depends on; a test compa
     "shared/score.py",
     "level2_devops/features.py",
     "level2_devops/model.py",
+    "level3_training_pipeline/pipeline/average.py",
     "level3_training_pipeline/pipeline/data.py",
     "level3_training_pipeline/pipeline/evaluate.py",
     "level3_training_pipeline/pipeline/flow.py",
