@@ -129,7 +129,7 @@ monitor: $(READY) ## Run level 5's platform and loop by the real clock
 benchmark-monitors: $(READY) ## Measure how soon level 5's monitors detect faults
 	@$(BIN)/python -m level5_monitoring benchmark-monitors
 
-benchmark-policies: $(READY) ## Measure what level 5's loop is worth, and the calendars
+benchmark-policies: $(READY) ## Measure what level 5's loop is worth
 	@$(BIN)/python -m level5_monitoring benchmark-policies
 
 progress: $(READY) ## Write the levels' last results into README.md
