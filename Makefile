@@ -173,7 +173,7 @@ lock: $(READY) ## Write requirements.txt again (UPGRADE=1: newest)
 	@$(BIN)/python -m shared.console "Write requirements.txt" $(BIN)/python -m uv pip compile pyproject.toml --group all --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.txt
 
-reset: $(READY) ## Remove the results of LEVEL=n or LEVEL=demo, unless it runs
+reset: $(READY) ## Remove the results of LEVEL=n, or of LEVEL=demo
 	@$(BIN)/python -m shared.processes.reset $(or $(LEVEL),"")
 
 clean: $(READY) ## Remove all results of the levels; keep .venv

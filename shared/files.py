@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made")
 ATTEMPTS, PAUSE = 20, 0.02  # seconds
+BEGINS_WITHIN = 60.0  # seconds: SQLite makes an empty file first, and another process may see it
 
 
 class StateError(UserError):
@@ -84,9 +85,10 @@ def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
 
 
 def check_database(file: Path, remedy: str) -> None:
-    """Raise StateError if `file` exists and is no SQLite database; SQLite itself takes an empty file for a new one."""
+    """Raise StateError if `file` exists and is no SQLite database, or has been empty for longer than one begins."""
     if file.exists():
-        if not file.stat().st_size:
+        found = file.stat()
+        if not found.st_size and time.time() - found.st_mtime > BEGINS_WITHIN:
             raise StateError(f"{file} is garbled (it is empty). Remedy: {remedy}")
         locked = suppress(sqlite3.OperationalError)  # a database that is locked is one
         with locked, garbled(file, remedy), closing(sqlite3.connect(file, timeout=0)) as database:

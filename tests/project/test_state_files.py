@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -393,6 +394,7 @@ def test_a_garbled_database_is_named_with_a_remedy_that_works(settings: Settings
     file.write_bytes(b"\x80\x04 no database at all, but a hundred and more bytes of something else" * 9)
     if damage == "empty":
         file.write_bytes(b"")
+        os.utime(file, (0, 0))  # a new database is empty for a moment
     if damage == "half":
         file.write_bytes(content[: 4096 + 512][:512] + b"\xff" * 3584)
     with pytest.raises(UserError, match=rf"{file} is garbled .* Remedy: move {file} .*away"):

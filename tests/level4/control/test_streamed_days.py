@@ -122,7 +122,7 @@ def test_a_better_challenger_is_promoted_rolled_back_and_all_is_on_record(
     on_database.submit(2, plan, "pipeline")
     stream(on_database, 28, gain=0.05)
     (done,) = experiment_store.find(on_database.log)
-    assert (done.state, done.live_from, done.verdict and done.verdict.day) == ("promoted", "2013-04-06", 7)
+    assert (done.state, done.live_from, done.verdict and done.verdict.day) == ("promoted", "2013-04-06", 14)
     assert "better" in done.reason
     days = experiment_store.days_of(on_database.log, done.experiment)
     assert days["day"].is_monotonic_increasing
