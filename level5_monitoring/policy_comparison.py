@@ -36,11 +36,12 @@ LOOP, CALENDAR = "loop", ["frozen", "six_weeks", "six_weeks_tried", "monthly", "
 POLICIES = {
     "frozen": "never retrained",
     "six_weeks": "every six weeks, live at once",
-    "six_weeks_tried": "every six weeks, through gates and trial",
+    "six_weeks_tried": "every six weeks, tried first",
     "monthly": "monthly, by hand",
     "weekly": "weekly, on schedule",
     LOOP: "by the loop",
 }
+BY_MONTH = ["frozen", "monthly", "weekly", LOOP]  # more do not fit into a terminal
 FIGURES = {"log_loss": "Log loss", "auc": "AUC", "calibration_error": "Calibration error"}
 SIX_WEEKS = 6  # Mondays
 BLOCK, RESAMPLED = 7, 2_000  # days of a block, because weather lasts for days; how often the blocks are drawn
@@ -231,10 +232,10 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
         cost.append([POLICIES[policy], *("" if count is None else str(count) for count in (*lived, *effort))])
     columns = ["Policy", "log loss", "share of weekly's gain over never [95%]", "AUC", "calibration error"]
     show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
-    columns = ["trainings", "worse than their predecessor", "days with one live"]
+    columns = ["trainings", "worse versions", "days with one live"]
     show_table("Cost", ["Policy", *columns, "alerts", "false alarms", "manual steps"], cost)
     answered = table.dropna(subset=[*POLICIES])
-    months = {policy: by_month(answered, answered[policy]) for policy in POLICIES}
+    months = {policy: by_month(answered, answered[policy]) for policy in BY_MONTH}
     for figure, title in FIGURES.items():
         cells = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
         table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
