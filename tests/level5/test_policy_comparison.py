@@ -57,9 +57,10 @@ def process(code: str) -> "subprocess.Popen[bytes]":
 
 
 def test_each_policy_is_scored_on_the_same_flights(
-    level5_settings: Settings, capsys: pytest.CaptureFixture[str]
+    level5_settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop by its first prediction of each; a flight that the loop has not predicted counts for no policy."""
+    monkeypatch.setenv("COLUMNS", "120")
     table = calendar()
     write_parquet(table, config.own(level5_settings) / policy_comparison.PREDICTIONS_FILE)
     late = zip(table["flight_id"], table["late"], strict=True)
