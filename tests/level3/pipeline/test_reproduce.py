@@ -1,5 +1,6 @@
 """A version is built again bit for bit, or the difference of the data is reported."""
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from level3_training_pipeline.orchestration.run_flow import run_flow
+from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import NotReproducibleError, reproduce
+from level3_training_pipeline.tracking import registry
 from shared.data.raw import FILES, data_folder
 from tests.level3.world import World
 
@@ -16,6 +20,25 @@ def test_a_version_is_built_again_bit_for_bit(world: World, trained: int) -> Non
     result = reproduce(str(trained), world.settings)
     assert (result.differing, result.largest) == (0, 0.0)
     assert result.rows > 40_000
+
+
+@pytest.mark.slow
+def test_a_version_that_was_averaged_with_the_champion_is_built_again_too(world: World, trained: int) -> None:
+    """Its record names the champion. Trained again beside another one, it is another model."""
+    champion = registry.get(world.client, str(trained))
+    registry.promote(world.client, champion, "tester", "0.0.1")
+    ask = "2013-03-20", 1, "test", (), True
+    averaged = run_flow(world.server, training, *ask)
+    version = registry.get(world.client, str(averaged))
+    assert version.tags["averaged_with"] == str(trained)
+    trees = [
+        len(registry.load_version(world.client, one).named_steps["trees"]._predictors) for one in (champion, version)
+    ]
+    assert trees[1] == trees[0] + json.loads(version.tags["parameters"])["max_iter"]
+    result = reproduce(str(averaged), world.settings)
+    assert (result.differing, result.largest) == (0, 0.0)
+    registry.promote(world.client, version, "tester", "0.0.2")
+    assert run_flow(world.server, training, *ask) != averaged
 
 
 def test_other_data_are_reported_instead_of_another_model(world: World, trained: int, tmp_path: Path) -> None:
