@@ -15,6 +15,7 @@ from level5_monitoring import config, policy_comparison, policy_simulation
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.policy_comparison import Effort, against_predecessors, gain_shares
+from shared.console import console
 from shared.errors import UserError
 from shared.files import write_parquet
 from shared.score import log_losses
@@ -60,7 +61,7 @@ def test_each_policy_is_scored_on_the_same_flights(
     level5_settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The loop by its first prediction of each; a flight that the loop has not predicted counts for no policy."""
-    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setattr(console, "width", 120)
     table = calendar()
     write_parquet(table, config.own(level5_settings) / policy_comparison.PREDICTIONS_FILE)
     late = zip(table["flight_id"], table["late"], strict=True)
