@@ -81,8 +81,8 @@ def refused(small_model: Path, settings: Settings, project: Path, store: Store, 
 
 
 BUGS = {  # module, its right and its wrong line, and the reason why it is not released
-    "a test is red": (  # no answer changes, but the contract does
-        ("features.py", 'to_numpy("float32")', 'to_numpy("float64")'),
+    "a test is red": (  # no answer changes, since distances are whole numbers, but the contract does
+        ("features.py", 'to_numpy("float32")', 'to_numpy("float64" if name == "distance" else "float32")'),
         "FAILED tests/level2/test_features.py::",
     ),
     "no test sees it, the smoke test does": (

@@ -161,7 +161,7 @@ def test_it_can_be_used_by_keyboard_alone(full: Year, tmp_path: Path) -> None:
 def test_a_mark_on_the_time_line_opens_its_event(full: Year, tmp_path: Path) -> None:
     with opened(page.write(full, tmp_path).as_uri(), 360) as shown:
         shown.click(".lane.training a")
-        assert shown.locator("details p", has_text="it is old").is_visible()
+        assert shown.locator("details p", has_text="new labels").is_visible()
 
 
 def test_a_scale_has_round_marks_and_holds_all_values() -> None:
