@@ -49,9 +49,7 @@ LIBRARIES = [
      "sklearn.ensemble", "skops.io", "mlflow.sklearn", "mlflow.store.tracking.sqlalchemy_store"],
     ["fastapi", "uvicorn", "httpx", "prometheus_client", "prefect.server.api.server", "prefect.testing.utilities"],
 ]  # fmt: skip
-
-
-REMOVE = "import shutil, sys; shutil.rmtree(sys.argv[1])"
+REMOVE = "import shutil, sys; shutil.rmtree(sys.argv[1])"  # for a Python that is not the removed one
 
 
 class SetupError(Exception):

@@ -192,30 +192,21 @@ def show_history(curve: LearningCurve, averaged: pd.DataFrame) -> None:
 def show_starts(outcomes: dict[str, Outcome]) -> None:
     """Print, for each policy and start: log loss and trainings, the share of weekly's gain, worse versions."""
     starts = [f"{pd.Timestamp(start):%d %b}" for start in outcomes]
-    cells: dict[str, dict[str, list[str]]] = {
-        "Log loss (trainings)": {},
-        "Share of weekly's gain over never [95%]": {},
-        "Days with a version live that was worse than its predecessor (versions)": {},
-    }
+    losses, shares, worse = [], [], []
     for name, words in NAMES.items():
         found = [outcome.results[name] for outcome in outcomes.values()]
-        rows = (
-            [f"{one.score.log_loss:.4f} ({one.effort.trainings})" for one in found],
-            ["{:.0%} [{:.0%}, {:.0%}]".format(*one.share) if name != "frozen" else "" for one in found],
-            [f"{one.worse_days} ({one.false_promotions})" for one in found],
-        )
-        for table, row in zip(cells.values(), rows, strict=True):
-            table[words] = row
+        losses.append([words, *(f"{one.score.log_loss:.4f} ({one.effort.trainings})" for one in found)])
+        gained = ["{:.0%} [{:.0%}, {:.0%}]".format(*one.share) if name != "frozen" else "" for one in found]
+        shares.append([words, *gained])
+        worse.append([words, *(f"{one.worse_days} ({one.false_promotions})" for one in found)])
+    for title, rows in (
+        ("Log loss (trainings)", losses),
+        ("Share of weekly's gain over never [95%]", shares),
+        ("Days with a version live that was worse than its predecessor (versions)", worse),
+    ):
+        show_table(f"{title}, from each start to the end of 2013", ["Policy", *starts], rows)
     flights = ", ".join(f"{one.results[LOOP].score.rows:,}" for one in outcomes.values())
-    for title, table in cells.items():
-        show_table(
-            f"{title}, from each start to the end of 2013", ["Policy", *starts], [[*row] for row in _flat(table)]
-        )
     console.print(f"  Labelled flights: {flights}. Intervals: blocks of seven days.")
-
-
-def _flat(table: dict[str, list[str]]) -> list[list[str]]:
-    return [[words, *row] for words, row in table.items()]
 
 
 def show_faults(real: Outcome, faulty: Outcome) -> None:
