@@ -53,9 +53,9 @@ def report_unchanged(version: Version) -> None:
     console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
 
 
-def report_damaged(error: Exception, so: str) -> None:
+def report_damaged(error: Exception, consequence: str) -> None:
     """Print that a version's files are damaged, and what follows; a function of its own, for the same reason."""
-    console.print(f"{str(error).partition(' Remedy:')[0]} {so}")
+    console.print(f"{str(error).partition(' Remedy:')[0]} {consequence}")
 
 
 def report_garbled(error: StateError) -> None:

@@ -169,7 +169,7 @@ def _improve(day: str, results: list[MonitorResult], state: PolicyState) -> Deci
         reason = f"The challenger of {experiment} has won, and neither data nor labels are in alarm."
         return Decision(day, "promote", reason, status, "verdict", experiment=experiment)
     if (experiment := state.non_inferior_experiment) and not state.suspect_days:
-        reason = f"{experiment}: its challenger is not worse by the margin, and it knows newer flights."
+        reason = f"{experiment} shows that its challenger is non-inferior, and it knows newer flights."
         return Decision(day, "promote", reason, status, "non_inferior", experiment=experiment)
     return _retrain(day, results, status, state)
 
