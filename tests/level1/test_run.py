@@ -37,7 +37,7 @@ def test_the_readmes_months_are_those_of_the_data_and_its_scores_those_of_such_a
 def test_the_readmes_total_is_the_sum_of_its_months() -> None:
     total = sum(int(row[1].replace(",", "")) for row in ROWS)
     assert README.count(f"{total:,}") == 2
-    claimed = re.search(r"claimed log loss [\d.]+ ± [\d.]+ and AUC ([\d.]+) ±", README)
+    claimed = re.search(r"claimed log loss [\d.]+ ± [\d.]+ and\s+AUC ([\d.]+) ±", README)
     assert claimed
     assert all(float(row[5]) < float(claimed[1]) for row in ROWS)
 
