@@ -7,7 +7,9 @@ process of its own beside the replayed year.
 """
 
 import os
-from collections.abc import Iterable
+import sys
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +22,19 @@ from pydantic.dataclasses import dataclass
 from level4_deployment import prediction_log
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
-from level5_monitoring.loop import loop_store
-from level5_monitoring.policy_simulation import Models, Platform, SimulatedYear, by_calendar, simulate
-from shared.console import bar, console, show_table, step
+from level5_monitoring.loop import loop_store, policy
+from level5_monitoring.monitors import performance
+from level5_monitoring.policy_simulation import (
+    Loop,
+    Models,
+    Platform,
+    Turn,
+    by_calendar,
+    faulty_year,
+    real_year,
+    simulate,
+)
+from shared.console import bar, console, show_table
 from shared.data.flights import load_flights
 from shared.environment import begin
 from shared.errors import UserError, command
@@ -42,13 +54,16 @@ POLICIES = {
     LOOP: "by the loop",
 }
 BY_MONTH = ["frozen", "monthly", "weekly", LOOP]  # more do not fit into a terminal
-FIGURES = {"log_loss": "Log loss", "auc": "AUC", "calibration_error": "Calibration error"}
+CLEAN = ["frozen", "six_weeks", "monthly"]  # compared in the clean year too: weekly's 24 more models take too long
+LOSS = "{:.3f}"  # nats per flight, in every table of policies
+CHANCE = "Log loss in nats per flight; another seed changes it by about 0.0005 (SD)."
 SIX_WEEKS = 6  # Mondays
 BLOCK, RESAMPLED = 7, 2_000  # days of a block, because weather lasts for days; how often the blocks are drawn
 LEAST_SHARE, MAX_TRAININGS = 0.85, 0.2  # the loop's aims: of weekly's gain over never, and of its trainings
 PREDICTIONS_FILE, LOG_FILE = "calendar_policies.parquet", "calendar_policies.log"
-RESULTS_FILE = "policy_comparison.json"
-TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs
+PROGRESS_FILE, RESULTS_FILE = "calendar_policies.json", "policy_comparison.json"
+TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs: in the year without faults
+WITH_FAULTS = "with-faults"  # its argument: in the year with faults, and a part in the one without
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
@@ -95,42 +110,96 @@ def training_nights(start: pd.Timestamp, end: pd.Timestamp) -> dict[str, list[st
     }
 
 
-def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
-    """Each calendar policy's probability for every labelled flight from `start` on.
+def calendar_turns(nights: dict[str, list[str]]) -> dict[str, Turn]:
+    """What each calendar policy does in a night. nights: of `training_nights`."""
+    return {name: by_calendar(nights[name], tried=name == "six_weeks_tried") for name in CALENDAR}
 
-    Columns: flight_id, scheduled_departure, late; and for each policy its probability, the number of the version that
-    gave it (`weekly version`), and the probability that the version before it would have given (`weekly before`).
+
+def simulate_policies(
+    models: Models, start: str, end: str, turns: dict[str, Turn]
+) -> tuple[pd.DataFrame, dict[str, Platform]]:
+    """Each policy's year. In the table, one row per flight that really arrived and that all have answered.
+
+    Columns: flight_id, scheduled_departure, late, which is what really happened; and for each policy its probability,
+    the number of the version that gave it (`weekly version`), and the probability that the version before it would have
+    given (`weekly before`).
     """
-    year = SimulatedYear(flights, flights["late"].to_numpy(float))
-    models, nights = Models(year), training_nights(start, flights["predicted_at"].max())
+    table = models.year.flights[["flight_id", "scheduled_departure"]].assign(late=models.year.truth)
+    platforms = {}
+    for name, turn in turns.items():
+        one = platforms[name] = simulate(models, start, end, turn)
+        columns = {name: one.answer, f"{name} version": one.version, f"{name} before": one.before}
+        table = table.assign(**columns)
+    return table.dropna(subset=["late", *turns]).reset_index(drop=True), platforms
+
+
+def predict_by_calendar(
+    flights: pd.DataFrame,
+    start: pd.Timestamp,
+    *,
+    faults: bool = False,
+    report: Callable[[int, int], None] = lambda _done, _of: None,
+) -> pd.DataFrame:
+    """The calendar policies' table, as of `simulate_policies`.
+
+    faults: in the year with faults; the columns `clean NAME`, of CLEAN and the loop, are then of the year without.
+    report: is called with the number of trainings done, and of all.
+    """
+    nights = training_nights(start, flights["predicted_at"].max())
     first, last = nights["weekly"][0], str(flights["predicted_at"].max().tz_convert(NEW_YORK).date())
-    with bar(f"Train by the calendar: {len(nights['weekly'])} Mondays", len(nights["weekly"])) as advance:
-        for night in nights["weekly"]:
-            models.train(night)
-            advance()
-    found = flights[["flight_id", "scheduled_departure", "late"]]
-    for name in CALENDAR:
-        tried = name == "six_weeks_tried"
-        found = found.assign(**columns_of(name, simulate(models, first, last, by_calendar(nights[name], tried=tried))))
-    return found[found["late"].notna() & found["frozen"].notna()].reset_index(drop=True)
-
-
-def columns_of(name: str, platform: Platform) -> dict[str, Any]:
-    """A policy's columns, as `predict_by_calendar` has them."""
-    return {name: platform.answer, f"{name} version": platform.version, f"{name} before": platform.before}
+    models = Models(faulty_year(flights, first) if faults else real_year(flights))
+    again = sorted({night for name in CLEAN for night in nights[name]}) if faults else []
+    every = len(nights["weekly"]) + len(again) + faults * (policy.BUDGET + 1)
+    for done, night in enumerate(nights["weekly"]):
+        report(done, every)
+        models.train(night)
+    table, _ = simulate_policies(models, first, last, calendar_turns(nights))
+    if not faults:
+        return table
+    clean = Models(real_year(flights), like=models)
+    for done, night in enumerate(again, start=len(nights["weekly"])):
+        report(done, every)
+        clean.train(night)
+    report(every - policy.BUDGET - 1, every)
+    turns = {name: turn for name, turn in calendar_turns(nights).items() if name in CLEAN} | {LOOP: Loop(clean, first)}
+    answers, _ = simulate_policies(clean, first, last, turns)
+    columns = answers[["flight_id", *turns]].rename(columns={name: f"clean {name}" for name in turns})
+    return table.merge(columns, on="flight_id", how="left", validate="1:1")
 
 
 def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
     """One row per labelled flight: as `predict_by_calendar`, and the loop's first answer to the user."""
     own = config.own(settings)
-    with step("Wait for the calendar policies' models"):
-        if process.wait():
-            raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
+    _wait(process, own / PROGRESS_FILE)
+    if process.wait():
+        raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
     columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
     with config.open_log(settings) as log:
         loop = prediction_log.first_predictions(log, columns)[["flight_id", "probability"]]
     calendar = read_predictions(own)
     return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
+
+
+def _wait(process: Process, file: Path) -> None:
+    """Wait for the models of the other policies; a bar shows how many are trained."""
+    done, of = _progress(file)
+    with bar("Models of the other policies, trained beside the year", of) as advance:
+        shown = 0
+        while process.poll() is None:
+            done, _ = _progress(file)
+            for _ in range(done - shown):
+                advance()
+            shown = max(done, shown)
+            time.sleep(0.2)
+        for _ in range(of - shown):
+            advance()
+
+
+def _progress(file: Path) -> tuple[int, int]:
+    try:
+        return read_json(file, lambda done, of: (int(done), int(of)), "make level5")
+    except FileNotFoundError:  # it has just begun
+        return 0, 1
 
 
 def read_predictions(home: Path) -> pd.DataFrame:
@@ -165,9 +234,14 @@ def days_of_calendar(table: pd.DataFrame, policy: str) -> pd.DataFrame:
 
 
 def days_of_loop(settings: Settings) -> pd.DataFrame:
-    """The same of the loop: its champions' days, and the days on which a challenger answered most of the flights."""
+    """The same of the loop: its champions' days, and the days on which a challenger answered most of the flights.
+
+    Days whose labels were in alarm are left out: by wrong labels, the better of two versions is the worse one.
+    """
     with config.open_log(settings) as log:
-        live = [loop_store.last_performance(log, 366)[["version", "day", "flights", "gain"]].dropna()]
+        days = loop_store.last_performance(log, 366)
+        days = days[days["excluded_reason"] != performance.LABELS]
+        live = [days[["version", "day", "flights", "gain"]].dropna()]
         for one in experiment_store.find(log):
             days = experiment_store.days_of(log, one.experiment).rename(columns={"mean_loss_difference": "gain"})
             most = days[days["challenger_arm"] > days["champion_arm"]].assign(version=one.challenger)
@@ -219,28 +293,33 @@ def _effort(table: pd.DataFrame, policy: str) -> Effort:
 
 
 def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> None:
-    """Print how good each policy was and what it cost, then its scores by month."""
+    """Print how good each policy was and what it cost, then its log loss by month; all by the true labels."""
+    answered = table.dropna(subset=[*POLICIES])
+    clean = {name: log_losses(answered["late"], answered[f"clean {name}"]).mean() for name in clean_policies(table)}
     quality, cost = [], []
-    for policy, result in results.items():
+    for policy_, result in results.items():
         own, (share, low, high) = result.score, result.share
-        gained = "" if policy == "frozen" else f"{share:.0%} [{low:.0%}, {high:.0%}]"
-        quality.append(
-            [POLICIES[policy], f"{own.log_loss:.4f}", gained, f"{own.auc:.4f}", f"{own.calibration_error:.4f}"]
-        )
+        gained = "" if policy_ == "frozen" else f"{share:.0%} [{low:.0%}, {high:.0%}]"
+        without = [LOSS.format(clean[policy_]) if policy_ in clean else ""] if clean else []
+        quality.append([POLICIES[policy_], LOSS.format(own.log_loss), *without, gained])
         lived = result.effort.trainings, result.false_promotions, result.worse_days
         effort = result.effort.alerts, result.effort.false_alarms, result.effort.steps
-        cost.append([POLICIES[policy], *("" if count is None else str(count) for count in (*lived, *effort))])
-    columns = ["Policy", "log loss", "share of weekly's gain over never [95%]", "AUC", "calibration error"]
+        cost.append([POLICIES[policy_], *("" if count is None else str(count) for count in (*lived, *effort))])
+    columns = ["Policy", "log loss", *(["clean year"] if clean else []), "share of weekly's gain [95%]"]
     show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
-    columns = ["trainings", "worse versions", "days with one live"]
-    show_table("Cost", ["Policy", *columns, "alerts", "false alarms", "manual steps"], cost)
-    answered = table.dropna(subset=[*POLICIES])
-    months = {policy: by_month(answered, answered[policy]) for policy in BY_MONTH}
-    for figure, title in FIGURES.items():
-        cells = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
-        table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
-        rows = [[str(month), *row] for month, *row in table_of.itertuples()]
-        show_table(f"{title} by month of departure", ["Month", "flights", *months], rows)
+    console.print(f"  {CHANCE}")
+    columns = ["trained", "worse versions", "days live", "alerts", "false alarms", "manual steps"]
+    show_table("Cost", ["Policy", *columns], cost)
+    months = {name: by_month(answered, answered[name]) for name in BY_MONTH}
+    cells = {name: scores["log_loss"].map(LOSS.format) for name, scores in months.items()}
+    table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
+    rows = [[str(month), *row] for month, *row in table_of.itertuples()]
+    show_table("Log loss by month of departure", ["Month", "flights", *months], rows)
+
+
+def clean_policies(table: pd.DataFrame) -> list[str]:
+    """The policies whose answers in the clean year the table has as well."""
+    return [name for name in POLICIES if f"clean {name}" in table]
 
 
 def summarise(results: dict[str, PolicyResult]) -> str:
@@ -256,7 +335,7 @@ def when_not(results: dict[str, PolicyResult]) -> str:
     frozen, monthly, loop = (results[name].score.log_loss for name in ("frozen", "monthly", LOOP))
     trainings = results["monthly"].effort.trainings
     return (
-        f"log loss never retrained {frozen:.4f}, monthly by hand {monthly:.4f}, by the loop {loop:.4f}: "
+        f"log loss never retrained {frozen:.3f}, monthly by hand {monthly:.3f}, by the loop {loop:.3f}: "
         f"if {trainings} trainings by hand cost you less than this machinery, stop at level 3 or 4"
     )
 
@@ -306,7 +385,14 @@ def main() -> None:
     if hasattr(os, "nice"):  # Windows has none
         os.nice(10)  # the service that answers users has priority on this machine
     settings = config.configure()
-    write_parquet(predict_by_calendar(load_flights(settings), settings.now), config.own(settings) / PREDICTIONS_FILE)
+    own = config.own(settings)
+
+    def report(done: int, of: int) -> None:
+        write_json(own / PROGRESS_FILE, {"done": done, "of": of})
+
+    faults = WITH_FAULTS in sys.argv[1:]
+    table = predict_by_calendar(load_flights(settings), settings.now, faults=faults, report=report)
+    write_parquet(table, own / PREDICTIONS_FILE)
 
 
 if __name__ == "__main__":

@@ -16,22 +16,24 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from level2_devops.features import CATEGORIES, NUMBERS, features
-from level2_devops.model import SEED, fit_features, predict_features
+from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline import data, tune
 from level4_deployment.control.control_plane import SHADOW_DAYS
 from level4_deployment.delivery.gates import judge_quality
 from level4_deployment.experiment.assignment import CHALLENGER, arm
 from level4_deployment.experiment.design import Plan, Verdict, judge, make_plan
 from level4_deployment.experiment.labels import LABELS_DUE_AFTER
+from level5_monitoring.faulty_year import SPOILED_FROM, spoil, with_faults
 from level5_monitoring.loop import policy
 from level5_monitoring.loop.controller import excluded_reason
-from level5_monitoring.loop.policy import PLAN, Decision, PolicyState, by_monitor
+from level5_monitoring.loop.policy import PLAN, Decision, PolicyState
 from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.labels import check_labels
 from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.reference import Reference, build_reference
 from level5_monitoring.monitors.window import as_window
+from shared.data.flights import digest
 from shared.data.split import history
 from shared.score import by_slice, log_losses
 from shared.settings import NEW_YORK
@@ -62,8 +64,8 @@ def _rows_by_day(instants: pd.Series) -> dict[str, Rows]:
 class SimulatedYear:
     """A year's flights as requested and their labels as sent: the columns of `schema.FLIGHT`, in order of prediction.
 
-    truth: (n,) whether each was late, NaN where nobody knows. spoiled_from: from this night on, the first training of
-    each policy learns from labels that were joined to the wrong flights.
+    truth: (n,) whether each was late, NaN where nobody knows. spoiled_from: the first retraining of each policy from
+    this night on learns from labels that were joined to the wrong flights.
     """
 
     flights: pd.DataFrame
@@ -101,6 +103,16 @@ class SimulatedYear:
         return np.where(in_time, self.flights["late"].to_numpy(float), np.nan)
 
 
+def real_year(flights: pd.DataFrame) -> SimulatedYear:
+    """The year without faults."""
+    return SimulatedYear(flights, flights["late"].to_numpy(float))
+
+
+def faulty_year(flights: pd.DataFrame, begin: str) -> SimulatedYear:
+    """The year with the faults that begin on `begin` or later; trainings and answers see the same tables."""
+    return SimulatedYear(with_faults(flights, begin), flights["late"].to_numpy(float), SPOILED_FROM)
+
+
 @dataclass(frozen=True)
 class Version:
     """A trained model. probability: (n,) of every later flight, else NaN; evaluate: see `Models.evaluate`."""
@@ -112,11 +124,15 @@ class Version:
 
 
 class Models:
-    """The models of a year; equal trainings of several policies are made once."""
+    """The models of a year; equal trainings of several policies are made once.
 
-    def __init__(self, year: SimulatedYear) -> None:
+    like: of another year, whose fits serve for this one too where the tables that they learnt from are equal.
+    """
+
+    def __init__(self, year: SimulatedYear, like: "Models | None" = None) -> None:
         self.year = year
         self.made: dict[Any, Any] = {}
+        self.fits: dict[str, Any] = like.fits if like else {}
 
     def train(self, night: str, without: Sequence[str] = (), *, spoiled: bool = False) -> Floats:
         """(n,) probabilities of a model of what is known at night, of every flight from then on."""
@@ -136,25 +152,29 @@ class Models:
             self.made[key] = make(night, without, spoiled)
         return self.made[key]
 
-    def _known(self, night: str, without: Sequence[str]) -> pd.DataFrame:
+    def _known(self, night: str, without: Sequence[str], spoiled: bool = False) -> pd.DataFrame:  # noqa: FBT001, FBT002
         known = history(self.year.table, midnight(night))
+        known = spoil(known, midnight(night)) if spoiled else known
         return data.sample(known[~known["flight_id"].str[:10].isin(without)], midnight(night))
 
     def _train(self, night: str, without: Sequence[str], spoiled: bool) -> Floats:  # noqa: FBT001
-        model = _fit(self._known(night, without), spoiled)
+        known = self._known(night, without, spoiled)
+        same = digest(known)
+        if same not in self.fits:
+            self.fits[same] = _fit(known)
+        model = self.fits[same]
         later = (self.year.table["predicted_at"] >= midnight(night)).to_numpy()
         found = np.full(len(later), np.nan)
         found[later] = predict_features(model, self.year.table.loc[later, INPUTS])
         return found
 
     def _evaluate(self, night: str, without: Sequence[str], spoiled: bool) -> pd.DataFrame:  # noqa: FBT001
-        _, _, fit_on, test = tune.windows(self._known(night, without), midnight(night))
-        return _by_day(test, predict_features(_fit(fit_on, spoiled), test[INPUTS]))
+        _, _, fit_on, test = tune.windows(self._known(night, without, spoiled), midnight(night))
+        return _by_day(test, predict_features(_fit(fit_on), test[INPUTS]))
 
 
-def _fit(known: pd.DataFrame, spoiled: bool) -> Any:  # noqa: FBT001
-    late = known["late"].sample(frac=1, random_state=SEED).set_axis(known.index) if spoiled else known["late"]
-    return fit_features(known[INPUTS], late, **tune.START)
+def _fit(known: pd.DataFrame) -> Any:
+    return fit_features(known[INPUTS], known["late"], **tune.START)
 
 
 def _by_day(flights: pd.DataFrame, probability: Floats) -> pd.DataFrame:
@@ -207,7 +227,7 @@ class Platform:
         The mean of log-odds, which is what `average` makes of the trees, but for codes that only one of them knows.
         """
         self.trainings += 1
-        spoiled = self.spoiled is None and night >= self.year.spoiled_from
+        spoiled = self.spoiled is None and self.trainings > 1 and night >= self.year.spoiled_from
         if spoiled:
             self.spoiled = self.trainings
         found = self.models.train(night, without, spoiled=spoiled)
@@ -343,9 +363,8 @@ class Loop:
             return
         results = self._monitor(platform, day)
         decision = policy.decide(day, results, self._state(platform))
-        suspect = [one for one in by_monitor(results, *policy.DATA, *policy.LABELS) if one.state == "alarm"]
-        if suspect:
-            self.in_doubt[day] = suspect[0]
+        if suspect := policy.evidence_of_doubt(decision.alarms, results):
+            self.in_doubt[day] = suspect
         self.decisions.append(decision)
         self._act(platform, decision, night)
 
@@ -382,7 +401,9 @@ class Loop:
         flights = year.flights.iloc[rows].assign(late=year.labels[rows])
         window = as_window(flights, platform.answer[rows], 0).assign(version=platform.version[rows])
         results = check_contract(window, self.reference, day) + check_labels(window, day)
-        return results + self._check_champion(platform, day, window, rows, excluded_reason(results))
+        before = self.decisions[-1].alarms if self.decisions else ()
+        excluded = excluded_reason(policy.active_alarms(day, before, results))
+        return results + self._check_champion(platform, day, window, rows, excluded)
 
     def _check_champion(
         self, platform: Platform, day: str, window: pd.DataFrame, rows: Rows, excluded: str

@@ -14,17 +14,19 @@ import numpy as np
 import pandas as pd
 
 from level5_monitoring import config
-from level5_monitoring.fault_injection import inject_fault, inject_label_fault
+from level5_monitoring.faulty_year import BROKEN_UNIT, INVERTED, SPOILED_FROM
 from level5_monitoring.loop import policy
 from level5_monitoring.policy_comparison import (
-    CALENDAR,
+    CHANCE,
     LOOP,
+    LOSS,
     POLICIES,
     Effort,
     PolicyResult,
-    columns_of,
+    calendar_turns,
     compare_policies,
     days_of_calendar,
+    simulate_policies,
     training_nights,
 )
 from level5_monitoring.policy_simulation import (
@@ -33,7 +35,9 @@ from level5_monitoring.policy_simulation import (
     Platform,
     SimulatedYear,
     by_calendar,
+    faulty_year,
     midnight,
+    real_year,
     shift,
     simulate,
 )
@@ -48,9 +52,6 @@ NAMES = POLICIES | {
     "weekly_averaged": "weekly, averaged, live at once",
 }
 FAULTY = STARTS[:1]  # the start in the year with faults
-BROKEN_UNIT = ("2013-07-15", "2013-07-24")  # the boards send recent delays in hours: first and last day
-INVERTED = ("2013-09-02", "2013-09-08")  # the labels of these days of departure
-SPOILED_FROM = "2013-08-01"  # the first training of each policy from here on learns labels of other flights
 
 
 class Outcome(NamedTuple):
@@ -75,17 +76,6 @@ class LearningCurve(NamedTuple):
     pairs: int
 
 
-def faulty_year(flights: pd.DataFrame) -> SimulatedYear:
-    """The year with BROKEN_UNIT, INVERTED and SPOILED_FROM; trainings and answers see the same tables."""
-    day = flights["flight_id"].str[:10]
-    broken, inverted = day.between(*BROKEN_UNIT), day.between(*INVERTED)
-    sent = pd.concat([flights[~broken], inject_fault(flights[broken], "hours", 3)]).sort_index()
-    late = inject_label_fault(sent[inverted], "labels flipped", 3)["late"]
-    return SimulatedYear(
-        sent.assign(late=late.reindex(sent.index).fillna(sent["late"])), flights["late"].to_numpy(float), SPOILED_FROM
-    )
-
-
 def run_year(year: SimulatedYear, starts: tuple[str, ...]) -> dict[str, Outcome]:
     """All policies from each start; models that several need are trained once."""
     models = Models(year)
@@ -94,18 +84,12 @@ def run_year(year: SimulatedYear, starts: tuple[str, ...]) -> dict[str, Outcome]
 
 def run_start(models: Models, start: str) -> Outcome:
     """All policies from one start, compared on what really happened."""
-    year, nights = models.year, training_nights(midnight(start), midnight(END))
-    turns = {name: by_calendar(nights[name], tried=name == "six_weeks_tried") for name in CALENDAR}
-    turns |= {name: by_calendar(nights[like], averaged=True) for name, like in AVERAGED.items()}
-    table = year.flights[["flight_id", "scheduled_departure"]].assign(late=year.truth)
-    spoiled_days, ended_by, trainings = {}, {}, 0
-    for name, turn in (turns | {LOOP: Loop(models, start)}).items():
-        platform = simulate(models, start, END, turn)
-        table = table.assign(**columns_of(name, platform))
-        spoiled_days[name], ended_by[name] = _spoiled_days(platform), _ended_by(platform)
-        trainings = platform.trainings  # the loop's come last
-    table = table[table["late"].notna() & table[LOOP].notna()]
-    loop = Effort(trainings=trainings, steps=0)
+    nights = training_nights(midnight(start), midnight(END))
+    turns = calendar_turns(nights) | {name: by_calendar(nights[like], averaged=True) for name, like in AVERAGED.items()}
+    table, platforms = simulate_policies(models, start, END, turns | {LOOP: Loop(models, start)})
+    spoiled_days = {name: _spoiled_days(platform) for name, platform in platforms.items()}
+    ended_by = {name: _ended_by(platform) for name, platform in platforms.items()}
+    loop = Effort(trainings=platforms[LOOP].trainings, steps=0)
     return Outcome(compare_policies(table, loop, days_of_calendar(table, LOOP), NAMES), spoiled_days, ended_by)
 
 
@@ -195,7 +179,7 @@ def show_starts(outcomes: dict[str, Outcome]) -> None:
     losses, shares, worse = [], [], []
     for name, words in NAMES.items():
         found = [outcome.results[name] for outcome in outcomes.values()]
-        losses.append([words, *(f"{one.score.log_loss:.4f} ({one.effort.trainings})" for one in found)])
+        losses.append([words, *(f"{LOSS.format(one.score.log_loss)} ({one.effort.trainings})" for one in found)])
         gained = ["{:.0%} [{:.0%}, {:.0%}]".format(*one.share) if name != "frozen" else "" for one in found]
         shares.append([words, *gained])
         worse.append([words, *(f"{one.worse_days} ({one.false_promotions})" for one in found)])
@@ -206,7 +190,7 @@ def show_starts(outcomes: dict[str, Outcome]) -> None:
     ):
         show_table(f"{title}, from each start to the end of 2013", ["Policy", *starts], rows)
     flights = ", ".join(f"{one.results[LOOP].score.rows:,}" for one in outcomes.values())
-    console.print(f"  Labelled flights: {flights}. Intervals: blocks of seven days.")
+    console.print(f"  Labelled flights: {flights}. Intervals: blocks of seven days.\n  {CHANCE}")
 
 
 def show_faults(real: Outcome, faulty: Outcome) -> None:
@@ -216,13 +200,14 @@ def show_faults(real: Outcome, faulty: Outcome) -> None:
         loss, before = (one.results[name].score.log_loss for one in (faulty, real))
         result = faulty.results[name]
         spoiled = f"{faulty.spoiled_days[name]}", faulty.ended_by[name]
-        rows.append([words, f"{loss:.4f}", f"{loss - before:+.4f}", str(result.effort.trainings), *spoiled])
+        more = f"{loss - before:+.3f}"
+        rows.append([words, LOSS.format(loss), more, str(result.effort.trainings), *spoiled])
     title = f"The year with faults, from {FAULTY[0]}, {faulty.results[LOOP].score.rows:,} labelled flights"
     columns = ["Policy", "log loss", "without faults", "trainings", "days with the spoiled model", "ended by"]
     show_table(title, columns, rows)
     console.print(
-        f"  Faults: recent delays in hours, {' to '.join(BROKEN_UNIT)}; labels inverted, {' to '.join(INVERTED)}; the\n"
-        f"  first training from {SPOILED_FROM} on learns labels that were joined to other flights."
+        "\n".join(f"  {one.what}: {one.first} to {one.last}" for one in (BROKEN_UNIT, INVERTED))
+        + f"\n  the first retraining from {SPOILED_FROM} on learns labels of other flights"
     )
 
 
@@ -230,7 +215,7 @@ def main() -> None:
     """The real year from four starts, and the year with faults."""
     begun, settings = time.perf_counter(), config.configure()
     flights = load_flights(settings)
-    years = [(SimulatedYear(flights, flights["late"].to_numpy(float)), STARTS), (faulty_year(flights), FAULTY)]
+    years = [(real_year(flights), STARTS), (faulty_year(flights, FAULTY[0]), FAULTY)]
     with step("Learn from January to March"):
         learnt = learn_from_history(flights)
     workers = min(2, os.cpu_count() or 1)

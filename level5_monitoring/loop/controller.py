@@ -3,7 +3,7 @@
 A process that is killed anywhere continues at the next start: a decision is recorded before it is carried out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pandas as pd
@@ -72,7 +72,8 @@ class LoopController:
         results = check_contract(window, reference, day) + check_labels(window, day)
         if is_end_of_week(day):
             results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
-        return results + self._check_champion(day, window, excluded_reason(results))
+        before = load_policy_state(self.log, day).alarms
+        return results + self._check_champion(day, window, excluded_reason(policy.active_alarms(day, before, results)))
 
     def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
         """The champion's performance on the labels of the day and of the days before."""
@@ -183,9 +184,9 @@ class LoopController:
         return {"version": status["routes"]["champion"]["version"]}
 
 
-def excluded_reason(results: list[MonitorResult]) -> str:
-    """Why a day does not count for the champion's performance: its inputs or its labels were in alarm; or ""."""
-    alarms = {result.monitor for result in results if result.state == "alarm"}
+def excluded_reason(active: Iterable[MonitorResult]) -> str:
+    """Why a day does not count for the champion's performance: an alarm of inputs or labels is active; or ""."""
+    alarms = {result.monitor for result in active}
     if alarms & {*policy.DATA}:
         return performance.CONTRACT
     return performance.LABELS if alarms & {*policy.LABELS} else performance.NOT_EXCLUDED

@@ -22,6 +22,9 @@ from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 
 HISTORY_BEGINS = "2013-01-01"  # the oldest flights that a training learns from
 BUDGET, PERIOD = 7, 274  # retrainings in so many days (nine months); the first training does not count
+# A fault may pass a monitor for some days: on humid days °C fit the humidity. In January to March, with °C in a fifth of
+# the flights or in all, at most 3 in a row did; so an alarm of data or labels is over after 4 days without it.
+CLEAN_DAYS = 4
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels before it can be judged
 # How a retrained version is tried (fields of Plan): two weeks, on nine flights of ten after the days in shadow. It is
 # promoted if it is better, or shown to be worse by less than `margin`, in nats per flight: a hundredth of the loss.
@@ -61,8 +64,8 @@ class PolicyState:
     the one of these that made the champion, or "". running_experiment: its name, or "". awaits_approval: whether its
     challenger has won. non_inferior_experiment: the newest experiment, if its challenger was shown to be non-inferior,
     though not better: it may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment.
-    rolled_back: versions. last_cause: of the decision before. ended: experiments to announce. in_doubt: an alarm of
-    data or labels of each earlier day that had one; a training leaves these days out.
+    rolled_back: versions. last_cause: of the decision before. ended: experiments to announce. in_doubt: of each earlier
+    day on which an alarm of data or labels was active, the result that shows it; a training leaves these days out.
     """
 
     alarms: tuple[MonitorResult, ...] = ()
@@ -100,18 +103,21 @@ class Decision:
 def decide(day: str, results: Iterable[MonitorResult], state: PolicyState) -> Decision:
     """One decision for the day, whatever the monitors found."""
     results = list(results)
-    alarms = active_alarms(state.alarms, results)
+    alarms = active_alarms(day, state.alarms, results)
     decision = (
         _protect(day, results, alarms, state) or _improve(day, results, state) or _notify(day, results, alarms, state)
     )
     return replace(decision, alarms=alarms)
 
 
-def active_alarms(before: Iterable[MonitorResult], results: Iterable[MonitorResult]) -> tuple[MonitorResult, ...]:
-    """Today's alarms, and earlier ones that no monitor has found to be over.
+def active_alarms(
+    day: str, before: Iterable[MonitorResult], results: Iterable[MonitorResult]
+) -> tuple[MonitorResult, ...]:
+    """Today's alarms, and earlier ones that are not over yet.
 
-    An alarm is over when its monitor ran and found its target neither in alarm nor without enough data. Weekly monitors
-    do not run each day. The alarm of a version ends when the monitors measure another one.
+    An alarm is over when its monitor ran and found its target neither in alarm nor without enough data; one of data or
+    labels, when that is so on the last of CLEAN_DAYS days without it. Weekly monitors do not run each day. The alarm of
+    a version ends when the monitors measure another one.
     """
     results = list(results)
     active = {result.alarm_key: result for result in results if result.state == "alarm"}
@@ -120,7 +126,8 @@ def active_alarms(before: Iterable[MonitorResult], results: Iterable[MonitorResu
     if by_monitor(results, *PERFORMANCE):
         ran |= {*PERFORMANCE}
     for result in before:
-        if result.monitor not in ran or result.alarm_key in unknown:
+        lasts = result.monitor in (*DATA, *LABELS) and _days_between(result.day, day) < CLEAN_DAYS
+        if lasts or result.monitor not in ran or result.alarm_key in unknown:
             active.setdefault(result.alarm_key, result)
     return tuple(active[key] for key in sorted(active))
 
@@ -131,18 +138,24 @@ def _protect(
     """The reaction to wrong data, wrong labels or a bad new champion, if there is one."""
     running = state.running_experiment
     if data := by_monitor(alarms, *DATA):
-        reason = f"Data contract violated: {describe(data)}."
+        reason = f"Data contract violated{_until(day, data)}: {describe(data)}."
         return Decision(day, "stop_experiment", reason, data, "contract", experiment=running)
     if severe := _alarms_of(results, "severe_regression"):
         return _roll_back(day, severe, state)
     if labels := by_monitor(alarms, *LABELS):
-        reason = f"No training and no promotion while labels are in alarm: {describe(labels)}."
+        reason = f"No training and no promotion while labels are in alarm{_until(day, labels)}: {describe(labels)}."
         reason += f" {running} ends without a verdict." if running else ""
         kind: Kind = "stop_experiment" if running else "defer"
         return Decision(day, kind, reason, labels, "labels", experiment=running)
     if worse := _alarms_of(results, "regression_vs_previous"):
         return _roll_back(day, worse, state)
     return None
+
+
+def _until(day: str, alarms: tuple[MonitorResult, ...]) -> str:
+    """Which day alarms are of that do not ring today, and yet are not over."""
+    last = max(one.day for one in alarms)
+    return "" if last >= day else f" on {last}, and not yet {CLEAN_DAYS} days in a row without"
 
 
 def _roll_back(day: str, alarms: tuple[MonitorResult, ...], state: PolicyState) -> Decision:
@@ -227,8 +240,17 @@ def _train(decision: Decision, state: PolicyState) -> Decision:
 
 
 def days_left_out(decision: Decision) -> list[str]:
-    """The days that a retraining leaves out, by the evidence of its decision."""
-    return sorted({one.day for one in by_monitor(decision.evidence, *DATA, *LABELS) if one.state == "alarm"})
+    """The days that a retraining leaves out, by the evidence of its decision: earlier ones, whose alarm was active."""
+    return sorted({one.day for one in by_monitor(decision.evidence, *DATA, *LABELS) if one.day < decision.day})
+
+
+def evidence_of_doubt(active: Iterable[MonitorResult], results: Iterable[MonitorResult]) -> MonitorResult | None:
+    """What shows that a day is in doubt: one of its results whose alarm of data or labels is active, if there is one.
+
+    One that rings, if there is one; else one of a target whose alarm is not over.
+    """
+    keys = {one.alarm_key for one in by_monitor(active, *DATA, *LABELS)}
+    return min((one for one in results if one.alarm_key in keys), key=lambda one: one.state != "alarm", default=None)
 
 
 def _retraining_limit(day: str, state: PolicyState) -> tuple[Limit, str]:

@@ -7,11 +7,18 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.experiment_store import APPROVAL, INCONCLUSIVE, RUNNING, Experiment
-from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop import loop_store
-from level5_monitoring.loop.accept import accepted_codes
+from level5_monitoring.loop.accept import AcceptedCode, accepted_codes
 from level5_monitoring.loop.loop_store import find_decision
-from level5_monitoring.loop.policy import DATA, FAILED, LABELS, EndedExperiment, PolicyState
+from level5_monitoring.loop.policy import (
+    DATA,
+    FAILED,
+    LABELS,
+    EndedExperiment,
+    PolicyState,
+    by_monitor,
+    evidence_of_doubt,
+)
 from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.tables import ALERTS, DECISIONS, MONITOR_RESULTS
 
@@ -19,12 +26,16 @@ from level5_monitoring.tables import ALERTS, DECISIONS, MONITOR_RESULTS
 def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     """The state before `day`: from decisions of earlier days, and the experiments as they are now."""
     table = DECISIONS.c
-    wanted = (table.day, table.kind, table.experiment, table.version, table.result)
+    wanted = (table.day, table.kind, table.experiment, table.version, table.result, table.alarms)
     with log.connect() as connection:
         before = connection.execute(sa.select(*wanted).where(table.day < day).order_by(table.day)).all()
         ended = sa.select(ALERTS.c.subject).where(ALERTS.c.kind == "experiment_ended")
         announced = set(connection.execute(ended).scalars())
     newest = find_decision(log, before[-1].day) if before else None
+    accepted = accepted_codes(log)
+    active = {one.day: _not_accepted(one.alarms, accepted) for one in before}
+    in_doubt = _in_doubt(log, active)
+    suspect = {one.day for one in in_doubt}
     done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
     experiments = experiment_store.find(log)
     running = next((one for one in experiments if one.state in (RUNNING, APPROVAL)), None)
@@ -34,19 +45,19 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     non_inferior = "" if running else _non_inferior(log, experiments, promoted_from)
     name = running.experiment if running else non_inferior
     return PolicyState(
-        alarms=newest.alarms if newest else (),
+        alarms=active[newest.day] if newest else (),
         first_day=before[0].day if before else "",
         retrainings=tuple(one.day for one in retrained),
         champion_trained=max((one.day for one in retrained if _version(one.result) == champion), default=""),
         running_experiment=running.experiment if running else "",
         awaits_approval=running is not None and running.state == APPROVAL,
         non_inferior_experiment=non_inferior,
-        suspect_days=_suspect_days(log, name, day) if name else (),
+        suspect_days=_suspect_days(log, name, suspect) if name else (),
         rolled_back=tuple(one.version for one in done if one.kind == "roll_back"),
         last_cause=newest.cause if newest else "",
-        in_doubt=_in_doubt(log, day),
+        in_doubt=in_doubt,
         ended=tuple(
-            _ended(log, one, day)
+            _ended(log, one, day, suspect)
             for one in experiments
             if one.state not in (RUNNING, APPROVAL) and one.experiment not in announced
         ),
@@ -59,8 +70,8 @@ def _version(result: str | None) -> int | None:
     return found
 
 
-def _ended(log: sa.Engine, one: Experiment, day: str) -> EndedExperiment:
-    suspect_days = _suspect_days(log, one.experiment, day)
+def _ended(log: sa.Engine, one: Experiment, day: str, suspect: set[str]) -> EndedExperiment:
+    suspect_days = _suspect_days(log, one.experiment, suspect)
     counts_today = day in set(experiment_store.days_of(log, one.experiment)["day"])
     return EndedExperiment(one.experiment, one.challenger, one.state, one.reason, suspect_days, counts_today)
 
@@ -79,26 +90,26 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
     return newest.experiment if shown and not replaced else ""
 
 
-def _suspect_days(log: sa.Engine, experiment: str, day: str) -> tuple[str, ...]:
-    """The days before `day` that an experiment counted although their data or labels were in alarm."""
-    counted = sa.select(EXPERIMENT_DAYS.c.day).where(EXPERIMENT_DAYS.c.experiment == experiment)
-    query = sa.select(MONITOR_RESULTS.c.day).distinct().where(_in_alarm(day), MONITOR_RESULTS.c.day.in_(counted))
-    with log.connect() as connection:
-        return tuple(connection.execute(query.order_by(MONITOR_RESULTS.c.day)).scalars())
+def _suspect_days(log: sa.Engine, experiment: str, suspect: set[str]) -> tuple[str, ...]:
+    """The days that an experiment counted although an alarm of their data or labels was active."""
+    return tuple(sorted(suspect & set(experiment_store.days_of(log, experiment)["day"])))
 
 
-def _in_alarm(before: str) -> sa.ColumnElement[bool]:
-    """The results of earlier days by which their data or labels are in doubt."""
+def _not_accepted(alarms: str, accepted: list[AcceptedCode]) -> tuple[MonitorResult, ...]:
+    """The alarms of a decision, from JSON; not those of a code that was accepted since."""
+    return tuple(
+        alarm
+        for alarm in (MonitorResult(**one) for one in json.loads(alarms))
+        if not any(alarm.target == one.name and one.since <= alarm.day <= one.until for one in accepted)
+    )
+
+
+def _in_doubt(log: sa.Engine, active: dict[str, tuple[MonitorResult, ...]]) -> tuple[MonitorResult, ...]:
+    """Of each day with an active alarm of data or labels, the result that shows it, oldest first."""
+    days = [day for day, alarms in active.items() if by_monitor(alarms, *DATA, *LABELS)]
     table = MONITOR_RESULTS.c
-    return table.monitor.in_([*DATA, *LABELS]) & (table.state == "alarm") & (table.day < before)
-
-
-def _in_doubt(log: sa.Engine, day: str) -> tuple[MonitorResult, ...]:
-    """The first such result of each day before `day`, oldest first; not those of a code that was accepted since."""
-    accepted = accepted_codes(log)
-    results = [
-        result
-        for result in loop_store.select_results(log, _in_alarm(day))
-        if not any(result.target == one.name and one.since <= result.day <= one.until for one in accepted)
-    ]
-    return tuple({one.day: one for one in reversed(results)}.values())[::-1]
+    results: dict[str, list[MonitorResult]] = {day: [] for day in days}
+    for one in loop_store.select_results(log, table.monitor.in_([*DATA, *LABELS]) & table.day.in_(days)):
+        results[one.day].append(one)
+    found = (evidence_of_doubt(active[day], results[day]) for day in days)
+    return tuple(one for one in found if one)

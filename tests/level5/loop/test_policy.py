@@ -41,7 +41,7 @@ some_results = st.lists(st.builds(lambda *two, more: result(*two, **more), monit
 days_before = st.dates(date(2012, 7, 1), date(2013, 7, 13)).map(str)
 policy_states = st.builds(
     PolicyState,
-    alarms=st.lists(st.builds(result, monitors), max_size=4).map(lambda some: active_alarms((), some)),
+    alarms=st.lists(st.builds(result, monitors), max_size=4).map(lambda some: active_alarms(DAY, (), some)),
     first_day=days_before,
     champion_trained=st.just("") | days_before,
     retrainings=st.lists(days_before, max_size=BUDGET + 3, unique=True).map(lambda days: tuple(sorted(days))),
