@@ -2,7 +2,7 @@
 
 import argparse
 
-from shared.console import step
+from shared.console import step, told
 from shared.processes.at_work import at_work
 from shared.settings import read_settings
 
@@ -10,6 +10,7 @@ from shared.settings import read_settings
 def main() -> None:
     """Run the verb on the command line, or the whole level when there is none."""
     parser = argparse.ArgumentParser(prog="python -m level1_notebook", description="Run the level, or a verb.")
+    parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(title="verbs", dest="verb")
     verb = verbs.add_parser("open", help="open a copy of the notebook in JupyterLab, until Ctrl-C")
     verb.add_argument("--no-browser", action="store_true", help="only print the address")
@@ -21,7 +22,8 @@ def main() -> None:
         with at_work(settings, "level1", "make notebook"):
             open_notebook.open_lab(settings, browser=not options.no_browser)
         return
-    with at_work(settings, "level1", "make level1", once=True):
+    at = at_work(settings, "level1", "make level1", once=True)
+    with at, told("Level 1 · notebook", settings, "level1", quiet=options.quiet):
         with step("Load the libraries"):
             from level1_notebook import run
         run.main()

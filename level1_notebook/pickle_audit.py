@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from shared.files import short_digest
+
 COMMIT_OR_DIGEST = re.compile(r"\b[0-9a-f]{7,64}\b")
 FILE_OR_DATE = re.compile(r"[\w-]+\.(parquet|csv|zip|ipynb|py)\b|\d{4}-\d\d-\d\d")
 
@@ -43,8 +45,8 @@ def read_contents(file: Path) -> Contents:
 
 
 def sha256(file: Path) -> str:
-    """The first twelve hexadecimal digits of the file's SHA-256."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()[:12]
+    """The file's SHA-256, shortened."""
+    return short_digest(hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def questions(file: Path, model: HistGradientBoostingClassifier) -> list[list[str]]:

@@ -8,7 +8,7 @@ from level1_notebook.jupyter_environment import NOTEBOOK
 from level1_notebook.notebook_runner import RunSpec, code_cells, run_notebooks
 from level1_notebook.pickle_audit import questions, read_contents, sha256
 from level1_notebook.receiver import columns, difference, hand_over, open_pickle, predict
-from shared.console import bar, closing, console, show_by_month, show_manual_steps, show_table, step
+from shared.console import bar, closing, console, part, show_by_month, show_manual_steps, show_path, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.progress import keep_summary
@@ -23,31 +23,33 @@ def main() -> None:
     settings = read_settings()
     place = settings.level("level1")
 
-    # 1. Data
+    part(1, "Data", "the flights of January to March, exported by hand")
     with step("Load the flights of 2013; export those of the past by hand, in metric units"):
         flights = load_flights(settings)
         past, later = history(flights, settings.now), future(flights, settings.now)
         load_export = export_by_hand(past, place / "export" / "flights.parquet")
 
-    # 2. Train
+    part(2, "Train", f"the notebook, {RUNS} times")
     specs = [RunSpec(place / f"run{number}") for number in range(1, RUNS + 1)]
     specs.append(RunSpec(place / "metric", {"load": load_export}))
     with bar(f"Run the notebook: {RUNS} times as it is, and on the export", total=len(specs) * code_cells()) as advance:
         *runs, metric = run_notebooks(settings, specs, advance)
     first, again = runs[:2]
 
-    # 3. Evaluate
+    part(3, "Evaluate", "what the notebook claims")
     claimed = plus_minus([run.claim.log_loss for run in runs])
     claims = f"log loss {claimed}, AUC {plus_minus([run.claim.auc for run in runs])}"
-    console.print(f"  The notebook claims {claims} (mean ± SD of {RUNS} runs), on a random fifth of its own flights")
+    console.print(f"  On a random fifth of its own flights: {claims} (mean ± SD of {RUNS} runs)")
 
-    # 4. Release
+    part(4, "Release", "an engineer gets its pickle and a note")
     file = hand_over(first.model, place / "receiver")
     asked = questions(file, open_pickle(file))
-    show_table(f"\nThe receiver asks {file.name}", ["Question", "What the file says", "Still open"], asked)
+    show_table(f"The receiver asks {file.name}", ["Question", "What the file says", "Still open"], asked)
     warnings, malicious = load_as_other_version(file), load_malicious(place / "malicious")
+    callables = len(read_contents(file).callables)
+    console.print(f"  To load it, Python calls {callables} things that it names; {malicious}")
 
-    # 5. Operate
+    part(5, "Operate", "the flights that came after")
     with step(f"Score the {len(specs)} models on the {len(later):,} flights that came after"):
         x = columns(later, past)
         chances = [predict(open_pickle(run.model), x) for run in runs]
@@ -55,24 +57,33 @@ def main() -> None:
         then_metric = score(later["late"], predict(open_pickle(metric.model), x))
         months = score_months(later, chances, past["late"].mean())
         picture = draw_months(months, mean(run.claim.log_loss for run in runs), settings)
-    show_by_month(f"\nLog loss: claimed {claimed}, and then (mean of {RUNS} runs)", months, mean_score(then))
+    apart = difference(*chances[:2])
+    console.print(f"  Two runs of one notebook: sha256 {sha256(first.model)} and {sha256(again.model)}, {apart}")
+    misled = f"log loss {metric.claim.log_loss:.3f} claimed, then {then_metric.log_loss:.3f}"
+    console.print(f"  With {len(METRIC)} columns in other units: {len(metric.warnings)} warnings, {misled}")
+    show_by_month(f"Log loss: claimed {claimed}, and then (mean of {RUNS} runs)", months, mean_score(then))
 
-    # 6. Report
+    part(6, "Report", "what people did by hand")
     steps = manual_steps(code_cells(), first.plots, len(asked), x.shape[1], len(months))
     waiting = show_manual_steps(steps)
-    misled = f"log loss {metric.claim.log_loss:.3f} claimed, then {then_metric.log_loss:.3f}"
     adds = {
-        "A model, from end to end": f"{code_cells()} cells from a clean kernel, {file.stat().st_size:,} bytes out",
-        "A look at the data": f"{first.plots} plots in {NOTEBOOK.name}; the months after, in {picture}",
+        "A model, end to end": f"{code_cells()} cells from a clean kernel, {file.stat().st_size:,} bytes out",
+        "A look at the data": f"{first.plots} plots in {NOTEBOOK.name}",
     }
     hurts = {
-        "The claim does not hold": f"claimed {claims}; then {over_runs(then)}",
-        "Two runs, two sha256": f"{sha256(first.model)}, {sha256(again.model)}: {difference(*chances[:2])}",
-        "Bad data is accepted": f"{len(METRIC)} columns in other units: {len(metric.warnings)} warnings, {misled}",
-        "The file is opaque": f"{len(asked)} questions, each of them open in part or whole",
-        "Loading it runs its code": f"it names {len(read_contents(file).callables)} things to call; {malicious}",
-        "Another version only warns": f"as if of another scikit-learn, it loads: {len(warnings)} warnings, no error",
+        "The claim does not hold": f"log loss {claimed} claimed, then {plus_minus([one.log_loss for one in then])}",
+        "Two runs, two models": f"on the same flight {apart.partition(',')[0]}",
+        "Bad data is accepted": f"{len(METRIC)} columns in other units: {len(metric.warnings)} warnings",
+        "The file is opaque": f"{len(asked)} questions, each open in part or whole",
+        "Loading it runs its code": malicious,
+        "Another version only warns": f"{len(warnings)} warnings, no error",
         "People wait": waiting,
     }
+    look = {
+        "make notebook": "the notebook: look for its mistakes",
+        show_path(picture): "the claim beside the months that came after",
+    }
     keep_summary(settings, "level1", then, steps=len(steps))
-    closing("Level 1, notebook", f"{over_runs(then)} of {months.index[0]} to {months.index[-1]}", adds, hurts)
+    result = f"{over_runs(then)} of {months.index[0]} to {months.index[-1]}"
+    after = "make level2 · the same model as tested code, in a service, with releases"
+    closing("Level 1 · notebook", result, adds, hurts, look, after)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared import arguments
-from shared.console import console, step
+from shared.console import console, step, told
 from shared.errors import UserError, on_end
 from shared.processes.at_work import at_work
 from shared.settings import read_settings, user
@@ -16,6 +16,7 @@ def main() -> None:
     """Read the command line and do what it names."""
     parser = argparse.ArgumentParser(prog="python -m level2_devops", description=__doc__)
     parser.set_defaults(run=run_level)
+    parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(metavar="VERB")
 
     def verb(run: Callable[..., None], about: str) -> argparse.ArgumentParser:
@@ -33,10 +34,15 @@ def main() -> None:
     command.add_argument("--port", type=arguments.port, default=0, help="on 127.0.0.1; without it, a free one")
     verb(load, "load the running service for five seconds with flights of the future")
     options = vars(parser.parse_args())
-    run = options.pop("run")
+    run, quiet = options.pop("run"), options.pop("quiet")
     name = "level2" if run is run_level else run.__name__
-    with at_work(read_settings(), "level2", f"make {name}", once=run is run_level):
-        run(**options)
+    settings = read_settings()
+    with at_work(settings, "level2", f"make {name}", once=run is run_level):
+        if run is run_level:
+            with told("Level 2 · DevOps without MLOps", settings, "level2", quiet=quiet):
+                run_level()
+        else:
+            run(**options)
 
 
 def run_level() -> None:

@@ -18,6 +18,7 @@ from level2_devops.service.requests import flights_as_requests
 from level2_devops.service.worker_process import wait_ready
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
+from shared.files import short_digest
 from shared.processes.children import start, stop
 from shared.settings import NEW_YORK, Settings
 
@@ -78,21 +79,19 @@ def show_figures(figures: dict[str, Figures], months: pd.DataFrame) -> str:
     ]
     titles = ["flights of", "requests", "requests/s", "p50", "p99", "errors", "log loss"]
     show_table("From /metrics; only the log loss is computed from labels", titles, rows)
-    seen = (
-        f"{name}: {one.errors:.0f} errors, log loss {months['log_loss'][name]:.2f}" for name, one in figures.items()
-    )
-    return "; ".join(seen)
+    losses = ", ".join(f"{months['log_loss'][name]:.2f} in {name}" for name in figures)
+    return f"log loss {losses}; {sum(one.errors for one in figures.values()):.0f} errors"
 
 
-def show_switches(seen: Traffic, settings: Settings) -> str:
-    """Draw the requests that each version answered during the switches; returns one line with their numbers."""
+def show_switches(seen: Traffic, settings: Settings) -> Path:
+    """Draw the requests that each version answered during the switches, and print their numbers; returns the PNG."""
     with step("Draw what the clients saw"):
         picture = draw_switches(seen, settings)
     answered = Counter(row[3] for row in seen.rows)
     slowest = max(row[1] for row in seen.rows)
     by = ", ".join(f"{count} by {version}" for version, count in answered.items())
-    console.print(f"  drawn: {picture}")
-    return f"{len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)"
+    console.print(f"  {len(seen.failed)} of {len(seen.rows):,} requests failed ({by}; the slowest {slowest:.0f} ms)")
+    return picture
 
 
 def draw_switches(seen: Traffic, settings: Settings) -> Path:
@@ -124,7 +123,9 @@ def draw_switches(seen: Traffic, settings: Settings) -> Path:
 
 def compare_files(first: Path, second: Path) -> str:
     """What the files of two models reveal about their difference; returns one line."""
-    models = [hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()[:8] for folder in (first, second)]
+    models = [
+        short_digest(hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()) for folder in (first, second)
+    ]
     cards = [json.loads((folder / MODEL_CARD).read_text()) for folder in (first, second)]
     differing = [name for name in cards[0] if cards[0][name] != cards[1][name]]
-    return f"sha256 {models[0]} and {models[1]}, and {len(differing)} of {len(cards[0])} lines of their cards differ"
+    return f"sha256 {models[0]}, {models[1]}; {len(differing)} of {len(cards[0])} card lines differ"

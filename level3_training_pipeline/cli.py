@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from shared import arguments
-from shared.console import bar, console, step
+from shared.console import bar, console, step, told
 from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
@@ -16,6 +16,7 @@ def main() -> None:
     """Run the verb on the command line, or the whole level when there is none."""
     parser = argparse.ArgumentParser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
     parser.set_defaults(run=run_level)
+    parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(title="verbs")
     for run in (deploy, reproduce, seeds):
         verb = verbs.add_parser(run.__name__, help=run.__doc__)
@@ -51,11 +52,12 @@ def version(text: str) -> int | str:
     return arguments.version(text) if text else text
 
 
-def run_level(_settings: Settings, _options: argparse.Namespace) -> None:
+def run_level(settings: Settings, options: argparse.Namespace) -> None:
     """Run the level."""
-    with step("Load the libraries"):
-        from level3_training_pipeline import run
-    run.main()
+    with told("Level 3 · automated training", settings, "level3", quiet=options.quiet):
+        with step("Load the libraries"):
+            from level3_training_pipeline import run
+        run.main()
 
 
 def deploy(settings: Settings, options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from level3_training_pipeline.tracking import mlflow_runs
 from level3_training_pipeline.tracking.registry import Version
 from shared.console import show_table
 from shared.data.schema import DataError
-from shared.files import short_commit, write_parquet
+from shared.files import short_commit, short_digest, write_parquet
 
 MANUAL_STEPS = [  # role, manual step, what it blocks: from a new month of data to a model that serves
     ("data scientist", "reads the record of the new version: make ui", "the deployment"),
@@ -36,27 +36,25 @@ LINEAGE = [
     *("today", "trials", "data_digest", "commit", "code_digest", "requirements_sha256", "python", "model_sha256"),
     *("days_left_out", "rows_left_out", "prefect_flow_run", "deployed_by", "deployed_at", "release"),
 ]
-
-
-WIDEST = 46  # characters of a value: a commit with `-dirty`
+DIGESTS = ("data_digest", "code_digest", "requirements_sha256", "model_sha256")
 
 
 def check_stale_labels(snapshot: Snapshot) -> str:
-    """Remove the labels of the last three days from a copy of the history; returns the error of the data gate."""
+    """Remove the labels of the last three days from a copy of the history; returns why the data gate refuses it."""
     known = data.read(snapshot.file)
     copy = snapshot.file.with_name("stale.parquet")
     write_parquet(known[known["label_known_at"] < snapshot.now - pd.Timedelta(days=3)], copy)
     try:
         data.validate(replace(snapshot, file=copy))
     except DataError as error:
-        return str(error).replace(str(copy.parent), "…")
+        return error.reason.removeprefix(f"{copy}: ").rstrip(".")
     raise AssertionError("the data gate accepted labels that stop three days ago")
 
 
-def describe_pipeline(number: int, again: int) -> str:
-    """The number of steps, and the version that each of two equal trainings returned."""
+def describe_pipeline(again: int) -> str:
+    """The number of steps, and the version that the second of two equal trainings returned."""
     steps = sum(isinstance(one, Task) for one in vars(flow).values())
-    return f"{steps} steps, one command: version {number}; given again: version {again}"
+    return f"{steps} steps, one command; given again: version {again}"
 
 
 def show_trials(client: MlflowClient, version: Version) -> str:
@@ -67,7 +65,7 @@ def show_trials(client: MlflowClient, version: Version) -> str:
     trials.sort(key=lambda run: run.data.metrics["validation_log_loss"])
     rows = [
         [
-            run.info.run_name or "",
+            (run.info.run_name or "").partition(":")[0],
             *(f"{float(run.data.params[name]):.3g}" for name in PARAMETERS),
             f"{run.data.metrics['validation_log_loss']:.3f}",
         ]
@@ -75,7 +73,7 @@ def show_trials(client: MlflowClient, version: Version) -> str:
     ]
     flights = trials[0].data.metrics["validation_rows"]
     show_table(f"Trials, validated on {flights:,.0f} later flights", ["", *PARAMETERS.values(), "log loss"], rows)
-    return f"{len(trials)} trials x {len(PARAMETERS)} parameters, {len(training.data.metrics)} metrics of the training"
+    return f"{len(trials)} trials x {len(PARAMETERS)} parameters, {len(training.data.metrics)} metrics"
 
 
 def show_evaluation(client: MlflowClient, version: Version) -> str:
@@ -97,7 +95,8 @@ def show_evaluation(client: MlflowClient, version: Version) -> str:
 
 def show_lineage(version: Version) -> str:
     """Print where the version comes from; returns one line of evidence."""
-    rows = [[name, version.tags[name][:WIDEST]] for name in LINEAGE if name in version.tags]
+    tags = {name: short_digest(one) if name in DIGESTS else one for name, one in version.tags.items()}
+    rows = [[name, tags[name]] for name in LINEAGE if name in tags]
     show_table(f"Version {version.number}: where it comes from", ["", ""], [["MLflow run", version.run_id], *rows])
-    commit, digest = short_commit(version.tags["commit"]), version.tags["data_digest"][:8]
-    return f"version {version.number} → run {version.run_id[:8]} → commit {commit} → data {digest}"
+    commit, run = short_commit(tags["commit"]), short_digest(version.run_id)
+    return f"run {run} → commit {commit} → data {tags['data_digest']}"

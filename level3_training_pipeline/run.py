@@ -7,7 +7,7 @@ from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from level3_training_pipeline.orchestration.run_flow import run_training
 from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from shared.console import closing, console, headline, show_by_month, show_manual_steps, step
+from shared.console import closing, console, part, show_by_month, show_manual_steps, step
 from shared.data.flights import load_flights
 from shared.data.split import future
 from shared.progress import keep_summary
@@ -20,56 +20,61 @@ def main() -> None:
     settings = read_settings()
     today = str(settings.today)
     with prefect_server(settings) as server:
-        # 1. Data
-        headline(f"Level 3 · automated training. Today is {today}.")
+        part(1, "Data", "the history, and a gate for stale labels")
         with step("Load the year"):
             later = future(load_flights(settings), settings.now)
         with step("Validate a copy of the history without the labels of the last three days"):
             gate = demo.check_stale_labels(data.gather(settings))
+        console.print(f"  refused: {gate}")
         with step("Open the tracking store"):
             client = mlflow_runs.open_tracking(settings)
         with step("Wait for the Prefect server"):
             server.wait()
 
-        # 2. Train
+        part(2, "Train", "a pipeline, which records what it does")
         number = run_training(server, today)
         console.print("The same pipeline once more, on purpose: a training of which nothing has changed is recognised.")
         again = run_training(server, today)
 
-    # 3. Evaluate
+    part(3, "Evaluate", "beside baselines, and by slice")
     version = registry.get(client, str(number))
     trials = demo.show_trials(client, version)
     slices = demo.show_evaluation(client, version)
 
-    # 4. Release
-    headline(f"Deploy version {number} into level 2's service")
+    part(4, "Release", f"version {number}, into level 2's service")
     _, rebuilt = deploy(str(number), settings, user())
     version = registry.get(client, str(number))
     lineage = demo.show_lineage(version)
 
-    # 5. Operate
+    part(5, "Operate", "the flights that came after, by month")
     with step("Score the flights that came after"):
         probability = predict(registry.load_version(client, version), later)
         overall, months = score(later["late"], probability), by_month(later, probability)
     show_by_month("All labelled flights after today, with the model unchanged", months, overall)
 
-    # 6. Report
+    part(6, "Report", "what people did by hand")
     manual_steps = show_manual_steps(demo.MANUAL_STEPS)
     test_flights = client.get_run(version.run_id).data.metrics["test_rows"]
     first, worst = months.iloc[0], months.iloc[months["log_loss"].argmax()]
     adds = {
-        "Training is a pipeline": demo.describe_pipeline(number, again),
-        "Stale labels stop it": gate,
+        "Training is a pipeline": demo.describe_pipeline(again),
+        "Stale labels stop it": gate.partition(",")[0],
         "Every trial is recorded": trials,
-        "Evaluated by slice, beside baselines": slices,
+        "Evaluated by slice": slices,
         "Versions with lineage": lineage,
-        "Reproducible": f"{rebuilt.differing} of {rebuilt.rows:,} predictions differ when built again from the record",
-        "Deployed by one command": "release {release} by {deployed_by} at {deployed_at}".format(**version.tags),
+        "Reproducible": f"{rebuilt.differing} of {rebuilt.rows:,} predictions differ when built again",
+        "Deployed by one command": "release {release} by {deployed_by}".format(**version.tags),
     }
     hurts = {
-        "A person decides what goes live": manual_steps,
-        "No comparison on live traffic": f"evaluated on {test_flights:,.0f} flights of the past only",
+        "A person decides": manual_steps,
+        "No test on live flights": f"evaluated on {test_flights:,.0f} flights of the past only",
         "No monitoring": f"log loss {first.log_loss:.2f} in {first.name}, {worst.log_loss:.2f} in {worst.name}",
     }
+    look = {
+        "make ui": "the runs, trials and versions, in MLflow and Prefect",
+        f"make reproduce VERSION={number}": "built again from its record, and compared",
+    }
     keep_summary(settings, "level3", overall, steps=len(demo.MANUAL_STEPS))
-    closing("Level 3, training pipeline", f"{overall} of {first.name} to {months.index[-1]}", adds, hurts)
+    result = f"{overall} of {first.name} to {months.index[-1]}"
+    after = "make level4 · gates and live flights, not a person, decide what serves"
+    closing("Level 3 · training pipeline", result, adds, hurts, look, after)

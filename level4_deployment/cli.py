@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
 from shared.arguments import reason, share, version
-from shared.console import console, show_table, step
+from shared.console import console, show_table, step, told
 from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import user
@@ -36,6 +36,7 @@ def main() -> None:
     """Read a verb from the command line, and do it; without a verb, run the level."""
     parser = argparse.ArgumentParser(prog="python -m level4_deployment", description=main.__doc__)
     parser.set_defaults(do=run_level)
+    parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(title="verbs", metavar="")
 
     def add(name: str, do: Verb, about: str | None = None, kind: Any = None, example: str = "") -> Any:
@@ -63,9 +64,11 @@ def main() -> None:
     options.do(options)
 
 
-def run_level(_options: argparse.Namespace) -> None:
+def run_level(options: argparse.Namespace) -> None:
     """Run the level from top to bottom."""
-    with at_work(configure(), "level4", "make level4", alone=True):
+    settings = configure()
+    at = at_work(settings, "level4", "make level4", alone=True)
+    with at, told("Level 4 · automated deployment", settings, "level4", quiet=options.quiet):
         with step("Load the libraries"):
             from level4_deployment import run
         run.main()

@@ -11,7 +11,7 @@ from level4_deployment.delivery.flow import delivery, deployment
 from level4_deployment.demo import candidates, report
 from level4_deployment.demo.console_view import ConsoleView, digests_in_a_line, show_digests
 from level4_deployment.demo.drills import kill_a_worker_under_load, roll_back_under_load
-from shared.console import closing, console, headline, step
+from shared.console import closing, console, headline, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.replay import replay
 from shared.data.split import future
@@ -28,8 +28,7 @@ def main() -> None:
     month_before, in_two_months, in_three_months = report.months_around(settings)
     home = report.empty_home(settings)
     with prefect_server(settings) as server, ExitStack() as stack:
-        # 1. Data
-        headline(f"Level 4 · automated deployment. Today is {settings.today}.")
+        part(1, "Data", "the year, a platform and a Prefect server")
         with step("Open the tracking store"):
             client = mlflow_runs.open_tracking(settings)
         platform = stack.enter_context(running_platform(home))
@@ -40,20 +39,17 @@ def main() -> None:
             platform.wait_for_control()
             server.wait()
 
-        # 2. Train
-        headline(f"The pipeline trains a champion as of {month_before} and a challenger as of {settings.today}")
+        part(2, "Train", f"a champion as of {month_before}, a challenger as of {settings.today}")
         run_flow(server, delivery, str(month_before), home, TRIALS)
         platform.wait_until_ready()
         challenger = run_flow(server, delivery, str(settings.today), home, TRIALS, CAUSE, PLAN)
 
-        # 3. Evaluate
-        headline("The gates")
+        part(3, "Evaluate", "the gates, and two candidates that must not pass")
         refusals = candidates.try_bad_candidates(server, client, settings, home)
         gates = report.show_gates(challenger, refusals)
         overall = report.score_version(client, challenger.version, later)
 
-        # 4. Release
-        headline(f"Live: the flights of {settings.today} to {in_two_months.today}, hour by hour, unattended")
+        part(4, "Release", f"live flights of {settings.today} to {in_three_months.today}, hour by hour, unattended")
         operator = stack.enter_context(PlatformClient.at(home, "operator"))
         view = ConsoleView(home, stack.enter_context(PlatformClient.at(home, "feed")))
         console.print(f"  The plan: {challenger.report.plan}")
@@ -69,32 +65,36 @@ def main() -> None:
         better, worse = report.show_experiments(home, challenger.version, leaky.number)
         stages = show_digests(challenger, view.digests[challenger.version])
 
-        # 5. Operate
-        headline("Roll back and kill a worker under load; explain a prediction")
+        part(5, "Operate", "rollback and a killed worker under load; a prediction explained")
         rollback = roll_back_under_load(operator, platform.service, later.head(500), challenger.version, home)
         kill = kill_a_worker_under_load(platform.service, later.head(500), home)
+        console.print(f"  Rollback: {rollback}\n  Kill: {kill}")
         traced = report.show_explanation(settings, home, replayed.last_request)
         served = report.show_served(home)
 
-    # 6. Report
+    part(6, "Report", "what holds, and what still hurts")
     keep_summary(settings, "level4", overall, steps=0)  # no manual step from new data to the users
     adds = {
-        "Deployment is a stage": f"version {challenger.version}, from data to experiment {challenger.experiment}, "
-        "in one flow",
-        "One package at every stage": digests_in_a_line(stages),
+        "Deployment is a stage": f"version {challenger.version}, from data to {challenger.experiment}, in one flow",
+        "One package everywhere": digests_in_a_line(stages),
         "Gates": gates,
-        "A/B test": f"version {better.challenger} {better.state}: {better.reason}",
-        "Live labels overrule offline scores": f"version {worse.challenger} {worse.state}: {worse.reason}",
+        "A/B test": report.verdict_in_a_line(better),
+        "Live labels overrule": report.verdict_in_a_line(worse),
         "No request is lost": str(replayed),
-        "Rollback by one command": str(rollback),
-        "A worker is killed": str(kill),
-        "From a prediction to its data": traced,
+        "Rollback by one command": rollback.in_short,
+        "A worker is killed": kill.in_short,
+        "A prediction is traced": traced,
     }
     hurts = {
-        "Trained by the calendar": f"as of {settings.today} and {in_two_months.today}, whether needed or not",
-        "The model is not monitored": f"log loss of the predictions served, {served}; no alert was sent",
-        "The data are not monitored": "flights from a faulty feed are scored like any other",
+        "Trained by the calendar": f"as of {settings.today} and {in_two_months.today}, needed or not",
+        "No monitors of the model": f"{served}; no alert",
+        "No monitors of the data": "flights from a faulty feed are scored like any other",
     }
-    closing("Level 4, automated deployment", f"{overall} after {settings.today}", adds, hurts)
+    look = {
+        show_path(home / f"{better.experiment}.png"): "the verdict, day by day",
+        "make platform": "the platform again; beside it: make experiments",
+    }
+    after = "make level5 · monitors and a loop that retrains, tests and promotes by itself"
+    closing("Level 4 · automated deployment", f"{overall} after {settings.today}", adds, hurts, look, after)
     claims = report.service_claims(replayed, rollback, kill)
     report.check(claims + report.release_claims(settings.today, refusals, better, worse, stages))

@@ -4,7 +4,7 @@ import argparse
 
 from level5_monitoring import config
 from shared import arguments
-from shared.console import console, step
+from shared.console import console, step, told
 from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import user
@@ -12,10 +12,11 @@ from shared.settings import user
 # Each verb imports what it needs: the libraries take seconds to load.
 
 
-def run_level(_options: argparse.Namespace) -> None:
+def run_level(options: argparse.Namespace) -> None:
     """Run the level: nine months in production, unattended."""
     settings = config.configure()  # before the libraries are imported
-    with at_work(settings, config.LEVEL, "make level5", alone=True):
+    at = at_work(settings, config.LEVEL, "make level5", alone=True)
+    with at, told("Level 5 · full MLOps", settings, config.LEVEL, quiet=options.quiet):
         with step("Load the libraries"):
             from level5_monitoring import run
         run.main()
@@ -117,6 +118,7 @@ def main() -> None:
     """Read the verb and its arguments, and run it."""
     parser = argparse.ArgumentParser(prog="python -m level5_monitoring", description=__doc__)
     parser.set_defaults(run=run_level)
+    parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(metavar="verb")
     of = {}
     for run in (up, down, monitor, explain, accept, reports, page, check, benchmark_monitors, benchmark_policies):

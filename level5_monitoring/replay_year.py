@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from prefect import flow
-from rich.status import Status
 
 from level4_deployment import prediction_log
 from level4_deployment.control import audit, client
@@ -22,10 +21,11 @@ from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
-from shared.console import console, print_styled
+from shared.console import console, print_styled, working
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
+from shared.moving_line import Working
 from shared.processes.reset import set_aside
 from shared.settings import NEW_YORK, Settings, parse_today
 
@@ -40,7 +40,7 @@ QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 )
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
-    with open_loop() as loop, console.status("the first flights are being predicted") as status:
+    with open_loop() as loop, working("the first flights are being predicted") as status:
         view = ConsoleView(loop.log, status)
         return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
 
@@ -80,7 +80,7 @@ def play(
 class ConsoleView:
     """What the terminal shows during the replay: each decision and each action, and the current figures."""
 
-    def __init__(self, log: sa.Engine, status: Status | None = None) -> None:
+    def __init__(self, log: sa.Engine, status: Working | None = None) -> None:
         self.log, self.status = log, status
         self.actions_shown = len(audit.trail(log))
 

@@ -10,7 +10,7 @@ from level5_monitoring import config, policy_comparison, replay_year, report
 from level5_monitoring.dashboard import page
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
-from shared.console import closing, console, headline, step
+from shared.console import closing, console, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.processes.children import running
@@ -24,8 +24,7 @@ def main() -> None:
     platform_home = replay_year.clear_last_year(settings)
     own = config.own(settings)
     with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
-        # 1. Data
-        headline(f"Level 5 · full MLOps. Today is {settings.today}.")
+        part(1, "Data", "the year, and the monitors' reference from January to March")
         with step("Open the tracking store"):
             mlflow_runs.open_tracking(settings)
         platform = opened.enter_context(running_platform(platform_home, "--approval"))
@@ -36,21 +35,18 @@ def main() -> None:
             platform.wait_for_control()
             server.wait()
 
-        # 2. Train
-        headline("Train the first champion; the loop trains all later versions")
+        part(2, "Train", "the first champion; the loop trains all later versions")
         run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
         platform.wait_until_ready()
 
-        # 3. Evaluate
-        # Policies by the calendar, to compare the loop with, are trained in a process beside this one.
+        part(3, "Evaluate", "policies by the calendar, to compare the loop with")
+        # They are trained in a process beside this one.
         calendar = opened.enter_context(running(policy_comparison.TRAIN, own / policy_comparison.LOG_FILE))
 
-        # 4. Release
-        headline(f"Live from {settings.today}: flights arrive, and the loop takes a turn each night, unattended")
+        part(4, "Release", f"live flights from {settings.today}, and a turn of the loop each night, unattended")
         played = run_flow.run_flow(server, replay_year.year, str(LAST_TODAY))
 
-        # 5. Operate
-        headline("The year in figures")
+        part(5, "Operate", "the year in figures")
         summary = report.show_decisions(settings)
         table = policy_comparison.collect_predictions(settings, calendar)
         results = policy_comparison.compare_policies(table, summary.effort, policy_comparison.days_of_loop(settings))
@@ -59,7 +55,7 @@ def main() -> None:
             file = page.write_page(settings)
         console.print(f"  the year on one page: {file}")
 
-    # 6. Report
+    part(6, "Report", "what holds, and what still hurts")
     loop = results[policy_comparison.LOOP]
     keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
     policy_comparison.keep_results(settings, results, played.failed)
@@ -78,4 +74,9 @@ def main() -> None:
         "One reference": f"thresholds come from {len(known):,} winter flights; weeks in drift: {summary.drift}",
         "Is it worth it to you?": policy_comparison.when_not(results),
     }
-    closing("Level 5, full MLOps", f"{loop.score} as served", adds, hurts)
+    look = {
+        show_path(file): "the year on one page",
+        "make explain DECISION=2013-05-06": "why the loop acted, or did not, on a day",
+        "make up": "the year once more, with a clock and faults to inject",
+    }
+    closing("Level 5 · full MLOps", f"{loop.score} as served", adds, hurts, look, "make up")

@@ -1,42 +1,67 @@
-"""What people see in the terminal: steps with their seconds, tables, and the summary that ends a level.
+"""What people see in the terminal: steps with their seconds, tables, and the screen that ends a level.
 
 `python -m shared.console "Check the types" mypy` runs a command that prints nothing while it works, as a step.
 """
 
+import html
+import io
+import os
 import re
 import subprocess
 import sys
-import threading
-import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.control import Control
 from rich.table import Table
 from rich.text import Text
 
 from shared.environment import begin
 from shared.errors import UserError, command
+from shared.moving_line import MovingLine, Working
 from shared.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from shared.score import Score
+    from shared.settings import Settings
+
+STORY, STORY_WIDTH = "story.html", 110  # characters
 
 
 class PlainConsole(Console):
-    """A console that prints texts as they are: [brackets] are no markup, and control characters are shown escaped."""
+    """A console that prints texts as they are: [brackets] are no markup, and control characters are shown escaped.
+
+    In a terminal, lines are wrapped between words. On a pipe they are not wrapped, so that they can be searched.
+    story: another console that gets all that is printed, if any.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
+        self.moving = MovingLine(self)
+        self.story: PlainConsole | None = None
+        self.story_file: Path | None = None
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Every text that is printed, alone or in a table, comes here."""
         return super().render_str(printable(text), **options)
 
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print above the line that moves, and into the story."""
+        self.moving.break_line()
+        if self.story and not (objects and isinstance(objects[0], Control)):  # a new frame of that line is no text
+            self.story.print(*objects, **options)
+        super().print(*objects, **{"soft_wrap": not (self.is_interactive or self.record), **options})
 
-console = PlainConsole(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+console = PlainConsole()
 FIGURE = re.compile(r"[-+−]?\d[\d,.]*(e[-+]?\d+)?\s?[^\d\s]*|-?")  # with sign and unit; or no value
 
 
@@ -47,68 +72,110 @@ def print_styled(*parts: str | tuple[str, str]) -> None:
 
 
 @contextmanager
-def step(name: str) -> Iterator[None]:
-    """Show `name` while the block works, then its seconds. Without a terminal, print a dot each second."""
-    begun = time.perf_counter()
-    moving = console.status(Text(printable(name))) if console.is_terminal else _dots(name)
+def step(name: str) -> Iterator[Working]:
+    """Show `name` while the block works, then its seconds. Without a terminal, print a dot each second.
+
+    Where a UserError says that something was refused, as a check should, it is not marked as a failure.
+    """
+    if outer := console.moving.folding():
+        outer.steps += 1
+        with console.moving.show(Working(f"{outer.name} · {name}")) as inner:
+            yield inner
+        return
+    with _told(Working(name)) as one:
+        yield one
+
+
+@contextmanager
+def in_one_line(name: str) -> Iterator[None]:
+    """Print the block as one line with the number of its steps; while it works, a terminal shows the present one.
+
+    Of something refused, print the reason too: the caller expects it.
+    """
     try:
-        with moving:
+        with _told(Working(name, folds=True)):
             yield
-    except BaseException:
-        print_styled(("✗ ", "red"), name)
+    except UserError as error:
+        if error.refusal:
+            console.print(f"  refused: {error.reason}")
         raise
-    print_styled(("✓ ", "green"), name, (f" {time.perf_counter() - begun:.1f} s", "dim"))
+
+
+@contextmanager
+def _told(one: Working) -> Iterator[Working]:
+    """Show it while the block works; then print it with a mark, its steps and its seconds."""
+    mark, style = "✗", "red"
+    with console.moving.show(one), console.moving.dots(one):
+        try:
+            yield one
+            mark, style = "✓", "green"
+        except UserError as error:
+            if error.refusal:
+                mark, style = "-", "yellow"
+            raise
+        finally:
+            steps, seconds = f"{one.steps} steps " if one.folds else "", one.seconds
+            colon = ":" if steps else ""
+            ended = console.moving.finish(one, f"{mark} {steps}{seconds}")
+            line = Text.assemble((f"{mark} ", style), one.name, colon, (f" {steps}{seconds}", "dim"))
+            if not ended:
+                console.print(line)
+            elif console.story:
+                console.story.print(line)
 
 
 @contextmanager
 def bar(name: str, total: int) -> Iterator[Callable[[], None]]:
-    """Show a progress bar of `total` parts; the block calls the yielded function after each part."""
-    title = TextColumn("{task.description}", markup=False)
-    columns = SpinnerColumn(), title, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    if not console.is_terminal:
-        with step(name):
-            yield lambda: None
-        return
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task(printable(name), total=total)
-        yield lambda: progress.advance(task)
-    print_styled(("✓ ", "green"), name, (f" {total} of {total}", "dim"))
+    """A step of `total` parts, drawn as a bar; the block calls the yielded function after each part."""
+    done = 0
+    with step(name) as one:
+        text = one.shown
+
+        def advance() -> None:
+            nonlocal done
+            done += 1
+            filled = 20 * done // total
+            one.update(f"{text} {'━' * filled}{'╌' * (20 - filled)} {done} of {total}")
+
+        yield advance
 
 
 @contextmanager
-def _dots(name: str) -> Iterator[None]:
-    done = threading.Event()
-
-    def tick() -> None:
-        while not done.wait(1):
-            sys.stdout.write(".")
-            sys.stdout.flush()
-
-    sys.stdout.write(f"… {printable(name)} ")
-    sys.stdout.flush()
-    ticker = threading.Thread(target=tick, daemon=True)
-    ticker.start()
-    try:
-        yield
-    finally:
-        done.set()
-        ticker.join()
-        sys.stdout.write("\n")
+def working(text: str) -> Iterator[Working]:
+    """Show a text that the block changes by `update`; without a terminal, the block itself must print something."""
+    with console.moving.show(Working(text)) as one:
+        yield one
 
 
 def headline(text: str) -> None:
-    """Print the heading of a part of the output."""
+    """Print a heading."""
     print_styled((f"\n{text}", "bold"))
 
 
-def show_table(title: str, columns: list[str], rows: list[list[str]], *, header: bool = True) -> None:
-    """Print a table: columns of figures are aligned right, texts left; without a header, all cells are texts."""
-    table = Table(title=title, title_justify="left", title_style="bold", show_header=header)
+def part(number: int, name: str, about: str) -> None:
+    """Print the heading of a part of a level; with STEP=1, wait for Enter before it."""
+    wish = os.environ.get("STEP") or "0"
+    if wish not in {"0", "1"}:
+        raise UserError(f"STEP={wish!r} is neither 0 nor 1. Remedy: STEP=1, to wait for Enter before each part.")
+    if wish == "1" and not console.quiet:
+        console.moving.break_line()
+        sys.stdout.write(f"\nEnter: {number} {name} ")
+        sys.stdout.flush()
+        if not sys.stdin.readline() or not sys.stdin.isatty():  # a person's Enter has ended the line
+            sys.stdout.write("\n")
+    headline(f"{number} {name} · {about}")
+
+
+def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table: columns of figures are aligned right, texts left; without headings, all cells are texts."""
+    header = any(columns)
+    table = Table(box=box.SIMPLE_HEAD if header else None, show_edge=False, pad_edge=False, show_header=header)
     for i, column in enumerate(columns):
         figures = header and i > 0 and all(FIGURE.fullmatch(row[i]) for row in rows)
         table.add_column(column, justify="right" if figures else "left")
     for row in rows:
         table.add_row(*row)
+    print_styled((title, "bold"))
     console.print(table)
 
 
@@ -143,11 +210,83 @@ def show_manual_steps(steps: list[tuple[str, str, str]]) -> str:
     return f"{len(steps)} manual steps and {hand_overs} hand-overs for one model"
 
 
-def closing(level: str, result: str, adds: dict[str, str], hurts: dict[str, str]) -> None:
-    """End a level: its score, what it adds and what still hurts, each line with evidence from this run."""
-    headline(f"{level}: {result}")
-    for title, lines in (("What this level adds", adds), ("What still hurts", hurts)):
-        show_table(title, ["", ""], [[what, evidence] for what, evidence in lines.items()], header=False)
+def show_path(file: Path) -> str:
+    """The file as people may type it: from this folder on, if it is inside."""
+    here = Path.cwd()
+    return str(file.relative_to(here)) if file.is_relative_to(here) else str(file)
+
+
+def closing(  # noqa: PLR0913, PLR0917
+    level: str,
+    result: str,
+    adds: dict[str, str],
+    hurts: dict[str, str],
+    look: dict[str, str],
+    next: str,  # noqa: A002 - as the screen calls it
+) -> None:
+    """End a level with one screen: its score, what it adds, what still hurts, each with evidence from this run.
+
+    look: commands to try and files to open now, with what they show. next: the next level's command. Each entry is
+    to fit one line of 80 characters.
+    """
+    if console.story_file:
+        look = {**look, show_path(console.story_file): "the whole run, as a page"}
+    quiet, console.quiet = console.quiet, False
+    try:
+        print_styled((f"\n{level}", "bold"), f"\n  {result}")
+        for title, entries in (("adds", adds), ("still hurts", hurts), ("look at this now", look)):
+            print_styled((title, "bold"))
+            lines = Table.grid(padding=(0, 2, 0, 0), collapse_padding=True)
+            lines.add_column(no_wrap=True)
+            for what, evidence in entries.items():
+                lines.add_row(f"  {what}", evidence)
+            console.print(lines)
+        print_styled(("next ", "bold"), next)
+    finally:
+        console.quiet = quiet
+
+
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>TITLE</title>
+<style>
+{stylesheet}
+body {{ color: {foreground}; background: {background}; margin: 2em; }}
+pre {{ font-family: Menlo, "DejaVu Sans Mono", Consolas, monospace; }}
+</style>
+</head>
+<body>
+<pre>{code}</pre>
+</body>
+</html>
+"""
+
+
+@contextmanager
+def told(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterator[None]:
+    """Print the title of a level, and write all that the block prints to story.html in its state folder.
+
+    quiet: in the terminal, show nothing but errors and the closing screen.
+    """
+    story = PlainConsole(file=io.StringIO(), record=True, width=STORY_WIDTH)
+    console.quiet, console.story = quiet, story
+    console.story_file = settings.level(level) / STORY
+    print_styled((title, "bold"), f" · today is {settings.today}")
+    try:
+        yield
+    except UserError as error:
+        story.print(f"error: {error}")
+        raise
+    except BaseException:
+        story.print(traceback.format_exc())
+        raise
+    finally:
+        console.quiet, console.story, console.story_file = False, None, None
+        page = PAGE.replace("TITLE", html.escape(title))
+        (settings.level(level) / STORY).write_text(story.export_html(code_format=page), encoding="utf-8")
 
 
 def main() -> None:

@@ -14,7 +14,17 @@ ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, a polite kill, a c
 
 
 class UserError(ValueError):
-    """An error the user can fix: the message says what, where, the value and the remedy."""
+    """An error the user can fix: the message says what, where, the value and the remedy.
+
+    refusal: the error is the result of a check that did its work, such as a gate; nothing has failed.
+    """
+
+    refusal = False
+
+    @property
+    def reason(self) -> str:
+        """The message without the remedy."""
+        return str(self).partition(" Remedy:")[0]
 
 
 def on_end(do: Callable[[], object]) -> None:

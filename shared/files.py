@@ -31,11 +31,6 @@ BEGINS_WITHIN = 60.0  # seconds: SQLite makes an empty file first, and another p
 class StateError(UserError):
     """A state file that is garbled, half written, or of another version; the message names the file and the remedy."""
 
-    @property
-    def fault(self) -> str:
-        """The message without the remedy, where the caller remedies it."""
-        return str(self).partition(" Remedy:")[0]
-
 
 @contextmanager
 def garbled(file: Path, remedy: str) -> Iterator[None]:
@@ -170,6 +165,11 @@ def commit_of(source: Path, *paths: str) -> str | None:
         return ask("rev-parse", "HEAD").strip() + ("-dirty" if edited else "")
     except subprocess.CalledProcessError:  # the repository belongs to another user, or has no commit
         return None
+
+
+def short_digest(digest: str) -> str:
+    """The first eight characters of a digest or an identifier, as people see it."""
+    return f"{digest[:8]}…"
 
 
 def short_commit(commit: str) -> str:

@@ -68,7 +68,7 @@ class Store:
         except StateError as error:
             if made := self._current_by_history():
                 self.point_to(made)
-                console.print(f"{error.fault} It is made again from the history: {made.version} serves.")
+                console.print(f"{error.reason} It is made again from the history: {made.version} serves.")
             return made
 
     def _current_by_history(self) -> Current | None:

@@ -60,7 +60,7 @@ def report_damaged(error: Exception, consequence: str) -> None:
 
 def report_garbled(error: StateError) -> None:
     """Print why the trials are run again; a function of its own, for the same reason."""
-    console.print(f"{error.fault} The trials are run again.")
+    console.print(f"{error.reason} The trials are run again.")
 
 
 RETRIED: Any = {

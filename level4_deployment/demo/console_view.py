@@ -10,8 +10,9 @@ from level4_deployment.control.client import PlatformClient
 from level4_deployment.delivery.flow import Deployed
 from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving.reloader import wait_for_workers, workers
-from shared.console import console, show_table
+from shared.console import console, working
 from shared.data.replay import Tick
+from shared.files import short_digest
 from shared.settings import NEW_YORK
 
 STAGES = ("train", "test", "shadow", "live", "production")
@@ -32,7 +33,7 @@ class ConsoleView:
 
     def replay(self, ticks: Iterable[Tick], service: str) -> ReplayStats:
         """Replay the ticks, and look at the platform at midnight of each day."""
-        with console.status("Requesting the first predictions") as status:
+        with working("Requesting the first predictions") as status:
 
             def after_tick(tick: Tick, stats: ReplayStats) -> None:
                 local = tick.start.tz_convert(NEW_YORK)
@@ -68,16 +69,17 @@ def show_digests(deployed: Deployed, served: Digests) -> Digests:
     """Print and return the package digest that each stage reported, for every stage that the version has reached."""
     every = {"train": {deployed.digest}, "test": {deployed.report.digest}, **served}
     stages = {stage: every[stage] for stage in STAGES if stage in every}
-    rows = [[stage, ", ".join(sorted(digests))] for stage, digests in stages.items()]
-    show_table(f"Version {deployed.version}: the package at each stage", ["Stage", "Digest"], rows)
+    found = "; ".join(f"{stage} {', '.join(map(short_digest, sorted(one)))}" for stage, one in stages.items())
+    console.print(f"  The package of version {deployed.version} at each stage: {found}")
     return stages
 
 
 def digests_in_a_line(stages: Digests) -> str:
     """One line of evidence."""
     every = sorted(set.union(*stages.values()))
-    digests = f"{len(every)} digest{'s' * (len(every) > 1)}, {', '.join(digest[:8] for digest in every)}"
-    return f"{' > '.join(stages)}: {digests}, at {len(stages)} stages"
+    digests = f"{len(every)} digest{'s' * (len(every) > 1)}, {', '.join(map(short_digest, every))}"
+    first, *_, last = stages
+    return f"{digests}, from {first} to {last}"
 
 
 def _latest_gain(stats: ReplayStats) -> str:

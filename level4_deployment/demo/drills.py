@@ -37,6 +37,11 @@ class RollbackDrill:
             f"{max(self.last_replaced, 0):.2f} s; {self.failed} of {self.requests:,} requests failed"
         )
 
+    @property
+    def in_short(self) -> str:
+        """The same for the closing screen."""
+        return f"after {self.first_restored:.1f} s; {self.failed} of {self.requests:,} requests failed"
+
 
 def roll_back_under_load(
     operator: PlatformClient, service: str, flights: pd.DataFrame, challenger: int, home: Path
@@ -78,6 +83,11 @@ class KillDrill:
             f"another worker was ready after {self.replaced_after:.1f} s; "
             f"{self.lost} of {self.requests:,} requests were lost with the killed one"
         )
+
+    @property
+    def in_short(self) -> str:
+        """The same for the closing screen."""
+        return f"replaced in {self.replaced_after:.1f} s; {self.lost} of {self.requests:,} requests lost"
 
 
 def kill_a_worker_under_load(service: str, flights: pd.DataFrame, home: Path) -> KillDrill:

@@ -22,7 +22,7 @@ from level4_deployment.prediction_log import PREDICTIONS, first_predictions, ope
 from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_table
 from shared.errors import UserError
-from shared.files import short_commit
+from shared.files import short_commit, short_digest
 from shared.processes.reset import set_aside
 from shared.score import Score, by_month, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
@@ -84,6 +84,14 @@ def show_experiments(home: Path, *versions: int) -> list[Experiment]:
     return [by_challenger[version] for version in versions]
 
 
+def verdict_in_a_line(one: Experiment) -> str:
+    """One line of evidence; without figures, where an experiment ended without a verdict."""
+    found = one.verdict
+    if found is None or found.mean is None:
+        return f"version {one.challenger} {one.state}"
+    return f"version {one.challenger} {one.state}: {found.mean:+.4f} nats, z {found.z:.1f}, day {found.day}"
+
+
 def show_served(home: Path) -> str:
     """Print the log loss of the predictions that were served, by month of departure; returns one line of evidence."""
     columns = [PREDICTIONS.c.flight_id, PREDICTIONS.c.departs_at, PREDICTIONS.c.probability]
@@ -94,7 +102,7 @@ def show_served(home: Path) -> str:
     months = months[months["rows"] >= FEWEST_FLIGHTS]
     rows = [[str(name), f"{row.rows:,.0f}", f"{row.log_loss:.4f}"] for name, row in months.iterrows()]
     show_table("Predictions served, by the prediction log", ["Month", "labelled flights", "log loss"], rows)
-    return ", ".join(f"{name}: {row.log_loss:.3f}" for name, row in months.iterrows())
+    return "log loss by month " + ", ".join(f"{loss:.2f}" for loss in months["log_loss"])
 
 
 def show_explanation(settings: Settings, home: Path, request: str) -> str:
@@ -102,7 +110,7 @@ def show_explanation(settings: Settings, home: Path, request: str) -> str:
     explained = explain(settings, home, request)
     show(explained)
     version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
-    return f"request {request[:8]} → version {version} → run {run[:8]} → commit {short_commit(commit)} → its data"
+    return f"version {version} → run {short_digest(run)} → commit {short_commit(commit)} → data"
 
 
 def score_version(client: MlflowClient, number: int, later: pd.DataFrame) -> Score:

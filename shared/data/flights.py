@@ -41,7 +41,7 @@ def load_flights(settings: Settings) -> pd.DataFrame:
     try:
         table = _read(cache)
     except StateError as error:
-        console.print(f"{error.fault} It is built again.")
+        console.print(f"{error.reason} It is built again.")
         _build(folder, cache)
         table = _read(cache)
     return table.copy(deep=False)  # pandas copies on write, so other callers see no changes
