@@ -5,23 +5,22 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 from prefect import flow
 
 from level4_deployment import prediction_log
-from level4_deployment.control import audit, client
+from level4_deployment.control import client
 from level4_deployment.experiment import labels
 from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving import reloader
 from level5_monitoring import config
-from level5_monitoring.loop import loop_store
+from level5_monitoring.faulty_year import put_in
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
-from level5_monitoring.monitors.monitor_result import in_words
-from shared.console import console, print_styled, working
+from level5_monitoring.story import Story
+from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
@@ -30,7 +29,6 @@ from shared.processes.reset import set_aside
 from shared.settings import NEW_YORK, Settings, parse_today
 
 HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year takes half as long again
-QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 
 
 @flow(
@@ -39,17 +37,23 @@ QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
     description="Live flights, twelve hours at a time, and a turn of the loop each night.",
 )
 def year(until: str) -> ReplayStats:
-    """Replay the flights from the end of the log to `until` (YYYY-MM-DD)."""
-    with open_loop() as loop, working("the first flights are being predicted") as status:
-        view = ConsoleView(loop.log, status)
-        return play(loop, remaining_ticks(loop, parse_today(until), HALF_A_DAY), view.print_decision, view.update)
+    """Replay the flights from the end of the log to `until` (YYYY-MM-DD), with the faults of the year put in."""
+    shown = console.moving.show(Working("the year", folds=True))
+    with open_loop() as loop, put_in(loop.settings) as tables, shown as status:
+        story = Story(loop.log, config.own(loop.settings), tables, status)
+        flights = tables.flights if tables else load_flights(loop.settings)
+        ticks = remaining_ticks(loop, parse_today(until), HALF_A_DAY, flights)
+        return play(loop, ticks, story.tell_decision, story.tell_night)
 
 
-def remaining_ticks(loop: LoopController, until: date, every: pd.Timedelta) -> Iterator[Tick]:
-    """The stream from the end of the log to the beginning of the day `until`."""
+def remaining_ticks(
+    loop: LoopController, until: date, every: pd.Timedelta, flights: pd.DataFrame | None = None
+) -> Iterator[Tick]:
+    """The stream from the end of the log to the beginning of the day `until`; flights: instead of the real ones."""
     watermark = labels.read_watermark(loop.log)
     begin = pd.Timestamp(watermark, unit="s", tz="UTC") if watermark else loop.settings.now
-    return replay(load_flights(loop.settings), begin, pd.Timestamp(until, tz=NEW_YORK).tz_convert("UTC"), every)
+    end = pd.Timestamp(until, tz=NEW_YORK).tz_convert("UTC")
+    return replay(load_flights(loop.settings) if flights is None else flights, begin, end, every)
 
 
 def play(
@@ -75,41 +79,6 @@ def play(
     take_turns()  # first those that a sudden end has cut off
     with client.PlatformClient.at(loop.home, "feed") as feed:
         return replay_over_http(ticks, client.read_addresses(loop.home)["service"], feed, after)
-
-
-class ConsoleView:
-    """What the terminal shows during the replay: each decision and each action, and the current figures."""
-
-    def __init__(self, log: sa.Engine, status: Working | None = None) -> None:
-        self.log, self.status = log, status
-        self.actions_shown = len(audit.trail(log))
-
-    def print_decision(self, decision: Decision) -> None:
-        """Print a decision that changes something."""
-        if decision.kind not in QUIET:
-            kind = in_words(decision.kind)
-            print_styled(f"  {pd.Timestamp(decision.day):%b %d} ", (kind, "bold"), f": {decision.reason}")
-
-    def update(self, tick: Tick, played: ReplayStats) -> None:
-        """Print the new actions, and show the current figures; without a terminal, print these each Monday."""
-        local = tick.end.tz_convert(NEW_YORK)
-        actions = audit.trail(self.log)
-        for act in actions[self.actions_shown :]:
-            action = f"{in_words(act['action'])} {audit.describe_change(act)}, by {act['actor']}"
-            print_styled(f"  {local:%b %d} ", (action, "dim"))
-        self.actions_shown = len(actions)
-        now = f"{local:%b %d}  {played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
-        if self.status:
-            self.status.update(now)
-        if local.weekday() == 0 and not console.is_terminal:
-            console.print(f"  {now}")
-
-    def _loss(self) -> str:
-        days = loop_store.last_performance(self.log, 7)
-        if days.empty:
-            return ""
-        loss = np.average(days["loss"], weights=days["flights"])
-        return f"; log loss of the last {len(days)} closed days {loss:.3f} (version {days['version'].iloc[-1]})"
 
 
 def clear_last_year(settings: Settings) -> Path:

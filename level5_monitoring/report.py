@@ -1,62 +1,63 @@
-"""What `make level5` prints about the decisions of the year, read from the tables at the end."""
+"""What `make level5` prints about the year at its end: what became of its faults, and its decisions in figures."""
 
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
+import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.false_alarms import false_alarms
+from level5_monitoring.faulty_year import BROKEN_UNIT, SPOILED, SPOILED_FROM, FeedFault, feed_faults
 from level5_monitoring.loop import loop_store, outbox, policy
+from level5_monitoring.loop.controller import CLOSES_AFTER
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
-from level5_monitoring.policy_comparison import Effort
-from shared.console import show_table
-from shared.settings import Settings
+from level5_monitoring.policy_comparison import LOOP, LOSS, Effort, training_nights
+from shared.console import console, show_table
+from shared.score import log_losses
+from shared.settings import LAST_TODAY, NEW_YORK, Settings
 
 PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
+WITHOUT = {"weekly": "weekly", "six_weeks": "six weeks"}  # the calendars that the faults are shown with
+SEEN_FOR = 28  # days from a fault on whose log loss is shown, or until the next fault begins
 
 
 @dataclass(frozen=True)
 class YearSummary:
-    """The year's decisions, counted. alarms, kinds, alerts, drift: counts by name, as text.
+    """The year's decisions, counted.
 
-    false_alarms: each, and what followed, as text.
+    alerts: by severity, and how many were delivered. drift: weekly alarms. first_act: the day of the first decision
+    that changed something, or ""; last_day: of the last one. false_alarms: how many, and on which days.
     """
 
     days: int
     monitor_results: int
     promoted: int
     effort: Effort
-    alarms: str
-    false_alarms: str
-    kinds: str
     alerts: str
-    drift: str
+    drift: int
+    first_act: str
+    last_day: str
+    false_alarms: str
 
 
-def show_decisions(settings: Settings) -> YearSummary:
-    """Print each decision that changed something, with the version that came of it; returns the counts."""
+def summarise_year(settings: Settings) -> YearSummary:
+    """Print the false alarms, and return the counts."""
     with config.open_log(settings) as log:
         decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), outbox.alerts(log)
         tried, actions, undelivered = experiment_store.find(log), audit.trail(log), outbox.undelivered(log)
     acted = [one for one in decisions if one["kind"] not in ("no_action", "notify", "defer")]
-    rows = [
-        [
-            one["day"],
-            in_words(one["kind"]),
-            in_words(one["cause"]),
-            str(one["result"].get("version", "")),
-            one["reason"],
-        ]
-        for one in acted
-    ]
-    show_table("Decisions that changed something", ["Day", "Decision", "Cause", "Version", "Reason"], rows)
     done = Counter(one["kind"] for one in acted if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
     trained = sum(one["kind"] == "retrain" and policy.FAILED not in one["result"] for one in acted)
-    alarms = [one for one in results if one.state == "alarm"]
-    false = false_alarms(results)
+    false = false_alarms([one for one in results if not _of_a_fault(one, settings)])
+    told = Counter(what_followed(one, acted, tried) for one in false)
+    for what, times in told.items():
+        console.print(f"  False alarm: {what}" + (f" ({times} targets)" if times > 1 else ""))
+    severities = Counter(one.severity for one in alerts)
+    counts = ", ".join(f"{count} {name}" for name, count in severities.items()) or "none"
     return YearSummary(
         days=len(decisions),
         monitor_results=len(results),
@@ -67,16 +68,17 @@ def show_decisions(settings: Settings) -> YearSummary:
             alerts=len(alerts),
             false_alarms=len(false),
         ),
-        alarms=_counts(in_words(one.monitor) for one in alarms),
-        false_alarms="; ".join(what_followed(one, acted, tried) for one in false) or "none",
-        kinds=_counts(in_words(one["kind"]) for one in decisions),
-        alerts=f"{_counts(one.severity for one in alerts)}; {len(alerts) - undelivered} of {len(alerts)} delivered",
-        drift=_counts((one.target for one in alarms if one.monitor == "drift"), most=3),
+        alerts=f"{counts}; {len(alerts) - undelivered} of {len(alerts)} delivered",
+        drift=sum(one.monitor == "drift" and one.state == "alarm" for one in results),
+        first_act=acted[0]["day"] if acted else "",
+        last_day=decisions[-1]["day"] if decisions else "",
+        false_alarms=f"{len(false)}, on {len({one.day for one in false})} days" if false else "none",
     )
 
 
-def _counts(names: Iterable[str], most: int | None = None) -> str:
-    return ", ".join(f"{name} {count}" for name, count in Counter(names).most_common(most))
+def _of_a_fault(result: MonitorResult, settings: Settings) -> bool:
+    faults = feed_faults(str(settings.today)) if config.faults() else []
+    return any(one.first <= result.day <= one.last for one in faults)
 
 
 def what_followed(alarm: MonitorResult, acted: list[dict[str, Any]], tried: list[experiment_store.Experiment]) -> str:
@@ -84,7 +86,8 @@ def what_followed(alarm: MonitorResult, acted: list[dict[str, Any]], tried: list
 
     acted: the decisions. tried: the experiments.
     """
-    named = f"{in_words(alarm.monitor)} of {alarm.described_target} on {alarm.day}"
+    version_of = "" if alarm.version is None else f" of {alarm.described_target}"
+    named = f"{in_words(alarm.monitor)}{version_of} on {alarm.day}"
     trained = [one for one in acted if _led_to(alarm, one)]
     version = trained[0]["result"].get("version") if trained else None
     verdict = next((one.verdict for one in tried if one.challenger == version), None)
@@ -100,3 +103,107 @@ def _led_to(alarm: MonitorResult, decision: dict[str, Any]) -> bool:
     """Whether a decision is the retraining that this alarm, or its continuation on a later day, led to."""
     keys = {MonitorResult(**one).alarm_key for one in decision["evidence"]}
     return decision["cause"] == "performance" and decision["day"] >= alarm.day and alarm.alarm_key in keys
+
+
+@dataclass(frozen=True)
+class ShownFault:
+    """A fault of the year: how the loop met it, and how the calendars did. seen: in a few words, for the closing."""
+
+    what: str
+    first: str
+    loop: str
+    calendars: str
+    seen: str
+
+
+def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
+    """Print each fault of the live year with monitoring and without; table: of `collect_predictions`."""
+    if not config.faults():
+        return []
+    begin = str(settings.today)
+    with config.open_log(settings) as log:
+        decisions = loop_store.decisions(log)
+        spoiled = _spoiled(log, decisions, table, settings)
+    feeds = [_of_feed(one, decisions, settings) for one in feed_faults(begin)]
+    shown = sorted([*feeds, *spoiled], key=lambda one: one.first)
+    if not shown:
+        return []
+    rows = []
+    day = table["flight_id"].str[:10]
+    for one, following in zip(shown, [*shown[1:], None], strict=True):
+        last = _shift(one.first, SEEN_FOR - 1)
+        if following:
+            last = min(last, _shift(following.first, -1))
+        flights = table[day.between(one.first, last)].dropna(subset=[LOOP])
+        losses = {name: log_losses(flights["late"], flights[name]).mean() for name in (LOOP, *WITHOUT)}
+        until = f"{_short(one.first)} to {_short(last)}: {len(flights):,} flights"
+        figures = {name: LOSS.format(loss) for name, loss in losses.items()}
+        rows.append(
+            [f"{one.what}; {until}", one.loop, figures[LOOP], one.calendars, *(figures[name] for name in WITHOUT)]
+        )
+    columns = ["Fault; log loss of", "With: the loop", "loop", "Without: calendars", *WITHOUT.values()]
+    show_table("The faults, with and without monitoring (log loss by the true labels)", columns, rows)
+    return shown
+
+
+def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settings) -> ShownFault:
+    kinds = policy.DATA if fault is BROKEN_UNIT else policy.LABELS
+    active = [
+        one["day"]
+        for one in decisions
+        if one["day"] >= fault.first and any(alarm["monitor"] in kinds for alarm in one["alarms"])
+    ]
+    lasts = [day for n, day in enumerate(active) if day == _shift(active[0], n)]  # one alarm, without a gap
+    seen = "not seen"
+    met = "not seen"
+    if lasts:
+        late = (pd.Timestamp(lasts[0]) - pd.Timestamp(fault.first)).days + 1
+        seen = f"on day {late}"
+        met = f"{kinds[0]} alarm on day {late}; no training for {len(lasts)} days, which later ones leave out"
+    nights = _nights(settings)
+    learnt = (f"{sum(night > fault.first for night in own)} ({WITHOUT[name]})" for name, own in nights.items())
+    what = f"{fault.what}, {_short(fault.first)} to {_short(fault.last)}"
+    return ShownFault(what, fault.first, met, f"not seen; trainings that learn it: {', '.join(learnt)}", seen)
+
+
+def _spoiled(
+    log: sa.Engine, decisions: list[dict[str, Any]], table: pd.DataFrame, settings: Settings
+) -> list[ShownFault]:
+    """The spoiled training, if the loop retrained late enough; else nothing."""
+    nights = {
+        str((pd.Timestamp(one["day"]) + CLOSES_AFTER).date()): one for one in decisions if one["kind"] == "retrain"
+    }
+    night = min((night for night in nights if night >= SPOILED_FROM), default=None)
+    if night is None:
+        return []
+    result = nights[night]["result"]
+    version = result.get("version")
+    if policy.REFUSED in result:
+        refused = str(result[policy.REFUSED]).partition(" Remedy:")[0]
+        met, seen = f"on {_short(night)}, {refused}", "refused by the gate"
+    else:
+        one = next((one for one in experiment_store.find(log) if one.challenger == version), None)
+        met = seen = f"version {version}: experiment {one.state}" if one else f"version {version}"
+    live, first = [], night
+    for name, nights_of in _nights(settings).items():
+        number, spoiled = next(
+            ((n, own) for n, own in enumerate(nights_of, start=1) if n > 1 and own >= SPOILED_FROM), (0, night)
+        )
+        days = table["flight_id"].str[:10][table[f"{name} version"] == number].nunique()
+        live.append(f"{days} days ({WITHOUT[name]})")
+        first = min(first, spoiled)
+    return [ShownFault(SPOILED, first, met, f"live for {', '.join(live)}", seen)]
+
+
+def _nights(settings: Settings) -> dict[str, list[str]]:
+    """The nights on which the calendars of WITHOUT train."""
+    nights = training_nights(settings.now, pd.Timestamp(LAST_TODAY, tz=NEW_YORK) - pd.Timedelta(days=1))
+    return {name: nights[name] for name in WITHOUT}
+
+
+def _shift(day: str, days: int) -> str:
+    return str((pd.Timestamp(day) + pd.Timedelta(days=days)).date())
+
+
+def _short(day: str) -> str:
+    return f"{pd.Timestamp(day):%d %b}"

@@ -10,7 +10,7 @@ from level5_monitoring import config, policy_comparison, replay_year, report
 from level5_monitoring.dashboard import page
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
-from shared.console import closing, console, part, show_path, step
+from shared.console import closing, console, in_one_line, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.processes.children import running
@@ -20,7 +20,7 @@ from shared.settings import LAST_TODAY, read_settings
 
 def main() -> None:
     """Train the first model, then let the loop monitor, retrain, test and promote until the end of the year."""
-    settings = read_settings()
+    settings, faults = read_settings(), config.faults()
     platform_home = replay_year.clear_last_year(settings)
     own = config.own(settings)
     with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
@@ -36,47 +36,54 @@ def main() -> None:
             server.wait()
 
         part(2, "Train", "the first champion; the loop trains all later versions")
-        run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
+        with in_one_line("Train version 1 and deploy it"):
+            run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
         platform.wait_until_ready()
 
         part(3, "Evaluate", "policies by the calendar, to compare the loop with")
-        # They are trained in a process beside this one.
-        calendar = opened.enter_context(running(policy_comparison.TRAIN, own / policy_comparison.LOG_FILE))
+        console.print("  Their models are trained in a process beside the live year.")
+        train = policy_comparison.train_command()
+        calendar = opened.enter_context(running(train, own / policy_comparison.LOG_FILE))
 
-        part(4, "Release", f"live flights from {settings.today}, and a turn of the loop each night, unattended")
+        part(4, "Release", "nine months live, unattended: a turn of the loop each night")
+        console.print("  The year has faults; one without: make level5 FAULTS=none" if faults else "  A clean year.")
         played = run_flow.run_flow(server, replay_year.year, str(LAST_TODAY))
 
         part(5, "Operate", "the year in figures")
-        summary = report.show_decisions(settings)
         table = policy_comparison.collect_predictions(settings, calendar)
+        summary = report.summarise_year(settings)
+        met = report.show_faults(settings, table)
         results = policy_comparison.compare_policies(table, summary.effort, policy_comparison.days_of_loop(settings))
         policy_comparison.show_comparison(table, results)
         with step("Draw the year on one page"):
             file = page.write_page(settings)
-        console.print(f"  the year on one page: {file}")
 
     part(6, "Report", "what holds, and what still hurts")
-    loop = results[policy_comparison.LOOP]
-    keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
-    policy_comparison.keep_results(settings, results, played.failed)
-    steps = f"{loop.effort.steps} manual steps"
+    loop, weekly = results[policy_comparison.LOOP], results["weekly"]
+    trainings = f"{loop.effort.trainings} trainings instead of {weekly.effort.trainings}"
+    losses = {name: one.score.log_loss for name, one in results.items()}
+    clean = policy_comparison.clean_losses(table) or losses
+    if faults:  # the progression is of the year with faults
+        keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
+    policy_comparison.keep_results(settings, results, played.failed, faults=faults)
     adds = {
-        "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; alarms: {summary.alarms}",
-        "False alarms, in a year without faults": summary.false_alarms,
-        "A policy decides, on record": summary.kinds,
-        "The loop closes": f"{loop.effort.trainings} trainings, {summary.promoted} promotions, {steps}",
-        "Worth it": policy_comparison.summarise(results),
+        "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; false alarms: {summary.false_alarms}",
+        **{f"Fault {number}": f"{one.what.partition(',')[0]}: {one.seen}" for number, one in enumerate(met, start=1)},
+        "The loop closes": f"{trainings}, {summary.promoted} promotions, {loop.effort.steps} manual steps",
+        "Worth it": f"log loss {policy_comparison.summarise(losses)}",
         "Each alert once": summary.alerts,
         "No user is cut off": str(played),
     }
     hurts = {
-        "One recipe": "people choose features and model family; the loop only retrains the same recipe",
-        "One reference": f"thresholds come from {len(known):,} winter flights; weeks in drift: {summary.drift}",
-        "Is it worth it to you?": policy_comparison.when_not(results),
+        "One recipe": "people choose features and model; the loop retrains that recipe",
+        "One reference": f"limits of {len(known):,} flights; {summary.drift} weekly alarms of drift",
+        "A clean year": f"{policy_comparison.summarise(clean)}: cron may do",
     }
     look = {
         show_path(file): "the year on one page",
-        "make explain DECISION=2013-05-06": "why the loop acted, or did not, on a day",
-        "make up": "the year once more, with a clock and faults to inject",
+        f"make explain DECISION={summary.first_act or summary.last_day}": "a decision, its evidence, what followed",
+        "make level5 FAULTS=none": "the year without faults",
     }
-    closing("Level 5 · full MLOps", f"{loop.score} as served", adds, hurts, look, "make up")
+    result = f"{loop.score} as served" + (f", in a year with {len(met)} faults" if met else "")
+    after = "make up · the year by a clock, with faults that you inject"
+    closing("Level 5 · full MLOps", result, adds, hurts, look, after)

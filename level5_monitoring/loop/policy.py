@@ -22,8 +22,8 @@ from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 
 HISTORY_BEGINS = "2013-01-01"  # the oldest flights that a training learns from
 BUDGET, PERIOD = 7, 274  # retrainings in so many days (nine months); the first training does not count
-# A fault may pass a monitor for some days: on humid days °C fit the humidity. In January to March, with °C in a fifth of
-# the flights or in all, at most 3 in a row did; so an alarm of data or labels is over after 4 days without it.
+# A fault may pass a monitor for some days: on humid days °C fit the humidity. With °C in a fifth of the flights, or in
+# all, January to March have at most 3 such days in a row. So an alarm of data or labels is over after 4 days without.
 CLEAN_DAYS = 4
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels before it can be judged
 # How a retrained version is tried (fields of Plan): two weeks, on nine flights of ten after the days in shadow. It is

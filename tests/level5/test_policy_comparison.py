@@ -1,5 +1,6 @@
 """All policies are scored on the same flights, by models of their own calendar, and compared with the level's aims."""
 
+import re
 import subprocess
 import sys
 from dataclasses import fields, replace
@@ -14,7 +15,7 @@ from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
 from level5_monitoring import config, policy_comparison, policy_simulation
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.performance import DayPerformance
-from level5_monitoring.policy_comparison import Effort, against_predecessors, gain_shares
+from level5_monitoring.policy_comparison import Effort, against_predecessors, gains
 from shared.console import console
 from shared.errors import UserError
 from shared.files import write_parquet
@@ -82,20 +83,18 @@ def test_each_policy_is_scored_on_the_same_flights(
         "weekly": Effort(trainings=2, steps=0),
         "loop": loop,
     }
-    assert policy_comparison.summarise(results).startswith(
-        "78% of weekly retraining's gain over never (95%: 78% to 78%)"
-    )
+    losses = {name: one.score.log_loss for name, one in results.items()}
+    assert policy_comparison.summarise(losses) == "never 0.511, monthly 0.357, the loop 0.288"
+    assert results["loop"].share == pytest.approx((0.776,) * 3, abs=0.001)
+    assert results["loop"].gain == pytest.approx((np.log(0.75 / 0.6),) * 3)
     policy_comparison.show_comparison(predictions, results)
-    lines = [[cell.strip() for cell in line.split("│")[1:-1]] for line in capsys.readouterr().out.splitlines()]
-    assert ["monthly, by hand", "2", "0", "0", "", "", "2"] in lines
+    lines = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert ["monthly, by hand", "2", "0", "0", "2"] in lines
     assert ["by the loop", "2", "0", "0", "5", "1", "0"] in lines
     shown = [SHARES[name] for name in policy_comparison.BY_MONTH]
-    losses = [f"{-np.log(share):.4f}" for share in shown]
-    gaps = [f"{1 - share:.4f}" for share in shown]
+    by_policy = [f"{-np.log(share):.3f}" for share in shown]
     assert [line for line in lines if line and line[0].startswith("2013-0")] == [
-        [month, rows, *figures]
-        for figures in (losses, ["1.0000"] * 4, gaps)
-        for month, rows in (("2013-04", "19"), ("2013-05", "20"))
+        [month, rows, *by_policy] for month, rows in (("2013-04", "19"), ("2013-05", "20"))
     ]
 
 
@@ -175,10 +174,11 @@ def test_the_interval_of_a_share_comes_from_blocks_of_days() -> None:
     chances = {"frozen": 0.6, "weekly": 0.8, "half": middle, "by_turns": np.where(by_turns, 0.8, 0.6)}
     for name, chance in chances.items():
         table[name] = np.where(right, chance, 1 - chance)
-    shares = gain_shares(table, [*chances])
-    assert shares["frozen"] == (0, 0, 0)
-    assert shares["half"] == pytest.approx((0.5, 0.5, 0.5))
-    share, low, high = shares["by_turns"]
+    gained = gains(table, [*chances])
+    assert gained["frozen"] == ((0, 0, 0), (0, 0, 0))
+    assert gained["half"].share == pytest.approx((0.5, 0.5, 0.5))
+    assert gained["half"].gain == pytest.approx([np.log(0.8 / 0.6) / 2] * 3)
+    share, low, high = gained["by_turns"].share
     assert share == pytest.approx(0.5)
     assert low < 0.3
     assert high > 0.7
@@ -189,11 +189,14 @@ def test_each_missed_aim_is_named_with_its_figure(level5_settings: Settings) -> 
     good = Effort(trainings=8, steps=0, alerts=5, false_alarms=0)
     results = policy_comparison.compare_policies(table, good, NONE)
     weekly = replace(results["weekly"], effort=Effort(trainings=40, steps=0))
-    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0)
+    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0, faults=False)
     assert policy_comparison.missed_aims(level5_settings) == []
+    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0, faults=True)
+    [missed] = policy_comparison.missed_aims(level5_settings)
+    assert missed == "better: weekly, on schedule 0.2231, the loop 0.2231", "with faults, better than every calendar"
     worse = table.assign(loop=np.where(table["late"] == 1, 0.69, 0.31))
     results = policy_comparison.compare_policies(worse, replace(good, trainings=9, steps=1), NONE)
-    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=3)
+    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=3, faults=False)
     assert [line.split(",")[0] for line in policy_comparison.missed_aims(level5_settings)] == [
         "49% of weekly's gain over never",
         "better with no more trainings: monthly",

@@ -10,7 +10,6 @@ from scipy.special import expit, logit
 
 from level4_deployment.control.control_plane import SHADOW_DAYS
 from level5_monitoring import policy_simulation
-from level5_monitoring.benchmarks.policies import faulty_year
 from level5_monitoring.loop.policy import PLAN
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.policy_simulation import (
@@ -20,6 +19,7 @@ from level5_monitoring.policy_simulation import (
     Platform,
     SimulatedYear,
     by_calendar,
+    faulty_year,
     shift,
     simulate,
 )
@@ -119,11 +119,13 @@ def test_labels_that_are_inverted_end_the_trial_and_are_left_out_of_the_next_tra
     simulate(models, START, END, loop)
     kinds = {one.day: one.kind for one in loop.decisions}
     assert kinds["2013-04-24"] == "stop_experiment"
-    assert trained[2] == ("2013-04-24", "2013-04-25", "2013-04-26")
+    assert trained[2] == tuple(f"2013-04-{day}" for day in range(24, 30)), "until four days were right"
 
 
 def test_the_year_with_faults_differs_from_the_real_one_where_a_fault_is(flights: pd.DataFrame) -> None:
-    faulty = faulty_year(flights)
+    """And only by faults that begin in it."""
+    faulty = faulty_year(flights, "2013-07-15")
+    assert faulty_year(flights, "2013-09-03").flights.equals(flights)
     day = flights["flight_id"].str[:10]
     assert faulty.flights["flight_id"].equals(flights["flight_id"])
     delays = faulty.flights["airport_delay_3h"].ne(flights["airport_delay_3h"]) & flights["airport_delay_3h"].notna()

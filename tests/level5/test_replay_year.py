@@ -1,20 +1,16 @@
-"""A new year begins in empty folders, and the terminal shows what changes during it."""
+"""A new year begins in empty folders."""
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from level4_deployment import prediction_log
-from level4_deployment.control import audit, client
-from level4_deployment.replay_client import ReplayStats
+from level4_deployment.control import client
 from level5_monitoring import config, replay_year
-from level5_monitoring.loop.policy import Decision
-from shared.data.replay import Tick
 from shared.errors import UserError
 from shared.files import write_json
 from shared.processes.process_identity import this_process
-from shared.settings import NEW_YORK, Settings
+from shared.settings import Settings
 from tests.factories import insert, prediction
 
 
@@ -47,23 +43,3 @@ def test_a_log_elsewhere_with_predictions_is_left_alone(
         insert(log, prediction_log.PREDICTIONS, prediction())
     with pytest.raises(UserError, match="has predictions already"):
         replay_year.clear_last_year(level5_settings)
-
-
-def test_decisions_actions_and_monday_figures_are_printed(
-    level5_settings: Settings, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A decision that changes something; each action once, with its actor; without a terminal, figures on Mondays."""
-    with config.open_log(level5_settings) as log:
-        view = replay_year.ConsoleView(log)
-        view.print_decision(Decision("2013-05-04", "no_action", "all is well"))
-        view.print_decision(Decision("2013-05-04", "roll_back", "it is worse"))
-        audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "it is better"))
-        for day in ("2013-05-05", "2013-05-06"):
-            end, empty = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC"), pd.DataFrame()
-            tick = Tick(end - pd.Timedelta(hours=12), end, empty, empty)
-            view.update(tick, ReplayStats(flights=1234, failed=0))
-    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
-        "May 04 roll back: it is worse",
-        "May 05 promote 1 → 2, by loop",
-        "May 06  1,234 flights answered, 0 requests failed",
-    ]

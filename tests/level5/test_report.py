@@ -1,7 +1,9 @@
 """The report counts what the tables hold."""
 
+import re
 from dataclasses import asdict, replace
 
+import pandas as pd
 import pytest
 
 from level4_deployment.control import audit
@@ -11,7 +13,8 @@ from level5_monitoring import config, report
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision, Kind
-from level5_monitoring.policy_comparison import Effort
+from level5_monitoring.policy_comparison import LOOP, Effort
+from shared.console import console
 from shared.settings import Settings
 from tests.factories import monitor_result
 
@@ -37,16 +40,49 @@ def test_decisions_are_counted_by_what_came_of_them(
         for actor in ("loop", "operator"):
             audit.record(log, audit.move(actor, audit.PROMOTE, 1, 2, "it is better"))
         outbox.deliver(log, outbox.sink_of(level5_settings))
-    summary = report.show_decisions(level5_settings)
+    summary = report.summarise_year(level5_settings)
     assert (summary.days, summary.monitor_results, summary.promoted) == (5, 10, 1)
     assert summary.effort == Effort(trainings=2, steps=1, alerts=2, false_alarms=1)
-    assert summary.alerts == "page 1, info 1; 2 of 2 delivered"
-    assert summary.kinds == "retrain 2, promote 2, no action 1"
-    assert summary.drift == "temp 5"
-    assert summary.false_alarms == "contract of temp on 2013-05-06, no retraining", "it went on for five days"
-    printed = capsys.readouterr().out
-    assert "because of promote" in printed
-    assert "because of no_action" not in printed
+    assert summary.alerts == "1 page, 1 info; 2 of 2 delivered"
+    assert (summary.drift, summary.first_act, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
+    told = "False alarm: contract on 2013-05-06, no retraining"
+    assert capsys.readouterr().out.strip() == told, "it went on for five days"
+
+
+def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_did(
+    level5_settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Log loss by the true labels, from the fault to the next one."""
+    monkeypatch.setattr(console, "width", 300)
+    days = [str(day.date()) for day in pd.date_range("2013-07-15", "2013-09-29")]
+    loss = {LOOP: 0.5, "weekly": 0.75, "six_weeks": 0.25}  # the probability of what happened
+    weekly = [18 + (day >= "2013-08-05") + (day >= "2013-08-12") for day in days]  # 5 August is the 19th Monday
+    table = pd.DataFrame({"flight_id": [f"{day}-UA1-EWR" for day in days], "late": 1.0, **loss})
+    table["weekly version"], table["six_weeks version"] = weekly, 4
+    alarms = {"contract": days[:13], "labels": [day for day in days if "2013-09-02" <= day <= "2013-09-11"]}
+    with config.open_log(level5_settings) as log:
+        for day in days:
+            found = tuple(monitor_result(name, day=day) for name, on in alarms.items() if day in on)  # type: ignore[arg-type]
+            loop_store.record_decision(log, Decision(day, "no_action", ".", alarms=found), [], [])
+        retrain = Decision("2013-07-14", "retrain", "too early"), Decision("2013-10-01", "retrain", "grown")
+        for one, result in zip(retrain, ({}, {"refused": "version 5 is refused: quality. Remedy: x"}), strict=True):
+            loop_store.record_decision(log, one, [], [])
+            loop_store.close_decision(log, one.day, result)
+    shown = report.show_faults(level5_settings, table)
+    assert [one.seen for one in shown] == ["on day 1", "refused by the gate", "on day 1"]
+    rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()[3:]]
+    figures = ["0.693", "0.288", "1.386"]
+    assert [[row[2], *row[4:]] for row in rows] == [figures] * 3
+    assert [row[0].partition(",")[0] for row in rows] == [
+        "recent delays in hours",
+        "a training learns labels of other flights; 05 Aug to 01 Sep: 28 flights",
+        "labels are inverted",
+    ]
+    assert rows[0][1] == "contract alarm on day 1; no training for 13 days, which later ones leave out"
+    assert rows[0][3] == "not seen; trainings that learn it: 24 (weekly), 4 (six weeks)"
+    assert rows[1][1] == "on 03 Oct, version 5 is refused: quality."
+    assert rows[1][3] == "live for 7 days (weekly), 77 days (six weeks)"
+    assert rows[2][1].startswith("labels alarm on day 1; no training for 10 days")
 
 
 FALSE = monitor_result("calibration", day="2013-05-06", version=1)

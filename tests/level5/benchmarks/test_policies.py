@@ -31,14 +31,16 @@ def test_the_tables_name_every_policy_with_its_figures(capsys: pytest.CaptureFix
     """Losses with trainings, shares with intervals, worse versions, and who ended the spoiled one."""
 
     def outcome(loss: float) -> Outcome:
-        result = PolicyResult(Score(loss, 0.77, 0.1, 0.01, 0.2, 9_000), Effort(8, 0), (0.97, 0.5, 1.2), 61, 1)
+        result = PolicyResult(
+            Score(loss, 0.77, 0.1, 0.01, 0.2, 9_000), Effort(8, 0), (0.008,) * 3, (0.97, 0.5, 1.2), 61, 1
+        )
         return Outcome(dict.fromkeys(NAMES, result), dict.fromkeys(NAMES, 7), dict.fromkeys(NAMES, "gate"))
 
     show_history(LearningCurve(0.26, 0.62, 153), pd.DataFrame([[9, 0.0008, 9, 9]]))
     show_starts({"2013-04-01": outcome(0.4561), "2013-07-01": outcome(0.4464)})
     show_faults(outcome(0.4561), outcome(0.4611))
     printed = " ".join(capsys.readouterr().out.split())
-    for text in ("0.4561 (8)", "0.4464 (8)", "97% [50%, 120%]", "61 (1)", "+0.0050", "gate", "+0.80", "9 of 9"):
+    for text in ("0.456 (8)", "0.446 (8)", "97% [50%, 120%]", "61 (1)", "+0.005", "gate", "+0.80", "9 of 9"):
         assert text in printed, text
     assert "9,000, 9,000" in printed
     assert "0.26 x (1 / days before" in printed

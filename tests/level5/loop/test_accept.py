@@ -94,7 +94,8 @@ def test_an_alarm_after_the_acceptance_is_in_doubt_again(renamed: sa.Engine, thi
     accept(renamed, thin, "carrier", NEW, "merger")
     day = "2013-05-20"
     wrong = monitor_result("contract", target="carrier", day=day)
-    loop_store.record_decision(renamed, Decision(day, "stop_experiment", "other codes"), [wrong], [])
+    decision = Decision(day, "stop_experiment", "other codes", alarms=(wrong,))
+    loop_store.record_decision(renamed, decision, [wrong], [])
     assert [one.day for one in load_policy_state(renamed, "2013-05-21").in_doubt] == [day]
 
 

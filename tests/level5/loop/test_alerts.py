@@ -8,13 +8,15 @@ DAY = "2013-05-06"
 
 
 def test_an_alarm_has_one_alert_when_it_begins_and_one_when_it_is_over() -> None:
-    """None on the days between, nor on days without enough data."""
+    """None on the days between, whether it rings, passes, or has not enough data; over after four days that pass."""
     state, titles = PolicyState(), []
-    for found in ("ok", "alarm", "alarm", "insufficient data", "alarm", "ok", "ok"):
-        decision = decide(DAY, [result("contract", found)], state)
+    for n, found in enumerate(("ok", "alarm", "ok", "insufficient data", "alarm", "ok", "ok", "ok", "ok", "ok")):
+        day = f"2013-05-{6 + n:02}"
+        decision = decide(day, [result("contract", found, day=day)], state)
         titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, state, "level5")])
         state = PolicyState(alarms=decision.alarms, last_cause=decision.cause)
-    assert titles == [[], [("page", "contract alarm begins")], [], [], [], [("info", "contract alarm is over")], []]
+    begins, over = [("page", "contract alarm begins")], [("info", "contract alarm is over")]
+    assert titles == [[], begins, [], [], [], [], [], [], over, []]
 
 
 def test_an_act_that_failed_is_a_page() -> None:

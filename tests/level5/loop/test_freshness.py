@@ -22,6 +22,7 @@ from level5_monitoring.loop.freshness import (
     freshness_alert,
     read_progress,
 )
+from level5_monitoring.loop.policy import CLEAN_DAYS
 from level5_monitoring.monitors.reference import Reference
 from shared.data.replay import replay
 from shared.settings import NEW_YORK, Settings
@@ -104,7 +105,7 @@ def test_flights_that_stop_have_one_alert_and_stop_experiments(night: Night) -> 
     assert alert.severity == "page"
     assert all(f"volume of {airport}: 0 flights" in alert.text for airport in ("EWR", "JFK", "LGA"))
     assert [one["kind"] for one in loop_store.decisions(night.log)][-2:] == ["stop_experiment", "stop_experiment"]
-    assert [night(BOTH) for _ in range(3)][-1] == ["volume alarm begins", "volume alarm is over"]
+    assert [night(BOTH) for _ in range(2 + CLEAN_DAYS)][-1] == ["volume alarm begins", "volume alarm is over"]
 
 
 def test_a_stall_has_one_alert_when_it_begins_and_one_when_it_is_over() -> None:

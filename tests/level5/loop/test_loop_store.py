@@ -44,16 +44,23 @@ def test_a_day_on_record_stays_as_it_is(log: sa.Engine) -> None:
 
 
 def test_a_training_leaves_out_every_earlier_day_whose_data_or_labels_were_in_alarm(log: sa.Engine) -> None:
-    """An alarm that is over is no reason to trust the days it was about."""
-    decided(log, "2013-05-04", found("2013-05-04", "contract"), found("2013-05-04", "volume"))
-    decided(log, "2013-05-05", found("2013-05-05", "contract", "ok"), found("2013-05-05", "volume", "ok"))
-    decided(log, "2013-05-06", found("2013-05-06", "labels"), found("2013-05-06", "drift"))
-    decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"), found("2013-05-07", "drift"))
-    decision = decided(log, "2013-05-08", found("2013-05-08", "calibration"))
+    """Those between two days that rang too, and those after them until it is over; then the days are no better."""
+    days = [f"2013-05-{n:02}" for n in range(4, 12)]
+    for day in days[:-1]:
+        state: State = "alarm" if day in ("2013-05-04", "2013-05-06") else "ok"
+        labels: State = "alarm" if day == "2013-05-04" else "ok"
+        made = decided(log, day, found(day, "contract", state), found(day, "labels", labels), found(day, "drift"))
+        assert (made.kind == "stop_experiment") == (day < "2013-05-10")
+    assert "on 2013-05-06, and not yet 4 days in a row without" in loop_store.decisions(log)[-2]["reason"]
+    decision = decided(log, days[-1], found(days[-1], "calibration"))
     assert decision.kind == "retrain"
-    assert policy.days_left_out(decision) == ["2013-05-04", "2013-05-06"]
-    assert "Left out of the training, because data or labels were in alarm: 2013-05-04, 2013-05-06." in decision.reason
-    assert [(one.day, one.rows) for one in decision.evidence[1:]] == [("2013-05-04", 900), ("2013-05-06", 900)]
+    assert policy.days_left_out(decision) == days[:6]
+    assert f"because data or labels were in alarm: {', '.join(days[:6])}." in decision.reason
+    assert [(one.day, one.state) for one in decision.evidence[1:4]] == [
+        ("2013-05-04", "alarm"),
+        ("2013-05-05", "ok"),
+        ("2013-05-06", "alarm"),
+    ]
 
 
 def test_a_decision_that_cannot_be_recorded_whole_leaves_nothing(log: sa.Engine) -> None:
@@ -97,10 +104,10 @@ def test_an_experiment_that_ended_has_one_alert_and_its_own_suspect_days(log: sa
     state = load_policy_state(log, "2013-05-07")
     assert (state.running_experiment, state.suspect_days) == (experiment.experiment, ("2013-05-06",))
     experiment_store.save(log, replace(experiment, state=experiment_store.INCONCLUSIVE))
-    decided(log, "2013-05-07", found("2013-05-07", "labels", "ok"))
-    decided(log, "2013-05-08", found("2013-05-08", "labels", "ok"))
-    titles = [[alert.title for alert in outbox.alerts(log, day)] for day in ("2013-05-07", "2013-05-08")]
-    assert titles == [["labels alarm is over", "experiment inconclusive"], []]
+    for day in ("2013-05-07", "2013-05-08", "2013-05-09", "2013-05-10"):
+        decided(log, day, found(day, "labels", "ok"))
+    titles = [[alert.title for alert in outbox.alerts(log, f"2013-05-{day}")] for day in ("07", "08", "09", "10")]
+    assert titles == [["experiment inconclusive"], [], [], ["labels alarm is over"]]
 
 
 def test_a_verdict_that_counted_the_day_itself_is_a_ticket(log: sa.Engine) -> None:

@@ -1,7 +1,7 @@
 """Every combination of results and states gives one decision, and never one that bad data or a limit forbid."""
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, get_args
 
 import pandas as pd
@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from level4_deployment.experiment.design import Plan
+from level5_monitoring.fault_injection import inject_fault
 from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import (
     BUDGET,
+    CLEAN_DAYS,
     COOL_DOWN,
     PERFORMANCE,
     PERIOD,
@@ -25,7 +27,10 @@ from level5_monitoring.loop.policy import (
     growth,
     planned_growth,
 )
+from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
+from level5_monitoring.monitors.reference import Reference
+from level5_monitoring.monitors.window import as_window
 from tests.factories import monitor_result
 
 DAY = "2013-07-14"
@@ -175,12 +180,32 @@ def test_a_winner_on_suspect_days_is_not_promoted() -> None:
 
 
 def test_a_weekly_alarm_is_active_until_its_monitor_runs_again() -> None:
-    week = active_alarms([result("drift")], [result("contract", "ok")])
+    week = active_alarms(DAY, [result("drift")], [result("contract", "ok")])
     assert [one.target for one in week] == ["temp"]
-    assert active_alarms(week, [result("drift", "ok")]) == ()
+    assert active_alarms(DAY, week, [result("drift", "ok")]) == ()
+
+
+def test_celsius_stays_in_alarm_to_its_end_though_humid_days_look_right(
+    flights: pd.DataFrame, reference: Reference
+) -> None:
+    """With the real monitor. On 8 May °C fit the humid air, and the alarm lasts. The price: three days at the end."""
+    first, last = date(2013, 5, 2), date(2013, 5, 15)
+    alarms: tuple[MonitorResult, ...] = ()
+    rings, active = [], []
+    for n in range(20):
+        day = str(first + timedelta(n))
+        rows = as_window(flights[flights["flight_id"].str.startswith(day)], 0.2)
+        sent = inject_fault(rows, "celsius", 3) if day <= str(last) else rows
+        decision = decide(day, check_contract(sent, reference, day), PolicyState(alarms=alarms))
+        alarms = decision.alarms
+        rings += [day] * any(one.day == day for one in alarms)
+        active += [day] * (decision.kind == "stop_experiment")
+    assert "2013-05-08" not in rings
+    assert rings[-1] == str(last)
+    assert active == [str(first + timedelta(n)) for n in range(14 + CLEAN_DAYS - 1)]
 
 
 def test_the_alarm_of_a_version_that_was_replaced_is_over() -> None:
     """Although the next champion has too few days for a result."""
     next_one = result("calibration", "insufficient data", version=4)
-    assert active_alarms([result("calibration"), result("regression_vs_previous")], [next_one]) == ()
+    assert active_alarms(DAY, [result("calibration"), result("regression_vs_previous")], [next_one]) == ()

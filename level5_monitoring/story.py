@@ -1,0 +1,140 @@
+"""The year's story in the terminal, night by night: faults, alarms, retrainings, promotions, and some figures."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import sqlalchemy as sa
+
+from level4_deployment.control import audit
+from level4_deployment.experiment import experiment_store
+from level4_deployment.replay_client import ReplayStats
+from level5_monitoring.dashboard.events import InjectedFault, write_faults
+from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.faulty_year import EVERYWHERE, SPOILED, FaultyTables, feed_faults
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.controller import CLOSES_AFTER
+from level5_monitoring.loop.policy import DATA, FAILED, LABELS, REFUSED, Decision, by_monitor, days_left_out
+from level5_monitoring.monitors.monitor_result import in_words
+from shared.console import print_styled
+from shared.data.replay import Tick
+from shared.moving_line import Working
+from shared.settings import NEW_YORK
+
+QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
+LOST = (experiment_store.REJECTED, experiment_store.FAILED)  # states in which an experiment ends for its challenger
+
+
+class Story:
+    """Prints what happened, under the night in which it did; and keeps the faults for the page (home: this level's)."""
+
+    def __init__(
+        self, log: sa.Engine, home: Path, tables: FaultyTables | None = None, status: Working | None = None
+    ) -> None:
+        self.log, self.home, self.tables, self.status = log, home, tables, status
+        self.actions_told = len(audit.trail(log))
+        self.in_alarm: dict[str, int] = {}  # by monitor of data or labels, on how many days so far
+        self.deferred = ""  # why the retraining of the day before was
+        self.faults: dict[str, InjectedFault] = {}
+
+    def tell_decision(self, decision: Decision) -> None:
+        """Tell which alarms begin and end, and what the decision came to; nothing daily."""
+        night = pd.Timestamp(decision.day) + CLOSES_AFTER
+        self._tell_alarms(night, decision)
+        result = next(one for one in loop_store.decisions(self.log)[::-1] if one["day"] == decision.day)["result"]
+        failed = result.get(REFUSED) or result.get(FAILED)
+        if decision.kind == "retrain":
+            self._tell_training(night, decision, result, failed)
+        elif decision.kind == "promote":
+            told = f"refused: {failed}" if failed else f"{_gain(self.log, result)}"
+            self._line(night, f"version {result.get('version', '')} promoted", told)
+        elif decision.kind == "roll_back":
+            self._line(night, "rolled back", failed or f"to version {result['version']}; {decision.reason}")
+        elif decision.kind == "stop_experiment" and decision.cause != "contract" and not self.in_alarm:
+            self._line(night, "experiment stopped", decision.reason)
+        if decision.kind == "defer" and decision.cause not in ("labels", self.deferred):
+            self._line(night, f"retraining deferred ({in_words(decision.cause)})", "")
+        self.deferred = decision.cause if decision.kind == "defer" else ""
+
+    def tell_night(self, tick: Tick, played: ReplayStats) -> None:
+        """Tell which faults begin and end, which challengers the platform rejected, and twice a month the figures."""
+        night = tick.end.tz_convert(NEW_YORK).tz_localize(None).normalize()
+        actions = audit.trail(self.log)
+        for act in actions[self.actions_told :]:
+            if act["action"] == audit.END and act["new_value"] in LOST:
+                self._line(night, f"version {act['version']} {act['new_value']}", act["reason"])
+        self.actions_told = len(actions)
+        self._tell_faults(night)
+        figures = f"{played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
+        if self.status:
+            self.status.update(f"{night:%d %b}  {figures}")
+        if night.day in (1, 15):
+            self._line(night, "", figures)
+
+    def _tell_alarms(self, night: pd.Timestamp, decision: Decision) -> None:
+        active = by_monitor(decision.alarms, *DATA, *LABELS)
+        now = [*dict.fromkeys(str(one.monitor) for one in active)]
+        for monitor in now:
+            if monitor not in self.in_alarm:
+                first, *more = [one.described_target for one in by_monitor(active, monitor)]
+                about = f"about {pd.Timestamp(decision.day):%d %b}: {first}" + (f" and {len(more)} more" * bool(more))
+                self._line(night, f"{in_words(monitor)} alarm", f"{about}; nothing is trained or promoted", "red")
+            self.in_alarm[monitor] = self.in_alarm.get(monitor, 0) + 1
+        for monitor in [one for one in self.in_alarm if one not in now]:
+            days = self.in_alarm.pop(monitor)
+            self._line(night, f"{in_words(monitor)} alarm over", f"later trainings leave its {days} days out")
+
+    def _tell_training(
+        self, night: pd.Timestamp, decision: Decision, result: dict[str, Any], failed: str | None
+    ) -> None:
+        if self.tables and self.tables.spoiled == str(night.date()):
+            self._put_in(night, InjectedFault("spoiled training", 1, SPOILED, "one training", str(night.date())))
+            self._end("spoiled training", str(night.date()))
+        without = len(days_left_out(decision))
+        why = in_words(decision.cause) + (f", {without} days left out" if without else "")
+        if failed:
+            self._line(night, f"retrained ({why})", failed.partition(" Remedy:")[0], "red")
+            return
+        told = f"version {result['version']}, past all gates, is tried against the champion"
+        self._line(night, f"retrained ({why})", told)
+
+    def _tell_faults(self, night: pd.Timestamp) -> None:
+        day, before = str(night.date()), str((night - pd.Timedelta(days=1)).date())
+        for one in feed_faults(self.tables.begin) if self.tables else ():
+            if one.first <= day and one.fault not in self.faults:
+                size = FAULTS[one.fault].sizes[EVERYWHERE - 1]
+                self._put_in(night, InjectedFault(one.fault, EVERYWHERE, one.what, size, one.first))
+            if one.last <= before and not self.faults[one.fault].until:
+                self._line(night, "fault ends", one.what, "yellow")
+                self._end(one.fault, one.last)
+
+    def _put_in(self, night: pd.Timestamp, fault: InjectedFault) -> None:
+        self.faults[fault.fault] = fault
+        self._line(night, "fault begins", f"{fault.what}, {fault.size}", "yellow")
+        write_faults(self.home, self.faults.values())
+
+    def _end(self, fault: str, until: str) -> None:
+        one = self.faults[fault]
+        self.faults[fault] = InjectedFault(one.fault, one.number, one.what, one.size, one.day, until)
+        write_faults(self.home, self.faults.values())
+
+    def _loss(self) -> str:
+        days = loop_store.last_performance(self.log, 7)
+        if days.empty:
+            return ""
+        loss = np.average(days["loss"], weights=days["flights"])
+        return f"; log loss of {len(days)} days {loss:.3f}"
+
+    @staticmethod
+    def _line(night: pd.Timestamp, what: str, about: str, style: str = "bold") -> None:
+        print_styled(f"  {night:%d %b} ", (what, style), f"{': ' if what and about else ''}{about}")
+
+
+def _gain(log: sa.Engine, result: dict[str, Any]) -> str:
+    """What the experiment showed from which a version was promoted."""
+    one = next((one for one in experiment_store.find(log) if one.experiment == result.get("experiment")), None)
+    if one is None or one.verdict is None or one.verdict.mean is None:
+        return ""
+    shown = "better" if one.verdict.kind == "promote" else "non-inferior"
+    return f"{shown} after {one.verdict.day} days, gain {one.verdict.mean:+.4f} nats per flight"

@@ -1,0 +1,83 @@
+"""The story of the year has a line for what changes something, under the night in which it happened, and none daily."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from level4_deployment.control import audit
+from level4_deployment.experiment import experiment_store
+from level4_deployment.replay_client import ReplayStats
+from level5_monitoring import config, faulty_year
+from level5_monitoring.dashboard.events import read_faults
+from level5_monitoring.faulty_year import FaultyTables
+from level5_monitoring.loop import loop_store
+from level5_monitoring.loop.policy import Decision
+from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.story import Story
+from shared.console import console
+from shared.data.replay import Tick
+from shared.settings import NEW_YORK, Settings
+from tests.factories import monitor_result
+
+
+def night_of(day: str) -> Tick:
+    end, empty = pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC"), pd.DataFrame()
+    return Tick(end - pd.Timedelta(hours=12), end, empty, empty)
+
+
+def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
+    level5_settings: Settings,
+    flights: pd.DataFrame,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(console, "width", 200)
+    monkeypatch.setattr(faulty_year, "load_flights", lambda _settings: flights)
+    tables, home = FaultyTables(level5_settings), config.own(level5_settings)
+    alarm = monitor_result("contract", target="airport_delay_1h", day="2013-07-15")
+    other = replace(alarm, target="carrier_delay_4h")
+    refused: dict[str, object] = {
+        "refused": "version 2 is refused: quality: log loss 0.6, version 1 0.5. Remedy: train another version."
+    }
+    with config.open_log(level5_settings) as log:
+        story = Story(log, home, tables)
+
+        def decided(decision: Decision, result: dict[str, object], *alarms: MonitorResult) -> None:
+            one = replace(decision, alarms=alarms)
+            loop_store.record_decision(log, one, [], [])
+            loop_store.close_decision(log, one.day, result)
+            story.tell_decision(one)
+
+        story.tell_night(night_of("2013-07-14"), ReplayStats())
+        story.tell_night(night_of("2013-07-15"), ReplayStats(flights=1234))
+        decided(Decision("2013-07-14", "no_action", "all is well"), {})
+        for day in ("2013-07-15", "2013-07-16"):
+            decided(Decision(day, "stop_experiment", "a unit", cause="contract"), {}, alarm, other)
+        story.tell_night(night_of("2013-07-25"), ReplayStats())
+        decided(Decision("2013-07-28", "no_action", "all is well"), {})
+        decided(Decision("2013-07-29", "retrain", "grown", cause="growth"), {"version": 2, "experiment": "2-against-1"})
+        tables.spoiled = "2013-08-03"
+        decided(Decision("2013-08-01", "retrain", "grown", cause="growth"), refused)
+        audit.record(log, audit.Action("platform", audit.END, "worse", 3, "3-against-1", "running", "rejected"))
+        story.tell_night(night_of("2013-08-04"), ReplayStats())
+        decided(Decision("2013-08-03", "promote", "it is better"), {"version": 2, "experiment": "2-against-1"})
+        decided(Decision("2013-08-04", "roll_back", "it is worse"), {"version": 1})
+        assert experiment_store.find(log) == []
+    assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
+        "15 Jul fault begins: recent delays in hours, everywhere",
+        "15 Jul 1,234 flights answered, 0 requests failed",
+        "17 Jul contract alarm: about 15 Jul: airport_delay_1h and 1 more; nothing is trained or promoted",
+        "25 Jul fault ends: recent delays in hours",
+        "30 Jul contract alarm over: later trainings leave its 2 days out",
+        "31 Jul retrained (growth): version 2, past all gates, is tried against the champion",
+        "03 Aug fault begins: a training learns labels of other flights, one training",
+        "03 Aug retrained (growth): version 2 is refused: quality: log loss 0.6, version 1 0.5.",
+        "04 Aug version 3 rejected: worse",
+        "05 Aug version 2 promoted",
+        "06 Aug rolled back: to version 1; it is worse",
+    ]
+    assert [(one.fault, one.day, one.until) for one in read_faults(home)] == [
+        ("hours", "2013-07-15", "2013-07-24"),
+        ("spoiled training", "2013-08-03", "2013-08-03"),
+    ]
