@@ -1,6 +1,7 @@
 """From one answer back to its version, run, commit and data; and which features moved it."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from shared.errors import UserError, show_address
 from shared.settings import Settings
 
 ORDERS, SEED = 1_000, 2013  # of the features, each with a background flight of its own
+DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def show(explained: Explanation) -> None:
         "took": f"{answer['seconds'] * 1000:.1f} ms",
         "label": f"{label}, and contradicted by another: neither is used" if answer["contradicted"] else label,
     }
-    rows = [[name, value] for name, value in {**facts, **explained.lineage}.items()]
+    rows = [[name, DIGEST.sub(r"\1…", value)] for name, value in {**facts, **explained.lineage}.items()]
     show_table(f"Request {answer['request_id']}", ["", ""], rows)
     largest = explained.contributions.reindex(explained.contributions.abs().sort_values(ascending=False).index)[:8]
     rest = explained.contributions.sum() - largest.sum()

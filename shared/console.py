@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.control import Control
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -56,9 +57,18 @@ class PlainConsole(Console):
     def print(self, *objects: Any, **options: Any) -> None:
         """Print above the line that moves, and into the story."""
         self.moving.break_line()
+        if self.is_interactive or self.record:
+            objects = tuple(map(_hanging, objects))
         if self.story and not (objects and isinstance(objects[0], Control)):  # a new frame of that line is no text
             self.story.print(*objects, **options)
         super().print(*objects, **{"soft_wrap": not (self.is_interactive or self.record), **options})
+
+
+def _hanging(shown: Any) -> Any:
+    """An indented text so that, where it is wrapped, all of its lines are indented."""
+    text = Text(printable(shown)) if isinstance(shown, str) else shown
+    indent = len(text.plain) - len(text.plain.lstrip(" ")) if isinstance(text, Text) else 0
+    return Padding.indent(text[indent:], indent) if indent and "\n" not in text.plain else shown
 
 
 console = PlainConsole()
@@ -81,20 +91,22 @@ def step(name: str) -> Iterator[Working]:
         outer.steps += 1
         with console.moving.show(Working(f"{outer.name} · {name}")) as inner:
             yield inner
+        if console.story:
+            console.story.print(f"    {name} {inner.seconds}")
         return
     with _told(Working(name)) as one:
         yield one
 
 
 @contextmanager
-def in_one_line(name: str) -> Iterator[None]:
+def in_one_line(name: str) -> Iterator[Working]:
     """Print the block as one line with the number of its steps; while it works, a terminal shows the present one.
 
     Of something refused, print the reason too: the caller expects it.
     """
     try:
-        with _told(Working(name, folds=True)):
-            yield
+        with _told(Working(name, folds=True)) as one:
+            yield one
     except UserError as error:
         if error.refusal:
             console.print(f"  refused: {error.reason}")
@@ -114,10 +126,10 @@ def _told(one: Working) -> Iterator[Working]:
                 mark, style = "-", "yellow"
             raise
         finally:
-            steps, seconds = f"{one.steps} steps " if one.folds else "", one.seconds
-            colon = ":" if steps else ""
-            ended = console.moving.finish(one, f"{mark} {steps}{seconds}")
-            line = Text.assemble((f"{mark} ", style), one.name, colon, (f" {steps}{seconds}", "dim"))
+            colon, steps = (":", f"{one.result}{one.steps} step{'s' * (one.steps != 1)} ") if one.folds else ("", "")
+            took = f"{steps}{one.seconds}"
+            ended = console.moving.finish(one, f"{mark} {took}")
+            line = Text.assemble((f"{mark} ", style), f"{one.name}{colon}", (f" {took}", "dim"))
             if not ended:
                 console.print(line)
             elif console.story:
@@ -233,14 +245,13 @@ def closing(  # noqa: PLR0913, PLR0917
         look = {**look, show_path(console.story_file): "the whole run, as a page"}
     quiet, console.quiet = console.quiet, False
     try:
-        print_styled((f"\n{level}", "bold"), f"\n  {result}")
+        headline(level)
+        console.print(f"  {result}")
         for title, entries in (("adds", adds), ("still hurts", hurts), ("look at this now", look)):
             print_styled((title, "bold"))
-            lines = Table.grid(padding=(0, 2, 0, 0), collapse_padding=True)
-            lines.add_column(no_wrap=True)
+            width = max(map(len, entries), default=0)
             for what, evidence in entries.items():
-                lines.add_row(f"  {what}", evidence)
-            console.print(lines)
+                console.print(f"  {what:<{width}}  {evidence}")
         print_styled(("next ", "bold"), next)
     finally:
         console.quiet = quiet

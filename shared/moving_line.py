@@ -20,10 +20,13 @@ DOT_EVERY = 1.0  # seconds
 
 
 class Working:
-    """Something that takes time. folds: the steps inside it are counted and not printed, since they are its own."""
+    """Something that takes time.
+
+    folds: the steps inside it are counted and not printed, since they are its own. result: what came of it, as text.
+    """
 
     def __init__(self, name: str, *, folds: bool = False) -> None:
-        self.name, self.folds, self.steps = printable(name), folds, 0
+        self.name, self.folds, self.steps, self.result = printable(name), folds, 0, ""
         self.shown, self.begun, self.dotted = self.name, time.perf_counter(), False
 
     def update(self, text: str) -> None:

@@ -38,9 +38,12 @@ async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
     return not isinstance(await state.aresult(raise_on_failure=False), UserError)
 
 
-def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
-    """Print which step failed, and why."""
-    print_styled((f"step '{this.name}' failed", "red"), f": {state.message}")
+async def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
+    """Print which step failed, and why; a refusal is no failure."""
+    error = await state.aresult(raise_on_failure=False)
+    known = isinstance(error, UserError)
+    if not (known and error.refusal):
+        print_styled((f"step '{this.name}' failed", "red"), f": {error.reason if known else state.message}")
 
 
 def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it

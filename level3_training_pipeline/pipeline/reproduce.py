@@ -11,6 +11,7 @@ from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.pipeline.average import average
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from shared.errors import UserError
+from shared.files import short_digest
 from shared.settings import Settings
 
 
@@ -40,8 +41,8 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
     snapshot = data.gather_again(settings, version.tags)
     if snapshot.digest != version.tags["data_digest"]:
         raise NotReproducibleError(
-            f"version {number}: the history as of {snapshot.today} has digest {snapshot.digest[:16]}, its record says "
-            f"{version.tags['data_digest'][:16]}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
+            f"version {number}: the history as of {snapshot.today} has digest {short_digest(snapshot.digest)}, its record says "
+            f"{short_digest(version.tags['data_digest'])}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
             f"raw_files.json of run {version.run_id}, and the code of commit {version.tags['commit']}."
         )
     table = data.read(data.build_features(snapshot))

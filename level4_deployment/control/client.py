@@ -24,6 +24,8 @@ LOCK = "platform.lock"  # held by the platform that runs in the folder; the syst
 class RefusedError(UserError):
     """The platform refused the request."""
 
+    refusal = True
+
 
 class OtherCodeError(UserError):
     """The platform was started from other code than this client."""

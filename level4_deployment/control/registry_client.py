@@ -20,6 +20,7 @@ from level3_training_pipeline.tracking.registry import Version
 from level4_deployment.serving.package import PackageError, read_verified
 from level4_deployment.serving.routes import MODELS, ROUTES, Package
 from shared.errors import UserError
+from shared.files import short_digest
 from shared.settings import Settings
 
 REGISTRY_TIMEOUT = 0.5  # seconds to wait for another process that writes to the registry
@@ -149,8 +150,8 @@ def pull(version: Version, home: Path) -> Package:
             found = lineage.file_digest(got / name) if (got / name).exists() else "none, the file is missing"
             if found != recorded:
                 raise PackageError(
-                    f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {found[:16]}, "
-                    f"on record {recorded[:16]}. Remedy: train another version; an altered file is never served."
+                    f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {short_digest(found)}, "
+                    f"on record {short_digest(recorded)}. Remedy: train another version; an altered file is never served."
                 )
         try:
             got.replace(kept)

@@ -13,7 +13,7 @@ from level3_training_pipeline.tracking import mlflow_runs, registry
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.delivery.gates import Report, run_gates
 from level4_deployment.delivery.packaging import publish
-from shared.console import console, step
+from shared.console import console, in_one_line, step
 from shared.settings import Settings, read_settings
 
 
@@ -86,4 +86,7 @@ def delivery(  # noqa: PLR0913, PLR0917 - flows are given their parameters by pl
 
     plan: as of `deployment`. without, averaged: as of level 3's `training`.
     """
-    return deployment(level3.training(today, trials, cause, without, averaged), home, plan)
+    with in_one_line(f"Train and submit as of {today}") as line:
+        deployed = deployment(level3.training(today, trials, cause, without, averaged), home, plan)
+        line.result = f"version {deployed.version}, "
+    return deployed

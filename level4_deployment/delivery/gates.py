@@ -24,6 +24,7 @@ from level4_deployment.serving.model import ServedModel, load_served
 from level4_deployment.serving.package import PackageError, inputs_of
 from shared.data.flights import load_flights
 from shared.errors import UserError
+from shared.files import short_digest
 from shared.score import by_slice
 from shared.settings import NEW_YORK, Settings
 
@@ -37,6 +38,13 @@ OPENED = "digest, signature"  # the first gate
 
 class GateError(UserError):
     """A version that has failed a gate."""
+
+    refusal = True
+
+    @property
+    def reason(self) -> str:
+        """The gates that failed."""
+        return super().reason.partition(" is refused: ")[2] or super().reason
 
 
 @dataclass(frozen=True)
@@ -86,9 +94,7 @@ def run_gates(
     rival = load_served(home, pull(champion, home)) if champion else served
     flights = load_flights(settings)
     differences, quality = compare(client, version, champion, settings)
-    opened = (
-        f"{len(package.files)} files as on record (package {package.digest[:8]}), inputs and output as the service's"
-    )
+    opened = f"{len(package.files)} files as on record (package {short_digest(package.digest)}), inputs and output as the service's"
     gates = [
         Gate(OPENED, passed=True, seen=opened),
         quality,

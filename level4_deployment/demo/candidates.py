@@ -19,7 +19,7 @@ from level4_deployment.control.registry_client import ARTEFACTS
 from level4_deployment.delivery.flow import deployment
 from level4_deployment.delivery.gates import GateError
 from level4_deployment.delivery.packaging import publish
-from shared.console import step
+from shared.console import console, in_one_line, step
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.score import by_slice, score
@@ -75,17 +75,28 @@ def try_bad_candidates(
     file = Path(local_file_uri_to_path(client.get_run(worse.run_id).info.artifact_uri)) / ARTEFACTS / "model.onnx"
     intact = file.read_bytes()
     file.write_bytes(intact[:-1] + bytes([intact[-1] ^ 1]))
-    damaged = _refusal(server, worse.number, home)
+    refusals = {"one bit of its package changed": _refusal(server, worse.number, home, "one bit changed")}
     file.write_bytes(intact)
-    return {"one bit of its package changed": damaged, "ten trees": _refusal(server, worse.number, home)}
+    return refusals | {"ten trees": _refusal(server, worse.number, home, "ten trees")}
 
 
-def _refusal(server: prefect_server.PrefectServer, number: int, home: Path) -> str:
+def deploy_leaky(server: prefect_server.PrefectServer, client: MlflowClient, settings: Settings, home: Path) -> int:
+    """A person registers a model with a leak, and deploys it; returns its number. The gates cannot see the leak."""
+    with step(f"A person registers a model of {settings.today} that evaluates too well"):
+        number = register_by_hand(client, settings, leak, START, "a mean over the whole day").number
+    with in_one_line(f"Deploy version {number}"):
+        gates = run_flow.run_flow(server, deployment, number, home).report.gates
+    console.print(f"  all {len(gates)} gates passed; {gates[1].name}: {gates[1].seen}")
+    return number
+
+
+def _refusal(server: prefect_server.PrefectServer, number: int, home: Path, which: str) -> str:
     """Why deployment refuses a version before it reaches the platform; "" if the version passes all gates."""
     try:
-        run_flow.run_flow(server, deployment, number, home)
+        with in_one_line(f"Deploy version {number}, {which}"):
+            run_flow.run_flow(server, deployment, number, home)
     except GateError as error:
-        return str(error).split(" Remedy")[0]
+        return error.reason
     except RefusedError:  # by the platform, where an experiment is under way: the version has passed the gates
         pass
     return ""

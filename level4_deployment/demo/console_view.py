@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 
 from level4_deployment.control.audit import describe_change
@@ -39,11 +40,12 @@ class ConsoleView:
                 local = tick.start.tz_convert(NEW_YORK)
                 if local.hour:
                     return
-                line = f"{local:%b %d}  {stats.flights:,} predictions, {stats.labels:,} labels{_latest_gain(stats)}"
+                gain = _latest_gain(stats)
+                line = f"{local:%Y-%m-%d}  {stats.flights:,} predictions{gain}"
                 status.update(line)
-                self._show_audit_trail(f"{local:%b %d}")
+                self._show_audit_trail(f"{local:%Y-%m-%d}")
                 self._collect_digests()
-                if local.weekday() == 0:
+                if local.weekday() == 0 and (gain or not console.is_interactive):
                     console.print(f"  {line}")
 
             stats = replay_over_http(ticks, service, self.feed, after_tick)
@@ -53,8 +55,11 @@ class ConsoleView:
 
     def _show_audit_trail(self, day: str) -> None:
         trail = self.feed.get("/audit")
-        for row in trail[self.shown :]:
-            console.print(f"  {day}  {row['action']} {describe_change(row)}, by {row['actor']}: {row['reason']}")
+        new = trail[self.shown :]
+        for row, following in zip_longest(new, new[1:]):
+            same = following and following["reason"] == row["reason"]  # printed once, with the last of them
+            action = f"{row['action'].replace('_', ' ')} {describe_change(row)}, by {row['actor']}"
+            console.print(f"  {day}  {action}{'' if same else ': ' + row['reason']}")
         self.shown = len(trail)
 
     def _collect_digests(self) -> None:
@@ -87,4 +92,4 @@ def _latest_gain(stats: ReplayStats) -> str:
     last = stats.verdicts[-1] if stats.verdicts else None
     if not last or last["kind"] != "running" or last["lower"] is None:
         return ""
-    return f"; mean gain {last['mean']:+.4f} nats ({last['lower']:+.4f} to {last['upper']:+.4f}), day {last['day']}"
+    return f"; gain {last['mean']:+.4f} nats ({last['lower']:+.4f} to {last['upper']:+.4f}), day {last['day']}"

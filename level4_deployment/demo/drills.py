@@ -12,7 +12,7 @@ from level2_devops.load_generator import traffic
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.reloader import wait_for_workers, workers
-from shared.console import step
+from shared.console import console, step
 from shared.errors import UserError
 from shared.waiting import wait_until
 
@@ -56,7 +56,9 @@ def roll_back_under_load(
             restored = operator.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
             wait_for_workers(home)
             time.sleep(2.0)
-    return RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
+    drill = RollbackDrill(restored, len(load.rows), len(load.failed), *switch_times(load.rows, begun, restored))
+    console.print(f"  {drill}")
+    return drill
 
 
 def switch_times(rows: list[list[Any]], begun: float, restored: int) -> tuple[float, float]:
@@ -106,7 +108,9 @@ def kill_a_worker_under_load(service: str, flights: pd.DataFrame, home: Path) ->
             ) from error
         replaced_after = time.monotonic() - begun
         time.sleep(0.5)
-    return KillDrill(len(load.rows), len(load.failed), replaced_after)
+    drill = KillDrill(len(load.rows), len(load.failed), replaced_after)
+    console.print(f"  {drill}")
+    return drill
 
 
 def _pids(home: Path) -> set[int]:

@@ -17,10 +17,10 @@ from level4_deployment.demo.drills import CLIENTS, KillDrill, RollbackDrill
 from level4_deployment.experiment.design import judge
 from level4_deployment.experiment.experiment_store import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.experiment.plots import verdict_plot
-from level4_deployment.explain import explain, show
+from level4_deployment.explain import explain
 from level4_deployment.prediction_log import PREDICTIONS, first_predictions, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
-from shared.console import console, show_table
+from shared.console import console, show_path, show_table, step
 from shared.errors import UserError
 from shared.files import short_commit, short_digest
 from shared.processes.reset import set_aside
@@ -54,32 +54,31 @@ def months_around(settings: Settings) -> tuple[date, Settings, Settings]:
 
 
 def show_gates(deployed: Deployed, refusals: dict[str, str]) -> str:
-    """Print what the gates measured, and why each bad candidate was refused; returns one line of evidence."""
-    rows = [[gate.name, "passed", gate.seen] for gate in deployed.report.gates]
-    rows += [[candidate, "refused" if why else "LET THROUGH", why] for candidate, why in refusals.items()]
-    title = f"Version {deployed.version} at the gates{', and two candidates that must not pass' * bool(refusals)}"
-    show_table(title, ["Gate or candidate", "Result", "Evidence"], rows)
+    """Print what the gates measured, and which bad candidate they let through; returns one line of evidence."""
+    for gate in deployed.report.gates:
+        console.print(f"  passed: {gate.name}: {gate.seen}")
+    for candidate in (candidate for candidate, why in refusals.items() if not why):
+        console.print(f"  LET THROUGH: {candidate}")
     refused = sum(map(bool, refusals.values()))
     return f"{len(deployed.report.gates)} gates; {refused} of {len(refusals)} bad candidates refused"
 
 
 def show_experiments(home: Path, *versions: int) -> list[Experiment]:
     """Print and draw every experiment; returns those in which these versions were the challengers."""
-    rows = []
+    rows, pictures = [], []
     with open_log(url_of(home)) as log:
         experiments = find(log)
         for one in experiments:
             days = days_of(log, one.experiment)
             arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
-            picture = home / f"{one.experiment}.png"
-            verdict_plot(one.plan, days, judge(one.plan, days)).savefig(picture)
+            pictures.append(home / f"{one.experiment}.png")
+            verdict_plot(one.plan, days, judge(one.plan, days)).savefig(pictures[-1])
             share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
             name = f"{one.challenger} against {one.champion}"
-            rows.append([name, one.state, f"{len(days)} days, {days['flights'].sum():,} flights", share, one.reason])
-            console.print(f"  drawn: {picture}")
+            rows.append([name, one.state, f"{len(days)}", f"{days['flights'].sum():,}", share])
     planned = f"{experiments[0].plan.share:.0%}"
-    columns = ["Version", "Verdict", "Evidence", f"Live share (planned {planned})", "Reason"]
-    show_table("The experiments", columns, rows)
+    show_table("The experiments", ["version", "state", "days", "flights", f"live share (planned {planned})"], rows)
+    console.print(f"  drawn: {', '.join(map(show_path, pictures))}")
     by_challenger = {one.challenger: one for one in experiments}
     return [by_challenger[version] for version in versions]
 
@@ -100,17 +99,26 @@ def show_served(home: Path) -> str:
     departure = pd.to_datetime(found["departs_at"], unit="s", utc=True)
     months = by_month(found.assign(scheduled_departure=departure), found["probability"])
     months = months[months["rows"] >= FEWEST_FLIGHTS]
-    rows = [[str(name), f"{row.rows:,.0f}", f"{row.log_loss:.4f}"] for name, row in months.iterrows()]
-    show_table("Predictions served, by the prediction log", ["Month", "labelled flights", "log loss"], rows)
+    each = (f"{row.log_loss:.4f} on {row.rows:,.0f} flights of {name}" for name, row in months.iterrows())
+    console.print(f"  By the prediction log, the log loss of what was served: {', '.join(each)}")
     return "log loss by month " + ", ".join(f"{loss:.2f}" for loss in months["log_loss"])
 
 
 def show_explanation(settings: Settings, home: Path, request: str) -> str:
-    """Print which model and which data a prediction comes from; returns one line of evidence."""
-    explained = explain(settings, home, request)
-    show(explained)
-    version, run, commit = (explained.lineage[name] for name in ("version", "MLflow run", "commit"))
-    return f"version {version} → run {short_digest(run)} → commit {short_commit(commit)} → data"
+    """Print which model and which data a prediction comes from, and the command that shows all of it.
+
+    Returns one line of evidence.
+    """
+    with step("Trace a prediction back to its model and its data"):
+        explained = explain(settings, home, request)
+    answer, lineage, parts = explained.answer, explained.lineage, explained.contributions
+    version, run = lineage["version"], short_digest(lineage["MLflow run"])
+    moved = ", ".join(f"{name} {parts[name]:+.2f}" for name in parts.abs().nlargest(3).index)
+    traced = f"version {version} → run {run} → commit {short_commit(lineage['commit'])}"
+    console.print(f"  {answer['flight_id']}: probability {answer['probability']:.2f}, moved most by {moved}")
+    console.print(f"  {traced} → {lineage['trained on']}")
+    console.print(f"  all of it: make explain REQUEST={request}")
+    return traced
 
 
 def score_version(client: MlflowClient, number: int, later: pd.DataFrame) -> Score:

@@ -11,6 +11,7 @@ from pydantic.dataclasses import dataclass
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from shared.errors import UserError
+from shared.files import short_digest
 
 GRAPH = "model.onnx"
 STRINGS_INPUT, NUMBERS_INPUT, OUTPUT = "strings", "numbers", "probabilities"
@@ -52,7 +53,7 @@ def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
         digest = hashlib.sha256(found[name]).hexdigest()
         if digest != recorded:
             raise PackageError(
-                f"{folder / name} has SHA-256 {digest}, on record is {recorded}: it was altered after it was made. "
+                f"{folder / name} has SHA-256 {short_digest(digest)}, on record is {short_digest(recorded)}: it was altered after it was made. "
                 "Remedy: remove the folder, and it is pulled again from the registry."
             )
     return found

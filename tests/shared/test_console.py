@@ -1,17 +1,34 @@
-"""What people see in the terminal; on a pipe, without a spinner, no step is silent for two seconds either."""
+"""What people see in the terminal; on a pipe, without a moving line, no step is silent for two seconds either."""
 
+import os
+import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from datetime import date
 from itertools import pairwise
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from shared.console import bar, console, headline, print_styled, show_by_month, show_manual_steps, show_table, step
+from shared.console import (
+    bar,
+    closing,
+    console,
+    headline,
+    in_one_line,
+    print_styled,
+    show_by_month,
+    show_manual_steps,
+    show_table,
+    step,
+    told,
+)
 from shared.errors import UserError, command
 from shared.score import by_month, score
-from shared.settings import PROJECT
+from shared.settings import PROJECT, read_settings
 from tests.silence import listen
 
 
@@ -35,23 +52,48 @@ def test_a_step_is_never_silent_for_two_seconds(begin: str) -> None:
     assert max(later - before for before, later in pairwise(heard)) < 2
 
 
-def test_a_step_prints_its_name_and_its_seconds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_pipe_a_step_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with step("Count the flights"):
         pass
-    assert "Count the flights 0.0 s" in capsys.readouterr().out.splitlines()[-1]
+    with step("Count them again"):
+        console.print("  none is lost")
+    assert capsys.readouterr().out.splitlines() == [
+        "Count the flights ✓ 0.0 s",
+        "Count them again",
+        "  none is lost",
+        "✓ Count them again 0.0 s",
+    ]
 
 
 def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ZeroDivisionError), step("Divide"):
         _ = 1 / 0
-    assert "✗ Divide" in capsys.readouterr().out
+    assert capsys.readouterr().out == "Divide ✗ 0.0 s\n"
+
+
+class Refused(UserError):
+    refusal = True
+
+
+def test_steps_that_repeat_are_one_line_and_a_refusal_is_no_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    with in_one_line("Version 2") as line:
+        for name in ("Train", "Submit"):
+            with step(name):
+                pass
+        line.result = "champion, "
+    with pytest.raises(Refused), in_one_line("Version 3"), step("Put it through the gates"):
+        raise Refused("quality: log loss 0.6. Remedy: train another version.")
+    assert capsys.readouterr().out.splitlines() == [
+        "Version 2 ✓ champion, 2 steps 0.0 s",
+        "Version 3 - 1 step 0.0 s",
+        "  refused: quality: log loss 0.6.",
+    ]
 
 
 def test_only_a_column_of_figures_is_aligned_right(capsys: pytest.CaptureFixture[str]) -> None:
     show_table("", ["", "change", "seconds"], [["promote", "1 → 2", "0.5 s"], ["roll back", "none", "1,200 s"]])
     first = next(line for line in capsys.readouterr().out.splitlines() if "promote" in line)
-    assert "│ 1 → 2  │" in first
-    assert "│   0.5 s │" in first
+    assert first == "promote     1 → 2      0.5 s"
 
 
 def test_text_from_outside_is_no_markup_and_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
@@ -66,7 +108,7 @@ def test_text_from_outside_is_no_markup_and_cannot_steer_the_terminal(capsys: py
     with pytest.raises(SystemExit):
         command(lambda: refuse(evil))
     printed = "".join(capsys.readouterr())
-    assert printed.count(shown) == 12
+    assert printed.count(shown) == 11
     assert "\x1b" not in printed
 
 
@@ -75,7 +117,7 @@ def refuse(why: str) -> None:
 
 
 def rows_of(printed: str) -> list[list[str]]:
-    return [line.strip("│ ").split() for line in printed.splitlines() if line.startswith("│")]
+    return [line.split() for line in printed.splitlines() if line.startswith(("2013-", "all"))]
 
 
 def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,8 +126,7 @@ def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.Capture
     flights = pd.DataFrame({"late": late, "scheduled_departure": days})
     months, overall = by_month(flights, chance), score(late, chance)
     show_by_month("Months", months, overall)
-    plain = [[cell for cell in row if cell != "│"] for row in rows_of(capsys.readouterr().out)]
-    assert plain == [
+    assert rows_of(capsys.readouterr().out) == [
         ["2013-04", "2", "50.0%", "0.11", "1.00"],
         ["2013-05", "2", "50.0%", "0.51", "1.00"],
         ["all", "4", "50.0%", "0.31", "1.00"],
@@ -93,7 +134,91 @@ def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.Capture
     show_by_month("Months", months.assign(base_rate=[0.6, 0.8]), overall)
     shown = capsys.readouterr().out
     assert "base rate's log loss" in shown
-    assert [cell for cell in rows_of(shown)[-1] if cell != "│"] == ["all", "4", "50.0%", "0.31", "0.70", "1.00"]
+    assert rows_of(shown)[-1] == ["all", "4", "50.0%", "0.31", "0.70", "1.00"]
+
+
+def levels_end() -> None:
+    adds = {"Gates": "4 gates; 2 of 2 bad candidates refused"}
+    closing("Level 4", "log loss 0.465", adds, {"Data": "not monitored"}, {"make platform": "it runs"}, "make level5")
+
+
+def test_the_closing_screen_has_five_parts_and_is_all_that_a_quiet_level_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = replace(read_settings(), today=date(2013, 5, 1), state=tmp_path, workspace="")
+    with told("Level 4 · <deployment>", settings, "level4", quiet=True):
+        with in_one_line("Train"), step("Tune"):
+            pass
+        headline("A heading")
+        levels_end()
+        console.print("after the end")
+    assert capsys.readouterr().out.splitlines() == [
+        "",
+        "Level 4",
+        "  log loss 0.465",
+        "adds",
+        "  Gates  4 gates; 2 of 2 bad candidates refused",
+        "still hurts",
+        "  Data  not monitored",
+        "look at this now",
+        f"  make platform{' ' * (len(str(tmp_path)) + 5)}  it runs",
+        f"  {tmp_path}/level4/story.html  the whole run, as a page",
+        "next make level5",
+    ]
+    story = (tmp_path / "level4" / "story.html").read_text(encoding="utf-8")
+    assert "<title>Level 4 · &lt;deployment&gt;</title>" in story
+    assert not re.search(r"https?:|src=|@import", story)
+    shown = re.sub("<[^>]*>", "", story)
+    for words in ("today is 2013-05-01", "Tune 0.0 s", "✓ Train: 1 step", "A heading", "still hurts", "after the end"):
+        assert words in shown
+
+
+def test_the_story_of_a_level_that_fails_ends_with_the_error(tmp_path: Path) -> None:
+    settings = replace(read_settings(), state=tmp_path, workspace="")
+    with pytest.raises(UserError), told("Level 1", settings, "level1", quiet=False), step("Read it"):
+        raise UserError("it is <gone>. Remedy: none.")
+    story = (tmp_path / "level1" / "story.html").read_text(encoding="utf-8")
+    assert "✗" in story
+    assert "error: it is &lt;gone&gt;. Remedy: none." in story
+    assert story.rstrip().endswith("</html>")
+    assert console.story is None
+
+
+STEPS = """
+from shared.console import console, part
+from shared.errors import command
+def main():
+    for number, name in enumerate(("Data", "Train", "Evaluate"), 1):
+        part(number, name, "about it")
+        console.print(name)
+command(main)
+"""
+
+
+def test_with_step_each_part_waits_for_a_line_and_goes_on_at_the_end_of_the_file() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STEPS],
+        cwd=PROJECT,
+        env={**os.environ, "STEP": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        bufsize=0,
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stdout.read(14) == b"\nEnter: 1 Data"
+        time.sleep(0.3)  # it must not go on by itself
+        process.stdin.write(b"\n")
+        seen = b""
+        while b"Enter: 2 Train" not in seen:
+            seen += process.stdout.read(1)
+        assert b"1 Data \xc2\xb7 about it\nData" in seen
+        process.stdin.close()
+        rest = process.stdout.read().decode()
+    assert "Enter: 3 Evaluate" in rest
+    assert rest.endswith("3 Evaluate · about it\nEvaluate\n")
+    refused = listen([sys.executable, "-c", STEPS], STEP="yes")
+    assert (refused.status, "STEP='yes' is neither 0 nor 1" in refused.err) == (2, True)
 
 
 def test_hand_overs_are_counted_between_different_people(capsys: pytest.CaptureFixture[str]) -> None:
@@ -126,7 +251,8 @@ def test_an_error_of_ours_is_not_hidden() -> None:
 def test_a_silent_command_is_a_step_and_its_output_follows(code: str, status: int, mark: str) -> None:
     said = listen([sys.executable, "-m", "shared.console", "Work", sys.executable, "-c", code])
     assert said.status == status
-    assert f"{mark} Work" in said.out
+    assert said.out.startswith("Work")
+    assert mark in said.out
     assert said.out.splitlines()[-1] in ("done", "bad")
 
 
@@ -147,4 +273,4 @@ def test_a_pipe_whose_encoding_knows_no_tick_gets_one_all_the_same() -> None:
     )
     said = listen([sys.executable, "-c", f"{code}command(main)"], PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
     assert (said.status, said.err) == (0, "")
-    assert "✓ Work" in said.out
+    assert "Work ✓" in said.out

@@ -1,18 +1,30 @@
-"""A refused version is reported with its reason, and without advice that belongs to a training."""
+"""A step that fails is reported with its reason, and without advice that belongs to a training."""
 
-from types import SimpleNamespace
+import asyncio
 from typing import Any
 
 import pytest
+from prefect.states import Failed
 
+from level4_deployment.control.client import RefusedError
 from level4_deployment.delivery import flow
+from level4_deployment.delivery.gates import GateError
+from shared.errors import UserError
 
 
 @pytest.mark.parametrize("step", [flow.package_step, flow.gates_step, flow.submit_step])
-def test_a_step_that_fails_after_the_training_says_nothing_of_tuning(
-    step: Any, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UserError("the platform is gone. Remedy: start it."), "step '{}' failed: the platform is gone."),
+        (ZeroDivisionError("division"), "step '{}' failed: of another kind"),
+        (GateError("version 3 is refused: quality: log loss 0.6. Remedy: none."), ""),
+        (RefusedError("version 3 is under way already. Remedy: wait."), ""),
+    ],
+)
+def test_a_step_that_fails_after_the_training_says_why_and_a_refusal_is_no_failure(
+    step: Any, error: Exception, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (report,) = step.on_failure_hooks
-    report(step, None, SimpleNamespace(message="quality: log loss 0.6"))
-    printed = " ".join(capsys.readouterr().out.split())
-    assert printed == f"step '{step.name}' failed: quality: log loss 0.6"
+    asyncio.run(report(step, None, Failed(data=error, message="of another kind")))
+    assert capsys.readouterr().out.strip() == said.format(step.name)

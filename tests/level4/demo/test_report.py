@@ -51,7 +51,7 @@ def test_a_run_with_both_verdicts_and_one_digest_at_five_stages_shows_all_that_i
     assert missing_release() == []
     assert missing(report.service_claims(REPLAYED, ROLLBACK, KILL)) == []
     stages = show_digests(DEPLOYED, SERVED)
-    assert digests_in_a_line(stages) == "train > test > shadow > live > production: 1 digest, aaaaaaaa, at 5 stages"
+    assert digests_in_a_line(stages) == "1 digest, aaaaaaaa…, from train to production"
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_drill_that_shows_too_little_breaks_one_claim(rollback: RollbackDrill,
 
 
 def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(report, "FEWEST_FLIGHTS", 1)
     monkeypatch.delenv("PREDICTION_LOG", raising=False)
@@ -150,4 +150,5 @@ def test_served_log_loss_is_of_first_predictions_and_undisputed_labels(
         insert(log, LABELS, [label("a"), label("b", late=1), label("disputed", late=1)])
         insert(log, QUARANTINED_LABELS, [label("disputed")])
     expected = (-math.log(0.75) - math.log(0.5)) / 2
-    assert report.show_served(tmp_path) == f"2013-04: {expected:.3f}"
+    assert report.show_served(tmp_path) == f"log loss by month {expected:.2f}"
+    assert f"{expected:.4f} on 2 flights of 2013-04" in capsys.readouterr().out
