@@ -20,11 +20,10 @@ from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.story import Story
-from shared.console import console
+from shared.console import working
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
-from shared.moving_line import Working
 from shared.processes.reset import set_aside
 from shared.settings import NEW_YORK, Settings, parse_today
 
@@ -38,7 +37,7 @@ HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year 
 )
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD), with the faults of the year put in."""
-    shown = console.moving.show(Working("the year", folds=True))
+    shown = working("the first flights are being predicted")
     with open_loop() as loop, put_in(loop.settings) as tables, shown as status:
         story = Story(loop.log, config.own(loop.settings), tables, status)
         flights = tables.flights if tables else load_flights(loop.settings)

@@ -10,7 +10,7 @@ from level5_monitoring import config, policy_comparison, replay_year, report
 from level5_monitoring.dashboard import page
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
-from shared.console import closing, console, in_one_line, part, show_path, step
+from shared.console import closing, console, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.processes.children import running
@@ -36,8 +36,7 @@ def main() -> None:
             server.wait()
 
         part(2, "Train", "the first champion; the loop trains all later versions")
-        with in_one_line("Train version 1 and deploy it"):
-            run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
+        run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
         platform.wait_until_ready()
 
         part(3, "Evaluate", "policies by the calendar, to compare the loop with")

@@ -94,7 +94,7 @@ def as_markdown(summaries: dict[str, Summary]) -> str:
     measured = (
         f"Log loss (nats per flight) and AUC of each level's model, trained on what was known on {last.today} and "
         f"measured on the {last.score.rows:,} labelled flights predicted from then to the end of the year; "
-        f"{repeated}level 5: for the predictions it served while retraining automatically."
+        f"{repeated}level 5: for the predictions it served while retraining automatically, in a year with three faults."
     )
     return "\n".join(rows) + f"\n\n{measured}\n"
 
