@@ -99,6 +99,18 @@ class Year:
     failed_requests: int | None = 0
 
 
+def empty_year() -> Year:
+    """A year of which nothing is known yet."""
+    first, last = _span({})
+    return Year("", first, last, "", [], {}, {}, [], {}, [], [], {}, compared=False)
+
+
+def _span(asked: dict[str, float]) -> tuple[str, str]:
+    """The first day, and the last one that the time line shows: four weeks at least."""
+    first = min(asked, default="2013-04-01")
+    return first, max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())])
+
+
 def read_year(
     log: sa.Engine,
     home: Path,
@@ -120,11 +132,11 @@ def read_year(
     asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
     answered, failed = _requests(log, home, health)
-    first = min(asked, default="2013-04-01")
+    first, last = _span(asked)
     return Year(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         first=first,
-        last=max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())]),
+        last=last,
         now=max(asked, default=""),
         weeks=weeks_of(days, read_excluded(log, results)),
         drift=_drift(results),
