@@ -34,11 +34,11 @@ from level5_monitoring.policy_simulation import (
     real_year,
     simulate,
 )
-from shared.console import bar, console, show_table
+from shared.console import console, show_table, step
 from shared.data.flights import load_flights
 from shared.environment import begin
 from shared.errors import UserError, command
-from shared.files import read_json, read_parquet, write_json, write_parquet
+from shared.files import StateError, read_json, read_parquet, write_json, write_parquet
 from shared.processes.children import Process
 from shared.score import Score, by_month, log_losses, score
 from shared.settings import NEW_YORK, Settings
@@ -62,7 +62,8 @@ RANGE = [0.025, 0.975]  # quantiles of a 95% interval
 BLOCK, RESAMPLED = 7, 2_000  # days of a block, because weather lasts for days; how often the blocks are drawn
 LEAST_SHARE, MAX_TRAININGS = 0.85, 0.2  # the loop's aims: of weekly's gain over never, and of its trainings
 PREDICTIONS_FILE, LOG_FILE = "calendar_policies.parquet", "calendar_policies.log"
-PROGRESS_FILE, RESULTS_FILE = "calendar_policies.json", "policy_comparison.json"
+SHARE_FILE = "calendar_policies.json"  # how much of their training is done
+RESULTS_FILE = "policy_comparison.json"
 TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs: in the year without faults
 WITH_FAULTS = "with-faults"  # its argument: in the year with faults, and a part in the one without
 
@@ -139,31 +140,29 @@ def simulate_policies(
 def predict_by_calendar(
     flights: pd.DataFrame,
     start: pd.Timestamp,
+    keep_share: Callable[[float], object] = lambda _share: None,
     *,
     faults: bool = False,
-    report: Callable[[int, int], None] = lambda _done, _of: None,
 ) -> pd.DataFrame:
     """The calendar policies' table, as of `simulate_policies`.
 
-    faults: in the year with faults; the columns `clean NAME`, of CLEAN and the loop, are then of the year without.
-    report: is called with the number of trainings done, and of all.
+    keep_share: is called with the share of the trainings that are done. faults: in the year with faults; the columns
+    `clean NAME`, of CLEAN and the loop, are then of the year without.
     """
     nights = training_nights(start, flights["predicted_at"].max())
     first, last = nights["weekly"][0], str(flights["predicted_at"].max().tz_convert(NEW_YORK).date())
     models = Models(faulty_year(flights, first) if faults else real_year(flights))
+    clean = Models(real_year(flights), like=models)
     again = sorted({night for name in CLEAN for night in nights[name]}) if faults else []
-    every = len(nights["weekly"]) + len(again) + faults * (policy.BUDGET + 1)
-    for done, night in enumerate(nights["weekly"]):
-        report(done, every)
-        models.train(night)
+    trainings = [(models, night) for night in nights["weekly"]] + [(clean, night) for night in again]
+    every = len(trainings) + faults * (policy.BUDGET + 1)
+    for done, (of, night) in enumerate(trainings):
+        keep_share(done / every)
+        of.train(night)
+    keep_share(len(trainings) / every)
     table, _ = simulate_policies(models, first, last, calendar_turns(nights))
     if not faults:
         return table
-    clean = Models(real_year(flights), like=models)
-    for done, night in enumerate(again, start=len(nights["weekly"])):
-        report(done, every)
-        clean.train(night)
-    report(every - policy.BUDGET - 1, every)
     turns = {name: turn for name, turn in calendar_turns(nights).items() if name in CLEAN} | {LOOP: Loop(clean, first)}
     answers, _ = simulate_policies(clean, first, last, turns)
     columns = answers[["flight_id", *turns]].rename(columns={name: f"clean {name}" for name in turns})
@@ -178,8 +177,12 @@ def train_command() -> list[str]:
 def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
     """One row per labelled flight: as `predict_by_calendar`, and the loop's first answer to the user."""
     own = config.own(settings)
-    _wait(process, own / PROGRESS_FILE)
-    if process.wait():
+    name = "Models of the other policies, trained beside the year"
+    with step(name) as waiting:
+        while process.poll() is None:
+            waiting.update(f"{name}: {read_share(own) or 0:.0%}")
+            time.sleep(0.2)
+    if process.poll():
         raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
     columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
     with config.open_log(settings) as log:
@@ -188,31 +191,21 @@ def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
     return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
 
 
-def _wait(process: Process, file: Path) -> None:
-    """Wait for the models of the other policies; a bar shows how many are trained."""
-    done, of = _progress(file)
-    with bar("Models of the other policies, trained beside the year", of) as advance:
-        shown = 0
-        while process.poll() is None:
-            done, _ = _progress(file)
-            for _ in range(done - shown):
-                advance()
-            shown = max(done, shown)
-            time.sleep(0.2)
-        for _ in range(of - shown):
-            advance()
-
-
-def _progress(file: Path) -> tuple[int, int]:
-    try:
-        return read_json(file, lambda done, of: (int(done), int(of)), "make level5")
-    except FileNotFoundError:  # it has just begun
-        return 0, 1
-
-
 def read_predictions(home: Path) -> pd.DataFrame:
     """Each calendar policy's probability, by `predict_by_calendar`; raises StateError or FileNotFoundError."""
     return read_parquet(home / PREDICTIONS_FILE, f"make them again: python -m {' '.join(TRAIN)}")
+
+
+def read_share(home: Path) -> float | None:
+    """How much of the calendar policies' training is done, from 0 to 1; None where that is not known."""
+    try:
+        return read_json(home / SHARE_FILE, _kept_share, "make down, then make up")
+    except (FileNotFoundError, StateError):
+        return None
+
+
+def _kept_share(share: float) -> float:
+    return float(share)
 
 
 class Lived(NamedTuple):
@@ -402,11 +395,12 @@ def main() -> None:
     settings = config.configure()
     own = config.own(settings)
 
-    def report(done: int, of: int) -> None:
-        write_json(own / PROGRESS_FILE, {"done": done, "of": of})
+    def keep_share(share: float) -> None:
+        write_json(own / SHARE_FILE, {"share": share})
 
+    keep_share(0.0)  # what an earlier process has done is done again
     faults = WITH_FAULTS in sys.argv[1:]
-    table = predict_by_calendar(load_flights(settings), settings.now, faults=faults, report=report)
+    table = predict_by_calendar(load_flights(settings), settings.now, keep_share, faults=faults)
     write_parquet(table, own / PREDICTIONS_FILE)
 
 

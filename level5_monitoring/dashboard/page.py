@@ -4,6 +4,7 @@ Everything on the time line is placed in percent of its width and height, so tha
 """
 
 from collections import Counter
+from functools import cache
 from itertools import count, groupby
 from math import ceil, floor
 from pathlib import Path
@@ -91,6 +92,7 @@ def render_year(year: Year) -> str:
     return _templates().get_template("year.html").render(**draw(year))
 
 
+@cache
 def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
