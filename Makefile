@@ -1,6 +1,7 @@
 # Every target is one line, a command that also works without make: run `python3 bootstrap.py` once, then the command
 # with .venv/bin (on Windows .venv\Scripts) for $(BIN).
 # Settings are given on the command line or in the environment: make level3 TODAY=2013-07-01
+# A line of ##@ heads a group in `make help`.
 BIN := $(if $(filter Windows_NT,$(OS)),.venv/Scripts,.venv/bin)
 READY := .venv/ready
 MOVED := $(if $(wildcard $(READY)),$(shell grep -qxF '$(realpath .venv)' $(READY) || echo FORCE))
@@ -14,8 +15,9 @@ export PYTHONUTF8 := 1
   simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors benchmark-policies progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock reset clean
 
+##@ Begin here
 help: ## List every target
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^##@ / { print substr($$0, 5) } /^[a-z0-9-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' Makefile
 
 env: $(READY) ## Make the environment, as each target does if need be
 
@@ -27,24 +29,27 @@ $(READY): requirements.txt bootstrap.py $(MOVED)
 
 FORCE: # no file has this name: a checkout that was moved or copied makes its environment again
 
-level1: $(READY) ## A notebook, and an engineer who gets its model
-	@$(BIN)/python -m level1_notebook
+##@ The levels (STEP=1: wait for Enter before each part; QUIET=1: only the end)
+level1: $(READY) ## A notebook, and who gets its model (23 s)
+	@$(BIN)/python -m level1_notebook $(if $(QUIET),--quiet)
 
-level2: $(READY) ## DevOps without MLOps: tests, service, releases
-	@$(BIN)/python -m level2_devops
+level2: $(READY) ## DevOps without MLOps: service, releases (36 s)
+	@$(BIN)/python -m level2_devops $(if $(QUIET),--quiet)
 
-level3: $(READY) ## Automated training (as of a day: TODAY=2013-07-01)
-	@$(BIN)/python -m level3_training_pipeline
+level3: $(READY) ## Automated training; TODAY=2013-07-01 (39 s)
+	@$(BIN)/python -m level3_training_pipeline $(if $(QUIET),--quiet)
 
-level4: $(READY) ## Automated deployment: gates, traffic split, verdict
-	@$(BIN)/python -m level4_deployment
+level4: $(READY) ## Automated deployment: gates, A/B test (1.2 minutes)
+	@$(BIN)/python -m level4_deployment $(if $(QUIET),--quiet)
 
-level5: $(READY) ## Full MLOps: nine months in production, unattended
-	@$(BIN)/python -m level5_monitoring
+level5: $(READY) ## Full MLOps: nine months unattended (3 minutes)
+	@$(BIN)/python -m level5_monitoring $(if $(QUIET),--quiet)
 
+##@ Level 1 · notebook
 notebook: $(READY) ## Open level 1's notebook in JupyterLab
 	@$(BIN)/python -m level1_notebook open
 
+##@ Level 2 · DevOps
 train: $(READY) ## Train level 2's model
 	@$(BIN)/python -m level2_devops train
 
@@ -57,6 +62,7 @@ rollback: $(READY) ## Switch level 2's service to the previous release
 serve: $(READY) ## Serve level 2's current release on a free port
 	@$(BIN)/python -m level2_devops serve
 
+##@ Level 3 · training pipeline
 deploy: $(READY) ## Put version VERSION=n into level 2's service
 	@$(BIN)/python -m level3_training_pipeline deploy $(VERSION)
 
@@ -75,6 +81,7 @@ schedule: $(READY) ## Train by the clock and when a month of data arrives
 data-arrives: $(READY) ## Send the event that MONTH=2013-04 has arrived
 	@$(BIN)/python -m level3_training_pipeline emit-data-event $(MONTH)
 
+##@ Level 4 · deployment
 platform: $(READY) ## Run level 4's platform (APPROVAL=1: a person approves)
 	@$(BIN)/python -m level4_deployment platform $(if $(APPROVAL),--approval)
 
@@ -111,6 +118,7 @@ simulate-ab: $(READY) ## Measure how often the A/B test errs, on the real year
 benchmark-serving: $(READY) ## Compare level 4's service with other services
 	@$(BIN)/python -m level4_deployment benchmark-serving
 
+##@ Level 5 · monitoring
 up: $(READY) ## Start level 5's live demo, with a clock to control
 	@$(BIN)/python -m level5_monitoring up
 
@@ -126,12 +134,13 @@ reports: $(READY) ## Evidently's reports of level 5's weeks, as pages
 monitor: $(READY) ## Run level 5's platform and loop by the real clock
 	@$(BIN)/python -m level5_monitoring monitor
 
-benchmark-monitors: $(READY) ## Measure how soon level 5's monitors detect faults
+benchmark-monitors: $(READY) ## How soon monitors detect faults (5 minutes)
 	@$(BIN)/python -m level5_monitoring benchmark-monitors
 
-benchmark-policies: $(READY) ## Measure what level 5's loop is worth
+benchmark-policies: $(READY) ## What level 5's loop is worth (10 minutes)
 	@$(BIN)/python -m level5_monitoring benchmark-policies
 
+##@ Compare the levels
 progress: $(READY) ## Write the levels' last results into README.md
 	@$(BIN)/python -m shared.progress --write
 
@@ -150,13 +159,14 @@ diff-3-4: ## What level 4 changes in level 3's run.py
 diff-4-5: ## What level 5 changes in level 4's run.py
 	@git --no-pager diff --no-index level4_deployment/run.py level5_monitoring/run.py || test $$? -eq 1
 
-test: $(READY) ## The quick tests, under five minutes
+##@ For contributors
+test: $(READY) ## The quick tests (3 minutes)
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
 
-test-slow: $(READY) ## The slow tests, three files at a time
+test-slow: $(READY) ## The slow tests, three files at a time (14 minutes)
 	@$(BIN)/python -m pytest -m slow -n 3 --no-loadscope-reorder
 
-test-all: test test-slow ## All tests
+test-all: test test-slow ## All tests (17 minutes)
 
 check: lint types imports ## All three static checks
 

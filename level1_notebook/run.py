@@ -24,7 +24,7 @@ def main() -> None:
     place = settings.level("level1")
 
     part(1, "Data", "the flights of January to March, exported by hand")
-    with step("Load the flights of 2013; export those of the past by hand, in metric units"):
+    with step("Load the flights of 2013, and export the past by hand, in metric units"):
         flights = load_flights(settings)
         past, later = history(flights, settings.now), future(flights, settings.now)
         load_export = export_by_hand(past, place / "export" / "flights.parquet")

@@ -7,7 +7,7 @@ from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from level3_training_pipeline.orchestration.run_flow import run_training
 from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from shared.console import closing, console, part, show_by_month, show_manual_steps, step
+from shared.console import closing, console, in_one_line, part, show_by_month, show_manual_steps, step
 from shared.data.flights import load_flights
 from shared.data.split import future
 from shared.progress import keep_summary
@@ -23,7 +23,7 @@ def main() -> None:
         part(1, "Data", "the history, and a gate for stale labels")
         with step("Load the year"):
             later = future(load_flights(settings), settings.now)
-        with step("Validate a copy of the history without the labels of the last three days"):
+        with step("Validate a copy without the labels of the last three days"):
             gate = demo.check_stale_labels(data.gather(settings))
         console.print(f"  refused: {gate}")
         with step("Open the tracking store"):
@@ -33,8 +33,8 @@ def main() -> None:
 
         part(2, "Train", "a pipeline, which records what it does")
         number = run_training(server, today)
-        console.print("The same pipeline once more, on purpose: a training of which nothing has changed is recognised.")
-        again = run_training(server, today)
+        with in_one_line("The same pipeline once more, on purpose"):
+            again = run_training(server, today)
 
     part(3, "Evaluate", "beside baselines, and by slice")
     version = registry.get(client, str(number))

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+import textwrap
 from collections.abc import Callable
 from types import FrameType
 
@@ -83,11 +84,20 @@ def command(main: Callable[[], None]) -> None:
         _check_words()
         main()
     except UserError as error:
-        print(f"error: {printable(str(error))}", file=sys.stderr)
+        print(_wrapped(f"error: {printable(str(error))}"), file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def _wrapped(text: str) -> str:
+    """The text with lines that fit the terminal, if it goes to one."""
+    if not sys.stderr.isatty():
+        return text
+    width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    options = {"break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(textwrap.fill(line, width, **options) for line in text.splitlines())
 
 
 def _check_words() -> None:

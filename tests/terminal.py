@@ -24,7 +24,7 @@ class Screen:
     broken: int = 0
 
     def feed(self, text: str) -> None:
-        """Obey the controls that rich uses: carriage return, new line, cursor up, erase line; colours change nothing."""
+        """Obey what rich uses: carriage return, new line, cursor up, erase line. Colours change nothing."""
         for number, control, character in TOKEN.findall(text):
             if control == "A":
                 self.row -= int(number or 1)
@@ -75,3 +75,21 @@ def in_terminal(command: list[str], columns: int, rows: int, typed: str = "") ->
     screen = Screen(columns)
     screen.feed(shown.decode())
     return screen, status
+
+
+def closing_screen(printed: str, state: str) -> list[str]:
+    """The lines of the screen that ends a level, which must fit a terminal of 80x24 with its prompt.
+
+    state: the state folder, whose length is the user's; a line that names it may be longer.
+    """
+    lines = printed.splitlines()
+    last = max(number for number, line in enumerate(lines) if line.startswith("next "))
+    first = max(number for number, line in enumerate(lines[:last]) if line.startswith("Level "))
+    screen = lines[first : last + 1]
+    assert len(screen) <= 22
+    assert not [line for line in screen if len(line) > 80 and state not in line]
+    titles = [line for line in screen[2:] if not line.startswith(" ")]
+    assert titles[:3] == ["adds", "still hurts", "look at this now"]
+    assert f"{state}/level" in screen[-2]
+    assert screen[-2].split()[0].endswith("story.html")
+    return screen

@@ -41,9 +41,10 @@ def reproduce(number: str, settings: Settings) -> Reproduction:
     snapshot = data.gather_again(settings, version.tags)
     if snapshot.digest != version.tags["data_digest"]:
         raise NotReproducibleError(
-            f"version {number}: the history as of {snapshot.today} has digest {short_digest(snapshot.digest)}, its record says "
-            f"{short_digest(version.tags['data_digest'])}. Remedy: FLIGHTS_DATA= the folder with the files whose SHA-256 is in "
-            f"raw_files.json of run {version.run_id}, and the code of commit {version.tags['commit']}."
+            f"version {number}: the history as of {snapshot.today} has digest {short_digest(snapshot.digest)}, its "
+            f"record says {short_digest(version.tags['data_digest'])}. Remedy: FLIGHTS_DATA= the folder with the files "
+            f"whose SHA-256 is in raw_files.json of run {version.run_id}, and the code of commit "
+            f"{version.tags['commit']}."
         )
     table = data.read(data.build_features(snapshot))
     inputs = table[CATEGORIES + NUMBERS]

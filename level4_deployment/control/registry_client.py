@@ -150,8 +150,9 @@ def pull(version: Version, home: Path) -> Package:
             found = lineage.file_digest(got / name) if (got / name).exists() else "none, the file is missing"
             if found != recorded:
                 raise PackageError(
-                    f"version {version.number}: {name} in the registry is not the one on record: SHA-256 {short_digest(found)}, "
-                    f"on record {short_digest(recorded)}. Remedy: train another version; an altered file is never served."
+                    f"version {version.number}: {name} in the registry is not the one on record: SHA-256 "
+                    f"{short_digest(found)}, on record {short_digest(recorded)}. "
+                    "Remedy: train another version; an altered file is never served."
                 )
         try:
             got.replace(kept)

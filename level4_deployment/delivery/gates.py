@@ -94,9 +94,9 @@ def run_gates(
     rival = load_served(home, pull(champion, home)) if champion else served
     flights = load_flights(settings)
     differences, quality = compare(client, version, champion, settings)
-    opened = f"{len(package.files)} files as on record (package {short_digest(package.digest)}), inputs and output as the service's"
+    opened = f"{len(package.files)} files as on record (package {short_digest(package.digest)})"
     gates = [
-        Gate(OPENED, passed=True, seen=opened),
+        Gate(OPENED, passed=True, seen=f"{opened}, inputs and output as the service's"),
         quality,
         parity_gate(registry.load_version(client, version), served, flights.sample(PARITY_ROWS, random_state=0)),
         latency_gate(served, rival, flights),

@@ -53,8 +53,8 @@ def read_verified(folder: Path, files: dict[str, str]) -> dict[str, bytes]:
         digest = hashlib.sha256(found[name]).hexdigest()
         if digest != recorded:
             raise PackageError(
-                f"{folder / name} has SHA-256 {short_digest(digest)}, on record is {short_digest(recorded)}: it was altered after it was made. "
-                "Remedy: remove the folder, and it is pulled again from the registry."
+                f"{folder / name} has SHA-256 {short_digest(digest)}, on record is {short_digest(recorded)}: it was "
+                "altered after it was made. Remedy: remove the folder, and it is pulled again from the registry."
             )
     return found
 

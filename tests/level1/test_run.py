@@ -15,6 +15,7 @@ from tests.foreign import contents, foreign_settings
 from tests.level1.runs import Runs
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
+from tests.terminal import closing_screen
 
 README = (PROJECT / "level1_notebook" / "README.md").read_text(encoding="utf-8")
 ROWS = [line.strip("| ").split(" | ") for line in README.splitlines() if line.startswith("| 2013-")]
@@ -57,14 +58,22 @@ def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.Dat
     done = run_level(**foreign, **ours)
     assert (done.status, done.err) == (0, "")
     assert done.longest < ALLOWED, done.silences[:3]
-    printed = " ".join(done.out.replace("│", " ").split())
+    assert closing_screen(done.out, str(tmp_path / "state"))[-1].startswith("next make level2")
+    printed = " ".join(done.out.split())
     after = int((flights["late"].notna() & (flights["predicted_at"] >= pd.Timestamp("2013-03-01", tz=NEW_YORK))).sum())
     assert re.search(
-        r"notebook: log loss 0\.\d{3} ± 0\.\d{3}, AUC 0\.\d{3} ± 0\.\d{3} \(mean ± SD of 5 runs\) on "
+        r"notebook log loss 0\.\d{3} ± 0\.\d{3}, AUC 0\.\d{3} ± 0\.\d{3} \(mean ± SD of 5 runs\) on "
         rf"{after:,} flights of 2013-03 to 2013-12",
         printed,
     )
-    for words in ("Which data?", "Manual steps", "The claim does not hold", "up to 0.", "other units: 0 warnings"):
+    for words in (
+        "Which data?",
+        "Manual steps",
+        "The claim does not hold",
+        "up to 0.",
+        "other units: 0 warnings",
+        "next make level2",
+    ):
         assert words in printed
     assert NOTEBOOK.read_bytes() == before
     assert list(home.iterdir()) == []

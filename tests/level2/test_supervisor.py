@@ -181,7 +181,7 @@ def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Setti
         text=True,
     )
     assert process.stdout
-    output = process.stdout.read(len("… Start"))
+    output = process.stdout.read(len("Start"))
     process.send_signal(signal.SIGINT)
     output += process.communicate(timeout=60)[0]
     assert process.returncode == 0, output

@@ -18,11 +18,13 @@ from level3_training_pipeline.tracking.lineage import file_digest
 from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
 from shared.data.split import future
+from shared.files import short_commit
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.foreign import contents, foreign_settings
 from tests.silence import ALLOWED, Said, listen
 from tests.support import lend_flights
+from tests.terminal import closing_screen
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("flights")]  # they make the cache that is lent
 
@@ -39,8 +41,8 @@ class Level:
 
     @property
     def printed(self) -> str:
-        """What it said, as one line without the tables' frames."""
-        return " ".join(self.said.out.replace("│", " ").split())
+        """What it said, as one line."""
+        return " ".join(self.said.out.split())
 
 
 def client_of(settings: Settings) -> MlflowClient:
@@ -74,6 +76,12 @@ def test_it_is_never_silent_for_long(april: Level) -> None:
     assert april.said.longest < ALLOWED, april.said.silences[:3]
 
 
+def test_it_ends_with_one_screen_and_keeps_its_story(april: Level) -> None:
+    state = april.settings.state
+    assert closing_screen(april.said.out, str(state))[-1].startswith("next make level4")
+    assert "Build the features" in (state / "level3" / "story.html").read_text(encoding="utf-8")
+
+
 def test_the_scores_it_prints_are_those_of_the_model_it_deploys(april: Level, later: pd.DataFrame) -> None:
     model, card = load(april.app / "model")
     probability = predict(model, later)
@@ -92,17 +100,18 @@ def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) ->
     assert file_digest(april.app / "model" / MODEL_FILE) == tags["model_sha256"]
     manifest = json.loads((april.app / "manifest.json").read_text())
     assert (manifest["built_by"], manifest["version"]) == (tags["deployed_by"], tags["release"])
-    assert f"release {tags['release']} by {tags['deployed_by']} at {tags['deployed_at']}" in april.printed
+    assert f"release {tags['release']} by {tags['deployed_by']}" in april.printed
+    assert f"deployed_at {tags['deployed_at']}" in april.printed
     assert pd.Timestamp(tags["deployed_at"]).tzinfo is not None
     assert (
-        f"run {april.champion.run_id[:8]} → commit {tags['commit'][:8]} → data {tags['data_digest'][:8]}"
+        f"run {april.champion.run_id[:8]}… → commit {short_commit(tags['commit'])} → data {tags['data_digest'][:8]}…"
         in april.printed
     )
 
 
 def test_it_trains_once_builds_the_same_again_and_refuses_stale_labels(april: Level) -> None:
     assert "once more, on purpose" in april.printed.partition("Nothing has changed since version 1")[0]
-    assert "7 steps, one command: version 1; given again: version 1" in april.printed
+    assert "7 steps, one command; given again: version 1" in april.printed
     assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.printed)
     assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.printed)
     assert "2 manual steps and 0 hand-overs" in april.printed

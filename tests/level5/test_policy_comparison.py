@@ -88,7 +88,7 @@ def test_each_policy_is_scored_on_the_same_flights(
     assert results["loop"].share == pytest.approx((0.776,) * 3, abs=0.001)
     assert results["loop"].gain == pytest.approx((np.log(0.75 / 0.6),) * 3)
     policy_comparison.show_comparison(predictions, results)
-    lines = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    lines = [re.split(r"\s{3,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
     assert ["monthly, by hand", "2", "0", "0", "2"] in lines
     assert ["by the loop", "2", "0", "0", "5", "1", "0"] in lines
     shown = [SHARES[name] for name in policy_comparison.BY_MONTH]

@@ -18,6 +18,7 @@ from tests.project.sources import import_closure
 NO_EFFECT = {
     "shared/console.py": "prints",
     "shared/environment.py": "removes variables",
+    "shared/moving_line.py": "prints",
     "shared/printable.py": "shows text from outside",
     "shared/errors.py": "raises errors",
     "shared/files.py": "writes and reads files as they are",

@@ -28,7 +28,7 @@ HEADINGS = [
 GLOSSARY = PROJECT / "docs" / "glossary.md"
 README_FILES = [PROJECT / "README.md", *(PROJECT / level / "README.md" for level in LEVELS)]
 COLUMNS = 80  # of a terminal
-PARTS = ["1. Data", "2. Train", "3. Evaluate", "4. Release", "5. Operate", "6. Report"]
+PARTS = [("1", "Data"), ("2", "Train"), ("3", "Evaluate"), ("4", "Release"), ("5", "Operate"), ("6", "Report")]
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
 TARGETS = set(re.findall(r"^([a-z][\w-]*):", MAKEFILE, re.MULTILINE))
 
@@ -124,7 +124,7 @@ def test_every_readme_links_the_glossary(readme: Path) -> None:
 def test_every_run_has_the_same_six_parts(level: str) -> None:
     """Then two of them side by side, `make diff-2-3`, read as a lesson."""
     text = (PROJECT / level / "run.py").read_text(encoding="utf-8")
-    assert re.findall(r"^ +# (\d\. .+)$", text, re.MULTILINE) == PARTS
+    assert re.findall(r'^ +part\((\d), "(\w+)", ', text, re.MULTILINE) == PARTS
 
 
 def test_every_target_has_a_line_of_help_and_is_phony() -> None:
@@ -169,12 +169,16 @@ def test_every_verb_in_the_makefile_and_the_documents_is_on_the_levels_command_l
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")
-def test_make_help_lists_every_target() -> None:
+def test_make_help_lists_every_target_in_its_group() -> None:
     shown = subprocess.run(
         ["make", "--no-print-directory", "help"], cwd=PROJECT, check=True, capture_output=True, text=True
     ).stdout
     assert set(re.findall(r"^  make ([\w-]+)", shown, re.MULTILINE)) == TARGETS
-    assert len(shown.splitlines()) == len(TARGETS)
+    groups = [line for line in shown.splitlines() if not line.startswith("  make ")]
+    assert [group[:7] for group in groups if group.startswith("Level ")] == [
+        f"Level {number}" for number in range(1, 6)
+    ]
+    assert len(shown.splitlines()) == len(TARGETS) + len(groups)
     assert max(map(len, shown.splitlines())) <= COLUMNS
 
 

@@ -71,7 +71,7 @@ def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.Captur
     assert capsys.readouterr().out == "Divide ✗ 0.0 s\n"
 
 
-class Refused(UserError):
+class RefusedError(UserError):
     refusal = True
 
 
@@ -81,8 +81,8 @@ def test_steps_that_repeat_are_one_line_and_a_refusal_is_no_failure(capsys: pyte
             with step(name):
                 pass
         line.result = "champion, "
-    with pytest.raises(Refused), in_one_line("Version 3"), step("Put it through the gates"):
-        raise Refused("quality: log loss 0.6. Remedy: train another version.")
+    with pytest.raises(RefusedError), in_one_line("Version 3"), step("Put it through the gates"):
+        raise RefusedError("quality: log loss 0.6. Remedy: train another version.")
     assert capsys.readouterr().out.splitlines() == [
         "Version 2 ✓ champion, 2 steps 0.0 s",
         "Version 3 - 1 step 0.0 s",

@@ -43,7 +43,7 @@ def test_a_signal_ends_a_command_as_ctrl_c_does_and_the_next_one_cuts_nothing_sh
     assert process.stdout
     assert process.stdout.readline() == b"begun\n"
     process.send_signal(number)
-    process.stdout.read(len("… Clean up "))
+    process.stdout.read(len("Clean up"))
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGHUP)
     _, errors = process.communicate(timeout=30)

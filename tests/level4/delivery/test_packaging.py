@@ -64,7 +64,7 @@ def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_p
     read_verified(tmp_path, files)
     whole = (tmp_path / GRAPH).read_bytes()
     (tmp_path / GRAPH).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(PackageError, match=f"{GRAPH} has SHA-256 .*{files[GRAPH]}"):
+    with pytest.raises(PackageError, match=f"{GRAPH} has SHA-256 .*{files[GRAPH][:8]}…"):
         read_verified(tmp_path, files)
     (tmp_path / GRAPH).unlink()
     with pytest.raises(PackageError, match="cannot be read"):

@@ -61,7 +61,7 @@ def test_a_decision_without_an_alarm_has_its_evidence_as_well(
     loop_store.record_decision(own_log, decision, results, [])
     loop_store.close_decision(own_log, DAY, {"refused": "it is stopped by now"})
     text = shown(capsys)
-    for part in ("promote", "0.0031", "12,345", "contract │ 3 │", "not proven: mean gain +0.0012", "stopped by now"):
+    for part in ("promote", "0.0031", "12,345", "contract 3 ", "not proven: mean gain +0.0012", "stopped by now"):
         assert part in text
     assert "No single monitor result" not in text
 
