@@ -24,11 +24,11 @@ def main() -> None:
     platform_home = replay_year.clear_last_year(settings)
     own = config.own(settings)
     with prefect_server.prefect_server(settings) as server, ExitStack() as opened:
-        part(1, "Data", "the year, and the monitors' reference from January to March")
+        part(1, "Data", "the year, and what the monitors take for normal")
         with step("Open the tracking store"):
             mlflow_runs.open_tracking(settings)
         platform = opened.enter_context(running_platform(platform_home, "--approval"))
-        with step("Load the year, and build the monitors' reference from January to March"):
+        with step(f"Load the year, and build the monitors' reference of what is known on {settings.today}"):
             known = history(load_flights(settings), settings.now)
             build_reference(known).save(own)
         with step("Wait for the platform, and for the Prefect server"):

@@ -72,8 +72,9 @@ class LoopController:
         results = check_contract(window, reference, day) + check_labels(window, day)
         if is_end_of_week(day):
             results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
-        before = load_policy_state(self.log, day).alarms
-        return results + self._check_champion(day, window, excluded_reason(policy.active_alarms(day, before, results)))
+        state = load_policy_state(self.log, day)
+        active = policy.active_alarms(day, state.alarms, results, state.accepted)
+        return results + self._check_champion(day, window, excluded_reason(active))
 
     def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
         """The champion's performance on the labels of the day and of the days before."""

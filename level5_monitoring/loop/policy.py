@@ -66,6 +66,7 @@ class PolicyState:
     though not better: it may be promoted; or "". suspect_days: of either experiment, as in EndedExperiment.
     rolled_back: versions. last_cause: of the decision before. ended: experiments to announce. in_doubt: of each earlier
     day on which an alarm of data or labels was active, the result that shows it; a training leaves these days out.
+    accepted: the columns in alarm for a code that a person has accepted since.
     """
 
     alarms: tuple[MonitorResult, ...] = ()
@@ -80,6 +81,7 @@ class PolicyState:
     last_cause: str = ""
     ended: tuple[EndedExperiment, ...] = ()
     in_doubt: tuple[MonitorResult, ...] = ()
+    accepted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Decision:
 def decide(day: str, results: Iterable[MonitorResult], state: PolicyState) -> Decision:
     """One decision for the day, whatever the monitors found."""
     results = list(results)
-    alarms = active_alarms(day, state.alarms, results)
+    alarms = active_alarms(day, state.alarms, results, state.accepted)
     decision = (
         _protect(day, results, alarms, state) or _improve(day, results, state) or _notify(day, results, alarms, state)
     )
@@ -111,13 +113,13 @@ def decide(day: str, results: Iterable[MonitorResult], state: PolicyState) -> De
 
 
 def active_alarms(
-    day: str, before: Iterable[MonitorResult], results: Iterable[MonitorResult]
+    day: str, before: Iterable[MonitorResult], results: Iterable[MonitorResult], accepted: tuple[str, ...] = ()
 ) -> tuple[MonitorResult, ...]:
     """Today's alarms, and earlier ones that are not over yet.
 
     An alarm is over when its monitor ran and found its target neither in alarm nor without enough data; one of data or
-    labels, when that is so on the last of CLEAN_DAYS days without it. Weekly monitors do not run each day. The alarm of
-    a version ends when the monitors measure another one.
+    labels, when that is so on the last of CLEAN_DAYS days without it, or at once if its code was accepted. Weekly
+    monitors do not run each day. The alarm of a version ends when the monitors measure another one.
     """
     results = list(results)
     active = {result.alarm_key: result for result in results if result.state == "alarm"}
@@ -127,7 +129,7 @@ def active_alarms(
         ran |= {*PERFORMANCE}
     for result in before:
         lasts = result.monitor in (*DATA, *LABELS) and _days_between(result.day, day) < CLEAN_DAYS
-        if lasts or result.monitor not in ran or result.alarm_key in unknown:
+        if (lasts and result.target not in accepted) or result.monitor not in ran or result.alarm_key in unknown:
             active.setdefault(result.alarm_key, result)
     return tuple(active[key] for key in sorted(active))
 

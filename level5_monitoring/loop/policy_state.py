@@ -1,6 +1,7 @@
 """The state that the policy decides from: read from the tables alone, so that a restart reads the same."""
 
 import json
+from collections.abc import Iterable
 
 import sqlalchemy as sa
 
@@ -45,7 +46,8 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     non_inferior = "" if running else _non_inferior(log, experiments, promoted_from)
     name = running.experiment if running else non_inferior
     return PolicyState(
-        alarms=active[newest.day] if newest else (),
+        alarms=newest.alarms if newest else (),
+        accepted=_targets(newest.alarms, without=active[newest.day]) if newest else (),
         first_day=before[0].day if before else "",
         retrainings=tuple(one.day for one in retrained),
         champion_trained=max((one.day for one in retrained if _version(one.result) == champion), default=""),
@@ -93,6 +95,10 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
 def _suspect_days(log: sa.Engine, experiment: str, suspect: set[str]) -> tuple[str, ...]:
     """The days that an experiment counted although an alarm of their data or labels was active."""
     return tuple(sorted(suspect & set(experiment_store.days_of(log, experiment)["day"])))
+
+
+def _targets(alarms: Iterable[MonitorResult], without: Iterable[MonitorResult]) -> tuple[str, ...]:
+    return tuple({one.target for one in alarms} - {one.target for one in without})
 
 
 def _not_accepted(alarms: str, accepted: list[AcceptedCode]) -> tuple[MonitorResult, ...]:

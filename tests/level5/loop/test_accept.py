@@ -12,6 +12,7 @@ from level4_deployment.prediction_log import PREDICTIONS
 from level5_monitoring import cli, config
 from level5_monitoring.loop import loop_store, policy
 from level5_monitoring.loop.accept import accept, accepted_codes, normal_for
+from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.loop.policy_state import load_policy_state
 from level5_monitoring.monitors.data_quality import check_contract
@@ -74,8 +75,11 @@ def test_the_loop_goes_on_after_a_person_has_accepted_the_code(renamed: sa.Engin
     [row] = audit.trail(renamed)
     assert (row["actor"], row["new_value"], row["reason"]) == (user(), f"carrier {NEW} since {RENAMED}", "merger")
     assert load_policy_state(renamed, "2013-05-16").in_doubt == (), "its days may be learned from"
+    state = load_policy_state(renamed, "2013-05-16")
     for day in ("2013-05-16", "2013-05-17"):
         decision, results = turn(renamed, thin, day)
+        titles = [one.title for one in alerts_of(decision, state, "level5")]
+        assert titles == (["contract alarm is over"] if day == "2013-05-16" else titles)
         assert (decision.kind, of_carrier(results)["contract"]) == ("no_action", "ok")
     assert of_carrier(turn(renamed, thin, "2013-05-19")[1]) == {"contract": "ok", "drift": "alarm"}
     assert of_carrier(turn(renamed, thin, "2013-06-16")[1]) == {"contract": "ok", "drift": "ok"}, "learnt anew"
