@@ -1,7 +1,6 @@
 """The state that the policy decides from: read from the tables alone, so that a restart reads the same."""
 
 import json
-from collections.abc import Iterable
 
 import sqlalchemy as sa
 
@@ -34,7 +33,7 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
         announced = set(connection.execute(ended).scalars())
     newest = find_decision(log, before[-1].day) if before else None
     accepted = accepted_codes(log)
-    active = {one.day: _not_accepted(one.alarms, accepted) for one in before}
+    active = {one.day: found for one in before if (found := _suspicions(one.alarms, accepted))}
     in_doubt = _in_doubt(log, active)
     suspect = {one.day for one in in_doubt}
     done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
@@ -47,7 +46,7 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     name = running.experiment if running else non_inferior
     return PolicyState(
         alarms=newest.alarms if newest else (),
-        accepted=_targets(newest.alarms, without=active[newest.day]) if newest else (),
+        accepted=_accepted(newest.alarms, active.get(newest.day, ())) if newest else (),
         first_day=before[0].day if before else "",
         retrainings=tuple(one.day for one in retrained),
         champion_trained=max((one.day for one in retrained if _version(one.result) == champion), default=""),
@@ -64,6 +63,11 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
             if one.state not in (RUNNING, APPROVAL) and one.experiment not in announced
         ),
     )
+
+
+def _accepted(alarms: tuple[MonitorResult, ...], others: tuple[MonitorResult, ...]) -> tuple[str, ...]:
+    """The targets of the alarms of data and labels that are not among the others."""
+    return tuple(one.target for one in by_monitor(alarms, *DATA, *LABELS) if one not in others)
 
 
 def _version(result: str | None) -> int | None:
@@ -97,25 +101,22 @@ def _suspect_days(log: sa.Engine, experiment: str, suspect: set[str]) -> tuple[s
     return tuple(sorted(suspect & set(experiment_store.days_of(log, experiment)["day"])))
 
 
-def _targets(alarms: Iterable[MonitorResult], without: Iterable[MonitorResult]) -> tuple[str, ...]:
-    return tuple({one.target for one in alarms} - {one.target for one in without})
-
-
-def _not_accepted(alarms: str, accepted: list[AcceptedCode]) -> tuple[MonitorResult, ...]:
-    """The alarms of a decision, from JSON; not those of a code that was accepted since."""
+def _suspicions(alarms: str, accepted: list[AcceptedCode]) -> tuple[MonitorResult, ...]:
+    """The alarms of data and labels of a decision, from JSON; not those of a code that was accepted since."""
+    if not any(f'"{monitor}"' in alarms for monitor in (*DATA, *LABELS)):  # most days: parsing all takes seconds a year
+        return ()
     return tuple(
         alarm
-        for alarm in (MonitorResult(**one) for one in json.loads(alarms))
+        for alarm in by_monitor((MonitorResult(**one) for one in json.loads(alarms)), *DATA, *LABELS)
         if not any(alarm.target == one.name and one.since <= alarm.day <= one.until for one in accepted)
     )
 
 
 def _in_doubt(log: sa.Engine, active: dict[str, tuple[MonitorResult, ...]]) -> tuple[MonitorResult, ...]:
     """Of each day with an active alarm of data or labels, the result that shows it, oldest first."""
-    days = [day for day, alarms in active.items() if by_monitor(alarms, *DATA, *LABELS)]
     table = MONITOR_RESULTS.c
-    results: dict[str, list[MonitorResult]] = {day: [] for day in days}
-    for one in loop_store.select_results(log, table.monitor.in_([*DATA, *LABELS]) & table.day.in_(days)):
+    results: dict[str, list[MonitorResult]] = {day: [] for day in active}
+    for one in loop_store.select_results(log, table.monitor.in_([*DATA, *LABELS]) & table.day.in_([*active])):
         results[one.day].append(one)
-    found = (evidence_of_doubt(active[day], results[day]) for day in days)
+    found = (evidence_of_doubt(active[day], results[day]) for day in active)
     return tuple(one for one in found if one)
