@@ -240,7 +240,7 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
         cells = {policy: scores[figure].map("{:.4f}".format) for policy, scores in months.items()}
         table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
         rows = [[str(month), *row] for month, *row in table_of.itertuples()]
-        show_table(f"{title} by month of departure", ["Month", "flights", *months], rows)
+        show_table(f"{title} by month of departure", ["Month", "flights", *months], rows, detail=True)
 
 
 def summarise(results: dict[str, PolicyResult]) -> str:

@@ -52,7 +52,7 @@ def show_decisions(settings: Settings) -> YearSummary:
         ]
         for one in acted
     ]
-    show_table("Decisions that changed something", ["Day", "Decision", "Cause", "Version", "Reason"], rows)
+    show_table("Decisions that changed something", ["Day", "Decision", "Cause", "Version", "Reason"], rows, detail=True)
     done = Counter(one["kind"] for one in acted if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
     trained = sum(one["kind"] == "retrain" and policy.FAILED not in one["result"] for one in acted)
     alarms = [one for one in results if one.state == "alarm"]

@@ -178,8 +178,11 @@ def part(number: int, name: str, about: str) -> None:
     headline(f"{number} {name} · {about}")
 
 
-def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: columns of figures are aligned right, texts left; without headings, all cells are texts."""
+def show_table(title: str, columns: list[str], rows: list[list[str]], *, detail: bool = False) -> None:
+    """Print a table: columns of figures are aligned right, texts left; without headings, all cells are texts.
+
+    detail: while a level is told, the table is in its story only, and one line names it.
+    """
     header = any(columns)
     table = Table(box=box.SIMPLE_HEAD if header else None, show_edge=False, pad_edge=False, show_header=header)
     for i, column in enumerate(columns):
@@ -187,8 +190,11 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, justify="right" if figures else "left")
     for row in rows:
         table.add_row(*row)
-    print_styled((title, "bold"))
-    console.print(table)
+    shown_in = console.story if detail and console.story else console
+    shown_in.print(Text(printable(title), "bold"))
+    shown_in.print(table)
+    if shown_in is not console and console.story_file:
+        console.print(f"  {title}: {len(rows)} rows, in {show_path(console.story_file)}")
 
 
 MONTHLY = {  # column of the table by month: its title and format; another seed changes the third digit of a month
