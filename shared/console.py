@@ -173,7 +173,8 @@ def part(number: int, name: str, about: str) -> None:
         console.moving.break_line()
         sys.stdout.write(f"\nEnter: {number} {name} ")
         sys.stdout.flush()
-        if not sys.stdin.readline() or not sys.stdin.isatty():  # a person's Enter has ended the line
+        answered = sys.stdin.readline() if sys.stdin else ""
+        if not answered or not sys.stdin.isatty():  # a person's Enter has ended the line
             sys.stdout.write("\n")
     headline(f"{number} {name} · {about}")
 
