@@ -164,12 +164,16 @@ def headline(text: str) -> None:
     print_styled((f"\n{text}", "bold"))
 
 
-def part(number: int, name: str, about: str) -> None:
-    """Print the heading of a part of a level; with STEP=1, wait for Enter before it."""
+def _waits() -> bool:
     wish = os.environ.get("STEP") or "0"
     if wish not in {"0", "1"}:
         raise UserError(f"STEP={wish!r} is neither 0 nor 1. Remedy: STEP=1, to wait for Enter before each part.")
-    if wish == "1" and not console.quiet:
+    return wish == "1"
+
+
+def part(number: int, name: str, about: str) -> None:
+    """Print the heading of a part of a level; with STEP=1, wait for Enter before it."""
+    if _waits() and not console.quiet:
         console.moving.break_line()
         sys.stdout.write(f"\nEnter: {number} {name} ")
         sys.stdout.flush()
@@ -289,6 +293,7 @@ def told(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterat
 
     quiet: in the terminal, show nothing but errors and the closing screen.
     """
+    _waits()  # a wrong wish is reported at once
     story = PlainConsole(file=io.StringIO(), record=True, width=STORY_WIDTH)
     console.quiet, console.story = quiet, story
     console.story_file = settings.level(level) / STORY
@@ -297,6 +302,9 @@ def told(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterat
         yield
     except UserError as error:
         story.print(f"error: {error}")
+        raise
+    except KeyboardInterrupt:
+        story.print("interrupted")
         raise
     except BaseException:
         story.print(traceback.format_exc())
