@@ -84,6 +84,6 @@ def main() -> None:
         show_path(picture): "the claim beside the months that came after",
     }
     keep_summary(settings, "level1", then, steps=len(steps))
-    result = f"{over_runs(then)} of {months.index[0]} to {months.index[-1]}"
+    result = f"{over_runs(then)} of {months.index[0]} to {months.index[-1]}".replace(" on ", "\n  on ")
     after = "make level2 · the same model as tested code, in a service, with releases"
     closing("Level 1 · notebook", result, adds, hurts, look, after)

@@ -326,7 +326,7 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
     cells = {name: scores["log_loss"].map(LOSS.format) for name, scores in months.items()}
     table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)
     rows = [[str(month), *row] for month, *row in table_of.itertuples()]
-    show_table("Log loss by month of departure", ["Month", "flights", *months], rows)
+    show_table("Log loss by month of departure", ["Month", "flights", *months], rows, detail=True)
 
 
 def summarise(losses: Mapping[str, float]) -> str:

@@ -164,22 +164,30 @@ def headline(text: str) -> None:
     print_styled((f"\n{text}", "bold"))
 
 
-def part(number: int, name: str, about: str) -> None:
-    """Print the heading of a part of a level; with STEP=1, wait for Enter before it."""
+def _waits() -> bool:
     wish = os.environ.get("STEP") or "0"
     if wish not in {"0", "1"}:
         raise UserError(f"STEP={wish!r} is neither 0 nor 1. Remedy: STEP=1, to wait for Enter before each part.")
-    if wish == "1" and not console.quiet:
+    return wish == "1"
+
+
+def part(number: int, name: str, about: str) -> None:
+    """Print the heading of a part of a level; with STEP=1, wait for Enter before it."""
+    if _waits() and not console.quiet:
         console.moving.break_line()
         sys.stdout.write(f"\nEnter: {number} {name} ")
         sys.stdout.flush()
-        if not sys.stdin.readline() or not sys.stdin.isatty():  # a person's Enter has ended the line
+        answered = sys.stdin.readline() if sys.stdin else ""
+        if not answered or not sys.stdin.isatty():  # a person's Enter has ended the line
             sys.stdout.write("\n")
     headline(f"{number} {name} · {about}")
 
 
-def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table: columns of figures are aligned right, texts left; without headings, all cells are texts."""
+def show_table(title: str, columns: list[str], rows: list[list[str]], *, detail: bool = False) -> None:
+    """Print a table: columns of figures are aligned right, texts left; without headings, all cells are texts.
+
+    detail: while a level is told, the table is in its story only, and one line names it.
+    """
     header = any(columns)
     table = Table(box=box.SIMPLE_HEAD if header else None, show_edge=False, pad_edge=False, show_header=header)
     for i, column in enumerate(columns):
@@ -187,8 +195,11 @@ def show_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         table.add_column(column, justify="right" if figures else "left")
     for row in rows:
         table.add_row(*row)
-    print_styled((title, "bold"))
-    console.print(table)
+    shown_in = console.story if detail and console.story else console
+    shown_in.print(Text(printable(title), "bold"))
+    shown_in.print(table)
+    if shown_in is not console and console.story_file:
+        console.print(f"  {title}: {len(rows)} rows, in {show_path(console.story_file)}")
 
 
 MONTHLY = {  # column of the table by month: its title and format; another seed changes the third digit of a month
@@ -282,6 +293,7 @@ def told(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterat
 
     quiet: in the terminal, show nothing but errors and the closing screen.
     """
+    _waits()  # a wrong wish is reported at once
     story = PlainConsole(file=io.StringIO(), record=True, width=STORY_WIDTH)
     console.quiet, console.story = quiet, story
     console.story_file = settings.level(level) / STORY
@@ -290,6 +302,9 @@ def told(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterat
         yield
     except UserError as error:
         story.print(f"error: {error}")
+        raise
+    except KeyboardInterrupt:
+        story.print("interrupted")
         raise
     except BaseException:
         story.print(traceback.format_exc())

@@ -41,9 +41,9 @@ async def worth_retrying(_task: Any, _run: TaskRun, state: State[Any]) -> bool:
 async def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
     """Print which step failed, and why; a refusal is no failure."""
     error = await state.aresult(raise_on_failure=False)
-    known = isinstance(error, UserError)
-    if not (known and error.refusal):
-        print_styled((f"step '{this.name}' failed", "red"), f": {error.reason if known else state.message}")
+    if not (isinstance(error, UserError) and error.refusal):
+        why = error.reason if isinstance(error, UserError) else state.message
+        print_styled((f"step '{this.name}' failed", "red"), f": {why}")
 
 
 def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it

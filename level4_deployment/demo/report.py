@@ -123,7 +123,8 @@ def show_explanation(settings: Settings, home: Path, request: str) -> str:
 
 def score_version(client: MlflowClient, number: int, later: pd.DataFrame) -> Score:
     """A registered version on the flights that came after."""
-    return score(later["late"], predict(registry.load_version(client, registry.get(client, str(number))), later))
+    with step(f"Score version {number} on the {len(later):,} flights that came after"):
+        return score(later["late"], predict(registry.load_version(client, registry.get(client, str(number))), later))
 
 
 class Claim(NamedTuple):
