@@ -138,7 +138,7 @@ def read_year(
         first=first,
         last=last,
         now=max(asked, default=""),
-        weeks=weeks_of(days, read_excluded(log, results)),
+        weeks=weeks_of(days, read_excluded(log, decisions)),
         drift=_drift(results),
         states=_states(results),
         events=events.read_events(log, decisions, asked, home),
@@ -188,15 +188,13 @@ def _next_day(day: str) -> float:
     return (pd.Timestamp(day, tz=NEW_YORK) + pd.DateOffset(days=1)).timestamp()
 
 
-def read_excluded(log: sa.Engine, results: Iterable[MonitorResult]) -> dict[str, str]:
+def read_excluded(log: sa.Engine, decisions: list[dict[str, Any]]) -> dict[str, str]:
     """The days that do not count for the champion's performance, each with the reason.
 
-    While a challenger answers most flights, the champion has too few for a row of its performance: then by `results`.
+    While a challenger answers most flights, the champion has too few for a row of its performance: then by the alarms
+    that were active after the day.
     """
-    by_day: dict[str, list[MonitorResult]] = {}
-    for one in results:
-        by_day.setdefault(one.day, []).append(one)
-    reasons = {day: excluded_reason(one for one in own if one.state == "alarm") for day, own in by_day.items()}
+    reasons = {one["day"]: excluded_reason([MonitorResult(**alarm) for alarm in one["alarms"]]) for one in decisions}
     with log.connect() as connection:
         rows = connection.execute(sa.select(DAILY_PERFORMANCE.c.day, DAILY_PERFORMANCE.c.excluded_reason))
         reasons |= rows.tuples().all()

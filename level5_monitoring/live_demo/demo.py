@@ -1,6 +1,7 @@
 """The live demo: it starts what the page needs, then replays the year by its clock. `__main__.py` runs it."""
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -40,6 +41,8 @@ class Demo:
         self.platform_home, self.own = config.platform(settings), config.own(settings)
         self.reports: Process | None = None
         self.report_due = True  # a week may have been closed that has no report yet
+        self.reports_wanted = False  # nobody has opened Evidently's pages yet
+        self.reporting = threading.Lock()
         self.playing = False
 
     def stop(self) -> None:
@@ -74,7 +77,7 @@ class Demo:
         return server, platform
 
     def _offer_pages(self) -> None:
-        """Link to MLflow's and Evidently's pages, which start when they are opened."""
+        """Link to MLflow's and Evidently's pages, which start when they are opened; so do Evidently's reports."""
         store, workspace = mlflow_runs.tracking_uri(self.settings), self.own / evidently_reports.WORKSPACE
         workspace.mkdir(exist_ok=True)
 
@@ -83,6 +86,8 @@ class Demo:
 
         def evidently(port: int) -> Process:
             words = evidently_reports.pages(workspace, port)
+            self.reports_wanted = True
+            self.report()
             return self.opened.enter_context(running(words, self.own / evidently_reports.LOG))
 
         self.live.pages.offer("MLflow", mlflow, mlflow_runs.page_of_runs(""))
@@ -103,7 +108,6 @@ class Demo:
                 load_reference(self.own)
             except UserError:  # there is none yet, or it is garbled
                 build_reference(history(flights, self.settings.now)).save(self.own)
-        self.report()  # weeks that the last demo did not report; and it creates Evidently's project
         try:
             policy_comparison.read_predictions(self.own)
         except (FileNotFoundError, StateError):
@@ -133,15 +137,17 @@ class Demo:
         self.live.activities.begin(what, lambda: process.poll() is not None, share)
 
     def report(self, day: str | None = None) -> None:
-        """Make Evidently's reports of the closed weeks in a process beside the stream, one process at a time.
+        """Make Evidently's reports of the closed weeks beside the stream, one process at a time, once they are wanted.
 
         day: a day that was closed. A week that closes while reports are being made is reported after the next day.
         """
-        self.report_due |= day is not None and is_end_of_week(day)
-        if self.report_due and (self.reports is None or self.reports.poll() is not None):
-            self.report_due = False
-            self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
-            self._show("making Evidently's reports", self.reports)
+        with self.reporting:
+            self.report_due |= day is not None and is_end_of_week(day)
+            ready = self.reports_wanted and self.report_due
+            if ready and (self.reports is None or self.reports.poll() is not None):
+                self.report_due = False
+                self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
+                self._show("making Evidently's reports", self.reports)
 
     def report_rest(self) -> None:
         """Report the last weeks at the end of the year, since no further day follows."""
