@@ -78,8 +78,8 @@ class Story:
         for monitor in now:
             if monitor not in self.in_alarm:
                 first, *more = [one.described_target for one in by_monitor(active, monitor)]
-                about = f"about {pd.Timestamp(decision.day):%d %b}: {first}" + (f" and {len(more)} more" * bool(more))
-                self._line(night, f"{in_words(monitor)} alarm", f"{about}; nothing is trained or promoted", "red")
+                about = f"{first}{f' and {len(more)} more' if more else ''} on {pd.Timestamp(decision.day):%d %b}"
+                self._line(night, f"{in_words(monitor)} alarm", f"{about}; no training, no promotion", "red")
             self.in_alarm[monitor] = self.in_alarm.get(monitor, 0) + 1
         for monitor in [one for one in self.in_alarm if one not in now]:
             days = self.in_alarm.pop(monitor)
@@ -96,7 +96,7 @@ class Story:
         if failed:
             self._line(night, f"retrained ({why})", failed.partition(" Remedy:")[0], "red")
             return
-        told = f"version {result['version']}, past all gates, is tried against the champion"
+        told = f"version {result['version']}, past the gates, is on trial"
         self._line(night, f"retrained ({why})", told)
 
     def _tell_faults(self, night: pd.Timestamp) -> None:
@@ -137,4 +137,4 @@ def _gain(log: sa.Engine, result: dict[str, Any]) -> str:
     if one is None or one.verdict is None or one.verdict.mean is None:
         return ""
     shown = "better" if one.verdict.kind == "promote" else "non-inferior"
-    return f"{shown} after {one.verdict.day} days, gain {one.verdict.mean:+.4f} nats per flight"
+    return f"{shown} after {one.verdict.day} days, gain {one.verdict.mean:+.3f} nats"

@@ -67,10 +67,10 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
         "15 Jul fault begins: recent delays in hours, everywhere",
         "15 Jul 1,234 flights answered, 0 requests failed",
-        "17 Jul contract alarm: about 15 Jul: airport_delay_1h and 1 more; nothing is trained or promoted",
+        "17 Jul contract alarm: airport_delay_1h and 1 more on 15 Jul; no training, no promotion",
         "25 Jul fault ends: recent delays in hours",
         "30 Jul contract alarm over: later trainings leave its 2 days out",
-        "31 Jul retrained (growth): version 2, past all gates, is tried against the champion",
+        "31 Jul retrained (growth): version 2, past the gates, is on trial",
         "03 Aug fault begins: a training learns labels of other flights, one training",
         "03 Aug retrained (growth): version 2 is refused: quality: log loss 0.6, version 1 0.5.",
         "04 Aug version 3 rejected: worse",
