@@ -47,8 +47,8 @@ Floats = NDArray[np.float64]
 LOOP, CALENDAR = "loop", ["frozen", "six_weeks", "six_weeks_tried", "monthly", "weekly"]
 POLICIES = {
     "frozen": "never retrained",
-    "six_weeks": "every six weeks, live at once",
-    "six_weeks_tried": "every six weeks, tried first",
+    "six_weeks": "every six weeks, at once",
+    "six_weeks_tried": "every six weeks, tried",
     "monthly": "monthly, by hand",
     "weekly": "weekly, on schedule",
     LOOP: "by the loop",
@@ -313,15 +313,15 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
         own, gain = result.score, [1000 * part for part in result.gain]
         gained = "" if policy_ == "frozen" else "{:+.1f} [{:+.1f}, {:+.1f}]".format(*gain)
         without = [LOSS.format(clean[policy_]) if policy_ in clean else ""] if clean else []
-        quality.append([POLICIES[policy_], LOSS.format(own.log_loss), *without, gained])
+        quality.append([POLICIES[policy_], LOSS.format(own.log_loss), *without, gained, str(result.effort.trainings)])
         lived = result.effort.trainings, result.false_promotions, result.worse_days
         effort = result.effort.alerts, result.effort.false_alarms, result.effort.steps
         cost.append([POLICIES[policy_], *("" if count is None else str(count) for count in (*lived, *effort))])
-    columns = ["Policy", "log loss", *(["clean year"] if clean else []), "1000 x gain over never [95%]"]
+    columns = ["Policy", "log loss", *(["no faults"] if clean else []), "gain x 1000 [95%]", "trainings"]
     show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
-    console.print(f"  {CHANCE}")
+    console.print(f"  {CHANCE}\n  Gain: over never retrained. By the true labels, whatever was sent.")
     columns = ["trained", "worse versions", "days live", "alerts", "false alarms", "manual steps"]
-    show_table("Cost", ["Policy", *columns], cost)
+    show_table("What each policy cost", ["Policy", *columns], cost, detail=True)
     months = {name: by_month(answered, answered[name]) for name in BY_MONTH}
     cells = {name: scores["log_loss"].map(LOSS.format) for name, scores in months.items()}
     table_of = pd.DataFrame({"flights": months[LOOP]["rows"].map("{:,.0f}".format)} | cells)

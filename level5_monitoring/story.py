@@ -1,5 +1,6 @@
 """The year's story in the terminal, night by night: faults, alarms, retrainings, promotions, and some figures."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -88,13 +89,17 @@ class Story:
     def _tell_training(
         self, night: pd.Timestamp, decision: Decision, result: dict[str, Any], failed: str | None
     ) -> None:
-        if self.tables and self.tables.spoiled == str(night.date()):
-            self._put_in(night, InjectedFault("spoiled training", 1, SPOILED, "one training", str(night.date())))
-            self._end("spoiled training", str(night.date()))
+        day = str(night.date())
+        if self.tables and self.tables.spoiled == day:
+            self._line(night, "fault", "this training has learnt labels of other flights", "yellow")
+            self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", day, day))
         without = len(days_left_out(decision))
         why = in_words(decision.cause) + (f", {without} days left out" if without else "")
+        if REFUSED in result:  # the line of the training has the reason
+            self._line(night, f"retrained ({why})", "refused; the champion keeps serving", "red")
+            return
         if failed:
-            self._line(night, f"retrained ({why})", failed.partition(" Remedy:")[0], "red")
+            self._line(night, f"not retrained ({why})", failed.partition(" Remedy:")[0], "red")
             return
         told = f"version {result['version']}, past the gates, is on trial"
         self._line(night, f"retrained ({why})", told)
@@ -104,19 +109,14 @@ class Story:
         for one in feed_faults(self.tables.begin) if self.tables else ():
             if one.first <= day and one.fault not in self.faults:
                 size = FAULTS[one.fault].sizes[EVERYWHERE - 1]
-                self._put_in(night, InjectedFault(one.fault, EVERYWHERE, one.what, size, one.first))
+                self._line(night, "fault begins", f"{one.what}, {size}", "yellow")
+                self._keep(InjectedFault(one.fault, EVERYWHERE, one.what, size, one.first))
             if one.last <= before and not self.faults[one.fault].until:
                 self._line(night, "fault ends", one.what, "yellow")
-                self._end(one.fault, one.last)
+                self._keep(replace(self.faults[one.fault], until=one.last))
 
-    def _put_in(self, night: pd.Timestamp, fault: InjectedFault) -> None:
+    def _keep(self, fault: InjectedFault) -> None:
         self.faults[fault.fault] = fault
-        self._line(night, "fault begins", f"{fault.what}, {fault.size}", "yellow")
-        write_faults(self.home, self.faults.values())
-
-    def _end(self, fault: str, until: str) -> None:
-        one = self.faults[fault]
-        self.faults[fault] = InjectedFault(one.fault, one.number, one.what, one.size, one.day, until)
         write_faults(self.home, self.faults.values())
 
     def _loss(self) -> str:

@@ -48,8 +48,8 @@ from shared.score import log_losses
 STARTS, END = ("2013-04-01", "2013-05-01", "2013-06-01", "2013-07-01"), "2013-12-31"
 AVERAGED = {"six_weeks_averaged": "six_weeks", "weekly_averaged": "weekly"}  # which calendar's nights each has
 NAMES = POLICIES | {
-    "six_weeks_averaged": "every six weeks, averaged, live at once",
-    "weekly_averaged": "weekly, averaged, live at once",
+    "six_weeks_averaged": "every six weeks, averaged, at once",
+    "weekly_averaged": "weekly, averaged, at once",
 }
 FAULTY = STARTS[:1]  # the start in the year with faults
 
