@@ -22,6 +22,7 @@ from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import in_words
+from level5_monitoring.user_requests import UserRequests, keep_requests, read_requests
 from shared.console import console, print_styled
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay
@@ -59,6 +60,8 @@ def play(
     on_night: Callable[[Tick, ReplayStats], None] = lambda _tick, _played: None,
 ) -> ReplayStats:
     """Send the ticks to the platform; each night the loop takes the turns that are due."""
+    own = config.own(loop.settings)
+    before = read_requests(own) or UserRequests()
 
     def take_turns() -> None:
         for decision in catch_up(loop):
@@ -66,6 +69,7 @@ def play(
         reloader.wait_for_workers(loop.home)  # the loop may have changed which version answers the next flights
 
     def after(tick: Tick, played: ReplayStats) -> None:
+        keep_requests(own, UserRequests(before.made + played.requests, before.failed + played.failed))
         start, end = (at.tz_convert(NEW_YORK).date() for at in (tick.start, tick.end))
         if start < end:  # a day is over in New York: one may be closed
             take_turns()

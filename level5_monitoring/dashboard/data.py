@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
+import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
@@ -17,8 +18,11 @@ from level4_deployment.serving import reloader
 from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
 from level5_monitoring.loop import loop_store, outbox
+from level5_monitoring.loop.controller import excluded_reason
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_comparison import CALENDAR, LOOP, read_predictions
+from level5_monitoring.tables import DAILY_PERFORMANCE
+from level5_monitoring.user_requests import read_requests
 from shared.errors import UserError
 from shared.files import StateError
 from shared.score import log_losses
@@ -26,7 +30,7 @@ from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
 DAILY_MONITORS = [monitor for monitor in get_args(Monitor) if monitor != "drift"]
-SETTLED_AFTER = 5 * 86_400.0  # seconds from a week's end until no late label of it is missing
+SETTLED_AFTER = 5 * 86_400.0  # seconds from a day's end until no late label of it is missing
 ANSWERS_WITHIN = 2.0  # seconds for the platform to answer
 
 
@@ -38,18 +42,33 @@ class Health(NamedTuple):
     ok: bool
 
 
+class Day(NamedTuple):
+    """Flights that departed on a day.
+
+    rows: those with a label; `loss` is their mean log loss by policy (nats per flight), all on the same flights.
+    asked: the machine's clock at its first prediction (seconds since 1970).
+    """
+
+    rows: int
+    loss: dict[str, float]
+    asked: float
+
+
 @dataclass(frozen=True)
 class Week:
     """Flights that departed in the seven days from `monday` on.
 
-    rows: those with a label; `loss` is their mean log loss by policy (nats per flight), all on the same flights.
-    asked: by day, the machine's clock at its first prediction (seconds since 1970).
+    rows, loss: as of Day, over all days; sound_rows, sound_loss: over the days that are not excluded.
+    asked: by day, as of Day. excluded: by day, why its labels or its inputs are suspect, as the loop has found.
     """
 
     monday: str
     rows: int
     loss: dict[str, float]
     asked: dict[str, float] = field(default_factory=dict)
+    excluded: dict[str, str] = field(default_factory=dict)
+    sound_rows: int = 0
+    sound_loss: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,7 +78,8 @@ class Year:
     first, last: the days that the time line spans. now: the newest predicted day, or "". weeks: oldest first.
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
     champion: see `events.champion`. alarms: the active ones. links: by name, an address or a command.
-    compared: whether the calendar policies have been trained.
+    compared: whether the calendar policies have been trained. answered: predictions that users got.
+    failed_requests: requests of users that got no answer; None where nobody has counted them.
     """
 
     made: str
@@ -75,18 +95,20 @@ class Year:
     health: list[Health]
     links: dict[str, str]
     compared: bool
+    answered: int = 0
+    failed_requests: int | None = 0
 
 
 def read_year(
     log: sa.Engine,
     home: Path,
     links: dict[str, str],
-    settled: dict[str, Week] | None = None,
+    settled: dict[str, Day] | None = None,
     platform: Iterable[Health] = (),
 ) -> Year:
     """Read everything. home: this level's folder; platform: the health of a platform that runs, if one does.
 
-    settled: weeks that are complete, by Monday: they are not read again. The caller keeps it from one call to the next.
+    settled: days that are complete: they are not read again. The caller keeps it from one call to the next.
     """
     health = list(platform)
     try:
@@ -94,16 +116,17 @@ def read_year(
     except StateError as error:  # the page goes on without them
         calendar = None
         health.append(Health("calendar policies", str(error), ok=False))
-    weeks = read_weeks(log, calendar, {} if settled is None else settled)
-    asked = {day: at for week in weeks for day, at in week.asked.items()}
+    days = read_days(log, calendar, {} if settled is None else settled)
+    asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
+    answered, failed = _requests(log, home, health)
     first = min(asked, default="2013-04-01")
     return Year(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         first=first,
         last=max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())]),
         now=max(asked, default=""),
-        weeks=weeks,
+        weeks=weeks_of(days, read_excluded(log, results)),
         drift=_drift(results),
         states=_states(results),
         events=events.read_events(log, decisions, asked, home),
@@ -112,6 +135,8 @@ def read_year(
         health=[*loop_health(log, decisions), *health],
         links=links,
         compared=calendar is not None,
+        answered=answered,
+        failed_requests=failed,
     )
 
 
@@ -123,34 +148,84 @@ def read_calendar(home: Path) -> pd.DataFrame | None:
         return None
 
 
-def read_weeks(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str, Week]) -> list[Week]:
-    """Each week's losses, oldest first; adds the weeks that are complete now to `settled`."""
-    if calendar is not None and any(week.loss and not week.loss.keys() >= {*DRAWN} for week in settled.values()):
+def read_days(log: sa.Engine, calendar: pd.DataFrame | None, settled: dict[str, Day]) -> dict[str, Day]:
+    """Each day's losses, oldest first; adds the days that are complete now to `settled`."""
+    policies = {LOOP} if calendar is None else {LOOP, *DRAWN}
+    if any(day.loss and day.loss.keys() != policies for day in settled.values()):
         settled.clear()  # they were read before the calendar policies had been trained
-    begin = _next_monday(max(settled)) if settled else 0.0
+    begin = _next_day(max(settled)) if settled else 0.0
     columns = [PREDICTIONS.c[name] for name in ("flight_id", "departs_at", "asked_at", "probability")]
     rows = first_predictions(log, columns, where=[PREDICTIONS.c.departs_at >= begin])
     departs = pd.to_datetime(rows["departs_at"].astype(float), unit="s", utc=True)
     day = departs.dt.tz_convert(NEW_YORK).dt.tz_localize(None).dt.normalize()
-    monday = day - pd.to_timedelta(day.dt.weekday, unit="D")
-    names = {at: str(at.date()) for at in pd.concat([day, monday]).unique()}  # strftime takes six seconds for a year
-    rows = rows.assign(day=day.map(names), monday=monday.map(names))
+    names = {at: str(at.date()) for at in day.unique()}  # strftime takes six seconds for a year
+    rows = rows.assign(day=day.map(names))
     losses = _losses(rows, calendar)
-    by_monday = losses.groupby(rows["monday"].loc[losses.index])
-    labelled: dict[Any, int] = by_monday.size().to_dict()
-    loss_of: dict[Any, Any] = by_monday.mean().to_dict("index")
-    new = []
-    for name, flights in rows.groupby("monday"):
-        asked: dict[Any, float] = flights.groupby("day")["asked_at"].min().to_dict()
-        new.append(Week(str(name), labelled.get(name, 0), loss_of.get(name, {}), asked))
-    weeks = [*(settled[monday] for monday in sorted(settled)), *new]
+    by_day = losses.groupby(rows["day"].loc[losses.index])
+    labelled: dict[Any, int] = by_day.size().to_dict()
+    loss_of: dict[Any, Any] = by_day.mean().to_dict("index")
+    asked: dict[Any, float] = rows.groupby("day")["asked_at"].min().to_dict()
+    new = {name: Day(labelled.get(name, 0), loss_of.get(name, {}), asked[name]) for name in sorted(asked)}
+    days = settled | new
     until = (labels.read_watermark(log) or 0.0) - SETTLED_AFTER
-    settled |= {week.monday: week for week in new if _next_monday(week.monday) <= until}
+    settled |= {name: one for name, one in new.items() if _next_day(name) <= until}
+    return days
+
+
+def _next_day(day: str) -> float:
+    return (pd.Timestamp(day, tz=NEW_YORK) + pd.DateOffset(days=1)).timestamp()
+
+
+def read_excluded(log: sa.Engine, results: Iterable[MonitorResult]) -> dict[str, str]:
+    """The days that do not count for the champion's performance, each with the reason.
+
+    While a challenger answers most flights, the champion has too few for a row of its performance: then by `results`.
+    """
+    by_day: dict[str, list[MonitorResult]] = {}
+    for one in results:
+        by_day.setdefault(one.day, []).append(one)
+    reasons = {day: excluded_reason(own) for day, own in by_day.items()}
+    with log.connect() as connection:
+        rows = connection.execute(sa.select(DAILY_PERFORMANCE.c.day, DAILY_PERFORMANCE.c.excluded_reason))
+        reasons |= rows.tuples().all()
+    return {day: reason for day, reason in reasons.items() if reason}
+
+
+def weeks_of(days: dict[str, Day], excluded: dict[str, str]) -> list[Week]:
+    """The weeks of these days, oldest first; excluded: as of `read_excluded`."""
+    mondays: dict[str, dict[str, Day]] = {}
+    for name, day in sorted(days.items()):
+        at = pd.Timestamp(name)
+        mondays.setdefault(str((at - pd.Timedelta(days=at.weekday())).date()), {})[name] = day
+    weeks = []
+    for monday, own in mondays.items():
+        suspect = {name: excluded[name] for name in own if name in excluded}
+        sound = [day for name, day in own.items() if name not in suspect]
+        asked = {name: day.asked for name, day in own.items()}
+        weeks.append(Week(monday, *_mean_loss([*own.values()]), asked, suspect, *_mean_loss(sound)))
     return weeks
 
 
-def _next_monday(monday: str) -> float:
-    return (pd.Timestamp(monday, tz=NEW_YORK) + pd.DateOffset(days=7)).timestamp()
+def _mean_loss(days: list[Day]) -> tuple[int, dict[str, float]]:
+    """The labelled flights of these days, and their mean log loss by policy."""
+    labelled = [day for day in days if day.rows]
+    if not labelled:
+        return 0, {}
+    rows = [day.rows for day in labelled]
+    losses = {name: float(np.average([day.loss[name] for day in labelled], weights=rows)) for name in labelled[0].loss}
+    return sum(rows), losses
+
+
+def _requests(log: sa.Engine, home: Path, health: list[Health]) -> tuple[int, int | None]:
+    """How many predictions users got, and how many of their requests failed; a garbled count goes to `health`."""
+    with log.connect() as connection:
+        answered = connection.execute(sa.select(sa.func.count()).select_from(PREDICTIONS)).scalar_one()
+    try:
+        counted = read_requests(home)
+    except StateError as error:
+        health.append(Health("requests of users", str(error), ok=False))
+        counted = None
+    return answered, counted.failed if counted else None if answered else 0
 
 
 def _losses(rows: pd.DataFrame, calendar: pd.DataFrame | None) -> pd.DataFrame:

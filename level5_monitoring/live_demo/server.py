@@ -14,7 +14,7 @@ from level2_devops.service.limits import protect
 from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
-from level5_monitoring.dashboard.data import Health, Week, Year, platform_health, read_year
+from level5_monitoring.dashboard.data import Day, Health, Year, platform_health, read_year
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
 from level5_monitoring.policy_comparison import PREDICTIONS_FILE
@@ -42,7 +42,7 @@ class LivePage:
     stage: str = "starting"
     links: dict[str, str] = field(default_factory=dict)
     platform_home: Path | None = None
-    _settled: dict[str, Week] = field(default_factory=dict, init=False)
+    _settled: dict[str, Day] = field(default_factory=dict, init=False)
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False)
     _drawn: tuple[str, str] = field(default=("", ""), init=False)  # the stamp and the HTML of the last drawn year
 

@@ -1,5 +1,6 @@
 """What the page shows is what the tables hold: losses by week, health, drift and the monitors' states."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINED_LABELS
-from level5_monitoring.dashboard.data import Week, platform_health, read_year
-from level5_monitoring.tables import open_log
+from level5_monitoring.dashboard.data import Day, platform_health, read_year
+from level5_monitoring.monitors.performance import DayPerformance
+from level5_monitoring.tables import DAILY_PERFORMANCE, open_log
+from level5_monitoring.user_requests import FILE, UserRequests, keep_requests
 from tests.factories import insert, label
-from tests.level5.three_weeks import LATE, PROBABILITIES, day_of_predictions, write_calendar
+from tests.level5.three_weeks import DAYS, LATE, PROBABILITIES, day_of_predictions, write_calendar
 
 
 def total_loss(probabilities: "np.ndarray[tuple[int], np.dtype[np.float64]]") -> float:
@@ -45,17 +48,51 @@ def test_all_policies_are_compared_on_the_same_flights(log: sa.Engine, tmp_path:
     assert [week.loss for week in year.weeks] == [{"loop": loop, "weekly": constant, "frozen": constant}] * 3
 
 
-def test_settled_weeks_are_not_read_again(log: sa.Engine, tmp_path: Path) -> None:
-    settled: dict[str, Week] = {}
+def test_settled_days_are_not_read_again(log: sa.Engine, tmp_path: Path) -> None:
+    settled: dict[str, Day] = {}
     whole = read_year(log, tmp_path, {}, settled)
-    assert sorted(settled) == ["2013-04-01", "2013-04-08"]  # five days after a week's end, no label of it is missing
+    assert sorted(settled) == DAYS[:16]  # five days after a day's end, no label of it is missing
     with log.begin() as connection:
-        connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.flight_id < "2013-04-15"))
+        connection.execute(PREDICTIONS.delete().where(PREDICTIONS.c.flight_id < DAYS[16]))
     assert read_year(log, tmp_path, {}, settled).weeks == whole.weeks
 
 
-def test_settled_weeks_are_read_again_once_there_is_something_to_compare_with(log: sa.Engine, tmp_path: Path) -> None:
-    settled: dict[str, Week] = {}
+def test_a_day_is_excluded_also_after_its_week_was_read(log: sa.Engine, tmp_path: Path) -> None:
+    """By its monitor results, also where the champion answered too few flights for a measured performance."""
+    settled: dict[str, Day] = {}
+    before = read_year(log, tmp_path, {}, settled).weeks[0]
+    assert (before.excluded, before.sound_rows, before.sound_loss) == ({}, before.rows, before.loss)
+    rest = {field.name: 0.45 for field in fields(DayPerformance)} | {
+        "version": 1,
+        "flights": 7,
+        "previous_version": None,
+    }
+    insert(log, DAILY_PERFORMANCE, rest | {"day": "2013-04-03", "excluded_reason": "labels"})
+    first, second, _ = read_year(log, tmp_path, {}, settled).weeks
+    assert (first.excluded, first.sound_rows) == ({"2013-04-03": "labels"}, 42)
+    assert second.excluded == {"2013-04-10": "contract"}
+    assert first.loss == before.loss
+    inverted = day_of_predictions("2013-04-03")[0]["flight_id"]
+    with log.begin() as connection:
+        connection.execute(LABELS.update().where(LABELS.c.flight_id == inverted).values(late=1))
+    again = read_year(log, tmp_path, {}).weeks[0]
+    assert again.loss["loop"] > before.loss["loop"]
+    assert again.sound_loss == pytest.approx(before.loss)
+
+
+def test_failed_requests_are_counted_where_they_were_made(log: sa.Engine, tmp_path: Path) -> None:
+    year = read_year(log, tmp_path, {})
+    assert (year.answered, year.failed_requests) == (168, None)  # a log whose requests nobody has counted
+    keep_requests(tmp_path, UserRequests(21, 2))
+    assert read_year(log, tmp_path, {}).failed_requests == 2
+    (tmp_path / FILE).write_text("{")
+    year = read_year(log, tmp_path, {})
+    assert year.failed_requests is None
+    assert "Remedy: remove" in {one.what: one.state for one in year.health}["requests of users"]
+
+
+def test_settled_days_are_read_again_once_there_is_something_to_compare_with(log: sa.Engine, tmp_path: Path) -> None:
+    settled: dict[str, Day] = {}
     read_year(log, tmp_path, {}, settled)
     write_calendar(tmp_path)
     assert all({*week.loss} == {"loop", "weekly", "frozen"} for week in read_year(log, tmp_path, {}, settled).weeks)
@@ -83,7 +120,7 @@ def test_health_reports_how_far_flights_labels_and_decisions_are(log: sa.Engine,
 def test_an_empty_log_is_not_healthy_and_has_no_weeks(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         year = read_year(log, tmp_path, {})
-    assert (year.weeks, year.champion, year.alarms) == ([], {}, [])
+    assert (year.weeks, year.champion, year.alarms, year.failed_requests) == ([], {}, [], 0)
     assert [one.state for one in year.health if not one.ok] == ["none yet", "none yet"]
 
 

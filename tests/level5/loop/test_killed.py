@@ -26,6 +26,7 @@ from level4_deployment.experiment.labels import read_watermark
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.tables import open_log
+from level5_monitoring.user_requests import read_requests
 from shared.settings import PROJECT, Settings, read_settings
 from tests.level5 import killed
 from tests.support import environment, eventually
@@ -120,6 +121,10 @@ def test_killed_at_one_point_after_another_it_continues_and_ends_the_same(uninte
     assert sent(tmp_path) == sent(uninterrupted)
     for query in SEEN:
         assert rows(tmp_path, query) == rows(uninterrupted, query)
+    counted = read_requests(tmp_path / "level5")
+    assert counted == read_requests(uninterrupted / "level5")  # what is cut off is asked again, and counts once
+    assert counted
+    assert counted.made > counted.failed == 0
 
 
 def test_a_bad_model_that_an_operator_promoted_is_rolled_back(
