@@ -7,7 +7,7 @@ process of its own beside the replayed year.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.environment import begin
 from shared.errors import UserError, command
-from shared.files import read_json, read_parquet, write_json, write_parquet
+from shared.files import StateError, read_json, read_parquet, write_json, write_parquet
 from shared.processes.children import Process
 from shared.score import Score, by_month, log_losses, score
 from shared.settings import NEW_YORK, Settings
@@ -47,6 +47,7 @@ SIX_WEEKS = 6  # Mondays
 BLOCK, RESAMPLED = 7, 2_000  # days of a block, because weather lasts for days; how often the blocks are drawn
 LEAST_SHARE, MAX_TRAININGS = 0.85, 0.2  # the loop's aims: of weekly's gain over never, and of its trainings
 PREDICTIONS_FILE, LOG_FILE = "calendar_policies.parquet", "calendar_policies.log"
+SHARE_FILE = "calendar_policies.json"  # how much of their training is done
 RESULTS_FILE = "policy_comparison.json"
 TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs
 
@@ -95,7 +96,9 @@ def training_nights(start: pd.Timestamp, end: pd.Timestamp) -> dict[str, list[st
     }
 
 
-def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFrame:
+def predict_by_calendar(
+    flights: pd.DataFrame, start: pd.Timestamp, keep_share: Callable[[float], object] = lambda _share: None
+) -> pd.DataFrame:
     """Each calendar policy's probability for every labelled flight from `start` on.
 
     Columns: flight_id, scheduled_departure, late; and for each policy its probability, the number of the version that
@@ -105,7 +108,8 @@ def predict_by_calendar(flights: pd.DataFrame, start: pd.Timestamp) -> pd.DataFr
     models, nights = Models(year), training_nights(start, flights["predicted_at"].max())
     first, last = nights["weekly"][0], str(flights["predicted_at"].max().tz_convert(NEW_YORK).date())
     with bar(f"Train by the calendar: {len(nights['weekly'])} Mondays", len(nights["weekly"])) as advance:
-        for night in nights["weekly"]:
+        for number, night in enumerate(nights["weekly"]):
+            keep_share(number / len(nights["weekly"]))
             models.train(night)
             advance()
     found = flights[["flight_id", "scheduled_departure", "late"]]
@@ -136,6 +140,18 @@ def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
 def read_predictions(home: Path) -> pd.DataFrame:
     """Each calendar policy's probability, by `predict_by_calendar`; raises StateError or FileNotFoundError."""
     return read_parquet(home / PREDICTIONS_FILE, f"make them again: python -m {' '.join(TRAIN)}")
+
+
+def read_share(home: Path) -> float | None:
+    """How much of the calendar policies' training is done, from 0 to 1; None where that is not known."""
+    try:
+        return read_json(home / SHARE_FILE, _kept_share, "make down, then make up")
+    except (FileNotFoundError, StateError):
+        return None
+
+
+def _kept_share(share: float) -> float:
+    return float(share)
 
 
 class Lived(NamedTuple):
@@ -306,7 +322,13 @@ def main() -> None:
     if hasattr(os, "nice"):  # Windows has none
         os.nice(10)  # the service that answers users has priority on this machine
     settings = config.configure()
-    write_parquet(predict_by_calendar(load_flights(settings), settings.now), config.own(settings) / PREDICTIONS_FILE)
+    own = config.own(settings)
+
+    def keep_share(share: float) -> None:
+        write_json(own / SHARE_FILE, {"share": share})
+
+    keep_share(0.0)  # what an earlier process has done is done again
+    write_parquet(predict_by_calendar(load_flights(settings), settings.now, keep_share), own / PREDICTIONS_FILE)
 
 
 if __name__ == "__main__":

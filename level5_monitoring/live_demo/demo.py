@@ -7,6 +7,8 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
+from typing import Any
 
 import pandas as pd
 
@@ -18,6 +20,7 @@ from level4_deployment.control import audit, platform_process
 from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
+from level5_monitoring.live_demo.activity import Activities, unknown
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import configure, write_address
 from level5_monitoring.live_demo.server import LivePage, create_app
@@ -61,6 +64,19 @@ class Demo:
     def start_everything(self) -> prefect_server.PrefectServer:
         """Start Prefect, MLflow, Evidently and the platform; train the first champion if there is none."""
         self.live.stage = "starting the Prefect server, MLflow, Evidently and the platform"
+        with self.live.activities.during("starting the servers"):
+            server, platform = self._start_servers()
+        from level4_deployment.delivery.flow import delivery
+        from level5_monitoring.loop.controller import TRIALS
+
+        show_trainings(self.live.activities)
+        if not audit.last_move(self.live.log):
+            self.live.stage = "training the first model"
+            run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
+        platform.wait_until_ready()
+        return server
+
+    def _start_servers(self) -> tuple[prefect_server.PrefectServer, platform_process.RunningPlatform]:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
         mlflow_runs.open_tracking(self.settings)
         store = mlflow_runs.tracking_uri(self.settings)
@@ -74,14 +90,7 @@ class Demo:
         server.wait()
         self.live.links = {**self.live.links, "Prefect": f"{server.address}/runs"}
         platform.wait_for_control()
-        if not audit.last_move(self.live.log):
-            self.live.stage = "training the first model"
-            from level4_deployment.delivery.flow import delivery
-            from level5_monitoring.loop.controller import TRIALS
-
-            run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
-        platform.wait_until_ready()
-        return server
+        return server, platform
 
     def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> str:
         """Start another tool's pages on a free port; returns their address."""
@@ -97,17 +106,20 @@ class Demo:
         from level5_monitoring.loop.flow import open_loop
         from level5_monitoring.replay_year import play, remaining_ticks
 
-        flights = load_flights(self.settings)
-        try:
-            load_reference(self.own)
-        except UserError:  # there is none yet, or it is garbled
-            build_reference(history(flights, self.settings.now)).save(self.own)
+        with self.live.activities.during("loading the year"):
+            flights = load_flights(self.settings)
+            try:
+                load_reference(self.own)
+            except UserError:  # there is none yet, or it is garbled
+                build_reference(history(flights, self.settings.now)).save(self.own)
         self.report()  # weeks that the last demo did not report; and it creates Evidently's project
         try:
             policy_comparison.read_predictions(self.own)
         except (FileNotFoundError, StateError):
             log = self.own / policy_comparison.LOG_FILE
-            self.opened.enter_context(running(policy_comparison.TRAIN, log))
+            calendar = self.opened.enter_context(running(policy_comparison.TRAIN, log))
+            share = partial(policy_comparison.read_share, self.own)
+            self._show("training the policies that retrain by the calendar", calendar, share)
 
         about = "Live flights by the demo's clock, and a turn of the loop each night."
 
@@ -125,6 +137,10 @@ class Demo:
             self.live.stage = f"the year is over; make down, then {again} begins it again"
             self.report_rest()
 
+    def _show(self, what: str, process: Process, share: Callable[[], float | None] = unknown) -> None:
+        """Show what a process does as long as it runs."""
+        self.live.activities.begin(what, lambda: process.poll() is not None, share)
+
     def report(self, day: str | None = None) -> None:
         """Make Evidently's reports of the closed weeks in a process beside the stream, one process at a time.
 
@@ -134,12 +150,42 @@ class Demo:
         if self.report_due and (self.reports is None or self.reports.poll() is not None):
             self.report_due = False
             self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
+            self._show("making Evidently's reports", self.reports)
 
     def report_rest(self) -> None:
         """Report the last weeks at the end of the year, since no further day follows."""
         if self.reports:
             self.reports.wait()
         self.report()
+
+
+def show_trainings(activities: Activities) -> None:
+    """Show each run of the delivery flow in this process; its share is that of its tasks that are done."""
+    from mlflow import MlflowClient
+    from prefect import Task
+
+    from level3_training_pipeline.pipeline import flow as level3
+    from level3_training_pipeline.tracking.registry import MODEL
+    from level4_deployment.delivery import flow as level4
+
+    tasks = [one for module in (level3, level4) for one in vars(module).values() if isinstance(one, Task)]
+    done: list[str] = []
+    going_on: list[str] = []
+
+    def begin(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001 - as Prefect calls it
+        done.clear()
+        number = len(MlflowClient().search_model_versions(f"name = '{MODEL}'")) + 1
+        going_on.append(f"training version {number}" if number > 1 else "training the first model")
+        activities.begin(going_on[-1], lambda: not going_on, lambda: len(done) / len(tasks))
+
+    def end(flow: Any, flow_run: Any, state: Any) -> None:  # noqa: ARG001
+        going_on.clear()
+
+    for task in tasks:
+        task.on_completion(lambda of, *_run: done.append(of.name))
+    level4.delivery.on_running(begin)
+    for ended in (level4.delivery.on_completion, level4.delivery.on_failure, level4.delivery.on_crashed):
+        ended(end)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Day, Health, Year, platform_health, read_year
 from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
 from level5_monitoring.policy_comparison import PREDICTIONS_FILE
 from level5_monitoring.tables import DECISIONS
@@ -31,7 +32,7 @@ HEADERS = {
 
 @dataclass
 class LivePage:
-    """What the page shows. stage: what the demo is doing, in words; links: to other pages, once they run.
+    """What the page shows. stage: how far the demo is, in words; links: to other pages, once they run.
 
     home: this level's folder; platform_home: the platform's.
     """
@@ -42,6 +43,7 @@ class LivePage:
     stage: str = "starting"
     links: dict[str, str] = field(default_factory=dict)
     platform_home: Path | None = None
+    activities: Activities = field(default_factory=Activities)
     _settled: dict[str, Day] = field(default_factory=dict, init=False)
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False)
     _drawn: tuple[str, str] = field(default=("", ""), init=False)  # the stamp and the HTML of the last drawn year
@@ -63,7 +65,8 @@ class LivePage:
         """What the controls show."""
         faults = [asdict(one) for one in self.clock.active]
         clock = {"day": self.clock.day, "paused": self.clock.paused, "speed": self.clock.speed}
-        return {"stamp": self.stamp(self.health()), "stage": self.stage, "clock": clock, "faults": faults}
+        shown = {"stage": self.stage, "activity": self.activities.newest(), "clock": clock, "faults": faults}
+        return {"stamp": self.stamp(self.health()), **shown}
 
     def year(self) -> str:
         """The part of the page that changes, drawn again only when its stamp has changed."""

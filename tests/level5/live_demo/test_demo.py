@@ -148,6 +148,8 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
         family[0].kill()  # it ends nothing of what it has started
         eventually(lambda: not living(family), within=30, shows=lambda: living(family))
         run("up", state)
+        training = eventually(lambda: activity(own, "training the first model", least=0.1), within=240)
+        assert training["seconds"] > 0
         with opened(read_address(own)) as shown:
             work(shown)
             shown.click("#go")
@@ -160,6 +162,12 @@ def test_up_and_down_again(settings: Settings, flights: pd.DataFrame) -> None:
     assert "The demo has ended" in output
     assert living(family) == []
     assert "No demo is up" in run("down", state)
+
+
+def activity(own: Path, what: str, least: float) -> dict[str, Any]:
+    """What the demo is doing, if it is that, and at least so much of it is done."""
+    shown: dict[str, Any] = httpx.get(f"{read_address(own)}/state", timeout=30).json()["activity"] or {}
+    return shown if shown.get("what") == what and shown["share"] >= least else {}
 
 
 def work(shown: Any) -> None:
