@@ -20,6 +20,7 @@ from level4_deployment.control import audit, platform_process
 from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
+from level5_monitoring.dashboard.page import DECISION
 from level5_monitoring.live_demo.activity import Activities, unknown
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.processes import configure, write_address
@@ -194,7 +195,8 @@ def main() -> None:
     own = config.own(settings)
     with ExitStack() as opened:  # `up` has put this process on record
         log = opened.enter_context(config.open_log(settings))
-        live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
+        explain = {DECISION: f"MLOPS_WORKSPACE={settings.workspace} make explain DECISION={{day}}"}
+        live = LivePage(log, own, Clock(own), links=explain, platform_home=config.platform(settings))
         demo = Demo(settings, live, opened)
         on_end(demo.stop)
         demo.serve_page()

@@ -15,6 +15,7 @@ from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Day, Health, Year, platform_health, read_year
+from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
@@ -45,6 +46,7 @@ class LivePage:
     platform_home: Path | None = None
     activities: Activities = field(default_factory=Activities)
     _settled: dict[str, Day] = field(default_factory=dict, init=False)
+    _shares: Shares = field(default_factory=dict, init=False)
     _reading: threading.Lock = field(default_factory=threading.Lock, init=False)
     _drawn: tuple[str, str] = field(default=("", ""), init=False)  # the stamp and the HTML of the last drawn year
 
@@ -85,7 +87,8 @@ class LivePage:
 
     def _read(self, health: list[Health]) -> Year:
         self.clock.keep_faults()
-        return read_year(self.log, self.home, self.links, self._settled, health)
+        year = read_year(self.log, self.home, self.links, self._settled, health)
+        return add_shares(year, self.log, self.home, self._shares)
 
 
 def create_app(live: LivePage) -> FastAPI:
