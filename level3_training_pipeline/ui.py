@@ -1,24 +1,32 @@
 """`make ui`: the pages of MLflow and Prefect on free ports, until Ctrl-C."""
 
-from contextlib import ExitStack, suppress
+import os
+from contextlib import AbstractContextManager, ExitStack, suppress
 from math import inf
+from pathlib import Path
 
 from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, prefect_server
 from shared.console import console, step
 from shared.loopback import answers, free_port
-from shared.processes.children import running
+from shared.processes.children import Process, running
 from shared.settings import Settings
 from shared.waiting import wait_until
 
 
-def mlflow_pages(port: int, store: str) -> list[str]:
-    """The module that serves MLflow's pages on loopback, for its own pages only, with its words."""
-    words = ["--host", "127.0.0.1", "--port", str(port), "--workers", "1", "--backend-store-uri", store]
-    callers = [
-        *("--allowed-hosts", f"127.0.0.1:{port},localhost:{port}"),
-        *("--cors-allowed-origins", f"http://127.0.0.1:{port}"),
-    ]
-    return ["mlflow", "server", *words, *callers]
+def mlflow_pages(port: int, store: str, log: Path) -> AbstractContextManager[Process]:
+    """MLflow's pages on loopback, for its own pages only, while the block runs.
+
+    It is what `mlflow server` starts, which then waits beside it in 180 MB. Its names of settings are MLflow's own.
+    """
+    settings = {
+        "_MLFLOW_SERVER_FILE_STORE": store,
+        "_MLFLOW_SERVER_REGISTRY_STORE": store,
+        "_MLFLOW_SGI_NAME": "uvicorn",
+        "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{port},localhost:{port}",
+        "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS": f"http://127.0.0.1:{port}",
+    }
+    words = ["uvicorn", "--host", "127.0.0.1", "--port", str(port), "mlflow.server.fastapi_app:app"]
+    return running(words, log, os.environ | settings)
 
 
 def serve_pages(settings: Settings) -> None:
@@ -32,7 +40,7 @@ def serve_pages(settings: Settings) -> None:
         port = free_port()
         log = settings.level("level3") / "mlflow-pages.log"
         opened = ExitStack()
-        mlflow = opened.enter_context(running(mlflow_pages(port, tracking_uri(settings)), log))
+        mlflow = opened.enter_context(mlflow_pages(port, tracking_uri(settings), log))
         address = f"http://127.0.0.1:{port}"
         try:
             with step("Start the pages"):

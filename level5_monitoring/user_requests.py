@@ -17,7 +17,7 @@ FILE = "user_requests.json"
 class UserRequests:
     """made: all requests since the year began, each for many flights; failed: those without an answer.
 
-    Where the replay is cut off, the flights of its last hours are requested again; these requests count once.
+    Written after each step of the replay: the requests of a step in which it is killed are missing.
     """
 
     made: int = 0

@@ -102,6 +102,18 @@ class Year:
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
+def empty_year() -> Year:
+    """A year of which nothing is known yet."""
+    first, last = _span({})
+    return Year("", first, last, "", [], {}, {}, [], {}, [], [], {}, compared=False)
+
+
+def _span(asked: dict[str, float]) -> tuple[str, str]:
+    """The first day, and the last one that the time line shows: four weeks at least."""
+    first = min(asked, default="2013-04-01")
+    return first, max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())])
+
+
 def read_year(
     log: sa.Engine,
     home: Path,
@@ -123,13 +135,13 @@ def read_year(
     asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
     answered, failed = _requests(log, home, health)
-    first = min(asked, default="2013-04-01")
+    first, last = _span(asked)
     return Year(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         first=first,
-        last=max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())]),
+        last=last,
         now=max(asked, default=""),
-        weeks=weeks_of(days, read_excluded(log, results)),
+        weeks=weeks_of(days, read_excluded(log, decisions)),
         drift=_drift(results),
         states=_states(results),
         events=events.read_events(log, decisions, asked, home),
@@ -179,15 +191,13 @@ def _next_day(day: str) -> float:
     return (pd.Timestamp(day, tz=NEW_YORK) + pd.DateOffset(days=1)).timestamp()
 
 
-def read_excluded(log: sa.Engine, results: Iterable[MonitorResult]) -> dict[str, str]:
+def read_excluded(log: sa.Engine, decisions: list[dict[str, Any]]) -> dict[str, str]:
     """The days that do not count for the champion's performance, each with the reason.
 
-    While a challenger answers most flights, the champion has too few for a row of its performance: then by `results`.
+    While a challenger answers most flights, the champion has too few for a row of its performance: then by the alarms
+    that were active after the day.
     """
-    by_day: dict[str, list[MonitorResult]] = {}
-    for one in results:
-        by_day.setdefault(one.day, []).append(one)
-    reasons = {day: excluded_reason(own) for day, own in by_day.items()}
+    reasons = {one["day"]: excluded_reason([MonitorResult(**alarm) for alarm in one["alarms"]]) for one in decisions}
     with log.connect() as connection:
         rows = connection.execute(sa.select(DAILY_PERFORMANCE.c.day, DAILY_PERFORMANCE.c.excluded_reason))
         reasons |= rows.tuples().all()

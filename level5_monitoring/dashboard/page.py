@@ -10,6 +10,7 @@ from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
@@ -152,9 +153,8 @@ def links(event: Event, known: dict[str, str]) -> list[tuple[str, str]]:
     """Where an event is shown in full: words and an address, or words and a command. known: as of `Year.links`."""
     found = []
     if event.version and (mlflow := known.get("MLflow", "")).startswith("http"):
-        found.append(
-            (f"version {event.version} and its run", f"{mlflow.split('#')[0]}#/models/{MODEL}/versions/{event.version}")
-        )
+        at = quote(f"/#/models/{MODEL}/versions/{event.version}")
+        found.append((f"version {event.version} and its run", f"{mlflow}?at={at}"))
     evidently = known.get("Evidently", "")
     if (
         evidently

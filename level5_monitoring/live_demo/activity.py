@@ -1,5 +1,6 @@
 """What the live demo is doing: its page names it, with the seconds so far and, where the total is known, a share."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,10 +31,12 @@ class Activities:
 
     def __init__(self) -> None:
         self.all: list[Activity] = []
+        self.changing = threading.Lock()
 
     def begin(self, what: str, over: Callable[[], bool], share: Callable[[], float | None] = unknown) -> None:
         """Show it until it is over."""
-        self.all = [*(one for one in self.all if not one.over()), Activity(what, over, share)]
+        with self.changing:
+            self.all.append(Activity(what, over, share))
 
     @contextmanager
     def during(self, what: str, share: Callable[[], float | None] = unknown) -> Iterator[None]:
@@ -47,5 +50,6 @@ class Activities:
 
     def newest(self) -> dict[str, Any] | None:
         """The activity that began last among those that go on; None when there is none."""
-        going_on = [one for one in self.all if not one.over()]
-        return going_on[-1].as_dict() if going_on else None
+        with self.changing:
+            self.all = [one for one in self.all if not one.over()]
+            return self.all[-1].as_dict() if self.all else None

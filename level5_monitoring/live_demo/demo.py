@@ -1,7 +1,4 @@
-"""The live demo's process: it serves the page, starts what the page links to, then replays the year by its clock.
-
-`make up` starts it in the background and `make down` ends it with SIGTERM; all that it has started ends with it.
-"""
+"""The live demo: it starts what the page needs, then replays the year by its clock. `__main__.py` runs it."""
 
 import sys
 import traceback
@@ -12,28 +9,24 @@ from typing import Any
 
 import pandas as pd
 
-from level2_devops.service.worker_process import address_of, open_socket
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level3_training_pipeline.ui import mlflow_pages
 from level4_deployment.control import audit, platform_process
-from level4_deployment.control.server import api_server
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.dashboard.page import DECISION
 from level5_monitoring.live_demo.activity import Activities, unknown
 from level5_monitoring.live_demo.clock import Clock
-from level5_monitoring.live_demo.processes import configure, write_address
+from level5_monitoring.live_demo.doorway import Doorway
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.monitors.reference import build_reference, load_reference
 from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
-from shared.environment import begin
-from shared.errors import UserError, command, on_end
+from shared.errors import UserError, on_end
 from shared.files import StateError
-from shared.loopback import free_port
 from shared.processes.children import Process, running
 from shared.settings import LAST_TODAY, Settings
 
@@ -43,8 +36,8 @@ REPORTS = ["level5_monitoring", "reports", "--no-pages"]  # what `python -m` run
 class Demo:
     """The processes of the demo, and the replay of the year."""
 
-    def __init__(self, settings: Settings, live: LivePage, opened: ExitStack) -> None:
-        self.settings, self.live, self.opened = settings, live, opened
+    def __init__(self, settings: Settings, live: LivePage, opened: ExitStack, address: str = "") -> None:
+        self.settings, self.live, self.opened, self.address = settings, live, opened, address
         self.platform_home, self.own = config.platform(settings), config.own(settings)
         self.reports: Process | None = None
         self.report_due = True  # a week may have been closed that has no report yet
@@ -56,15 +49,9 @@ class Demo:
         if not self.playing:
             sys.exit(0)
 
-    def serve_page(self) -> None:
-        """Serve the page, and publish its address, for which `make up` waits."""
-        listening = self.opened.enter_context(open_socket())
-        self.opened.enter_context(api_server(create_app(self.live), listening))
-        write_address(self.own, address_of(listening))
-
     def start_everything(self) -> prefect_server.PrefectServer:
-        """Start Prefect, MLflow, Evidently and the platform; train the first champion if there is none."""
-        self.live.stage = "starting the Prefect server, MLflow, Evidently and the platform"
+        """Start Prefect and the platform; train the first champion if there is none."""
+        self.live.stage = "starting the Prefect server and the platform"
         with self.live.activities.during("starting the servers"):
             server, platform = self._start_servers()
         from level4_deployment.delivery.flow import delivery
@@ -79,25 +66,29 @@ class Demo:
 
     def _start_servers(self) -> tuple[prefect_server.PrefectServer, platform_process.RunningPlatform]:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
-        mlflow_runs.open_tracking(self.settings)
-        store = mlflow_runs.tracking_uri(self.settings)
-        mlflow = self._start_pages("MLflow", lambda port: mlflow_pages(port, store))
-        self.live.links = {**self.live.links, "MLflow": mlflow_runs.page_of_runs(mlflow)}
-        workspace = self.own / evidently_reports.WORKSPACE
-        workspace.mkdir(exist_ok=True)
-        evidently = self._start_pages("Evidently", lambda port: evidently_reports.pages(workspace, port))
-        self.live.links = {**self.live.links, "Evidently": evidently}
         platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
+        mlflow_runs.open_tracking(self.settings)
+        self._offer_pages()
         server.wait()
-        self.live.links = {**self.live.links, "Prefect": f"{server.address}/runs"}
+        self.live.links = {"Prefect": f"{server.address}/runs", **self.live.links}
         platform.wait_for_control()
         return server, platform
 
-    def _start_pages(self, name: str, command_at: Callable[[int], list[str]]) -> str:
-        """Start another tool's pages on a free port; returns their address."""
-        port, log = free_port(), self.own / f"{name.lower()}-pages.log"
-        self.opened.enter_context(running(command_at(port), log))
-        return f"http://127.0.0.1:{port}"
+    def _offer_pages(self) -> None:
+        """Link to MLflow's and Evidently's pages, which start when they are opened."""
+        store, workspace = mlflow_runs.tracking_uri(self.settings), self.own / evidently_reports.WORKSPACE
+        workspace.mkdir(exist_ok=True)
+
+        def mlflow(port: int) -> Process:
+            return self.opened.enter_context(mlflow_pages(port, store, self.own / "mlflow-pages.log"))
+
+        def evidently(port: int) -> Process:
+            words = evidently_reports.pages(workspace, port)
+            return self.opened.enter_context(running(words, self.own / evidently_reports.LOG))
+
+        self.live.pages.offer("MLflow", mlflow, mlflow_runs.page_of_runs(""))
+        self.live.pages.offer("Evidently", evidently)
+        self.live.links |= {name: f"{self.address}/pages/{name}" for name in self.live.pages.all}
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""
@@ -189,25 +180,19 @@ def show_trainings(activities: Activities) -> None:
         ended(end)
 
 
-def main() -> None:
-    """Serve until SIGTERM; after an error the page goes on and shows it."""
-    settings = configure()
+def run(settings: Settings, opened: ExitStack, doorway: Doorway, address: str) -> None:
+    """Put the live page behind the doorway and play, until SIGTERM; after an error the page goes on and shows it."""
     own = config.own(settings)
-    with ExitStack() as opened:  # `up` has put this process on record
-        log = opened.enter_context(config.open_log(settings))
-        explain = {DECISION: f"MLOPS_WORKSPACE={settings.workspace} make explain DECISION={{day}}"}
-        live = LivePage(log, own, Clock(own), links=explain, platform_home=config.platform(settings))
-        demo = Demo(settings, live, opened)
-        on_end(demo.stop)
-        demo.serve_page()
-        try:
-            demo.play(demo.start_everything())
-        except Exception as error:  # noqa: BLE001 - the page shows any error, and the log has its traceback
-            live.stage = f"stopped by an error: {error}"
-            console.print(traceback.format_exc())
-        live.clock.wait_for_stop()
-
-
-if __name__ == "__main__":
-    begin()
-    command(main)
+    log = opened.enter_context(config.open_log(settings))
+    explain = {DECISION: f"MLOPS_WORKSPACE={settings.workspace} make explain DECISION={{day}}"}
+    live = LivePage(log, own, Clock(own), links=explain, platform_home=config.platform(settings))
+    demo = Demo(settings, live, opened, address)
+    on_end(demo.stop)
+    opened.enter_context(live.drawing())
+    doorway.behind = create_app(live)
+    try:
+        demo.play(demo.start_everything())
+    except Exception as error:  # noqa: BLE001 - the page shows any error, and the log has its traceback
+        live.stage = f"stopped by an error: {error}"
+        console.print(traceback.format_exc())
+    live.clock.wait_for_stop()

@@ -23,7 +23,7 @@ from shared.waiting import wait_until
 WORKSPACE = "demo"  # the demo has its own state: what `make level5` has made stays as it is
 DEMO = "the live demo of make up"  # as it is called while it is at work
 FILE, LOG = "demo.json", "demo.log"
-COMMAND = [sys.executable, "-m", "level5_monitoring.live_demo.demo"]
+COMMAND = [sys.executable, "-m", "level5_monitoring.live_demo"]
 UP_WITHIN = 120.0  # seconds until the page answers
 DOWN_WITHIN = 90.0  # seconds; the demo finishes a training first
 
@@ -82,7 +82,7 @@ def up(settings: Settings, *, fresh: bool = False) -> str:
         with config.open_log(settings):
             pass  # a log of an earlier version is refused here, with the remedy
         (own / FILE).unlink(missing_ok=True)
-        with step("Start the demo"), _started(settings, own / LOG) as process:
+        with step("Start the demo: open its page"), _started(settings, own / LOG) as process:
             return _wait_for_page(own, process)
 
 

@@ -1,24 +1,27 @@
 """The live page's service: it follows the year, and has controls for clock and faults. Loopback only."""
 
 import threading
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import sqlalchemy as sa
 from fastapi import Body, FastAPI, Request, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
 
 from level2_devops.service.limits import protect
 from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
-from level5_monitoring.dashboard.data import Day, Health, Year, platform_health, read_year
+from level5_monitoring.dashboard.data import Day, Health, Year, empty_year, platform_health, read_year
 from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
+from level5_monitoring.live_demo.tool_pages import WAITING, ToolPages
 from level5_monitoring.policy_comparison import PREDICTIONS_FILE
 from level5_monitoring.tables import DECISIONS
 from shared.errors import UserError
@@ -29,13 +32,25 @@ HEADERS = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
 }
+LOOK_EVERY, WATCHED = 0.5, 10.0  # seconds between two looks at whether the year has changed; while nobody watches
+STOPPED_WITHIN = 10.0  # seconds, for a drawing
+FIRST_WITHIN = 1.0  # seconds that the first request waits for the first drawing
+
+
+class Drawn(NamedTuple):
+    """A year as it was read and drawn last. stamp: see `LivePage.stamp`."""
+
+    stamp: str
+    year: Year
+    html: str
 
 
 @dataclass
 class LivePage:
     """What the page shows. stage: how far the demo is, in words; links: to other pages, once they run.
 
-    home: this level's folder; platform_home: the platform's.
+    home: this level's folder; platform_home: the platform's. The year is read and drawn beside the requests, so that
+    none of them waits for it.
     """
 
     log: sa.Engine
@@ -47,8 +62,14 @@ class LivePage:
     activities: Activities = field(default_factory=Activities)
     _settled: dict[str, Day] = field(default_factory=dict, init=False)
     _shares: Shares = field(default_factory=dict, init=False)
-    _reading: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _drawn: tuple[str, str] = field(default=("", ""), init=False)  # the stamp and the HTML of the last drawn year
+    _drawn: Drawn | None = field(default=None, init=False)
+    _first: threading.Event = field(default_factory=threading.Event, init=False)  # there is a drawn year
+    _asked: float = field(default_factory=time.monotonic, init=False)  # when somebody looked last
+    _failure: str = field(default="", init=False)  # why the last drawing failed
+
+    def __post_init__(self) -> None:
+        """Nobody has opened another page yet."""
+        self.pages = ToolPages(self.activities)
 
     def stamp(self, health: list[Health]) -> str:
         """A text that changes whenever the page would: with a day, a decision, an action, the platform's health."""
@@ -64,31 +85,69 @@ class LivePage:
         return platform_health(self.platform_home) if self.platform_home and self.clock.day else []
 
     def state(self) -> dict[str, Any]:
-        """What the controls show."""
-        faults = [asdict(one) for one in self.clock.active]
+        """What the controls show. stamp: of the year that is drawn."""
+        self._asked = time.monotonic()
         clock = {"day": self.clock.day, "paused": self.clock.paused, "speed": self.clock.speed}
-        shown = {"stage": self.stage, "activity": self.activities.newest(), "clock": clock, "faults": faults}
-        return {"stamp": self.stamp(self.health()), **shown}
+        return {
+            "stamp": self._drawn.stamp if self._drawn else "",
+            "stage": self._failure or self.stage,
+            "activity": self.activities.newest(),
+            "clock": clock,
+            "faults": [asdict(one) for one in self.clock.active],
+        }
+
+    def draw(self) -> None:
+        """Read and draw the year again if its stamp has changed."""
+        health = self.health()
+        stamp = self.stamp(health)
+        if self._drawn is None or self._drawn.stamp != stamp:
+            self.clock.keep_faults()
+            year = read_year(self.log, self.home, self.links, self._settled, health)
+            year = add_shares(year, self.log, self.home, self._shares)
+            self._drawn = Drawn(stamp, year, page.render_year(year))
+            self._first.set()
+
+    @contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Keep what is drawn up to date while the block runs."""
+        stop = threading.Event()
+        thread = threading.Thread(target=self._draw_until, args=(stop,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(STOPPED_WITHIN)
+
+    def _draw_until(self, stop: threading.Event) -> None:
+        """Draw the year whenever it changes, with pauses that leave most of the time to the stream."""
+        pause = 0.0
+        while not stop.wait(pause):
+            begun = time.monotonic()
+            try:
+                self.draw()
+                self._failure = ""
+            except Exception as error:  # noqa: BLE001 - the page shows any error, and goes on
+                self._failure = f"the year cannot be drawn: {error}"
+            watched = begun - self._asked < WATCHED
+            pause = max(LOOK_EVERY if watched else WATCHED, 4 * (time.monotonic() - begun))
 
     def year(self) -> str:
-        """The part of the page that changes, drawn again only when its stamp has changed."""
-        with self._reading:
-            health = self.health()
-            stamp = self.stamp(health)
-            if self._drawn[0] != stamp:
-                self._drawn = stamp, page.render_year(self._read(health))
-            return self._drawn[1]
+        """The part of the page that changes, as it was drawn last."""
+        return self._last().html
 
     def whole(self) -> str:
         """The page with its controls."""
-        with self._reading:
-            year = self._read(self.health())
-        return page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed})
+        controls = {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed}
+        return page.render(self._last().year, controls)
 
-    def _read(self, health: list[Health]) -> Year:
-        self.clock.keep_faults()
-        year = read_year(self.log, self.home, self.links, self._settled, health)
-        return add_shares(year, self.log, self.home, self._shares)
+    def _last(self) -> Drawn:
+        """The last drawn year; one without anything while the first is being read, which may take some seconds."""
+        self._first.wait(FIRST_WITHIN)
+        if self._drawn:
+            return self._drawn
+        year = empty_year()
+        return Drawn("", year, page.render_year(year))
 
 
 def create_app(live: LivePage) -> FastAPI:
@@ -107,6 +166,15 @@ def create_app(live: LivePage) -> FastAPI:
     @app.get("/metrics")
     def exposition() -> Response:
         return Response(metrics.exposition(live.log), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    @app.get("/pages/{name}")
+    def open_page(name: str, at: str = "") -> Response:
+        """Go to another tool's page, its first one or that `at` a path, once it runs; until then, start it and wait."""
+        if name not in live.pages.all:
+            return JSONResponse({"detail": f"no page {name!r}. Remedy: one of {', '.join(live.pages.all)}."}, 404)
+        if address := live.pages.open(name, at):
+            return RedirectResponse(address)
+        return HTMLResponse(WAITING.format(name), headers={"refresh": "1"})
 
     @app.post("/clock")
     def set_clock(action: Annotated[Literal["pause", "resume", "step"], Body(embed=True)]) -> dict[str, Any]:

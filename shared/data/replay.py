@@ -28,18 +28,20 @@ class Tick:
 
 
 def replay(flights: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, every: pd.Timedelta = HOUR) -> Iterator[Tick]:
-    """Yield every tick of [start, end), empty ones included; cancelled and diverted flights never get a label."""
-    requests, labels = (
-        flights.loc[flights[when].between(start, end, inclusive="left"), columns].sort_values([when, "flight_id"])
-        for when, columns in (("predicted_at", REQUEST_COLUMNS), ("label_known_at", LABEL_COLUMNS))
-    )
+    """Yield every tick of [start, end), empty ones included; cancelled and diverted flights never get a label.
+
+    Each tick's rows are copied when their turn comes: the year has 100 MB.
+    """
+    orders = {}
+    for when in ("predicted_at", "label_known_at"):
+        within = flights.loc[flights[when].between(start, end, inclusive="left"), [when, "flight_id"]]
+        orders[when] = within.sort_values([when, "flight_id"])[when]
     edges = [*pd.date_range(start, end, freq=every, inclusive="left"), end]
-    request_rows = requests["predicted_at"].searchsorted(edges)
-    label_rows = labels["label_known_at"].searchsorted(edges)
+    places = {when: order.searchsorted(edges) for when, order in orders.items()}
+
+    def rows(when: str, columns: list[str], i: int) -> pd.DataFrame:
+        begin, until = places[when][i : i + 2]
+        return flights.loc[orders[when].index[begin:until], columns]
+
     for i, (begin, until) in enumerate(pairwise(edges)):
-        yield Tick(
-            begin,
-            until,
-            requests.iloc[request_rows[i] : request_rows[i + 1]],
-            labels.iloc[label_rows[i] : label_rows[i + 1]],
-        )
+        yield Tick(begin, until, rows("predicted_at", REQUEST_COLUMNS, i), rows("label_known_at", LABEL_COLUMNS, i))

@@ -48,6 +48,7 @@ def test_one_screen_holds_the_year_and_its_controls(full: Year, log: sa.Engine, 
     with (
         socket.create_server(("127.0.0.1", 0)) as listening,
         api_server(create_app(live), listening),
+        live.drawing(),
         live.activities.during("training version 2", lambda: 0.4),
         opened(f"http://127.0.0.1:{listening.getsockname()[1]}/") as shown,
     ):

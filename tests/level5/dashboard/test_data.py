@@ -58,7 +58,7 @@ def test_settled_days_are_not_read_again(log: sa.Engine, tmp_path: Path) -> None
 
 
 def test_a_day_is_excluded_also_after_its_week_was_read(log: sa.Engine, tmp_path: Path) -> None:
-    """By its monitor results, also where the champion answered too few flights for a measured performance."""
+    """By the active alarms, also where the champion answered too few flights for a measured performance."""
     settled: dict[str, Day] = {}
     before = read_year(log, tmp_path, {}, settled).weeks[0]
     assert (before.excluded, before.sound_rows, before.sound_loss) == ({}, before.rows, before.loss)

@@ -109,10 +109,10 @@ def test_a_cell_of_drift_has_the_values_behind_it(
 
 
 def test_an_event_leads_to_its_version_and_its_decision(full: Year) -> None:
-    known = {"MLflow": "http://127.0.0.1:5000/#/experiments/1/runs", page.DECISION: "make explain DECISION={day}"}
+    known = {"MLflow": "http://127.0.0.1:5000/pages/MLflow", page.DECISION: "make explain DECISION={day}"}
     [training] = [one for one in full.events if one.kind == "training"]
     assert page.links(training, known) == [
-        ("version 2 and its run", "http://127.0.0.1:5000/#/models/flight-delays/versions/2"),
+        ("version 2 and its run", "http://127.0.0.1:5000/pages/MLflow?at=/%23/models/flight-delays/versions/2"),
         ("the whole decision", "make explain DECISION=2013-04-12"),
     ]
     [alert] = [one for one in full.events if one.kind == "alert"]

@@ -5,6 +5,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,17 +18,21 @@ import pytest
 from level4_deployment.control.server import api_server
 from level5_monitoring.dashboard.data import Year
 from level5_monitoring.fault_injection import FAULTS
+from level5_monitoring.live_demo import server
 from level5_monitoring.live_demo.clock import Clock
+from level5_monitoring.live_demo.doorway import LOADING, Doorway
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.loop_store import record_decision
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import open_log
 from shared.data.replay import Tick
+from shared.processes.children import Process, running
 from tests.factories import monitor_result
 from tests.level5.browser import opened
 from tests.level5.live_demo.playing import FAST, exactly, played
 from tests.level5.three_weeks import fill, write_calendar
+from tests.support import eventually
 
 
 @pytest.fixture
@@ -38,7 +44,7 @@ def live(tmp_path: Path) -> Iterator[LivePage]:
 
 @contextmanager
 def served(live: LivePage) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as listening, api_server(create_app(live), listening):
+    with socket.create_server(("127.0.0.1", 0)) as listening, live.drawing(), api_server(create_app(live), listening):
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
 
 
@@ -219,12 +225,12 @@ def test_the_page_shows_refusals_failures_and_the_current_speed(live: LivePage) 
 
 
 def test_the_calendar_policies_are_drawn_once_they_are_there(live: LivePage) -> None:
-    """Also for weeks that were read before, because the stamp changes."""
+    """Also for days that were read before, because the stamp changes."""
     fill(live.log)
+    live.draw()
     assert 'class="weekly"' not in live.year()
-    before = live.stamp(live.health())
     write_calendar(live.home)
-    assert live.stamp(live.health()) != before
+    live.draw()
     assert all(f'class="{name}" d="M' in live.year() for name in ("loop", "weekly", "frozen"))
 
 
@@ -232,8 +238,63 @@ def test_the_year_is_drawn_again_only_when_its_stamp_changes(live: LivePage, mon
     drawn: list[Year] = []
     monkeypatch.setattr("level5_monitoring.dashboard.page.render_year", drawn.append)
     for _ in range(2):
-        live.year()
+        live.draw()
     assert len(drawn) == 1
     drift(live, "2013-04-07")
-    live.year()
+    live.draw()
     assert len(drawn) == 2
+
+
+def test_no_request_waits_for_the_year_to_be_read(live: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While it is read for the first time, the page has no weeks; an error while it is read is shown as the stage."""
+    reading = threading.Event()
+
+    def read(*_: object) -> Year:
+        reading.wait(20)
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(server, "read_year", read)
+    with served(live) as address, httpx.Client(base_url=address) as http:
+        for path in ("/", "/year", "/state"):
+            begun = time.monotonic()
+            assert http.get(path).status_code == 200
+            assert time.monotonic() - begun < server.FIRST_WITHIN + 2
+        reading.set()
+        eventually(lambda: "the disk is full" in http.get("/state").json()["stage"], within=20)
+
+
+def test_another_tools_page_starts_when_it_is_opened(live: LivePage, tmp_path: Path) -> None:
+    with ExitStack() as started, served(live) as address, httpx.Client(base_url=address) as http:
+
+        def start(port: int) -> Process:
+            words = ["http.server", str(port), "--directory", str(tmp_path)]
+            return started.enter_context(running(words, tmp_path / "log"))
+
+        live.pages.offer("MLflow", start, "/made.txt")
+        (tmp_path / "made.txt").write_text("it runs")
+        refused = http.get("/pages/Grafana")
+        assert (refused.status_code, "one of MLflow" in refused.json()["detail"]) == (404, True)
+        first = http.get("/pages/MLflow")
+        assert (first.status_code, first.headers["refresh"]) == (200, "1")
+        assert "MLflow is starting" in first.text
+        assert live.state()["activity"]["what"] == "starting MLflow"
+        there = eventually(lambda: http.get("/pages/MLflow").headers.get("location"), within=20)
+        assert httpx.get(there).text == "it runs"
+        deep, bad = (
+            http.get("/pages/MLflow", params={"at": at}).headers["location"] for at in ("/#/x", "@evil.example")
+        )
+        assert (deep, bad) == (there.replace("/made.txt", "/#/x"), there)
+        assert live.state()["activity"] is None
+
+
+def test_the_address_answers_before_the_libraries_are_loaded(live: LivePage) -> None:
+    doorway = Doorway()
+    with ExitStack() as opened:
+        listening = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+        opened.enter_context(api_server(doorway, listening))
+        http = opened.enter_context(httpx.Client(base_url=f"http://127.0.0.1:{listening.getsockname()[1]}"))
+        assert "loading the libraries" in http.get("/").text
+        assert http.get("/", headers={"host": "evil.example"}).status_code == 403
+        assert http.get("/state").json()["activity"]["what"] == LOADING
+        doorway.behind = create_app(live)
+        assert http.get("/state").json()["activity"] is None

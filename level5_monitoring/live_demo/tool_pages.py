@@ -1,0 +1,60 @@
+"""The pages of MLflow and Evidently: each starts when somebody first opens it, since together they take 400 MB."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from level5_monitoring.live_demo.activity import Activities
+from shared.loopback import answers, free_port
+from shared.processes.children import Process
+
+Start = Callable[[int], Process]  # on a port
+WAITING = "<!doctype html><meta charset='utf-8'><title>{0}</title><p>{0} is starting; it takes about ten seconds.</p>"
+
+
+@dataclass
+class ToolPage:
+    """A tool's pages. page: the path to begin with; port: 0 before they were started."""
+
+    name: str
+    start: Start
+    page: str
+    port: int = 0
+    process: Process | None = None
+
+    @property
+    def answering(self) -> bool:
+        """Whether they answer now."""
+        return bool(self.port) and answers(f"http://127.0.0.1:{self.port}")
+
+    @property
+    def ended(self) -> bool:
+        """Whether they do not run: nobody has started them, or they have ended."""
+        return self.process is None or self.process.poll() is not None
+
+
+class ToolPages:
+    """Starts each tool's pages once; whoever offers them ends them."""
+
+    def __init__(self, activities: Activities) -> None:
+        self.activities = activities
+        self.all: dict[str, ToolPage] = {}
+        self.starting = threading.Lock()
+
+    def offer(self, name: str, start: Start, page: str = "") -> None:
+        """From now on, `open` knows this tool."""
+        self.all[name] = ToolPage(name, start, page)
+
+    def open(self, name: str, at: str = "") -> str:
+        """The address of a tool's page; "" while it starts, which this begins. Raises KeyError for an unknown tool.
+
+        at: the path of another page than the first one.
+        """
+        tool = self.all[name]
+        with self.starting:
+            if tool.ended:
+                tool.port = free_port()
+                tool.process = tool.start(tool.port)
+                self.activities.begin(f"starting {name}", lambda: tool.answering or tool.ended)
+        page = at if at.startswith("/") else tool.page
+        return f"http://127.0.0.1:{tool.port}{page}" if tool.answering else ""
