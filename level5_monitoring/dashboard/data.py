@@ -19,6 +19,7 @@ from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.controller import excluded_reason
+from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_comparison import CALENDAR, LOOP, read_predictions
 from level5_monitoring.tables import DAILY_PERFORMANCE
@@ -79,7 +80,8 @@ class Year:
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
     champion: see `events.champion`. alarms: the active ones. links: by name, an address or a command.
     compared: whether the calendar policies have been trained. answered: predictions that users got.
-    failed_requests: requests of users that got no answer; None where nobody has counted them.
+    failed_requests: requests of users that got no answer; None where nobody has counted them. shares: see
+    `shares.add_shares`.
     """
 
     made: str
@@ -97,6 +99,7 @@ class Year:
     compared: bool
     answered: int = 0
     failed_requests: int | None = 0
+    shares: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def empty_year() -> Year:
@@ -250,12 +253,12 @@ def _losses(rows: pd.DataFrame, calendar: pd.DataFrame | None) -> pd.DataFrame:
 
 
 def _drift(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
-    """The drift of each column by Sunday; columns with the most drift, relative to their threshold, come first."""
+    """The drift of each column by Sunday; columns always stand in the order of COLUMNS."""
     table: dict[str, dict[str, MonitorResult]] = {}
     for one in results:
         if one.monitor == "drift":
             table.setdefault(one.target, {})[one.day] = one
-    return dict(sorted(table.items(), key=lambda item: -max(ratio(one) for one in item[1].values())))
+    return dict(sorted(table.items(), key=lambda item: COLUMNS.index(item[0])))
 
 
 def ratio(result: MonitorResult) -> float:

@@ -11,33 +11,37 @@ import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
-from level4_deployment.prediction_log import EXPERIMENT_DAYS
+from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.tables import ALERTS
 from shared.files import keep_json, read_json
 
 KINDS = {
+    "fault": "Faults",
+    "alert": "Alerts",
+    "drift": "Drift",
     "training": "Trainings",
     "experiment": "Experiments",
     "promotion": "Promotions",
-    "alert": "Alerts",
     "note": "Notes",
-    "fault": "Faults",
 }
 STATE_OF = {
     experiment_store.PROMOTED: "good",
     experiment_store.REJECTED: "bad",
     experiment_store.FAILED: "bad",
 }
+NON_INFERIOR = "non-inferior"  # in the reason of a promotion
+ENDS = ("await_approval", "end_experiment")  # actions by which an experiment has a result
 FAULTS_FILE = "faults.json"
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that began on `day` and lasted until `until`, or one day if that is "".
+    """Something that is known since `day`, and lasted from `first` to `last`, or one day if they are "".
 
-    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: what led to it.
+    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: what led to it. version: that it is about.
+    decision: the day whose decision it is, or "".
     """
 
     kind: str
@@ -45,9 +49,12 @@ class Event:
     title: str
     text: str
     state: str = ""
-    until: str = ""
+    first: str = ""
+    last: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     evidence: list[MonitorResult] = field(default_factory=list)
+    version: str = ""
+    decision: str = ""
 
 
 @pydantic.dataclasses.dataclass(frozen=True, config={"extra": "forbid"})
@@ -86,11 +93,11 @@ def write_faults(home: Path, faults: Iterable[InjectedFault]) -> None:
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:
     """All events, oldest first. asked: the machine's clock at the first prediction of each day, to date actions."""
     found = [
-        *_trainings(decisions),
-        *_experiments(log),
-        *_promotions(log, asked),
-        *_alerts(log, decisions),
         *_faults(home, today=max(asked, default="")),
+        *_alerts(log, decisions),
+        *_trainings(decisions),
+        *_experiments(log, asked),
+        *_promotions(log, asked),
     ]
     return sorted(found, key=lambda event: event.day)
 
@@ -118,41 +125,63 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
             state="bad" if one["result"].keys() & {REFUSED, FAILED} else "",
             facts={str(name): str(value) for name, value in one["result"].items()},
             evidence=_results(one["evidence"]),
+            version=str(one["result"].get("version", "")),
+            decision=one["day"],
         )
         for one in decisions
         if one["kind"] == "retrain"
     ]
 
 
-def _experiments(log: sa.Engine) -> list[Event]:
-    """The experiments with a closed day; the others have no place on the time line yet."""
+def _experiments(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
+    """The experiments with a closed day, each where its result was known, or where it began while it has none."""
     days = EXPERIMENT_DAYS
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
+    acts = audit.trail(log, AUDIT.c.action.in_(ENDS))
+    ended = {act["experiment"]: day_of(act["at"], asked) for act in reversed(acts)}
     found = []
     for one in experiment_store.find(log):
-        if one.experiment in spans:
-            first, last, flights = spans[one.experiment]
-            split = f"{one.plan.share:.0%} of flights from {one.live_from}" if one.live_from else "none, shadow only"
-            facts = {
-                "state": one.state,
-                "labelled flights with both predictions": f"{flights or 0:,}",
-                "challenger's share of traffic": split,
-                "submitted by": one.actor,
-            }
-            title = f"Version {one.challenger} against {one.champion}: {one.state}"
-            found.append(Event("experiment", first, title, one.reason, STATE_OF.get(one.state, ""), last, facts))
+        if one.experiment not in spans:
+            continue
+        first, last, flights = spans[one.experiment]
+        running = one.state == experiment_store.RUNNING
+        facts = {
+            "state": one.state,
+            "labelled flights with both predictions": f"{flights or 0:,}",
+            "challenger's share of traffic": f"{one.plan.share:.0%} of flights from {one.live_from}"
+            if one.live_from
+            else "none, shadow only",
+            "submitted by": one.actor,
+        }
+        day = first if running else max(ended.get(one.experiment, last), last)
+        about = (STATE_OF.get(one.state, ""), first, last, facts)
+        title, text = _outcome(one)
+        found.append(Event("experiment", day, title, text, *about, version=str(one.challenger)))
     return found
+
+
+def _outcome(one: experiment_store.Experiment) -> tuple[str, str]:
+    """What an experiment found, as a title, and in full."""
+    versions = f"Version {one.challenger} against {one.champion}"
+    if one.state == experiment_store.INCONCLUSIVE and one.verdict and one.verdict.non_inferior:
+        rule = "The loop promotes such a version, because it knows newer flights."
+        return f"{versions}: not proven better, not worse", f"{one.reason}. {rule}"
+    words = {experiment_store.PROMOTED: "better", experiment_store.APPROVAL: "better, awaiting approval"}
+    return f"{versions}: {words.get(one.state, one.state)}", one.reason
 
 
 def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
     found = []
     for act in audit.moves(log):
         verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("restored", "bad")
+        if NON_INFERIOR in act["reason"]:
+            verb += ": not worse, and newer"
         facts = {"by": act["actor"], "previous": act["old_value"] or "none"}
-        title = f"Version {act['version']} {verb}"
-        found.append(Event("promotion", day_of(act["at"], asked), title, act["reason"], state, facts=facts))
+        version = str(act["version"])
+        about = (f"Version {version} {verb}", act["reason"], state)
+        found.append(Event("promotion", day_of(act["at"], asked), *about, facts=facts, version=version))
     return found
 
 
@@ -170,13 +199,17 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
         facts = {"severity": row["severity"], "delivered": delivered}
         if row["severity"] == "page" and decision:
             facts["decision of the day"] = f"{in_words(decision['kind'])}: {decision['reason']}"
-        kind = "note" if row["severity"] == "info" else "alert"
+        informs = "drift" if (row["kind"], row["subject"]) == ("alarm_begins", "drift") else "note"
+        kind = informs if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]
-        state = "bad" if row["severity"] == "page" else ""
+        state = "bad" if kind == "alert" else ""
         evidence = begun.get((day, row["subject"]), []) if row["kind"] == "alarm_begins" else []
         if row["kind"] == "decision" and decision:
             evidence = _results(decision["evidence"])
-        found.append(Event(kind, day, title, row["text"], state, facts=facts, evidence=evidence))
+        if kind == "drift" and evidence:
+            title = f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
+        decided_on = day if decision else ""
+        found.append(Event(kind, day, title, row["text"], state, facts=facts, evidence=evidence, decision=decided_on))
     return found
 
 
@@ -201,6 +234,6 @@ def _faults(home: Path, today: str) -> list[Event]:
     found = []
     for one in read_faults(home):
         text = f"{one.size}; {f'removed on {one.until}' if one.until else 'still active'}"
-        until = max(one.until or today, one.day)
-        found.append(Event("fault", one.day, f"Fault injected: {one.what}", text, "bad", until))
+        last = max(one.until or today, one.day)
+        found.append(Event("fault", one.day, f"Fault injected: {one.what}", text, "bad", one.day, last))
     return found

@@ -3,76 +3,44 @@
 Everything on the time line is placed in percent of its width and height, so that the page fits any screen.
 """
 
+import re
 from collections import Counter
+from collections.abc import Callable, Iterable
 from functools import cache
-from itertools import count, groupby
-from math import ceil, floor
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 import pandas as pd
 
+from level3_training_pipeline.tracking.registry import MODEL
 from level5_monitoring import config
-from level5_monitoring.dashboard.data import DRAWN, Week, Year, ratio, read_year
+from level5_monitoring.dashboard.charts import Axis, charts
+from level5_monitoring.dashboard.data import DRAWN, Year, ratio, read_year
 from level5_monitoring.dashboard.events import KINDS, Event
+from level5_monitoring.dashboard.shares import add_shares
+from level5_monitoring.loop.alerts import PAGE_FOR
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.policy_comparison import LOOP, POLICIES
 from shared.settings import Settings
 
 FILE = "year.html"
-STEPS = (0.25, 0.5, 0.75, 1.0, 1.5, 3.0)  # parts of a threshold: where each shade of the heat map ends
-TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
-
-
-class Axis:
-    """The days from `first` to `last` (YYYY-MM-DD), both included."""
-
-    def __init__(self, first: str, last: str) -> None:
-        self.first = pd.Timestamp(first)
-        self.days = (pd.Timestamp(last) - self.first).days + 1
-
-    def at(self, day: str, *, plus: float = 0.0) -> float:
-        """Where a day begins, `plus` days later, in percent from the left."""
-        return round(100 * min(max(((pd.Timestamp(day) - self.first).days + plus) / self.days, 0), 1), 3)
-
-    def span(self, first: str, last: str) -> str:
-        """CSS: from the begin of the day `first` to the end of `last`."""
-        left = self.at(first)
-        return f"left:{left}%;width:{self.at(last, plus=1) - left:.3f}%"
-
-    def months(self) -> list[tuple[float, str]]:
-        """Where each month begins, and its name."""
-        starts = pd.date_range(self.first, periods=self.days, freq="D")
-        return [(self.at(str(day.date())), f"{day:%B}") for day in starts if day.day == 1 or day == self.first]
-
-
-class Scale:
-    """From `low` (the bottom) to `high` (the top): it holds all values.
-
-    Its ticks are 1, 2, 5, 10, 20, 50 … times `step` apart, and at most about five.
-    """
-
-    def __init__(self, values: list[float], step: float) -> None:
-        known = values or [0.0, step]
-        factors = (digit * 10**power for power in count() for digit in (1, 2, 5))
-        step *= next(factor for factor in factors if (max(known) - min(known)) / (step * factor) <= 4)
-        low, high = floor(min(known) / step), ceil(max(known) / step)
-        high += high == low
-        self.low, self.high = low * step, high * step
-        self.ticks = [round(i * step, 6) for i in range(low, high + 1)]
-
-    def at(self, value: float) -> float:
-        """Where a value is, in percent from the top."""
-        return round(100 * (self.high - value) / (self.high - self.low), 3)
+DECISION = "A decision"  # among the links: the command that explains it
+REASONS = {"labels": "labels in alarm", "contract": "inputs in alarm"}  # why a day is excluded
+TOP = 3.0  # times its threshold: where a bar of drift is cut off
+NAMES = {"frozen": "never", LOOP: "loop", "weekly": "weekly"}  # as short as the end of a line needs them
 
 
 def write_page(settings: Settings) -> Path:
     """Read this level's year and write its page; returns the file."""
     workspace = f"MLOPS_WORKSPACE={settings.workspace}"  # a file has no server beside it: it names commands
     links = {"MLflow and Prefect": f"{workspace} make ui", "Evidently": f"{workspace} make reports"}
+    links |= {DECISION: f"{workspace} make explain DECISION={{day}}"}
+    own = config.own(settings)
     with config.open_log(settings) as log:
-        return write(read_year(log, config.own(settings), links), config.own(settings))
+        return write(add_shares(read_year(log, own, links), log, own), own)
 
 
 def write(year: Year, folder: Path) -> Path:
@@ -96,7 +64,8 @@ def render_year(year: Year) -> str:
 def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    made.filters |= {"day": _day, "shade": shade, "figure": _figure, "words": in_words}
+    made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
+    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "words": in_words}
     return made
 
 
@@ -105,57 +74,109 @@ def draw(year: Year) -> dict[str, Any]:
     axis = Axis(year.first, year.last)
     weeks = [week for week in year.weeks if week.loss]
     drawn = [name for name in [LOOP, *DRAWN] if weeks and name in weeks[0].loss]
+    counts, left_out = Counter(event.kind for event in year.events), _left_out(year)
+    excluded = Counter(reason for reason, days in left_out for _ in days)
+    states = {name: _runs(days) for name, days in year.states.items()}
     return {
         "year": year,
         "axis": axis,
         "policies": {name: POLICIES[name] for name in drawn},
+        "names": NAMES,
         "overall": overall(year),
-        "charts": _charts(weeks, drawn, axis),
-        "events": list(zip(year.events, event_names(year.events), strict=True)),
-        "states": {name: _runs(days) for name, days in year.states.items()},
-        "counts": Counter(event.kind for event in year.events),
+        "rows": sum(week.sound_rows for week in year.weeks),
+        "verdict": verdict(year, counts["training"]),
+        "charts": charts(weeks, drawn, axis),
+        "bands": _bands(year, axis),
+        "left_out": [axis.span(days[0], days[-1]) for _, days in left_out],
+        "excluded": ", ".join(
+            f"{days} day{'' if days == 1 else 's'} with {reason}" for reason, days in excluded.items()
+        ),
+        "events": [
+            (event, name, links(event, year.links))
+            for event, name in zip(year.events, event_names(year.events), strict=True)
+        ],
+        "urgent": [one for one in year.alarms if one.monitor in PAGE_FOR],
+        "milder": [one for one in year.alarms if one.monitor not in PAGE_FOR],
+        "unwell": [one for one in year.health if not one.ok],
+        "states": states,
+        "cells": _cells(states, year.drift),
+        "shares": year.shares,
+        "height": height,
+        "kind_of": kind_of,
+        "counts": counts,
         "kinds": KINDS,
     }
 
 
 def overall(year: Year) -> dict[str, float]:
-    """Mean log loss of each policy over all weeks, per flight."""
-    rows = sum(week.rows for week in year.weeks)
-    names = {name for week in year.weeks for name in week.loss}
-    return {name: sum(week.rows * week.loss.get(name, 0.0) for week in year.weeks) / rows for name in names}
+    """Mean log loss of each policy over the days that are not excluded, per flight."""
+    weeks = [week for week in year.weeks if week.sound_rows]
+    rows = sum(week.sound_rows for week in weeks)
+    names = weeks[0].sound_loss if weeks else ()
+    return {name: sum(week.sound_rows * week.sound_loss.get(name, 0.0) for week in weeks) / rows for name in names}
 
 
-def shade(result: MonitorResult) -> str:
-    """The CSS class of a heat map cell: h0 to h3 below the threshold, h4 to h6 above it; "none" without data."""
-    if result.state == "insufficient data":
-        return "none"
-    return f"h{sum(ratio(result) > end for end in STEPS)}"
-
-
-def _charts(weeks: list[Week], drawn: list[str], axis: Axis) -> list[dict[str, Any]]:
-    """The loss by week, and its difference to the weekly policy's: the weather explains most of a week's loss."""
-    order = [name for name in ("frozen", LOOP, "weekly") if name in drawn]  # the last one is drawn on top
-    middle = [axis.at(week.monday, plus=3.5) for week in weeks]
-    losses = {name: [week.loss[name] for week in weeks] for name in order}
-    charts = [_chart("Log loss by week", "nats per flight", middle, losses, TICK)]
+def verdict(year: Year, trainings: int) -> list[str]:
+    """The year in one sentence, by parts: effort, loss, failed requests."""
+    if not year.champion:
+        return ["No model is in production yet: the first one is being trained"]
+    losses, times = overall(year), f"{trainings} time{'' if trainings == 1 else 's'}"
+    found = [f"Retrained {times}" + (f" instead of {max(len(year.weeks) - 1, 0)}" if year.compared else "")]
     if "weekly" in losses:
-        gaps = {
-            name: [one - other for one, other in zip(loss, losses["weekly"], strict=True)]
-            for name, loss in losses.items()
-        }
-        charts.append(_chart("Difference to weekly", "below 0 is better", middle, gaps, FINE_TICK))
-    return charts
+        worse = losses[LOOP] / losses["weekly"] - 1
+        found.append(f"log loss {f'within {worse:.2%} of' if worse > 0 else f'{-worse:.2%} below'} weekly's")
+    elif losses:
+        found.append(f"log loss {losses[LOOP]:.4f}")
+    if year.failed_requests is not None:
+        found.append(f"{year.failed_requests:,} failed request{'' if year.failed_requests == 1 else 's'}")
+    return found
 
 
-def _chart(title: str, unit: str, at: list[float], rows: dict[str, list[float]], tick: float) -> dict[str, Any]:
-    """A line for each row of values, which stand `at` (percent from the left); a dot ends the loop's."""
-    scale = Scale([value for row in rows.values() for value in row], tick)
-    lines = {
-        name: "M" + "L".join(f"{x:g} {scale.at(y):g}" for x, y in zip(at, row, strict=True))
-        for name, row in rows.items()
-    }  # SVG paths
-    end = (at[-1], scale.at(rows[LOOP][-1])) if at else None
-    return {"title": title, "unit": unit, "scale": scale, "lines": lines, "rows": rows, "end": end}
+def _left_out(year: Year) -> list[tuple[str, list[str]]]:
+    """The excluded days, in runs of consecutive ones with the same reason."""
+    reasons = {day: reason for week in year.weeks for day, reason in week.excluded.items()}
+    return _consecutive(reasons, lambda day: REASONS.get(reasons[day], reasons[day]))
+
+
+def _bands(year: Year, axis: Axis) -> list[tuple[str, str, str]]:
+    """The injected faults, in words, where each is on the time line, and the room for its words beside it."""
+    faults = [one for one in year.events if one.kind == "fault"]
+    ends = [axis.at(one.last, plus=1) for one in faults]
+    rooms = [axis.at(one.first) for one in faults[1:]] + [100.0]
+    return [
+        (one.title.partition(": ")[2], axis.span(one.first, one.last), f"left:{end}%;width:{max(room - end, 0):.3f}%")
+        for one, end, room in zip(faults, ends, rooms, strict=bool(faults))
+    ]
+
+
+def links(event: Event, known: dict[str, str]) -> list[tuple[str, str]]:
+    """Where an event is shown in full: words and an address, or words and a command. known: as of `Year.links`."""
+    found = []
+    if event.version and (mlflow := known.get("MLflow", "")).startswith("http"):
+        at = quote(f"/#/models/{MODEL}/versions/{event.version}")
+        found.append((f"version {event.version} and its run", f"{mlflow}?at={at}"))
+    evidently = known.get("Evidently", "")
+    if (
+        evidently
+        and event.kind in ("alert", "drift")
+        and any(one.monitor in ("drift", "contract") for one in event.evidence)
+    ):
+        found.append(("Evidently's reports", evidently))
+    if event.decision and DECISION in known:
+        found.append(("the whole decision", known[DECISION].format(day=event.decision)))
+    return found
+
+
+def kind_of(result: MonitorResult) -> str:
+    """The CSS class of a cell. An alarm for which a person must look is not one that only informs."""
+    if result.state == "alarm":
+        return "alarm" if result.monitor in PAGE_FOR else "mild"
+    return "ok" if result.state == "ok" else "unknown"
+
+
+def height(result: MonitorResult) -> float:
+    """Of a bar of drift, in percent: its threshold stands at a third."""
+    return round(100 * min(max(ratio(result) / TOP, 0.04), 1.0), 1)
 
 
 def event_names(events: list[Event]) -> list[str]:
@@ -169,19 +190,44 @@ def event_names(events: list[Event]) -> list[str]:
     return names
 
 
-def _runs(days: dict[str, MonitorResult]) -> list[tuple[str, str, str]]:
-    """Consecutive days in one state: the state, the first and the last day."""
+def _runs(days: dict[str, MonitorResult]) -> list[tuple[MonitorResult, str, str]]:
+    """Consecutive days in one state: the result of the first one, the first and the last day."""
+    return [(days[run[0]], run[0], run[-1]) for _, run in _consecutive(days, lambda day: days[day].state)]
+
+
+def _consecutive(days: Iterable[str], of: Callable[[str], str]) -> list[tuple[str, list[str]]]:
+    """Runs of days that follow each other and have the same value `of` them, with this value."""
     order = sorted(days)
     starts = [pd.Timestamp(day) - pd.Timedelta(days=i) for i, day in enumerate(order)]  # equal for consecutive days
-    runs: list[tuple[str, str, str]] = []
-    for (state, _), run in groupby(zip(order, starts, strict=True), key=lambda one: (days[one[0]].state, one[1])):
-        group = [day for day, _ in run]
-        runs.append((state, group[0], group[-1]))
-    return runs
+    runs = groupby(zip(order, starts, strict=True), key=lambda one: (of(one[0]), one[1]))
+    return [(value, [day for day, _ in run]) for (value, _), run in runs]
+
+
+def _cells(
+    states: dict[str, list[tuple[MonitorResult, str, str]]], drift: dict[str, dict[str, MonitorResult]]
+) -> dict[str, dict[str, str]]:
+    """What each cell opens, by the name of its HTML element."""
+    found = {f"{monitor}-{first}": result for monitor, runs in states.items() for result, first, _ in runs}
+    found |= {f"drift-{column}-{day}": result for column, weeks in drift.items() for day, result in weeks.items()}
+    return {
+        name: {
+            "message": _dated(one.message),
+            "target": one.described_target,
+            "value": _figure(one.value),
+            "threshold": _figure(one.threshold),
+            "rows": f"{one.rows:,}",
+        }
+        for name, one in found.items()
+    }
 
 
 def _day(text: str) -> str:
     return f"{pd.Timestamp(text):%a} {pd.Timestamp(text).day} {pd.Timestamp(text):%b}" if text else ""
+
+
+def _dated(text: str) -> str:
+    """A text with its days as the page writes them: "Mon 1 Apr" for 2013-04-01."""
+    return re.sub(r"\b2013-[01]\d-[0-3]\d\b", lambda found: _day(found[0]), text)
 
 
 def _figure(value: float | None) -> str:

@@ -16,6 +16,7 @@ from level3_training_pipeline.ui import mlflow_pages
 from level4_deployment.control import audit, platform_process
 from level5_monitoring import config, policy_comparison
 from level5_monitoring.dashboard import evidently_reports
+from level5_monitoring.dashboard.page import DECISION
 from level5_monitoring.live_demo.activity import Activities, unknown
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.doorway import Doorway
@@ -107,7 +108,7 @@ class Demo:
 
         self.live.pages.offer("MLflow", mlflow, mlflow_runs.page_of_runs(""))
         self.live.pages.offer("Evidently", evidently)
-        self.live.links = {name: f"{self.address}/pages/{name}" for name in self.live.pages.all}
+        self.live.links |= {name: f"{self.address}/pages/{name}" for name in self.live.pages.all}
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""
@@ -197,7 +198,8 @@ def run(settings: Settings, opened: ExitStack, doorway: Doorway, address: str) -
     """Put the live page behind the doorway and play, until SIGTERM; after an error the page goes on and shows it."""
     own = config.own(settings)
     log = opened.enter_context(config.open_log(settings))
-    live = LivePage(log, own, Clock(own), platform_home=config.platform(settings))
+    explain = {DECISION: f"MLOPS_WORKSPACE={settings.workspace} make explain DECISION={{day}}"}
+    live = LivePage(log, own, Clock(own), links=explain, platform_home=config.platform(settings))
     demo = Demo(settings, live, opened, address)
     on_end(demo.stop)
     opened.enter_context(live.drawing())

@@ -17,6 +17,7 @@ from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Day, Health, Year, empty_year, platform_health, read_year
+from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
@@ -60,6 +61,7 @@ class LivePage:
     platform_home: Path | None = None
     activities: Activities = field(default_factory=Activities)
     _settled: dict[str, Day] = field(default_factory=dict, init=False)
+    _shares: Shares = field(default_factory=dict, init=False)
     _drawn: Drawn | None = field(default=None, init=False)
     _whole: tuple[tuple[str, str], str] = field(default=(("", ""), ""), init=False)  # drawn for a stamp and a speed
     _first: threading.Event = field(default_factory=threading.Event, init=False)  # there is a drawn year
@@ -102,6 +104,7 @@ class LivePage:
         if self._drawn is None or self._drawn.stamp != stamp:
             self.clock.keep_faults()
             year = read_year(self.log, self.home, self.links, self._settled, health)
+            year = add_shares(year, self.log, self.home, self._shares)
             self._drawn = Drawn(stamp, year, page.render_year(year))
             self._first.set()
 
@@ -170,11 +173,11 @@ def create_app(live: LivePage) -> FastAPI:
         return Response(metrics.exposition(live.log), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/pages/{name}")
-    def open_page(name: str) -> Response:
-        """Go to another tool's page once it runs; until then, start it and ask again each second."""
+    def open_page(name: str, at: str = "") -> Response:
+        """Go to another tool's page, its first one or that `at` a path, once it runs; until then, start it and wait."""
         if name not in live.pages.all:
             return JSONResponse({"detail": f"no page {name!r}. Remedy: one of {', '.join(live.pages.all)}."}, 404)
-        if address := live.pages.open(name):
+        if address := live.pages.open(name, at):
             return RedirectResponse(address)
         return HTMLResponse(WAITING.format(name), headers={"refresh": "1"})
 

@@ -45,12 +45,16 @@ class ToolPages:
         """From now on, `open` knows this tool."""
         self.all[name] = ToolPage(name, start, page)
 
-    def open(self, name: str) -> str:
-        """The address of a tool's page; "" while it starts, which this begins. Raises KeyError for an unknown tool."""
+    def open(self, name: str, at: str = "") -> str:
+        """The address of a tool's page; "" while it starts, which this begins. Raises KeyError for an unknown tool.
+
+        at: the path of another page than the first one.
+        """
         tool = self.all[name]
         with self.starting:
             if tool.ended:
                 tool.port = free_port()
                 tool.process = tool.start(tool.port)
                 self.activities.begin(f"starting {name}", lambda: tool.answering or tool.ended)
-        return f"http://127.0.0.1:{tool.port}{tool.page}" if tool.answering else ""
+        page = at if at.startswith("/") else tool.page
+        return f"http://127.0.0.1:{tool.port}{page}" if tool.answering else ""

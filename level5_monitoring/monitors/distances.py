@@ -38,7 +38,7 @@ def jensen_shannon(current: pd.Series, reference: pd.Series) -> float:
 
 def distances_by_column(window: pd.DataFrame, sample: pd.DataFrame) -> dict[str, float]:
     """The distance of each of COLUMNS from the sample; NaN where a column has no (finite) value."""
-    now, then = _columns(window), _columns(sample)
+    now, then = columns_of(window), columns_of(sample)
     found = {}
     for name in COLUMNS:
         current, reference = now[name].dropna(), then[name].dropna()
@@ -47,7 +47,8 @@ def distances_by_column(window: pd.DataFrame, sample: pd.DataFrame) -> dict[str,
     return found
 
 
-def _columns(window: pd.DataFrame) -> pd.DataFrame:
+def columns_of(window: pd.DataFrame) -> pd.DataFrame:
+    """The values of each of COLUMNS; numbers that are not finite are missing."""
     local = window["scheduled_departure"].dt.tz_convert(NEW_YORK).dt
     found = window.assign(**{MINUTE_OF_DAY: (local.hour * 60 + local.minute).astype(float)})[COLUMNS]
     return found.replace([np.inf, -np.inf], np.nan)

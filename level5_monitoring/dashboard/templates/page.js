@@ -1,66 +1,136 @@
 "use strict";
 const year = document.getElementById("year");
+const by = (id) => document.getElementById(id);
+const all = (what, within = year) => [...within.querySelectorAll(what)];
 
+if (new URLSearchParams(location.search).has("present")) {
+  document.documentElement.classList.add("present");
+  by("large").href = location.pathname;
+  by("large").textContent = "Usual type";
+}
+
+function make(tag, text = "", about = {}, ...inside) {
+  const made = Object.assign(document.createElement(tag), about);
+  made.append(text, ...inside);
+  return made;
+}
+
+// The week under the slider or the pointer.
 function showWeek() {
-  const slider = document.getElementById("week");
+  const slider = by("week");
   if (!slider) return;
-  const row = document.querySelectorAll("#figures tbody tr")[slider.value];
-  const heads = [...document.querySelectorAll("#figures thead th")].slice(2).map((cell) => cell.textContent);
-  const [flights, ...losses] = [...row.querySelectorAll("td")].map((cell) => cell.textContent);
-  const text = `Week of ${row.cells[0].textContent} · ${flights} flights · ` +
-    heads.map((name, i) => `${name} ${losses[i]}`).join(" · ");
-  document.getElementById("week-text").textContent = text;
+  const row = all("#figures tbody tr")[slider.value], names = all("#figures thead th").map((cell) => cell.dataset.name);
+  const [, flights, ...rest] = [...row.cells].map((cell) => cell.textContent);
+  const losses = rest.map((text, i) => text && `${names[i + 2]} ${text}`).filter(Boolean);
+  const text = [`Week of ${row.cells[0].textContent}`, `${flights} flights`, ...losses].join(" · ");
+  by("week-text").textContent = text;
   slider.setAttribute("aria-valuetext", text);
-  for (const cursor of document.querySelectorAll(".cursor")) {
+  for (const cursor of all(".cursor")) {
     cursor.hidden = false;
     cursor.style.left = row.dataset.left + "%";
   }
 }
 
+function nearest(x, plot) {
+  const box = plot.getBoundingClientRect(), at = 100 * (x - box.left) / box.width, slider = by("week");
+  const away = all("#figures tbody tr").map((row) => Math.abs(row.dataset.left - at));
+  if (!slider || !away.length) return;
+  slider.value = away.indexOf(Math.min(...away));
+  showWeek();
+}
+
+// Events.
 function filter() {
-  const shown = new Set([...document.querySelectorAll("[data-kind]:checked")].map((box) => box.dataset.kind));
-  for (const line of document.querySelectorAll(".events li")) line.hidden = !shown.has(line.dataset.kind);
+  const shown = new Set(all("[data-kind]:checked").map((box) => box.dataset.kind));
+  for (const line of all(".events li")) line.hidden = !shown.has(line.dataset.kind);
 }
 
 function open(id) {
-  const event = document.getElementById(id);
+  const event = by(id);
   if (!event) return;
   event.closest("li").hidden = false;
   event.open = true;
   event.querySelector("summary").focus({ preventScroll: true });
-  event.scrollIntoView({ block: "center" });
+  event.scrollIntoView({ block: "nearest" });
 }
 
+// A cell of the monitors: its result, and for drift the values behind it.
+function showCell(id) {
+  const cell = JSON.parse(by("cells").textContent)[id], dialog = by("cell");
+  mark(id);
+  if (!cell) return dialog.close();
+  const close = make("button", "Close", { type: "button", id: "close" });
+  close.addEventListener("click", () => dialog.close());
+  const [title, state] = by(id).title.split(": "), { message, ...facts } = cell;
+  const list = make("dl", "", {}, ...Object.entries({ state, ...facts }).filter(([, value]) => value)
+    .map(([name, value]) => make("div", "", {}, make("dt", name), make("dd", value))));
+  dialog.replaceChildren(close, make("h2", title, { id: "cell-title" }), list, make("p", message), spread(id));
+  dialog.dataset.cell = id;
+  if (!dialog.open) dialog.show();
+}
+
+function spread(id) {
+  const [, name, sunday] = id.match(/^drift-(.*)-(\d{4}-\d\d-\d\d)$/) || [];
+  const column = JSON.parse(by("shares").textContent)[name], week = column && column.weeks[sunday];
+  if (!week) return "";
+  const most = Math.max(...week, ...column.reference);
+  const bar = (share, name) => {
+    const made = make("i", "", { className: name });
+    made.style.width = `${70 * share / most}%`;
+    return make("td", "", {}, made, ` ${(share / 10).toFixed(1)}%`);
+  };
+  const rows = column.bins.map((bin, i) => make("tr", "", {}, make("th", bin, { scope: "row" }), bar(column.reference[i], "then"), bar(week[i], "own")))
+    .filter((row, i) => week[i] || column.reference[i]);
+  const heads = make("tr", "", {}, ...["value", "January to March", "this week"].map((text) => make("th", text, { scope: "col" })));
+  return make("table", "", { className: "spread" }, make("caption", "Share of the flights; of the week, each tenth was read"), make("thead", "", {}, heads), make("tbody", "", {}, ...rows));
+}
+
+function mark(id) {
+  for (const cell of all(".cell[aria-current]")) cell.removeAttribute("aria-current");
+  if (id && by(id)) by(id).setAttribute("aria-current", "true");
+}
+
+function step(cell, key) {
+  const cells = [...cell.parentElement.children], areas = all(".heat .area:has(.cell)"), i = cells.indexOf(cell);
+  const row = areas[areas.indexOf(cell.parentElement) + { ArrowUp: -1, ArrowDown: 1 }[key]];
+  const left = (one) => Math.abs(one.offsetLeft - cell.offsetLeft);
+  if (row) return [...row.children].reduce((best, one) => (left(one) < left(best) ? one : best));
+  return { ArrowLeft: cells[i - 1], ArrowRight: cells[i + 1], Home: cells[0], End: cells.at(-1) }[key];
+}
+
+year.addEventListener("keydown", (event) => {
+  const cell = event.target.closest(".cell"), next = cell && step(cell, event.key);
+  if (!next) return;
+  event.preventDefault();
+  for (const one of next.parentElement.children) one.tabIndex = one === next ? 0 : -1;
+  next.focus();
+});
+by("cell").addEventListener("keydown", (event) => { if (event.key === "Escape") by("cell").close(); });
+by("cell").addEventListener("close", () => {
+  const from = by(by("cell").dataset.cell);
+  if (from) from.focus({ preventScroll: true });
+  mark();
+});
 year.addEventListener("input", (event) => {
   if (event.target.id === "week") showWeek();
   if (event.target.dataset.kind) filter();
 });
 year.addEventListener("click", (event) => {
-  const link = event.target.closest(".lane a");
+  const link = event.target.closest(".lane a"), plot = event.target.closest(".plot .area"), cell = event.target.closest(".cell");
   if (link) { event.preventDefault(); open(link.hash.slice(1)); }
-  const plot = event.target.closest(".plot .area");
   if (plot) nearest(event.clientX, plot);
+  if (cell) { showCell(cell.id); by("close").focus({ preventScroll: true }); }
 });
 year.addEventListener("pointermove", (event) => {
   const plot = event.target.closest(".plot .area");
   if (plot && event.pointerType === "mouse") nearest(event.clientX, plot);
 });
 
-function nearest(x, plot) {
-  const box = plot.getBoundingClientRect(), at = 100 * (x - box.left) / box.width;
-  const lefts = [...document.querySelectorAll("#figures tbody tr")].map((row) => Math.abs(row.dataset.left - at));
-  const slider = document.getElementById("week");
-  if (!slider || !lefts.length) return;
-  slider.value = lefts.indexOf(Math.min(...lefts));
-  showWeek();
-}
-
 filter();
 if (location.hash.startsWith("#event-")) open(location.hash.slice(1));
 showWeek();
 
 // The live demo's page has controls, and follows the year by itself.
-const by = (id) => document.getElementById(id);
 let stamp = "", shown = "", posts = 0;
 
 async function post(path, body) {
@@ -76,34 +146,46 @@ async function post(path, body) {
   posts += 1;
 }
 
+function day(text) {
+  const at = new Date(`${text}T12:00Z`), name = (of) => at.toLocaleDateString("en-GB", { ...of, timeZone: "UTC" });
+  return `${name({ weekday: "short" })} ${at.getUTCDate()} ${name({ month: "short" }).slice(0, 3)}`;
+}
+
 function show(state) {
   const { clock, faults, stage } = state;
-  const running = clock.day ? `${clock.day} · ${clock.paused ? "paused" : "running"}` : "the year begins";
+  const running = clock.day ? `${day(clock.day)} · ${clock.paused ? "paused" : "running"}` : "the year begins";
   const status = stage === "live" ? running : stage;
   if (status !== shown) by("status").textContent = shown = status;
+  by("status").dataset.day = clock.day;
+  doing(state.activity);
   by("go").textContent = clock.paused ? "Resume" : "Pause";
   by("go").dataset.action = clock.paused ? "resume" : "pause";
-  by("speed").value = clock.speed;
+  if (document.activeElement !== by("speed")) by("speed").value = clock.speed; // an open list is not changed
   const active = faults.map(words).join("\n");
   if (by("active").dataset.shown !== active) {
     by("active").dataset.shown = active;
     by("active").replaceChildren(...faults.map(item));
+    by("controls").classList.toggle("struck", faults.length > 0);
   }
 }
 
+function doing(activity) {
+  const bar = by("share");
+  bar.hidden = !activity;
+  by("doing").textContent = activity ? `${activity.what}, ${Math.round(activity.seconds)} s` : "";
+  if (activity && activity.share !== null) bar.value = activity.share;
+  else bar.removeAttribute("value");
+}
+
 function words(fault) {
-  return `${fault.what}, ${fault.size}, since ${fault.day}`;
+  return `${fault.what}, ${fault.size}, since ${day(fault.day)}`;
 }
 
 function item(fault) {
-  const made = document.createElement("li"), remove = document.createElement("button");
-  made.textContent = words(fault);
-  remove.type = "button";
-  remove.textContent = "Remove";
+  const remove = make("button", "Remove", { type: "button" });
   remove.setAttribute("aria-label", `Remove: ${fault.what}`);
   remove.addEventListener("click", () => { by("fault").focus(); post("/faults/remove", { fault: fault.fault }); });
-  made.append(remove);
-  return made;
+  return make("li", "", {}, make("b", "Fault injected: "), words(fault), remove);
 }
 
 function sizes() {
@@ -121,16 +203,20 @@ function redraw(html) {
   filter();
   showWeek();
   for (const [id, left, top] of held.scrolled) if (by(id)) by(id).scrollTo({ left, top, behavior: "instant" });
+  if (by("cell").open) mark(by("cell").dataset.cell);
   if (held.focused) (find(held.focused, held.summary) || year).focus({ preventScroll: true });
-  const seen = held.seen && by(held.seen);
-  if (seen) scrollBy({ top: seen.getBoundingClientRect().top - held.top, behavior: "instant" });
+  const seen = held.seen && by(held.seen), list = by("list");
+  if (!seen) return;
+  const moved = seen.getBoundingClientRect().top - held.top;
+  if (list && list.contains(seen) && list.scrollHeight > list.clientHeight) list.scrollBy({ top: moved, behavior: "instant" });
+  scrollBy({ top: seen.getBoundingClientRect().top - held.top, behavior: "instant" });
 }
 
 function hold() {
-  const all = (what) => [...year.querySelectorAll(what)];
   const on = document.activeElement, focused = year.contains(on) ? on.closest("[id]") : null, slider = by("week");
-  const shown = (one) => one.getBoundingClientRect().bottom > 0 && one.getBoundingClientRect().top < innerHeight;
-  const seen = scrollY > year.offsetTop ? [focused, ...all("[id]")].find((one) => one && shown(one)) : null;
+  const visible = (one) => one.getBoundingClientRect().bottom > 0 && one.getBoundingClientRect().top < innerHeight;
+  const reading = all(".events details[open]").find(visible);
+  const seen = reading || (scrollY > year.offsetTop ? [focused, ...all("[id]")].find((one) => one && visible(one)) : null);
   return {
     open: all("details[open]").map((one) => one.id),
     boxes: all("[data-kind][id]").map((box) => [box.id, box.checked]),
@@ -157,6 +243,7 @@ async function follow() {
     }
   } catch (error) {
     by("status").textContent = shown = "The demo has ended or does not answer. make up starts it again.";
+    doing(null);
   }
   setTimeout(follow, 1000);
 }

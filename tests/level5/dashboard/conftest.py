@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 import sqlalchemy as sa
 
+from level4_deployment.control import audit
+from level5_monitoring.dashboard.data import Year, read_year
+from level5_monitoring.dashboard.events import InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import open_log
 from tests.factories import monitor_result
-from tests.level5.three_weeks import DAYS, fill
+from tests.level5.three_weeks import DAYS, fill, write_calendar
 
 
 @pytest.fixture
@@ -23,6 +26,17 @@ def log(tmp_path: Path) -> Iterator[sa.Engine]:
         for day in DAYS[:18]:
             decide(log, day)
         yield log
+
+
+@pytest.fixture
+def full(log: sa.Engine, tmp_path: Path) -> Year:
+    """A year with everything that a page may show."""
+    write_calendar(tmp_path)
+    write_faults(
+        tmp_path, [InjectedFault("celsius", 3, "temperatures in °C", "everywhere", "2013-04-09", "2013-04-12")]
+    )
+    audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "better"))
+    return read_year(log, tmp_path, {"MLflow": "http://127.0.0.1:5000", "Prefect": "make ui"})
 
 
 def decide(log: sa.Engine, day: str) -> None:

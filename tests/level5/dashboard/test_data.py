@@ -128,7 +128,7 @@ def test_a_platform_that_has_ended_does_not_answer(tmp_path: Path) -> None:
     assert platform_health(tmp_path) == [("platform", "does not answer", False)]
 
 
-def test_columns_that_drift_most_come_first(log: sa.Engine, tmp_path: Path) -> None:
+def test_columns_keep_the_order_of_the_schema_however_much_they_drift(log: sa.Engine, tmp_path: Path) -> None:
     assert list(read_year(log, tmp_path, {}).drift) == ["temp", "dewp"]
 
 

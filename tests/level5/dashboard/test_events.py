@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
 from level5_monitoring.dashboard.data import read_year
 from level5_monitoring.dashboard.events import Event, InjectedFault, write_faults
@@ -55,19 +55,35 @@ def test_a_retraining_that_failed_is_bad(log: sa.Engine, tmp_path: Path) -> None
     assert [one.state for one in events(log, tmp_path, "training")] == ["", "bad"]
 
 
-def test_an_experiment_spans_its_closed_days(log: sa.Engine, tmp_path: Path) -> None:
-    """One without a closed day has no place on the time line."""
-    for challenger, state in ((2, "promoted"), (3, "rejected"), (4, "running")):
+def test_an_experiment_stands_where_its_result_was_known_and_explains_itself(log: sa.Engine, tmp_path: Path) -> None:
+    """It spans its closed days; one without a closed day has no place on the time line."""
+    found = Verdict("inconclusive", 2, 1400, 0.001, 0.8, 1.8, least=-0.002, non_inferior=True)
+    reason = found.reason(Plan())
+    for challenger, state in ((2, "inconclusive"), (3, "rejected"), (4, "running"), (5, "running")):
         one = experiment_store.new_experiment(log, 1, challenger, Plan(), "loop")
-        experiment_store.save(log, replace(one, state=state, reason="because"))
-        for day in DAYS[:2] if challenger < 4 else []:
+        one = replace(one, state=state, reason=reason if challenger == 2 else "because")
+        experiment_store.save(log, replace(one, verdict=found) if challenger == 2 else one)
+        for day in DAYS[:2] if challenger < 5 else []:
             insert(log, EXPERIMENT_DAYS, experiment_day(one.experiment, day, flights=700))
-    found = events(log, tmp_path, "experiment")
-    assert [(one.title, one.state, one.day, one.until) for one in found] == [
-        ("Version 2 against 1: promoted", "good", *DAYS[:2]),
-        ("Version 3 against 1: rejected", "bad", *DAYS[:2]),
+        if state != "running":
+            ends = audit.Action("platform", "end_experiment", reason, challenger, one.experiment, "running", state)
+            audit.record(log, ends)
+            with log.begin() as connection:
+                connection.execute(AUDIT.update().where(AUDIT.c.version == challenger).values(at=CLOCK + 100 * 3 + 50))
+    move(log, "promote", 1, 2, CLOCK + 100 * 3 + 60)
+    with log.begin() as connection:
+        because = "decision of 2013-04-02: its challenger is non-inferior, and it knows newer flights."
+        connection.execute(AUDIT.update().where(AUDIT.c.action == "promote").values(reason=because))
+    shown = events(log, tmp_path, "experiment")
+    assert [(one.title, one.state, one.day, one.first, one.last) for one in shown] == [
+        ("Version 4 against 1: running", "", DAYS[0], *DAYS[:2]),
+        ("Version 2 against 1: not proven better, not worse", "", DAYS[3], *DAYS[:2]),
+        ("Version 3 against 1: rejected", "bad", DAYS[3], *DAYS[:2]),
     ]
-    assert found[0].facts["labelled flights with both predictions"] == "1,400"
+    assert shown[1].facts["labelled flights with both predictions"] == "1,400"
+    assert shown[1].text.endswith("The loop promotes such a version, because it knows newer flights.")
+    [promoted] = events(log, tmp_path, "promotion")
+    assert (promoted.title, promoted.day) == ("Version 2 promoted: not worse, and newer", DAYS[3])
 
 
 def test_an_alert_leads_to_its_evidence(log: sa.Engine, tmp_path: Path) -> None:
@@ -107,5 +123,6 @@ def test_an_injected_fault_lasts_until_it_is_removed(
 ) -> None:
     write_faults(tmp_path, [InjectedFault("celsius", 3, "temperatures in °C", "everywhere", "2013-04-03", until)])
     [fault] = events(log, tmp_path, "fault")
-    assert (fault.title, fault.day, fault.until) == ("Fault injected: temperatures in °C", "2013-04-03", DAYS[last])
+    assert (fault.title, fault.day) == ("Fault injected: temperatures in °C", "2013-04-03")
+    assert (fault.first, fault.last) == ("2013-04-03", DAYS[last])
     assert fault.text == f"everywhere; {text}"

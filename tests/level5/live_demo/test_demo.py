@@ -186,8 +186,8 @@ def work(shown: Any) -> None:
         step(shown)
     alert.locator("summary").click()
     assert alert.locator("dd", has_text="stop experiment: ").is_visible()
-    assert alert.locator("tbody th", has_text="contract").first.is_visible()
-    health = shown.inner_text(".card dl")
+    assert alert.locator(".evidence b", has_text="contract").first.is_visible()
+    health = shown.text_content("#health dl")
     assert all(
         words in " ".join(health.split()) for words in ("platform healthy", "workers on the current routes 2 of 2")
     )
@@ -214,10 +214,10 @@ def listed(address: str) -> list[dict[str, Any]]:
 
 def step(shown: Any) -> None:
     """Step a day, and wait until the page shows that it is over."""
-    before = shown.inner_text("#status").split()[0]
+    before = shown.get_attribute("#status", "data-day")
     shown.click("#step")
-    words = "const words = document.getElementById('status').innerText.split(' ')"
-    over = f"before => {{ {words}; return words[0] > before && words.at(-1) === 'paused'; }}"
+    status = "const status = document.getElementById('status')"
+    over = f"before => {{ {status}; return status.dataset.day > before && status.innerText.endsWith('paused'); }}"
     shown.wait_for_function(over, arg=before)
 
 

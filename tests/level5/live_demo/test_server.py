@@ -151,7 +151,7 @@ def test_the_controls_work_by_keyboard(live: LivePage, hours: list[Tick], width:
         shown.keyboard.press("Tab")
         shown.keyboard.press("Enter")
         exactly(seen, 24)
-        shown.locator("#status", has_text="2013-04-03").wait_for()
+        shown.locator("#status", has_text="Wed 3 Apr").wait_for()
         for _ in range(4):
             shown.keyboard.press("Tab")
         assert shown.evaluate("document.activeElement.id") == "inject"
@@ -167,9 +167,8 @@ def test_the_controls_work_by_keyboard(live: LivePage, hours: list[Tick], width:
 
 @pytest.mark.slow
 def test_the_page_follows_the_year_and_keeps_what_one_is_reading(live: LivePage) -> None:
-    """What is open stays open, and what is focused and scrolled to stays so: a table, a link, an event."""
+    """What is open, chosen, focused and scrolled to stays so: a cell, a fault, a table, an event."""
     sundays = [str(day.date()) for day in pd.date_range("2013-04-07", periods=12, freq="7D")]
-    live.links = {"MLflow": "http://127.0.0.1:9"}
     for day in sundays[:8]:
         drift(live, day)
     with served(live) as address, opened(address, 360) as shown:
@@ -177,9 +176,20 @@ def test_the_page_follows_the_year_and_keeps_what_one_is_reading(live: LivePage)
         def next_week() -> None:
             day = sundays[shown.locator("#drift-figures thead th").count() - 1]
             drift(live, day)
-            heading = f"{pd.Timestamp(day).day} {pd.Timestamp(day):%b}"
+            heading = f"{pd.Timestamp(day):%a} {pd.Timestamp(day).day} {pd.Timestamp(day):%b}"
             shown.locator("#drift-figures thead th", has_text=heading).wait_for(state="attached")
 
+        cell = f"#drift-temp-{sundays[0]}"
+        shown.click(cell)
+        shown.select_option("#fault", label="labels are inverted")
+        next_week()
+        assert shown.locator("#cell", has_text="week to Sun 7 Apr").is_visible()
+        assert shown.get_attribute(cell, "aria-current") == "true"
+        assert shown.input_value("#fault") == "labels flipped"
+        shown.click("#close")
+        assert shown.evaluate("document.activeElement.id") == cell[1:]
+        shown.keyboard.press("ArrowRight")
+        assert shown.evaluate("document.activeElement.id") == f"drift-temp-{sundays[1]}"
         shown.click("#drift-figures summary")
         next_week()
         assert shown.evaluate("document.getElementById('drift-figures').open")
@@ -188,9 +198,6 @@ def test_the_page_follows_the_year_and_keeps_what_one_is_reading(live: LivePage)
         shown.evaluate("document.activeElement.scrollLeft = 90")
         next_week()
         assert shown.evaluate("[document.activeElement.id, document.activeElement.scrollLeft]") == ["drift-by-week", 90]
-        shown.focus("#to-MLflow")
-        next_week()
-        assert shown.evaluate("document.activeElement.innerText") == "MLflow"
         reading = shown.locator(".events summary", has_text="7 Apr")
         reading.click()
         before = reading.bounding_box()["y"]
@@ -273,6 +280,10 @@ def test_another_tools_page_starts_when_it_is_opened(live: LivePage, tmp_path: P
         assert live.state()["activity"]["what"] == "starting MLflow"
         there = eventually(lambda: http.get("/pages/MLflow").headers.get("location"), within=20)
         assert httpx.get(there).text == "it runs"
+        deep, bad = (
+            http.get("/pages/MLflow", params={"at": at}).headers["location"] for at in ("/#/x", "@evil.example")
+        )
+        assert (deep, bad) == (there.replace("/made.txt", "/#/x"), there)
         assert live.state()["activity"] is None
 
 
