@@ -79,14 +79,11 @@ def with_interval(test: pd.DataFrame, probability: NDArray[np.float64], column: 
     than the slice's mean (a cluster-robust standard error; Cameron and Miller, J. Hum. Resour. 2015).
     """
     table = by_slice(test, probability, column)
-    loss = pd.Series(log_losses(test["late"], probability), index=test.index)
-    beyond = loss - test[column].map(table["log_loss"]).astype(float)
-    days = beyond.groupby([test[column].astype(str), test["day"]]).sum().groupby(level=0)
-    units = days.size().reindex(table.index.astype(str)).to_numpy()
-    spread = np.sqrt(days.agg(lambda one: (one**2).sum()).reindex(table.index.astype(str)).to_numpy())
-    with np.errstate(divide="ignore", invalid="ignore"):
-        error = np.sqrt(units / (units - 1)) * spread / table["rows"]
-    return table.assign(interval=stats.t.ppf(0.975, units - 1) * error)
+    beyond = log_losses(test["late"], probability) - test[column].map(table["log_loss"]).to_numpy(float)
+    by_day = pd.Series(beyond).groupby([test[column].to_numpy(), test["day"].to_numpy()]).sum()
+    days, squares = by_day.groupby(level=0).size(), (by_day**2).groupby(level=0).sum()
+    error = np.sqrt(days / (days - 1) * squares) / table["rows"]
+    return table.assign(interval=stats.t.ppf(0.975, days - 1) * error)
 
 
 def check_plausible(evaluation: Evaluation, on_record: list[float]) -> None:

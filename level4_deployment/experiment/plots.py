@@ -37,7 +37,6 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict, challenger: i
         gain.plot(path.days[-1:], path.mean[-1:], "o", color=colour, markersize=11)
     farthest = max(FARTHEST, 1.1 * np.nanmax(np.abs(path.z), initial=0))
     z.set_ylim(-farthest, farthest)
-    figure.align_ylabels()
     return figure
 
 
