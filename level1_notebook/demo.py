@@ -28,10 +28,8 @@ def draw_months(months: pd.DataFrame, claimed: float, settings: Settings) -> Pat
     os.environ.setdefault("MPLCONFIGDIR", folder)  # matplotlib reads it when it is imported
     names = pd.PeriodIndex(months.index, freq="M").strftime("%b")
     higher = int((months["log_loss"] > claimed).sum())
-    title = (
-        f"The notebook claims a log loss of {claimed:.3f}; it was higher in {higher} of the {len(months)} months after"
-    )
-    figure, (axes,) = pictures.draw(title, 400)
+    title = f"Claimed log loss {claimed:.3f}; in {higher} of the {len(months)} months after, it was higher"
+    figure, (axes,) = pictures.draw(title, 370)
     axes.axhline(claimed, color=NEUTRAL, linestyle=":", linewidth=2.5)
     axes.plot(names, months["base_rate"], "s--", color=BASE_RATE, linewidth=2)
     axes.plot(names, months["log_loss"], "o-", color=CHAMPION, linewidth=3, markersize=8)

@@ -64,8 +64,8 @@ def scores(evaluation: Evaluation) -> Figure:
         name: result.log_loss for name, result in sorted(evaluation.scores.items(), key=lambda one: one[1].log_loss)
     }
     rows = evaluation.scores["candidate"].rows
-    title = f"Of {len(losses)} models, the {next(iter(losses))} has the lowest log loss, on the same {rows:,} flights"
-    figure, (axes,) = pictures.draw(title, 130 + 50 * len(losses))
+    title = f"Of {len(losses)} models on {rows:,} flights, the {next(iter(losses))} has the lowest log loss"
+    figure, (axes,) = pictures.draw(title, 110 + 50 * len(losses))
     bars = axes.barh(list(losses), list(losses.values()), color=[COLOURS.get(name, NEUTRAL) for name in losses])
     axes.bar_label(bars, fmt="%.3f", fontsize=FONT, padding=6)
     axes.invert_yaxis()

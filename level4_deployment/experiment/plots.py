@@ -37,6 +37,7 @@ def verdict_plot(plan: Plan, days: pd.DataFrame, verdict: Verdict, challenger: i
         gain.plot(path.days[-1:], path.mean[-1:], "o", color=colour, markersize=11)
     farthest = max(FARTHEST, 1.1 * np.nanmax(np.abs(path.z), initial=0))
     z.set_ylim(-farthest, farthest)
+    z.locator_params(axis="y", nbins=6, steps=[2, 4, 10])
     return figure
 
 
@@ -95,7 +96,8 @@ def calibration_plot(rates: pd.DataFrame, alpha: float) -> Figure:
     mean = 100 * rates.groupby("method", sort=False)[["symmetric", "false"]].mean()
     false = mean["false"]
     first, most = str(false.index[0]), str(false.idxmax())
-    title = f"Of models that are no better, “{first}” promotes {false[first]:.1f}%, and “{most}” {false[most]:.1f}%"
+    one, other = (f"“{name}”".replace(" ", "\u00a0") for name in (first, most))
+    title = f"Of models that are no better, {one} promotes {false[first]:.1f}%, and {other} {false[most]:.1f}%"
     figure, (axes,) = pictures.draw(title, 180 + 40 * len(mean))
     for place, name in enumerate(mean.index):
         pairs = 100 * rates.loc[rates["method"] == name, "false"]

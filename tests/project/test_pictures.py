@@ -105,9 +105,7 @@ def test_months(drawn: list[Figure], later: pd.DataFrame, settings: Settings) ->
     draw_months(months, 0.4, settings)
     check(drawn[0])
     higher = (months["log_loss"] > 0.4).sum()
-    assert (
-        title(drawn[0]) == f"The notebook claims a log loss of 0.400; it was higher in {higher} of the 9 months after"
-    )
+    assert title(drawn[0]) == f"Claimed log loss 0.400; in {higher} of the 9 months after, it was higher"
 
 
 def test_the_switches_of_a_release_and_its_rollback_are_marked(drawn: list[Figure], settings: Settings) -> None:
@@ -139,7 +137,7 @@ def evaluation(later: pd.DataFrame) -> Evaluation:
 def test_an_evaluation(evaluation: Evaluation) -> None:
     for draw in (plots.calibration, plots.scores, plots.slices):
         check(draw(evaluation))
-    assert title(plots.scores(evaluation)).startswith("Of 2 models, the candidate has the lowest log loss")
+    assert title(plots.scores(evaluation)).startswith("Of 2 models on 5,000 flights, the candidate has the lowest")
 
 
 def test_slices_of_few_flights_are_named_and_not_drawn(evaluation: Evaluation) -> None:

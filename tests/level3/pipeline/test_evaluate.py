@@ -41,6 +41,6 @@ def test_the_intervals_of_slices_are_those_of_statsmodels_with_days_as_clusters(
             cov_type="cluster", cov_kwds={"groups": days}, use_t=True
         )
         low, high = fit.conf_int().to_numpy()[0]
-        assert table.loc[origin, "interval"] == pytest.approx((high - low) / 2)
+        assert table["interval"][str(origin)] == pytest.approx((high - low) / 2)
     first = (test["day"] == test["day"].min()).to_numpy()
     assert with_interval(test[first], chance[first], "origin")["interval"].isna().all(), "one day shows no spread"
