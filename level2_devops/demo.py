@@ -106,9 +106,9 @@ def draw_switches(seen: Traffic, settings: Settings) -> Path:
     answers["at"] -= answers["at"].iloc[0]
     failed, good = answers[answers["status"] != 200], answers[answers["status"] == 200]
     answered = {str(version): good[good["version"] == version] for version in good["version"].unique()}
-    first, *released = answered
-    switches = [(answered[new]["at"].min(), f"release of {new}") for new in released]
-    switches += [(answered[new]["at"].max(), f"rollback to {first}") for new in released]
+    versions = [*answered]
+    switches = [(answered[new]["at"].min(), f"release of {new}") for new in versions[1:]]
+    switches += [(answered[new]["at"].max(), f"rollback to {versions[0]}") for new in versions[1:]]
     title = f"{len(failed)} of {len(answers):,} requests failed during a release and its rollback"
     figure, (axes,) = pictures.draw(title, 440)
     for (version, rows), colour in zip(answered.items(), [CHAMPION, CHALLENGER, NEUTRAL], strict=False):

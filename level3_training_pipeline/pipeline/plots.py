@@ -34,7 +34,8 @@ def calibration(evaluation: Evaluation) -> Figure:
 def slices(evaluation: Evaluation) -> Figure:
     """Log loss by origin and by carrier with 95% intervals, beside the candidate's on all flights."""
     table = pd.concat([one.sort_values("log_loss") for one in evaluation.slices.values()])
-    shown, few = table[table["rows"] >= FEWEST], table[table["rows"] < FEWEST]
+    enough = table["rows"] >= min(FEWEST, table["rows"].max())
+    shown, few = table[enough], table[~enough]
     whole = evaluation.scores["candidate"].log_loss
     hardest = shown.sort_values("log_loss").tail(1)
     ((name, loss, interval),) = hardest[["log_loss", "interval"]].itertuples()
@@ -44,7 +45,7 @@ def slices(evaluation: Evaluation) -> Figure:
         shown["log_loss"], _names(shown), xerr=shown["interval"], fmt="o", color=CHALLENGER, elinewidth=3, markersize=9
     )
     axes.axvline(whole, color=NEUTRAL, linewidth=1.5)
-    origins = int((evaluation.slices["origin"]["rows"] >= FEWEST).sum())
+    origins = shown.index.isin(evaluation.slices["origin"].index).sum()
     axes.axhline(origins - 0.5, color=NEUTRAL, linewidth=1.5, linestyle=":")
     axes.set(ylim=(len(shown) - 0.4, -0.6), ylabel="origin or carrier (flights)")
     axes.set_xlabel("log loss, nats per flight, with 95% intervals\nLine: all flights. Units of the intervals: days.")
