@@ -116,8 +116,8 @@ def draw_switches(seen: Traffic, settings: Settings) -> Path:
     axes.scatter(failed["at"], failed["ms"], marker="x", color=WORSE, s=70, label=f"failed: {len(failed)}")
     top = 2 * answers["ms"].max()
     for place, (at, what) in enumerate(switches):
-        axes.axvline(at, color=BASE_RATE, linewidth=1.5)
-        pictures.write(axes, what, (at, top * 1.8**place), BASE_RATE, (-6, 0))
+        axes.vlines(at, answers["ms"].min(), top * 1.8**place, color=BASE_RATE, linewidth=1.5)
+        pictures.write(axes, what, (at, top * 1.8**place), BASE_RATE, (-6, -4))
     axes.set(yscale="log", xlabel="seconds since the first answer", ylabel="answer time, milliseconds")
     axes.set_ylim(top=top * 1.8 ** len(switches))
     axes.set_yticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])

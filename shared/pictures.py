@@ -19,7 +19,7 @@ WIDTH, PER_INCH = 800, 96  # CSS pixels
 FONT, TITLE = 14, 16  # points, where the picture is shown WIDTH wide
 TITLE_LETTERS = 70  # in a line
 
-# Of Okabe and Ito (2008), two of them darker, so that each is seen on white. A colour has one meaning at every level.
+# Those of Okabe and Ito (2008), purple darker so that it is seen on white. A colour has one meaning at every level.
 CHAMPION = "#0072B2"  # the model, release or method in use
 CHALLENGER = "#B5508F"  # what may replace it
 BASE_RATE = "#000000"

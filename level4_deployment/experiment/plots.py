@@ -62,7 +62,7 @@ def headline(plan: Plan, verdict: Verdict, challenger: int) -> str:
             text = f"{who} crosses no boundary by {day}: inconclusive (z\u00a0{verdict.z:+.2f})"
         case "running":
             text = f"{who} is undecided after {day}: z {verdict.z:+.2f}, {verdict.boundary:.2f} needed at the next look"
-    return text.replace("-", "−").replace("−ratio", "-ratio")
+    return text.replace("-", "−")
 
 
 def _draw_bounds(axes: Axes, plan: Plan) -> None:

@@ -169,6 +169,15 @@ def test_a_verdict(message: str) -> None:
     assert ("lower bound" in {text.get_text() for text in gain.texts}) == (verdict.least is not None)
 
 
+def test_a_verdict_without_a_winner() -> None:
+    unsound = closed_days(day_differences(0.02), champion_arm=900, challenger_arm=10)
+    equal, plan = closed_days(day_differences(0.0)), Plan(max_days=28)
+    for days, message in ((unsound, "is blocked on day 14"), (equal, "crosses no boundary by day 28: inconclusive")):
+        figure = verdict_plot(plan, days, judge(plan, days), 7)
+        check(figure)
+        assert message in title(figure)
+
+
 def test_the_band_is_named_by_the_plans_own_alpha() -> None:
     plan, days = Plan(alpha=0.1), closed_days(day_differences(0.0, 20))
     assert "90% confidence" in {
