@@ -9,6 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from level1_notebook.jupyter_environment import jupyter_environment
+from shared import pictures
+from shared.pictures import BASE_RATE, CHAMPION, NEUTRAL
 from shared.score import by_month
 from shared.settings import Settings
 
@@ -24,20 +26,20 @@ def draw_months(months: pd.DataFrame, claimed: float, settings: Settings) -> Pat
     """Draw the log loss of each month beside the claimed one; returns the PNG."""
     folder = jupyter_environment(settings)["MPLCONFIGDIR"]
     os.environ.setdefault("MPLCONFIGDIR", folder)  # matplotlib reads it when it is imported
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.8), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    axes.bar(months.index, months["log_loss"], color="#dd8452", width=0.6, label="the notebook's models")
-    axes.plot(months.index, months["base_rate"], "_k", ms=30, mew=2, label="the base rate of January to March")
-    axes.axhline(claimed, color="#4c72b0", linewidth=2, label=f"claimed: {claimed:.3f}")
-    axes.set(ylabel="log loss (lower is better)", title="Claimed on a random fifth, and on the flights that came after")
-    axes.set_ylim(0, 1.25 * max(months["log_loss"].max(), months["base_rate"].max()))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(ncols=3, loc="upper center", frameon=False, fontsize=9, markerscale=0.5)
-    file = settings.level("level1") / "months.png"
-    figure.savefig(file)
-    return file
+    names = pd.PeriodIndex(months.index, freq="M").strftime("%b")
+    higher = int((months["log_loss"] > claimed).sum())
+    title = f"Claimed log loss {claimed:.3f}; in {higher} of the {len(months)} months after, it was higher"
+    figure, (axes,) = pictures.draw(title, 370)
+    axes.axhline(claimed, color=NEUTRAL, linestyle=":", linewidth=2.5)
+    axes.plot(names, months["base_rate"], "s--", color=BASE_RATE, linewidth=2)
+    axes.plot(names, months["log_loss"], "o-", color=CHAMPION, linewidth=3, markersize=8)
+    axes.set(xlabel="month of departure, 2013", ylabel="log loss, nats per flight\n(lower is better)")
+    axes.margins(y=0.15)
+    last = len(months) - 1
+    ends = {"the notebook": CHAMPION, "base rate": BASE_RATE, "claimed": NEUTRAL}
+    heights = [months["log_loss"].iloc[-1], months["base_rate"].iloc[-1], claimed]
+    pictures.name_ends(axes, [(name, (last, y), ends[name]) for name, y in zip(ends, heights, strict=True)])
+    return pictures.save(figure, settings.level("level1") / "months.png")
 
 
 def manual_steps(cells: int, plots: int, questions: int, columns: int, months: int) -> list[tuple[str, str, str]]:

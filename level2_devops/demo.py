@@ -16,9 +16,11 @@ from level2_devops.release.service_status import ServiceStatus, read_service_sta
 from level2_devops.release.store import Store
 from level2_devops.service.requests import flights_as_requests
 from level2_devops.service.worker_process import wait_ready
+from shared import pictures
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
 from shared.files import short_digest
+from shared.pictures import BASE_RATE, CHALLENGER, CHAMPION, FONT, NEUTRAL, WORSE
 from shared.processes.children import start, stop
 from shared.settings import NEW_YORK, Settings
 
@@ -95,30 +97,32 @@ def show_switches(seen: Traffic, settings: Settings) -> Path:
 
 
 def draw_switches(seen: Traffic, settings: Settings) -> Path:
-    """Draw the milliseconds of every request, coloured by the version that answered it; returns the PNG."""
+    """Draw the milliseconds of every request by the version that answered, and both switches; returns the PNG."""
     home = settings.level("level2")
     # Matplotlib reads this on import; without it, it writes into the user's home.
     os.environ.setdefault("MPLCONFIGDIR", str(home / "matplotlib"))
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.4), dpi=100, layout="constrained")
-    axes = figure.subplots()
-    begun = seen.rows[0][0]
-    for version in sorted({row[3] for row in seen.rows if row[2] == 200}):
-        rows = [row for row in seen.rows if row[2] == 200 and row[3] == version]
-        label = f"{version}: {len(rows):,} answers"
-        axes.scatter([row[0] - begun for row in rows], [row[1] for row in rows], s=7, label=label)
-    times, milliseconds = [row[0] - begun for row in seen.failed], [row[1] for row in seen.failed]
-    axes.scatter(times, milliseconds, marker="x", color="red", s=40, label=f"failed: {len(seen.failed)}")
-    axes.set(yscale="log", xlabel="seconds", ylabel="milliseconds", title="Requests during a release and its rollback")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(ncols=3, loc="upper center", frameon=False, markerscale=2)
-    axes.set_ylim(top=3 * max(row[1] for row in seen.rows))
+    answers = pd.DataFrame(seen.rows, columns=["at", "ms", "status", "version"])
+    answers["at"] -= answers["at"].iloc[0]
+    failed, good = answers[answers["status"] != 200], answers[answers["status"] == 200]
+    answered = {str(version): good[good["version"] == version] for version in good["version"].unique()}
+    versions = [*answered]
+    switches = [(answered[new]["at"].min(), f"release of {new}") for new in versions[1:]]
+    switches += [(answered[new]["at"].max(), f"rollback to {versions[0]}") for new in versions[1:]]
+    title = f"{len(failed)} of {len(answers):,} requests failed during a release and its rollback"
+    figure, (axes,) = pictures.draw(title, 440)
+    for (version, rows), colour in zip(answered.items(), [CHAMPION, CHALLENGER, NEUTRAL], strict=False):
+        axes.scatter(rows["at"], rows["ms"], s=14, color=colour, label=f"{version}: {len(rows):,} answers")
+    axes.scatter(failed["at"], failed["ms"], marker="x", color=WORSE, s=70, label=f"failed: {len(failed)}")
+    top = 2 * answers["ms"].max()
+    for place, (at, what) in enumerate(switches):
+        axes.vlines(at, answers["ms"].min(), top * 1.8**place, color=BASE_RATE, linewidth=1.5)
+        pictures.write(axes, what, (at, top * 1.8**place), BASE_RATE, (-6, -4))
+    axes.set(yscale="log", xlabel="seconds since the first answer", ylabel="answer time, milliseconds")
+    axes.set_ylim(top=top * 1.8 ** len(switches))
     axes.set_yticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1,000"])
     axes.minorticks_off()
-    file = home / "swap.png"
-    figure.savefig(file)
-    return file
+    figure.legend(ncols=3, loc="outside lower left", frameon=False, fontsize=FONT, markerscale=2, handletextpad=0)
+    return pictures.save(figure, home / "swap.png")
 
 
 def compare_files(first: Path, second: Path) -> str:

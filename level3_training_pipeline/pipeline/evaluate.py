@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -17,7 +19,7 @@ from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import fit_features, predict_features
 from level3_training_pipeline.pipeline.tune import windows
 from shared.data.schema import DataError
-from shared.score import Score, by_slice, calibration, score
+from shared.score import Score, by_slice, calibration, log_losses, score
 
 # While versions on record allow no more: 1.5 times the best (0.27) of trainings at 15 dates of the year.
 MOST_SKILL = 0.4
@@ -36,7 +38,7 @@ class Evaluation:
     """Scores on the flights of the last 14 days, which were used neither to fit nor to tune.
 
     scores: by the name of the model; with `champion` only if the champion was not trained on these flights.
-    slices, days (of departure, in New York) and calibration: of the candidate.
+    slices (with `interval`), days (of departure, in New York) and calibration: of the candidate.
     """
 
     scores: dict[str, Score]
@@ -61,12 +63,27 @@ def evaluate(
     predictions = {"candidate": candidate, "logistic regression": logistic, "base rate": base_rate}
     if champion and champion.now <= test["predicted_at"].min():
         predictions["champion"] = predict_features(champion.model, test[inputs])
+    test = test.assign(day=test["flight_id"].str[:10])
     return Evaluation(
         scores={name: score(test["late"], probability) for name, probability in predictions.items()},
-        slices={column: by_slice(test, candidate, column) for column in ("origin", "carrier")},
-        days=by_slice(test.assign(day=test["flight_id"].str[:10]), candidate, "day"),
+        slices={column: with_interval(test, candidate, column) for column in ("origin", "carrier")},
+        days=by_slice(test, candidate, "day"),
         calibration=calibration(test["late"], candidate),
     )
+
+
+def with_interval(test: pd.DataFrame, probability: NDArray[np.float64], column: str) -> pd.DataFrame:
+    """The scores by slice, and half the width of the 95% confidence interval of each log loss (NaN for a single day).
+
+    The units are days, because flights of one day are not independent: each day adds what its flights lose more or less
+    than the slice's mean (a cluster-robust standard error; Cameron and Miller, J. Hum. Resour. 2015).
+    """
+    table = by_slice(test, probability, column)
+    beyond = log_losses(test["late"], probability) - test[column].map(table["log_loss"]).to_numpy(float)
+    by_day = pd.Series(beyond).groupby([test[column].to_numpy(), test["day"].to_numpy()]).sum()
+    days, squares = by_day.groupby(level=0).size(), (by_day**2).groupby(level=0).sum()
+    error = np.sqrt(days / (days - 1) * squares) / table["rows"]
+    return table.assign(interval=stats.t.ppf(0.975, days - 1) * error)
 
 
 def check_plausible(evaluation: Evaluation, on_record: list[float]) -> None:

@@ -25,6 +25,7 @@ from level4_deployment.experiment.sequential import Floats
 from shared.console import bar, console, headline, show_table
 from shared.data.flights import load_flights
 from shared.data.split import history
+from shared.pictures import save
 from shared.settings import NEW_YORK
 
 # Days as of which models are trained, and how many of these days lie between the two models of a pair.
@@ -274,8 +275,7 @@ def main() -> None:
     show_protection()
     from level4_deployment.experiment.plots import calibration_plot
 
-    picture = settings.level("level4") / "calibration.png"
-    calibration_plot(rates, PLAN.alpha).savefig(picture)
+    picture = save(calibration_plot(rates, PLAN.alpha), settings.level("level4") / "calibration.png")
     console.print(f"  drawn: {picture}")
 
 

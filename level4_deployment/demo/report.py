@@ -23,6 +23,7 @@ from level4_deployment.replay_client import ReplayStats
 from shared.console import console, show_path, show_table, step
 from shared.errors import UserError
 from shared.files import short_commit, short_digest
+from shared.pictures import save
 from shared.processes.reset import set_aside
 from shared.score import Score, by_month, score
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
@@ -71,8 +72,8 @@ def show_experiments(home: Path, *versions: int) -> list[Experiment]:
         for one in experiments:
             days = days_of(log, one.experiment)
             arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
-            pictures.append(home / f"{one.experiment}.png")
-            verdict_plot(one.plan, days, judge(one.plan, days)).savefig(pictures[-1])
+            figure = verdict_plot(one.plan, days, judge(one.plan, days), one.challenger)
+            pictures.append(save(figure, home / f"{one.experiment}.png"))
             share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
             name = f"{one.challenger} against {one.champion}"
             rows.append([name, one.state, f"{len(days)}", f"{days['flights'].sum():,}", share])

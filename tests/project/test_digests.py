@@ -28,6 +28,7 @@ NO_EFFECT_ON_A_MODEL = {
     **NO_EFFECT,
     "level3_training_pipeline/library_setup.py": "sets libraries up, and refuses a copied store",
     "shared/artefacts.py": "names files",
+    "shared/pictures.py": "sets how pictures look",
     "shared/processes/children.py": "starts and ends processes",
     "level3_training_pipeline/pipeline/plots.py": "draws pictures of a finished evaluation",
     "level3_training_pipeline/pipeline/record.py": "writes to MLflow what the steps have found",
