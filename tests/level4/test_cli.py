@@ -15,13 +15,16 @@ def test_the_verbs_are_those_that_the_make_targets_use(
     with pytest.raises(SystemExit):
         cli.main()
     shown = capsys.readouterr().out
-    names = "platform submit status audit promote rollback approve traffic-split stop explain simulate-ab"
+    names = (
+        "platform deliver stream submit status audit promote rollback approve traffic-split stop explain simulate-ab"
+    )
     assert re.findall(r"^    (\S+)", shown, re.MULTILINE) == [*names.split(), "benchmark-serving"]
 
 
 @pytest.mark.parametrize(
     ("verb", "remedy"),
     [
+        ("deliver", "make deliver VERSION=1"),
         ("submit", "make submit VERSION=2"),
         ("promote", "make promote VERSION=2"),
         ("traffic-split", "make traffic-split SHARE=0.3"),
