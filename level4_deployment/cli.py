@@ -102,6 +102,9 @@ def operator() -> Iterator["PlatformClient"]:
 def act(options: argparse.Namespace) -> None:
     """Change what the running platform does."""
     with operator() as platform:
+        if not _worth_doing(platform.get("/status"), options):
+            print_status(platform)
+            return
         begun = time.perf_counter()
         path = ACTIONS[options.name][0].format(**vars(options))
         body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
@@ -111,6 +114,21 @@ def act(options: argparse.Namespace) -> None:
         platform.post(f"/{path}", **body)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
         print_status(platform)
+
+
+def _worth_doing(now: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Whether there is something to do; prints that there is not, or that a version has lost its experiment."""
+    experiments = now["experiments"]
+    if options.name == "stop" and not any(one["state"] in {"running", "awaiting approval"} for one in experiments):
+        console.print("No experiment is running: there is nothing to stop.")
+        return False
+    tried = [one for one in experiments if options.name == "promote" and one["challenger"] == options.value]
+    if tried and tried[-1]["state"] in {"rejected", "failed"}:
+        console.print(
+            f"Warning: version {options.value} was {tried[-1]['state']} in {tried[-1]['experiment']}: "
+            f"{tried[-1]['reason']}. It becomes the champion all the same, on record; make platform-rollback goes back."
+        )
+    return True
 
 
 def submit(options: argparse.Namespace) -> None:

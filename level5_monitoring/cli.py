@@ -27,7 +27,8 @@ def up(options: argparse.Namespace) -> None:
 
     address = processes.up(processes.configure(), fresh=options.fresh)
     console.print(f"The year, live: {address}")
-    console.print("It links to Prefect, MLflow and Evidently once they run. End: make down")
+    console.print("It links to Prefect, MLflow and Evidently once they run. End: make down. Its figures, as text:")
+    console.print(f"curl -s {address}/metrics")
 
 
 def down(_options: argparse.Namespace) -> None:

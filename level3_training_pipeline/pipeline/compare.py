@@ -56,11 +56,14 @@ def in_common(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
 
 def _days_since(client: MlflowClient, version: Version, champion: Version, settings: Settings) -> pd.DataFrame:
     """The champion's loss by day on the flights that the version was evaluated on, after the champion's training."""
+    none = pd.DataFrame(columns=["rows", "log_loss"], dtype=float)
+    if champion.tags["today"] >= version.tags["today"]:
+        return none
     then = data.gather_again(settings, version.tags)
     test = tune.windows(data.read(data.build_features(then)), then.now)[3]
     test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
     if test.empty:
-        return pd.DataFrame(columns=["rows", "log_loss"], dtype=float)
+        return none
     chance = predict_features(registry.load_version(client, champion), test[CATEGORIES + NUMBERS])
     return by_slice(test.assign(day=test["flight_id"].str[:10]), chance, "day")
 

@@ -40,6 +40,7 @@ UNAVAILABLE = (sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log or a
 # Steps that can fail, and are retried.
 START, ROUTES_FILE, ALIASES, GUARD, VERDICT = "start", "routes", "aliases", "guard", "verdict"
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
+LOST = (REJECTED, FAILED)  # a person may promote such a version all the same, on record
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # the state after a verdict that promotes nothing
 
 
@@ -323,6 +324,9 @@ class ControlPlane:
                 return
             if expected is not None and before != expected:
                 raise stale_champion_error(number, expected, before)
+            tried = [one for one in experiment_store.find(self.log) if one.challenger == number]
+            if actor != PLATFORM and tried and tried[-1].state in LOST:
+                reason = f"{reason}; although it was {tried[-1].state} in {tried[-1].experiment}"
             self._move_champion(actor, PROMOTE, before, number, reason)
 
     def roll_back(self, actor: str, reason: str, expected: int | None = None) -> int:

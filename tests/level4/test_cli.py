@@ -1,6 +1,7 @@
 """Level 4's command line: its verbs, and what it says to a verb without its value."""
 
 import re
+from argparse import Namespace
 
 import pytest
 
@@ -66,3 +67,24 @@ def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "run_level", run.append)
     cli.main()
     assert len(run) == 1
+
+
+EXPERIMENT = {"experiment": "4-against-2-no2", "challenger": 4, "state": "rejected", "reason": "worse: mean gain -0.06"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "goes_on", "says"),
+    [
+        ("stop", None, False, "No experiment is running: there is nothing to stop."),
+        ("promote", 4, True, "Warning: version 4 was rejected in 4-against-2-no2: worse: mean gain -0.06."),
+        ("promote", 2, True, ""),
+        ("rollback", None, True, ""),
+    ],
+)
+def test_what_is_in_vain_or_against_a_verdict_is_said_first(
+    capsys: pytest.CaptureFixture[str], name: str, value: int | None, goes_on: bool, says: str
+) -> None:
+    assert cli._worth_doing({"experiments": [EXPERIMENT]}, Namespace(name=name, value=value)) == goes_on
+    said = capsys.readouterr().out
+    assert says in said
+    assert bool(said) == bool(says)
