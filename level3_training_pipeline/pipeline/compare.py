@@ -71,15 +71,19 @@ def _days_since(client: MlflowClient, version: Version, champion: Version, setti
 def better_or_worse(client: MlflowClient, version: Version, champion: Version, settings: Settings) -> str:
     """Whether a version is better than the champion, as a sentence with its figures."""
     theirs, left_out = days_of_champion(client, version, champion, settings)
-    days = in_common(evaluated_days(version), theirs)
     name = f"Version {version.number}, compared with version {champion.number}, which is deployed"
+    return f"{name}: {judge_days(in_common(evaluated_days(version), theirs))}. {left_out}".strip()
+
+
+def judge_days(days: pd.DataFrame) -> str:
+    """Better, worse or neither, with the figures; days: as of `in_common`."""
     if len(days) < FEWEST_DAYS:
-        return f"{name}: cannot tell, for there are {len(days)} days that both were evaluated on. {left_out}".strip()
+        return f"cannot tell, for there are {len(days)} days that both were evaluated on"
     gains, rows = days["log_loss_champion"] - days["log_loss"], int(days["rows"].sum())
     mean = float((gains * days["rows"]).sum() / rows)
     half = float(stats.t.isf(0.025, len(days) - 1) * INFLATION * gains.std(ddof=1) / len(days) ** 0.5)
     finding = "better" if mean > half else "worse" if mean < -half else "cannot tell"
     return (
-        f"{name}: {finding}. Its log loss is lower by {mean:+.4f} nats per flight (95% interval {mean - half:+.4f} to "
-        f"{mean + half:+.4f}) on {rows:,} flights of {len(days)} days. {left_out}"
-    ).strip()
+        f"{finding}, gain {mean:+.4f} nats per flight (95% interval {mean - half:+.4f} to {mean + half:+.4f}) on "
+        f"{rows:,} flights of {len(days)} days before today"
+    )
