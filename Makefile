@@ -10,8 +10,8 @@ unexport $(filter PYTHON%,$(.VARIABLES))
 export PYTHONUTF8 := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce seeds ui schedule \
-  data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
+.PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce seeds score ui schedule \
+  data-arrives platform deliver stream submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
   simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors benchmark-policies benchmark-page progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock reset clean
 
@@ -37,7 +37,7 @@ level2: $(READY) ## DevOps without MLOps: service, releases (36 s)
 	@$(BIN)/python -m level2_devops $(if $(QUIET),--quiet)
 
 level3: $(READY) ## Automated training; TODAY=2013-07-01 (39 s)
-	@$(BIN)/python -m level3_training_pipeline $(if $(QUIET),--quiet)
+	@$(BIN)/python -m level3_training_pipeline $(if $(AGAIN),--again) $(if $(QUIET),--quiet)
 
 level4: $(READY) ## Automated deployment: gates, A/B test (1.2 minutes)
 	@$(BIN)/python -m level4_deployment $(if $(QUIET),--quiet)
@@ -72,8 +72,11 @@ reproduce: $(READY) ## Build VERSION=n again and compare its predictions
 seeds: $(READY) ## Train VERSION=n with other seeds: how scores spread
 	@$(BIN)/python -m level3_training_pipeline seeds $(VERSION)
 
-ui: $(READY) ## Open MLflow and Prefect on free ports
-	@$(BIN)/python -m level3_training_pipeline ui
+score: $(READY) ## Did a change of features or model help? (KEEP=1)
+	@$(BIN)/python -m level3_training_pipeline score $(if $(KEEP),--keep)
+
+ui: $(READY) ## Open MLflow and Prefect (LEVEL=4: that level's)
+	@$(BIN)/python -m level3_training_pipeline ui $(if $(LEVEL),--level $(LEVEL))
 
 schedule: $(READY) ## Train by the clock and when a month of data arrives
 	@$(BIN)/python -m level3_training_pipeline schedule
@@ -84,6 +87,12 @@ data-arrives: $(READY) ## Send the event that MONTH=2013-04 has arrived
 ##@ Level 4 · deployment
 platform: $(READY) ## Run level 4's platform (APPROVAL=1: a person approves)
 	@$(BIN)/python -m level4_deployment platform $(if $(APPROVAL),--approval)
+
+deliver: $(READY) ## Bring level 3's VERSION=n to level 4's platform
+	@$(BIN)/python -m level4_deployment deliver $(VERSION)
+
+stream: $(READY) ## Send real flights: FROM=2013-05-01 TO=2013-06-01
+	@$(BIN)/python -m level4_deployment stream $(if $(FROM),--from $(FROM)) $(if $(TO),--to $(TO)) $(if $(LEVEL),--level $(LEVEL))
 
 submit: $(READY) ## Test version VERSION=n against the champion
 	@$(BIN)/python -m level4_deployment submit $(VERSION)

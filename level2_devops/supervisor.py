@@ -41,7 +41,7 @@ class Supervisor:
         self._publish(current, None)
         from level2_devops.service.requests import example  # with pandas, which takes a moment
 
-        console.print(f"In a browser, {self.address} has pages. In a terminal: {example(self.address)}")
+        console.print(f"In a browser, {self.address} has pages. In a terminal:\n{example(self.address)}")
 
     def follow(self) -> None:
         """Check ten times a second whether the release changed or the worker ended, until `stop` is set."""

@@ -1,6 +1,7 @@
 """The command line of level 3. Each verb loads its libraries after its first line of output."""
 
 import argparse
+import os
 import sys
 from contextlib import ExitStack, suppress
 
@@ -15,6 +16,7 @@ from shared.settings import Settings, read_settings, user
 def main() -> None:
     """Run the verb on the command line, or the whole level when there is none."""
     parser = argparse.ArgumentParser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
+    parser.add_argument("--again", action="store_true", help="train also where nothing has changed")
     parser.set_defaults(run=run_level)
     parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(title="verbs")
@@ -22,7 +24,12 @@ def main() -> None:
         verb = verbs.add_parser(run.__name__, help=run.__doc__)
         verb.add_argument("version", type=version, nargs="?", default="", metavar="VERSION")
         verb.set_defaults(run=run)
-    verbs.add_parser("ui", help=ui.__doc__).set_defaults(run=ui)
+    verb = verbs.add_parser("ui", help=ui.__doc__)
+    verb.add_argument("--level", choices=["3", "4", "5"], help="whose store to open")
+    verb.set_defaults(run=ui)
+    verb = verbs.add_parser("score", help=score.__doc__)
+    verb.add_argument("--keep", action="store_true", help="compare later codes with this one")
+    verb.set_defaults(run=score)
     verb = verbs.add_parser("schedule", help=schedule.__doc__)
     verb.add_argument(
         "--every", type=arguments.seconds, metavar="SECONDS", help="train this often, not at 6 a.m. on the 1st"
@@ -38,6 +45,8 @@ def main() -> None:
         raise UserError(
             f"{name} needs a value. Remedy: make {name} VERSION=1, for example (make ui shows all versions)."
         )
+    if getattr(options, "level", None) in {"4", "5"}:  # they have a store of their own
+        os.environ["MLOPS_WORKSPACE"] = f"level{options.level}"
     settings = read_settings()
     set_up_libraries(settings)
     once = options.run in (run_level, schedule)
@@ -57,7 +66,7 @@ def run_level(settings: Settings, options: argparse.Namespace) -> None:
     with told("Level 3 · automated training", settings, "level3", quiet=options.quiet):
         with step("Load the libraries"):
             from level3_training_pipeline import run
-        run.main()
+        run.main(anew=options.again)
 
 
 def deploy(settings: Settings, options: argparse.Namespace) -> None:
@@ -90,11 +99,39 @@ def seeds(settings: Settings, options: argparse.Namespace) -> None:
 
 
 def ui(settings: Settings, _options: argparse.Namespace) -> None:
-    """Open the pages of MLflow and Prefect until Ctrl-C."""
+    """Open the pages of MLflow and Prefect until Ctrl-C: level 3's, or those of another level's store."""
     from level3_training_pipeline import ui
 
+    place = settings.workspace or "level3"
+    others = " or ".join(f"make ui LEVEL={n}" for n in "345" if place != f"level{n}")
+    console.print(f"The store of {place.replace('level', 'level ')}: {settings.level('level3')}. Others: {others}")
     with suppress(KeyboardInterrupt):
         ui.serve_pages(settings)
+
+
+def score(settings: Settings, options: argparse.Namespace) -> None:
+    """Train the code as it is, and print whether it is better than the code whose score was kept."""
+    with step("Load the libraries"):
+        from dataclasses import asdict
+
+        from level3_training_pipeline.pipeline import score_change
+        from level3_training_pipeline.tracking import lineage
+        from shared.files import short_commit, write_json
+    kept, file = score_change.read_kept(settings), score_change.file_of(settings)
+    if kept and kept.code == lineage.code_digest():
+        write_json(file, asdict(kept) | {"commit": lineage.commit()})  # it may have been committed since
+        console.print(f"The code that makes a model is the one whose score was kept: {kept}.")
+        console.print("Next: change features or model in level2_devops, then make score.")
+        return
+    with bar("Train with several seeds, score on the later flights", len(score_change.SEEDS)) as advance:
+        now = score_change.measure(settings, advance)
+    console.print(f"This code: {now}.")
+    if kept and not options.keep:
+        console.print(f"{score_change.compare(kept, now)}.")
+        return
+    write_json(file, asdict(now))
+    edited = " It contains edits that are not committed." if now.commit.endswith("-dirty") else ""
+    console.print(f"Kept as what later codes are compared with: commit {short_commit(now.commit)}.{edited}")
 
 
 def schedule(settings: Settings, options: argparse.Namespace) -> None:
@@ -119,6 +156,7 @@ TARGETS = {
     reproduce: "make reproduce",
     seeds: "make seeds",
     ui: "make ui",
+    score: "make score",
     schedule: "make schedule",
     emit_data_event: "make data-arrives",
 }

@@ -3,10 +3,15 @@
 import tempfile
 from pathlib import Path
 
+from mlflow import MlflowClient
+
 from level2_devops.release.pipeline import Release, candidate
+from level3_training_pipeline.pipeline.compare import better_or_worse
 from level3_training_pipeline.pipeline.reproduce import NotReproducibleError, Reproduction, reproduce
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from shared.console import step
+from level3_training_pipeline.tracking.registry import Version
+from shared.console import console, step
+from shared.errors import UserError
 from shared.settings import Settings
 
 
@@ -22,6 +27,7 @@ def deploy(number: str, settings: Settings, actor: str) -> tuple[Release, Reprod
             client = mlflow_runs.open_tracking(settings)
             version = registry.get(client, number)
             model = registry.fetch(client, version, Path(folder))
+        console.print(_compared_with_deployed(client, version, settings))
         with candidate(settings, actor=actor, note=f"registry version {version.number}") as made:
             with step(f"Build version {version.number} again from its record, while the tests run"):
                 rebuilt = reproduce(number, settings)
@@ -33,3 +39,16 @@ def deploy(number: str, settings: Settings, actor: str) -> tuple[Release, Reprod
             release = made.finish(model)
     registry.promote(client, version, actor, release.version)
     return release, rebuilt
+
+
+def _compared_with_deployed(client: MlflowClient, version: Version, settings: Settings) -> str:
+    """Whether the version is better than the deployed one; a record that cannot be read stops no deployment."""
+    champion = registry.by_alias(client, registry.CHAMPION)
+    if champion is None:
+        return "No version is deployed yet, so there is nothing to compare this one with."
+    if champion.number == version.number:
+        return f"Version {version.number} is the one that is deployed."
+    try:
+        return better_or_worse(client, version, champion, settings)
+    except UserError as error:
+        return f"Whether it is better than version {champion.number}, which is deployed, cannot be told: {error}"

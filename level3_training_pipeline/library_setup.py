@@ -10,10 +10,17 @@ from urllib.request import url2pathname
 from shared.errors import UserError
 from shared.files import check_database
 from shared.processes.reset import DEMO, LEVELS
-from shared.settings import Settings
+from shared.settings import Settings, read_settings
 
 RESET = [*LEVELS, DEMO]  # what `make reset` clears
 STORE, ARTEFACTS = "mlflow.db", "artifacts"  # the tracking store and its files, in level 3's state folder
+
+
+def make_ui() -> str:
+    """The command that opens the pages of the store in which this process works."""
+    place = read_settings().workspace
+    own = place.removeprefix("level")
+    return "make ui" if not place else f"make ui LEVEL={own}" if place in LEVELS else f"make ui MLOPS_WORKSPACE={place}"
 
 
 def set_up_libraries(settings: Settings) -> None:

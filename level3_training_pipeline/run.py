@@ -15,7 +15,7 @@ from shared.score import by_month, score
 from shared.settings import read_settings, user
 
 
-def main() -> None:
+def main(*, anew: bool = False) -> None:
     """Train by pipeline, deploy by one command, and build the version again from its record."""
     settings = read_settings()
     today = str(settings.today)
@@ -32,7 +32,7 @@ def main() -> None:
             server.wait()
 
         part(2, "Train", "a pipeline, which records what it does")
-        number = run_training(server, today)
+        number = run_training(server, today, again=anew)
         with in_one_line("The same pipeline once more, on purpose"):
             again = run_training(server, today)
 

@@ -20,6 +20,7 @@ from shared.settings import user
 
 if TYPE_CHECKING:
     from level4_deployment.control.client import PlatformClient
+    from shared.settings import Settings
 
 
 Verb = Callable[[argparse.Namespace], None]
@@ -50,6 +51,11 @@ def main() -> None:
     platform = add("platform", run_platform)
     platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
     platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+    add("deliver", deliver, kind=version, example="VERSION=1")
+    streaming = add("stream", stream)
+    streaming.add_argument("--from", dest="begin", default="", metavar="DAY", help="the first day; else the next one")
+    streaming.add_argument("--to", dest="end", default="", metavar="DAY", help="the day after the last; else a month")
+    streaming.add_argument("--level", choices=["4", "5"], default="4", help="whose platform")
     add("submit", submit, kind=version, example="VERSION=2")
     add("status", show_status)
     add("audit", show_audit)
@@ -99,6 +105,9 @@ def operator() -> Iterator["PlatformClient"]:
 def act(options: argparse.Namespace) -> None:
     """Change what the running platform does."""
     with operator() as platform:
+        if not _worth_doing(platform.get("/status"), options):
+            print_status(platform)
+            return
         begun = time.perf_counter()
         path = ACTIONS[options.name][0].format(**vars(options))
         body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
@@ -110,21 +119,80 @@ def act(options: argparse.Namespace) -> None:
         print_status(platform)
 
 
+def _worth_doing(now: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Whether there is something to do; prints that there is not, or that a version has lost its experiment."""
+    experiments = now["experiments"]
+    if options.name == "stop" and not any(one["state"] in {"running", "awaiting approval"} for one in experiments):
+        console.print("No experiment is running: there is nothing to stop.")
+        return False
+    tried = [one for one in experiments if options.name == "promote" and one["challenger"] == options.value]
+    if tried and tried[-1]["state"] in {"rejected", "failed"}:
+        console.print(
+            f"Warning: version {options.value} was {tried[-1]['state']} in {tried[-1]['experiment']}: "
+            f"{tried[-1]['reason']}. It becomes the champion all the same, on record; make platform-rollback goes back."
+        )
+    return True
+
+
 def submit(options: argparse.Namespace) -> None:
-    """Put a registered version through the gates, and try it against the champion."""
+    """Put a version of level 4's registry through the gates, and try it against the champion."""
+    settings = configure()
+    with operator() as platform, at_work(settings, "level4", "make submit"):
+        _deploy(platform, settings, options.value)
+        print_status(platform)
+
+
+def deliver(options: argparse.Namespace) -> None:
+    """Bring a version of level 3's registry to the platform: gates, then experiment; the first one serves at once."""
+    settings = configure()
+    with operator() as platform, at_work(settings, "level4", "make deliver"):
+        with step("Load the libraries"):
+            from level4_deployment.delivery.from_level3 import bring
+        with step(f"Bring version {options.value} of level 3"):
+            made = bring(options.value, settings).number
+        console.print(f"Version {options.value} of level 3 is version {made} of level 4's registry.")
+        now = platform.get("/status")
+        if now["routes"] and now["routes"]["champion"]["version"] == made:
+            console.print("It is the champion already.")
+        elif any((one["challenger"], one["state"]) == (made, "running") for one in now["experiments"]):
+            console.print("It is being tried already.")
+        else:
+            _deploy(platform, settings, made)
+        print_status(platform)
+        tried = any(one["state"] == "running" for one in platform.get("/status")["experiments"])
+        then = "make level3 after a change, then make deliver with the new VERSION, tries it against this one"
+        console.print(f"Next: {'make stream sends a month of real flights to both versions' if tried else then}.")
+
+
+def stream(options: argparse.Namespace) -> None:
+    """Send the real flights of some days to the running platform, and their labels as soon as they were known."""
+    settings = configure(f"level{options.level}")
+    home = settings.level("level4")
+    with at_work(settings, "level4", "make stream", once=True):
+        from level4_deployment.control.client import read_addresses
+
+        read_addresses(home)  # before the libraries are loaded
+        with step("Load the libraries"):
+            from level4_deployment.demo import stream
+        stream.stream(settings, home, options.begin, options.end)
+
+
+def _deploy(platform: "PlatformClient", settings: "Settings", number: int) -> None:
+    """Package, gates and submission of a version of level 4's registry."""
     from level3_training_pipeline.orchestration import prefect_server
 
-    settings = configure()
-    at = at_work(settings, "level4", "make submit")
-    with operator() as platform, at, prefect_server.prefect_server(settings) as server:
+    with prefect_server.prefect_server(settings) as server:
         with step("Load the libraries"):
             from level3_training_pipeline.orchestration import run_flow
+            from level4_deployment.control.client import OtherCodeError
             from level4_deployment.delivery.flow import deployment
+            from level4_deployment.serving.requests import code_digest
+        if platform.get("/status")["code"] != code_digest():
+            raise OtherCodeError("the features of a request")
         with step("Wait for the Prefect server"):
             server.wait()
         home = settings.level("level4")
-        run_flow.run_flow(server, deployment, options.value, home, None, True)  # noqa: FBT003 - show the gates first
-        print_status(platform)
+        run_flow.run_flow(server, deployment, number, home, None, True)  # noqa: FBT003 - show the gates first
 
 
 def show_status(_options: argparse.Namespace) -> None:

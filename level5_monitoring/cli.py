@@ -29,6 +29,7 @@ def up(options: argparse.Namespace) -> None:
     address = processes.up(processes.configure(), fresh=options.fresh)
     console.print(f"The year, live: {address}")
     console.print("It shows what is under way, and links to Prefect, MLflow and Evidently. End: make down")
+    console.print(f"Its figures, as text: curl -s {address}/metrics")
 
 
 def down(_options: argparse.Namespace) -> None:

@@ -92,7 +92,7 @@ class Store:
         made.replace(self.home / "releases" / version)
 
     def record(self, what: str, version: str, actor: str, **more: str) -> None:
-        """Append one event to the history: building, published, released, refused or rolled back."""
+        """Append one event to the history: building, published, released, refused, rolled back or cut off."""
         at = datetime.now(UTC).isoformat(timespec="seconds")
         line = json.dumps({"at": at, "actor": actor, "what": what, "version": version, **more}) + "\n"
         with (self.home / "history.jsonl").open("a+b") as file:
@@ -120,7 +120,10 @@ class Store:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Run one release or rollback at a time; the next one waits. The lock of a killed process is released."""
+        """Run one release or rollback at a time; the next one waits. The lock of a killed process is released.
+
+        What a killed one has left in the history without an end is first marked as cut off.
+        """
         lock = FileLock(self.home / "release.lock")
         try:
             lock.acquire(timeout=0)
@@ -128,9 +131,19 @@ class Store:
             with step("Wait for another release to end"):
                 lock.acquire()
         try:
+            self._close_cut_off()
             yield
         finally:
             lock.release()
+
+    def _close_cut_off(self) -> None:
+        """End each release on record that nobody makes any more; one that was switched to is released."""
+        current = self.current()
+        last = {event["version"]: event for event in self.history()}  # by its last event
+        for version, event in last.items():
+            if event["what"] in {"building", "published"}:
+                served = current is not None and current.version == version
+                self.record("released" if served else "cut off", version, event.get("actor", "unknown"))
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:

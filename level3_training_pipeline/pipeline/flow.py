@@ -17,6 +17,7 @@ from prefect.states import State
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import ModelCard, fit_features
+from level3_training_pipeline.library_setup import make_ui
 from level3_training_pipeline.pipeline import data, evaluate, record, tune
 from level3_training_pipeline.pipeline.average import average
 from level3_training_pipeline.pipeline.data import Snapshot
@@ -48,12 +49,15 @@ async def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
 
 def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it
     """Print what to do after a training that failed."""
-    console.print("The tuning is kept: fix the cause and give the same command again. All runs: make ui")
+    console.print(f"The tuning is kept: fix the cause and give the same command again. All runs: {make_ui()}")
 
 
 def report_unchanged(version: Version) -> None:
     """Print that there is nothing to do; a function of its own, because Prefect cannot pickle a flow with a console."""
-    console.print(f"Nothing has changed since version {version.number} was trained, so it is not trained again.")
+    anyway = "" if read_settings().workspace else " (make level3 AGAIN=1 trains it all the same)"
+    console.print(
+        f"Nothing has changed since version {version.number} was trained, so it is not trained again{anyway}."
+    )
 
 
 def report_damaged(error: Exception, consequence: str) -> None:
@@ -162,11 +166,12 @@ def evaluate_step(
 
 
 @task(name="register", **RETRIED)
-def register_step(settings: Settings, model_uri: str, run_id: str, tags: dict[str, str]) -> Version:
-    """A version with its lineage; of two trainings with one key, the second finds the first one's version."""
+def register_step(settings: Settings, model_uri: str, run_id: str, tags: dict[str, str], again: bool) -> Version:  # noqa: FBT001
+    """A version with its lineage; of two trainings with one key, the second finds the first one's, unless `again`."""
     with step("Register"), FileLock(settings.level("level3") / "register.lock"):
         client = MlflowClient()
-        return registry.find(client, tags["training_key"]) or registry.register(client, model_uri, run_id, tags)
+        made = None if again else registry.find(client, tags["training_key"])
+        return made or registry.register(client, model_uri, run_id, tags)
 
 
 def training_key(snapshot: Snapshot, trials: int, mean_with: Version | None = None) -> str:
@@ -187,19 +192,21 @@ def run_name() -> str:
     description="Train, evaluate and register flight-delays as of a day.",
     on_failure=[report_kept_tuning],
 )
-def training(
+def training(  # noqa: PLR0913, PLR0917
     today: str | None = None,
     trials: int = TRIALS,
     cause: str = "by hand",
     without: Sequence[str] = (),
     averaged: bool = False,  # noqa: FBT001, FBT002 - flows are given their parameters by place
+    again: bool = False,  # noqa: FBT001, FBT002
 ) -> int:
     """Train as of `today` (YYYY-MM-DD; by default TODAY) and return the version's number.
 
     without: days of departure (YYYY-MM-DD) that are left out, because their data are in doubt. averaged: register the
     mean of the new model and the champion, if there is one.
 
-    When nothing has changed since an earlier training, and that version's files are whole, it returns its number.
+    When nothing has changed since an earlier training, and that version's files are whole, it returns its number;
+    again: it trains all the same, and tunes anew.
     """
     end_with_server()
     settings = read_settings() if today is None else replace(read_settings(), today=parse_today(today))
@@ -212,7 +219,7 @@ def training(
         champion = None
     mean_with = champion if averaged else None
     key = training_key(snapshot, trials, mean_with)
-    if made := registry.find(client, key):
+    if not again and (made := registry.find(client, key)):
         report_unchanged(made)
         return made.number
     for error in registry.faults(client, key):
@@ -237,10 +244,10 @@ def training(
     with mlflow_runs.tracked(f"training as of {snapshot.today}", about, kept) as run:
         record.record_data(snapshot)
         features = features_step(snapshot)
-        best, tuned_by = tune_step(snapshot, features, trials, run.info.run_id, key)
+        best, tuned_by = tune_step(snapshot, features, trials, run.info.run_id, run.info.run_id if again else key)
         record.record_choice(best, tuned_by)
         parameters = best.parameters
         model_uri = train_step(snapshot, features, parameters, mean_with)
         evaluate_step(snapshot, features, parameters, champion)
         tags["parameters"] = json.dumps(parameters)
-        return register_step(settings, model_uri, run.info.run_id, tags).number
+        return register_step(settings, model_uri, run.info.run_id, tags, again).number

@@ -25,6 +25,11 @@ from shared.errors import UserError
 MODEL = "flight-delays"
 CHAMPION = "champion"
 ABOUT = "The probability that a flight arrives 15 or more minutes late, an hour before departure. Alias: who serves."
+BROUGHT_BY = {  # a workspace with a registry of its own, and the command that brings a version there
+    "level4": "make deliver VERSION=n, which takes a version of level 3 there",
+    "level5": "make level5",
+    "demo": "make up",
+}
 NO_SUCH = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # with any other error the version may exist
 
 
@@ -91,7 +96,7 @@ def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, 
         run_id=run_id,
         tags=bundle(tags | digests),
         description=f"As of {tags['today']}, {tags['cause']}; code of commit {tags['commit'][:12]}.",
-        model_id=model_uri.removeprefix("models:/"),
+        model_id=model_uri.removeprefix("models:/") if model_uri.startswith("models:/") else None,
     )
     return _version(made)
 
@@ -118,8 +123,12 @@ def get(client: MlflowClient, number: str) -> Version:
         if error.error_code not in NO_SUCH:
             raise
         known = sorted(int(version.version) for version in client.search_model_versions(f"name = '{MODEL}'"))
+        level = Path(client.tracking_uri.partition("?")[0]).parents[1].name  # the store is LEVEL/level3/mlflow.db
+        remedy = BROUGHT_BY.get(level, "make level3, which trains one")
+        level = level.replace("level", "level ") if level in BROUGHT_BY else "level 3"
         raise RegistryError(
-            f"VERSION={number}: there is no such version of {MODEL}; known: {known or 'none'}. Remedy: make level3."
+            f"VERSION={number}: {level} has no such version; known there: {', '.join(map(str, known)) or 'none'}. "
+            f"Remedy: {'one of these, or ' if known else ''}{remedy}."
         ) from error
 
 

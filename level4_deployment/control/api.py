@@ -211,6 +211,7 @@ def describe(platform: ControlPlane) -> dict[str, Any]:
         "routes": asdict(platform.routes) if platform.routes else None,
         "degraded": platform.degraded,
         "approval": platform.approval,
+        "code": platform.code,
         "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),
         "experiments": [asdict(one) | {"planned": str(one.plan)} for one in experiment_store.find(platform.log)],

@@ -138,7 +138,8 @@ def read_addresses(home: Path) -> dict[str, str]:
     """Where the running platform listens: `control` and `service`; raises UserError where there is none."""
     found = _running(home)
     if found is None:
-        raise UserError(f"no platform runs in {home}. Remedy: make platform, or level 5's make monitor.")
+        start = "make monitor" if home.parent.name == "level5" else "make platform"
+        raise UserError(f"no platform runs in {home}. Remedy: {start}, in another terminal.")
     return {name: found[name] for name in ("control", "service")}
 
 

@@ -29,6 +29,7 @@ from level4_deployment.experiment.experiment_store import (
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.experiment.labels import SplitError, close_days, read_watermark
 from level4_deployment.serving.reloader import workers
+from level4_deployment.serving.requests import code_digest
 from level4_deployment.serving.routes import Package, Routes, Split, read_routes, write_routes
 from shared.errors import UserError
 from shared.files import StateError
@@ -39,6 +40,7 @@ UNAVAILABLE = (sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log or a
 # Steps that can fail, and are retried.
 START, ROUTES_FILE, ALIASES, GUARD, VERDICT = "start", "routes", "aliases", "guard", "verdict"
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
+LOST = (REJECTED, FAILED)  # a person may promote such a version all the same, on record
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # the state after a verdict that promotes nothing
 
 
@@ -64,6 +66,7 @@ class ControlPlane:
 
     def __init__(self, home: Path, registry: ModelRegistry, log: sa.Engine, *, approval: bool = False) -> None:
         self.home, self.registry, self.log, self.approval = home, registry, log, approval
+        self.code = code_digest()  # at the start: what the workers compute features with
         self.problems: dict[str, str] = {}  # why a step fails at present, by step
         self.routes: Routes | None = None
         with self.mark_degraded_on_error(ROUTES_FILE, "the routes are written again from the registry"):
@@ -135,7 +138,8 @@ class ControlPlane:
             champion = self.registry.champion()
             self.registry_seen = time.time()
             if champion is None:
-                raise UserError("the alias champion names no version. Remedy: make promote VERSION=n.")
+                remedy = "make promote VERSION=n" if self.routes else "make level3, then make deliver VERSION=1"
+                raise UserError(f"the alias champion names no version. Remedy: {remedy}.")
             self._record_bypass(champion.number)
             challenger = self._end_what_is_over(champion.number)
             running = self.running()
@@ -320,6 +324,9 @@ class ControlPlane:
                 return
             if expected is not None and before != expected:
                 raise stale_champion_error(number, expected, before)
+            tried = [one for one in experiment_store.find(self.log) if one.challenger == number]
+            if actor != PLATFORM and tried and tried[-1].state in LOST:
+                reason = f"{reason}; although it was {tried[-1].state} in {tried[-1].experiment}"
             self._move_champion(actor, PROMOTE, before, number, reason)
 
     def roll_back(self, actor: str, reason: str, expected: int | None = None) -> int:

@@ -25,6 +25,7 @@ from shared.settings import Settings
 
 REGISTRY_TIMEOUT = 0.5  # seconds to wait for another process that writes to the registry
 MANIFEST, GATES = "package", "gates"  # tags of a version: SHA-256 of each file of its package; what the gates found
+FEATURES = "features"  # and a digest of each feature, by the code that the version was packaged with
 ARTEFACTS = "serving"  # the folder of the version's run that holds the package's files
 
 

@@ -18,6 +18,7 @@ from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 
 from level2_devops.service.limits import server_config
+from level2_devops.service.pages import curl
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
@@ -67,7 +68,8 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
                 }
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
-                console.print(f"Both have pages. Once a version serves: {example(addresses['service'])}")
+                console.print("Both have pages. In another terminal, the second command once a version serves:")
+                console.print(f"{curl(addresses['control'] + '/status')}\n{example(addresses['service'])}")
                 printed = ""
                 while not stop.wait(POLL_EVERY):
                     platform.poll()

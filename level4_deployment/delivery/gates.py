@@ -1,23 +1,22 @@
 """The gates: what a version must pass before it scores a user's flight."""
 
 import json
-import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pandas as pd
 from mlflow import MlflowClient
 
-from level2_devops.features import CATEGORIES, NUMBERS, features
+from level2_devops.features import features
 from level2_devops.model import predict_features
-from level3_training_pipeline.pipeline import data, tune
+from level3_training_pipeline.pipeline.compare import FEWEST_DAYS, days_of_champion, evaluated_days, in_common
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import GATES, pull
+from level4_deployment.delivery import served_features
 from level4_deployment.delivery.splits import rows_at_splits
 from level4_deployment.experiment.design import Plan, make_plan
 from level4_deployment.serving.model import ServedModel, load_served
@@ -25,11 +24,9 @@ from level4_deployment.serving.package import PackageError, inputs_of
 from shared.data.flights import load_flights
 from shared.errors import UserError
 from shared.files import short_digest
-from shared.score import by_slice
-from shared.settings import NEW_YORK, Settings
+from shared.settings import Settings
 
 WORSE_BY = 0.02  # how far a candidate's log loss may exceed the champion's, relatively: chance over two weeks
-FEWEST_DAYS = 3
 PARITY_ROWS = 10_000
 PARITY = 1e-5  # of a probability: float32 sums of a thousand trees differ by 1e-6, a wrong branch by far more
 SLOWER_BY, LATENCY_ROUNDS = 3.0, 300
@@ -91,8 +88,9 @@ def run_gates(
         served = load_served(home, package)
     except PackageError as error:
         raise _refusal(client, version, Report("", [Gate(OPENED, passed=False, seen=str(error))], None)) from error
-    rival = load_served(home, pull(champion, home)) if champion else served
     flights = load_flights(settings)
+    served_features.check(client, version, champion, flights)
+    rival = _load_champion(champion, version.number, home) if champion else served
     differences, quality = compare(client, version, champion, settings)
     opened = f"{len(package.files)} files as on record (package {short_digest(package.digest)})"
     gates = [
@@ -107,6 +105,18 @@ def run_gates(
         raise _refusal(client, version, report)
     record(client, version.number, gates)
     return report
+
+
+def _load_champion(champion: registry.Version, number: int, home: Path) -> ServedModel:
+    """The champion as it is served; raises GateError with the commands that help where its package is damaged."""
+    try:
+        return load_served(home, pull(champion, home))
+    except PackageError as error:
+        raise GateError(
+            f"version {number} cannot be compared with version {champion.number}, the champion: "
+            f"{str(error).partition(' Remedy:')[0]} Remedy: make platform-rollback makes the champion before it the "
+            f"champion again, and make promote VERSION={number} this version, without a comparison."
+        ) from error
 
 
 def record(client: MlflowClient, number: int, gates: list[Gate]) -> None:
@@ -125,12 +135,11 @@ def compare(
     client: MlflowClient, version: registry.Version, champion: registry.Version | None, settings: Settings
 ) -> tuple[pd.Series, Gate]:
     """Candidate and champion on the same flights, which neither was trained on: day differences, and the gate."""
-    days = _evaluated_days(version)
     if champion is None:
         return pd.Series(dtype=float), Gate("quality", passed=True, seen="there is no champion to compare with")
-    # Days that the champion was later trained on count by its own evaluation, of a fit from before them.
-    theirs = pd.concat([_evaluated_days(champion), _days_since(client, version, champion, settings)])
-    return judge_quality(days, theirs, champion.number)
+    theirs, left_out = days_of_champion(client, version, champion, settings)
+    differences, gate = judge_quality(evaluated_days(version), theirs, champion.number)
+    return differences, replace(gate, seen=f"{gate.seen}; {left_out}") if left_out else gate
 
 
 def judge_quality(ours: pd.DataFrame, theirs: pd.DataFrame, champion: int) -> tuple[pd.Series, Gate]:
@@ -138,8 +147,7 @@ def judge_quality(ours: pd.DataFrame, theirs: pd.DataFrame, champion: int) -> tu
 
     ours, theirs: rows and log_loss (nats per flight) by day; days with other numbers of rows do not count.
     """
-    both = ours.join(theirs[["rows", "log_loss"]], how="inner", rsuffix="_champion")
-    both = both[both["rows"] == both["rows_champion"]]
+    both = in_common(ours, theirs)
     if len(both) < FEWEST_DAYS:
         seen = f"only {len(both)} days on which both can be judged: the shadow days decide"
         return pd.Series(dtype=float), Gate("quality", passed=True, seen=seen)
@@ -149,25 +157,6 @@ def judge_quality(ours: pd.DataFrame, theirs: pd.DataFrame, champion: int) -> tu
     seen = f"log loss {loss:.4f}, version {champion} {champions:.4f}, on the same {both['rows'].sum():,} flights"
     gate = Gate("quality", loss <= champions * (1 + WORSE_BY), seen)
     return both["log_loss_champion"] - both["log_loss"], gate
-
-
-def _evaluated_days(version: registry.Version) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory() as folder:
-        file = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/by_day.csv", dst_path=folder)
-        return pd.read_csv(file, index_col="day")
-
-
-def _days_since(
-    client: MlflowClient, version: registry.Version, champion: registry.Version, settings: Settings
-) -> pd.DataFrame:
-    """The champion's loss by day on the flights that the candidate was evaluated on, after its own training."""
-    then = data.gather_again(settings, version.tags)
-    test = tune.windows(data.read(data.build_features(then)), then.now)[3]
-    test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
-    if test.empty:
-        return pd.DataFrame(columns=["rows", "log_loss"], dtype=float)
-    chance = predict_features(registry.load_version(client, champion), test[CATEGORIES + NUMBERS])
-    return by_slice(test.assign(day=test["flight_id"].str[:10]), chance, "day")
 
 
 def parity_gate(model: Any, served: ServedModel, flights: pd.DataFrame) -> Gate:

@@ -30,8 +30,10 @@ from level2_devops.service.strict_json import parse_json
 from level4_deployment.experiment.assignment import CHAMPION
 from level4_deployment.serving.package import Numbers, Strings
 from shared.data.schema import FLIGHT, RECENT_DELAYS, WEATHER
-from shared.settings import NEW_YORK
+from shared.files import source_digest
+from shared.settings import NEW_YORK, PROJECT
 
+CODE = ["level2_devops/features.py", "level4_deployment/serving/requests.py"]  # what makes features of a request
 _ZONE = ZoneInfo(NEW_YORK)
 _PATTERN = FLIGHT.columns["flight_id"].metadata["pattern"].replace(r"\d", "[0-9]")  # \d matches digits of any script
 FlightId = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")]
@@ -171,6 +173,11 @@ def _quotes(flight: Any) -> int:
 
 def _json(flight: Any) -> str:
     return flight.model_dump_json(exclude_unset=True)
+
+
+def code_digest() -> str:
+    """SHA-256 of the code that makes features of a request, as its files are now."""
+    return source_digest(PROJECT, CODE)
 
 
 def features_of(flight: Any) -> Row:

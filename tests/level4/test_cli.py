@@ -1,6 +1,7 @@
 """Level 4's command line: its verbs, and what it says to a verb without its value."""
 
 import re
+from argparse import Namespace
 
 import pytest
 
@@ -15,13 +16,16 @@ def test_the_verbs_are_those_that_the_make_targets_use(
     with pytest.raises(SystemExit):
         cli.main()
     shown = capsys.readouterr().out
-    names = "platform submit status audit promote rollback approve traffic-split stop explain simulate-ab"
+    names = (
+        "platform deliver stream submit status audit promote rollback approve traffic-split stop explain simulate-ab"
+    )
     assert re.findall(r"^    (\S+)", shown, re.MULTILINE) == [*names.split(), "benchmark-serving"]
 
 
 @pytest.mark.parametrize(
     ("verb", "remedy"),
     [
+        ("deliver", "make deliver VERSION=1"),
         ("submit", "make submit VERSION=2"),
         ("promote", "make promote VERSION=2"),
         ("traffic-split", "make traffic-split SHARE=0.3"),
@@ -63,3 +67,24 @@ def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cli, "run_level", run.append)
     cli.main()
     assert len(run) == 1
+
+
+EXPERIMENT = {"experiment": "4-against-2-no2", "challenger": 4, "state": "rejected", "reason": "worse: mean gain -0.06"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "goes_on", "says"),
+    [
+        ("stop", None, False, "No experiment is running: there is nothing to stop."),
+        ("promote", 4, True, "Warning: version 4 was rejected in 4-against-2-no2: worse: mean gain -0.06."),
+        ("promote", 2, True, ""),
+        ("rollback", None, True, ""),
+    ],
+)
+def test_what_is_in_vain_or_against_a_verdict_is_said_first(
+    capsys: pytest.CaptureFixture[str], name: str, value: int | None, goes_on: bool, says: str
+) -> None:
+    assert cli._worth_doing({"experiments": [EXPERIMENT]}, Namespace(name=name, value=value)) == goes_on
+    said = capsys.readouterr().out
+    assert says in said
+    assert bool(said) == bool(says)

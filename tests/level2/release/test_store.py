@@ -94,7 +94,7 @@ def test_two_releases_at_once_run_one_after_the_other(store: Store) -> None:
         with store.alone():
             inside += 1
             most = max(most, inside)
-            store.record("building", store.next_version(), "ann")
+            store.record("refused", store.next_version(), "ann")
             inside -= 1
 
     with ThreadPoolExecutor(8) as workers:
@@ -109,3 +109,15 @@ def test_failed_tests_are_named_although_dots_precede_their_lines(tmp_path: Path
     process = subprocess.Popen([sys.executable, "-c", "import sys; sys.exit(1)"])
     with pytest.raises(ReleaseError, match=r"its tests fail: FAILED tests/level2/test_features.py::test_one\. Remedy"):
         gates.Tests(process, log).result()
+
+
+def test_a_release_that_was_killed_is_marked_as_cut_off_by_the_next_command(store: Store) -> None:
+    for version in ("1.0.0", "1.0.1", "1.0.2"):
+        store.record("building", version, "ann")
+    store.record("refused", "1.0.0", "ann")
+    store.record("published", "1.0.2", "ann", manifest="0" * 64)
+    store.point_to(Current("1.0.2", (), 1))  # killed between the switch and its record
+    for _ in range(2):
+        with store.alone():
+            ends = [(event["what"], event["version"], event["actor"]) for event in store.history()[-2:]]
+        assert ends == [("cut off", "1.0.1", "ann"), ("released", "1.0.2", "ann")], "once"

@@ -17,7 +17,7 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from level3_training_pipeline.orchestration.run_flow import run_flow
+from level3_training_pipeline.orchestration.run_flow import run_flow, run_training
 from level3_training_pipeline.pipeline import data, flow, record
 from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import reproduce
@@ -80,8 +80,11 @@ def test_the_candidate_is_compared_with_baselines_and_by_slice(world: World, tra
     assert {"calibration.png", "slices.png", "scores.png", "by_origin.csv", "by_carrier.csv"} <= kept
 
 
-def test_nothing_changed_means_no_new_version(world: World, trained: int) -> None:
+def test_nothing_changed_means_no_new_version_and_how_to_train_all_the_same(
+    world: World, trained: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert world.train() == trained
+    assert "(make level3 AGAIN=1 trains it all the same)" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.slow
@@ -253,3 +256,12 @@ def test_no_file_of_the_state_is_loaded_as_a_pickle(world: World, tmp_path: Path
     assert [
         file for file in world.settings.state.rglob("*") if file.is_file() and pickled.match(file.read_bytes())
     ] == []
+
+
+@pytest.mark.slow
+def test_a_training_that_is_wanted_again_makes_another_version_of_the_same_bits(world: World, trained: int) -> None:
+    again = run_training(world.server, TODAY, 2, again=True)
+    versions = [registry.get(world.client, str(number)) for number in (trained, again)]
+    assert again != trained
+    assert versions[0].tags["model_sha256"] == versions[1].tags["model_sha256"]
+    assert len({one.run_id for one in versions}) == 2

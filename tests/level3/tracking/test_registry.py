@@ -29,7 +29,10 @@ np.save("predicted.npy", model.predict(pd.read_parquet("features.parquet"))[:, 1
 
 
 def test_an_unknown_version_is_named_with_those_that_exist(world: World, trained: int) -> None:
-    with pytest.raises(RegistryError, match=rf"VERSION=99: there is no such version.*known: \[{trained}"):
+    with pytest.raises(
+        RegistryError,
+        match=rf"VERSION=99: level 3 has no such version; known there: {trained}\b.*Remedy: one of these, or make",
+    ):
         registry.get(world.client, "99")
 
 

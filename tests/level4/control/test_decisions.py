@@ -532,3 +532,11 @@ def test_a_poll_verifies_each_package_once(
     monkeypatch.setattr(registry, "pull", counted)
     platform.poll()
     assert sorted(verified) == [1, 2]
+
+
+def test_a_rejected_version_that_a_person_promotes_is_so_on_record(platform: ControlPlane) -> None:
+    platform.submit(2, PLAN, "pipeline")
+    days_close(platform, day_differences(-0.02, 14))
+    platform.promote(2, "operator", "I know better")
+    reasons = [row["reason"] for row in audit.trail(platform.log) if row["action"] == "promote"]
+    assert reasons[-1] == "I know better; although it was rejected in 2-against-1-no1"

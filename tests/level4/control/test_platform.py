@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ import psutil
 import pytest
 import sqlalchemy as sa
 
-from level3_training_pipeline.tracking import registry
+from level3_training_pipeline.tracking import mlflow_runs, registry
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import RunningPlatform, running_platform
 from level4_deployment.control.registry_client import package_of
+from level4_deployment.demo import stream
+from level4_deployment.demo.candidates import START as START_OF_SEARCH
+from level4_deployment.demo.candidates import register_by_hand
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.replay_client import ReplayStats, as_requests, ask, replay_over_http
@@ -154,15 +158,27 @@ def test_a_challenger_that_begins_to_fail_when_it_is_live_is_stopped_and_the_cha
     assert (after.failed, after.by_version) == (0, {1: 300})
 
 
-def test_a_submission_shows_gates_and_plan_before_the_platform_gets_it(idle: RunningPlatform) -> None:
-    act = [sys.executable, "-m", "level4_deployment"]
-    told = subprocess.run([*act, "submit", "3"], capture_output=True, text=True, check=True).stdout
-    shown = [told.index(words) for words in ("passed: quality", "the plan: up to 56 days", "Submit version 3")]
+def test_a_students_version_is_delivered_to_an_experiment_that_a_stream_of_real_flights_feeds(
+    idle: RunningPlatform, registered: Registry, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client = mlflow_runs.open_tracking(replace(registered.settings, workspace=""))
+    made = register_by_hand(client, registered.settings, lambda table: table, START_OF_SEARCH, "by a student")
+    mlflow_runs.open_tracking(registered.settings)
+    act = [sys.executable, "-m", "level4_deployment", "deliver", str(made.number)]
+    told = subprocess.run(act, capture_output=True, text=True, check=True).stdout
+    shown = [told.index(words) for words in ("passed: quality", "the plan: up to 56 days", "as planned", "Next: make")]
     assert shown == sorted(shown)
-    told = subprocess.run([*act, "status"], capture_output=True, text=True, check=True).stdout
-    assert "as planned: up to 56 days" in told
     with PlatformClient.at(idle.home, "pipeline") as pipeline:
-        assert pipeline.get("/status")["experiments"][-1]["challenger"] == 3
+        tried = pipeline.get("/status")
+        begin, _ = stream.earliest(pipeline, registered.settings, idle.home)
+    assert f"Version {made.number} of level 3 is version {tried['experiments'][-1]['challenger']} of level 4" in told
+    played = stream.stream(registered.settings, idle.home, "", str(begin + timedelta(days=4)))
+    assert (played.failed, played.flights > 2_000, played.labels > 2_000) == (0, True, True)
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"{played.flights:,} flights were answered" in told
+    assert "undecided: mean gain" in told
+    with pytest.raises(UserError, match=rf"FROM={begin} is before .* has had the flights before it already"):
+        stream.stream(registered.settings, idle.home, str(begin), "")
 
 
 def test_no_platform_starts_twice(idle: RunningPlatform) -> None:

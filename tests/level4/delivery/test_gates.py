@@ -1,6 +1,7 @@
 """The gates, on real versions: what each lets pass, and what it refuses with which reason."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.registry_client import gates_passed, package_of, pull
-from level4_deployment.delivery import gates
+from level4_deployment.delivery import gates, served_features
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.serving.model import ServedModel, load_served
 from shared.errors import UserError
@@ -101,6 +102,53 @@ def test_a_package_that_cannot_be_opened_is_refused_on_record(registry_: Registr
         client.set_model_version_tag("flight-delays", "2", "package", manifest)
         client.set_model_version_tag("flight-delays", "2", "gates", version.tags["gates"])
     assert gates_passed(registry.get(client, "2"))
+
+
+def test_a_champion_whose_package_is_damaged_is_reported_with_the_commands_that_help(
+    registry_: Registry, home: Path
+) -> None:
+    client, one = registry_.client, registry.get(registry_.client, "1")
+    client.set_registered_model_alias("flight-delays", "champion", "1")
+    client.set_model_version_tag("flight-delays", "1", "package", json.dumps({"model.onnx": "0" * 64}))
+    try:
+        with pytest.raises(gates.GateError, match=r"champion: .*not the one on record.*Remedy: make platform-rollback"):
+            gates.run_gates(client, registry.get(client, "3"), registry_.settings, home)
+    finally:
+        client.set_model_version_tag("flight-delays", "1", "package", one.tags["package"])
+
+
+def test_a_champion_whose_model_is_damaged_counts_by_its_own_evaluation_and_that_is_said(
+    registry_: Registry, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, own = registry_.client, registry.get(registry_.client, "1")
+    before = replace(own, tags=own.tags | {"today": "2013-02-22"})  # it would be asked on a week of flights
+    monkeypatch.setattr(registry, "by_alias", lambda *_: before)
+    file = registry.artefacts(client, own) / "model.skops"
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1])
+    try:
+        report = gates.run_gates(client, registry.get(client, "3"), registry_.settings, home)
+    finally:
+        file.write_bytes(whole)
+    (quality,) = (gate for gate in report.gates if gate.name == "quality")
+    assert "on the same" in quality.seen
+    assert "only days of version 1's own evaluation count, for its model is unusable: version 1" in quality.seen
+
+
+def test_features_that_the_service_or_the_champion_has_otherwise_are_refused_by_name(
+    registry_: Registry, flights: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, one, three = registry_.client, *(registry.get(registry_.client, number) for number in "13")
+    served_features.check(client, one, None, flights)
+    one = registry.get(client, "1")
+    served_features.check(client, three, one, flights)
+    usual = served_features.features
+    monkeypatch.setattr(served_features, "features", lambda table: usual(table).assign(weekday=lambda t: t.weekday * 2))
+    with pytest.raises(served_features.FeatureError, match=r"weekday of 2013-\S+ is \d there, and \d+ in training"):
+        served_features.check(client, three, one, flights)
+    monkeypatch.setattr(served_features, "_check_service", lambda _: None)  # changed there as well
+    with pytest.raises(served_features.FeatureError, match=r"other features \(weekday\).*make promote VERSION=3"):
+        served_features.check(client, three, one, flights)
 
 
 def test_a_model_that_is_served_otherwise_than_trained_is_refused(
