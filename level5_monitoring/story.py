@@ -120,7 +120,8 @@ class Story:
         write_faults(self.home, self.faults.values())
 
     def _loss(self) -> str:
-        days = loop_store.last_performance(self.log, 7)
+        """Of the last seven days, without those in alarm: labels that are wrong say nothing about the model."""
+        days = loop_store.last_performance(self.log, 7).query("excluded_reason == ''")
         if days.empty:
             return ""
         loss = np.average(days["loss"], weights=days["flights"])
