@@ -136,12 +136,12 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
             last = min(last, _shift(following.first, -1))
         flights = table[day.between(one.first, last)].dropna(subset=[LOOP])
         losses = {name: log_losses(flights["late"], flights[name]).mean() for name in (LOOP, *WITHOUT)}
-        until = f"{_short(one.first)} to {_short(last)}: {len(flights):,} flights"
+        until = f"{len(flights):,} flights to {_short(last)}"
         figures = {name: LOSS.format(loss) for name, loss in losses.items()}
         rows.append(
             [f"{one.what}; {until}", one.loop, figures[LOOP], one.calendars, *(figures[name] for name in WITHOUT)]
         )
-    columns = ["Fault; log loss of", "With: the loop", "loop", "Without: calendars", *WITHOUT.values()]
+    columns = ["Fault, and its flights", "With: the loop", "loop", "Without: calendars", *WITHOUT.values()]
     show_table("The faults, with and without monitoring (log loss by the true labels)", columns, rows)
     return shown
 
@@ -159,11 +159,11 @@ def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settin
     if lasts:
         late = (pd.Timestamp(lasts[0]) - pd.Timestamp(fault.first)).days + 1
         seen = f"on day {late}"
-        met = f"{kinds[0]} alarm on day {late}; no training for {len(lasts)} days, which later ones leave out"
+        met = f"{kinds[0]} alarm on day {late}; {len(lasts)} days without training, and left out later"
     nights = _nights(settings)
     learnt = (f"{sum(night > fault.first for night in own)} ({WITHOUT[name]})" for name, own in nights.items())
     what = f"{fault.what}, {_short(fault.first)} to {_short(fault.last)}"
-    return ShownFault(what, fault.first, met, f"not seen; trainings that learn it: {', '.join(learnt)}", seen)
+    return ShownFault(what, fault.first, met, f"learnt by trainings: {', '.join(learnt)}", seen)
 
 
 def _spoiled(
@@ -179,8 +179,7 @@ def _spoiled(
     result = nights[night]["result"]
     version = result.get("version")
     if policy.REFUSED in result:
-        refused = str(result[policy.REFUSED]).partition(" Remedy:")[0]
-        met, seen = f"on {_short(night)}, {refused}", "refused by the gate"
+        met, seen = f"refused by the gates on {_short(night)}", "refused by the gates"
     else:
         one = next((one for one in experiment_store.find(log) if one.challenger == version), None)
         met = seen = f"version {version}: experiment {one.state}" if one else f"version {version}"

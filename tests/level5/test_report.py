@@ -69,20 +69,20 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
             loop_store.record_decision(log, one, [], [])
             loop_store.close_decision(log, one.day, result)
     shown = report.show_faults(level5_settings, table)
-    assert [one.seen for one in shown] == ["on day 1", "refused by the gate", "on day 1"]
+    assert [one.seen for one in shown] == ["on day 1", "refused by the gates", "on day 1"]
     rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()[3:]]
     figures = ["0.693", "0.288", "1.386"]
     assert [[row[2], *row[4:]] for row in rows] == [figures] * 3
     assert [row[0].partition(",")[0] for row in rows] == [
         "recent delays in hours",
-        "a training learns labels of other flights; 05 Aug to 01 Sep: 28 flights",
+        "a training learns labels of other flights; 28 flights to 01 Sep",
         "labels are inverted",
     ]
-    assert rows[0][1] == "contract alarm on day 1; no training for 13 days, which later ones leave out"
-    assert rows[0][3] == "not seen; trainings that learn it: 24 (weekly), 4 (six weeks)"
-    assert rows[1][1] == "on 03 Oct, version 5 is refused: quality."
+    assert rows[0][1] == "contract alarm on day 1; 13 days without training, and left out later"
+    assert rows[0][3] == "learnt by trainings: 24 (weekly), 4 (six weeks)"
+    assert rows[1][1] == "refused by the gates on 03 Oct"
     assert rows[1][3] == "live for 7 days (weekly), 77 days (six weeks)"
-    assert rows[2][1].startswith("labels alarm on day 1; no training for 10 days")
+    assert rows[2][1].startswith("labels alarm on day 1; 10 days without training")
 
 
 FALSE = monitor_result("calibration", day="2013-05-06", version=1)
