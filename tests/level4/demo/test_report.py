@@ -15,7 +15,7 @@ from level4_deployment.demo import report
 from level4_deployment.demo.console_view import digests_in_a_line, show_digests
 from level4_deployment.demo.drills import KillDrill, RollbackDrill
 from level4_deployment.demo.report import Claim
-from level4_deployment.experiment.design import Plan
+from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import LABELS, PREDICTIONS, QUARANTINED_LABELS, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
 from shared.errors import UserError
@@ -100,6 +100,18 @@ def test_the_error_names_every_missing_claim_with_its_evidence() -> None:
     with pytest.raises(UserError, match=r"not shown in this run: no request fails \(2 of 9\); one digest \(2\)\."):
         report.check([lost, refused, digests])
     report.check([refused])
+
+
+def test_the_evidence_of_the_closing_screen_is_short_and_is_that_of_the_run() -> None:
+    found = Verdict("promote", day=56, flights=50_859, mean=0.00254, z=1.612)
+    promoted = experiment(challenger=2, state="promoted", verdict=found)
+    lines = [report.verdict_in_a_line(promoted), ROLLBACK.in_short, KILL.in_short]
+    assert lines == [
+        "version 2 promoted: +0.0025 nats, z 1.6, day 56",
+        "after 0.1 s; 0 of 9 requests failed",
+        "replaced in 2.0 s; 4 of 9 requests lost",
+    ]
+    assert report.verdict_in_a_line(experiment(challenger=3, state="failed")) == "version 3 failed"
 
 
 def test_two_months_add_up_to_one_replay_and_a_failure_in_either_breaks_the_claim() -> None:
