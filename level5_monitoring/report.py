@@ -29,8 +29,8 @@ SEEN_FOR = 28  # days from a fault on whose log loss is shown, or until the next
 class YearSummary:
     """The year's decisions, counted.
 
-    alerts: by severity, and how many were delivered. drift: weekly alarms. first_act: the day of the first decision
-    that changed something, or ""; last_day: of the last one. false_alarms: how many, and on which days.
+    alerts: by severity, and how many were delivered. drift: weekly alarms. telling_day: of a decision to look at, the
+    first one about an alarm, or else the first that changed something. false_alarms: how many, and on how many days.
     """
 
     days: int
@@ -39,8 +39,7 @@ class YearSummary:
     effort: Effort
     alerts: str
     drift: int
-    first_act: str
-    last_day: str
+    telling_day: str
     false_alarms: str
 
 
@@ -50,6 +49,7 @@ def summarise_year(settings: Settings) -> YearSummary:
         decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), outbox.alerts(log)
         tried, actions, undelivered = experiment_store.find(log), audit.trail(log), outbox.undelivered(log)
     acted = [one for one in decisions if one["kind"] not in ("no_action", "notify", "defer")]
+    suspect = [one for one in decisions if one["cause"] in ("contract", "labels")]
     done = Counter(one["kind"] for one in acted if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
     trained = sum(one["kind"] == "retrain" and policy.FAILED not in one["result"] for one in acted)
     false = false_alarms([one for one in results if not _of_a_fault(one, settings)])
@@ -70,8 +70,7 @@ def summarise_year(settings: Settings) -> YearSummary:
         ),
         alerts=f"{counts}; {len(alerts) - undelivered} of {len(alerts)} delivered",
         drift=sum(one.monitor == "drift" and one.state == "alarm" for one in results),
-        first_act=acted[0]["day"] if acted else "",
-        last_day=decisions[-1]["day"] if decisions else "",
+        telling_day=next((one["day"] for one in [*suspect, *acted, *decisions[-1:]]), ""),
         false_alarms=f"{len(false)}, on {len({one.day for one in false})} days" if false else "none",
     )
 
@@ -179,7 +178,7 @@ def _spoiled(
     result = nights[night]["result"]
     version = result.get("version")
     if policy.REFUSED in result:
-        met, seen = f"refused by the gates on {_short(night)}", "refused by the gates"
+        met, seen = f"refused by the gates on {_short(night)}", "refused by gates"
     else:
         one = next((one for one in experiment_store.find(log) if one.challenger == version), None)
         met = seen = f"version {version}: experiment {one.state}" if one else f"version {version}"

@@ -80,8 +80,8 @@ def main() -> None:
     }
     look = {
         show_path(file): "the year on one page",
-        f"make explain DECISION={summary.first_act or summary.last_day}": "a decision, its evidence, what followed",
-        "make level5 FAULTS=none": "the year without faults",
+        f"make explain DECISION={summary.telling_day}": "a decision, its evidence, what followed",
+        "make level5 FAULTS=none" if faults else "make level5": f"the year {'without' if faults else 'with'} faults",
     }
     result = f"{loop.score} as served" + (f", faults: {len(met)}" if met else "")
     after = "make up · the year by a clock, with faults that you inject"

@@ -59,7 +59,7 @@ class Story:
         self.deferred = decision.cause if decision.kind == "defer" else ""
 
     def tell_night(self, tick: Tick, played: ReplayStats) -> None:
-        """Tell which faults begin and end, which challengers the platform rejected, and twice a month the figures."""
+        """Tell which faults begin and end, which challengers the platform rejected, and the figures of a month."""
         night = tick.end.tz_convert(NEW_YORK).tz_localize(None).normalize()
         actions = audit.trail(self.log)
         for act in actions[self.actions_told :]:
@@ -70,7 +70,7 @@ class Story:
         figures = f"{played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:
             self.status.update(f"{night:%d %b}  {figures}")
-        if night.day in (1, 15):
+        if night.day == 1:
             self._line(night, "", figures)
 
     def _tell_alarms(self, night: pd.Timestamp, decision: Decision) -> None:

@@ -44,7 +44,7 @@ def test_decisions_are_counted_by_what_came_of_them(
     assert (summary.days, summary.monitor_results, summary.promoted) == (5, 10, 1)
     assert summary.effort == Effort(trainings=2, steps=1, alerts=2, false_alarms=1)
     assert summary.alerts == "1 page, 1 info; 2 of 2 delivered"
-    assert (summary.drift, summary.first_act, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
+    assert (summary.drift, summary.telling_day, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
     told = "False alarm: contract on 2013-05-06, no retraining"
     assert capsys.readouterr().out.strip() == told, "it went on for five days"
 
@@ -69,13 +69,13 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
             loop_store.record_decision(log, one, [], [])
             loop_store.close_decision(log, one.day, result)
     shown = report.show_faults(level5_settings, table)
-    assert [one.seen for one in shown] == ["on day 1", "refused by the gates", "on day 1"]
+    assert [one.seen for one in shown] == ["on day 1", "refused by gates", "on day 1"]
     rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()[3:]]
     figures = ["0.693", "0.288", "1.386"]
     assert [[row[2], *row[4:]] for row in rows] == [figures] * 3
     assert [row[0].partition(",")[0] for row in rows] == [
         "recent delays in hours",
-        "a training learns labels of other flights; 28 flights to 01 Sep",
+        "a training on labels of other flights; 28 flights to 01 Sep",
         "labels are inverted",
     ]
     assert rows[0][1] == "contract alarm on day 1; 13 days without training, and left out later"
