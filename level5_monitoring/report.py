@@ -21,8 +21,8 @@ from shared.score import log_losses
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
 
 PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
-WITHOUT = {"weekly": "weekly", "six_weeks": "six weeks"}  # the calendars that the faults are shown with
-SEEN_FOR = 28  # days from a fault on whose log loss is shown, or until the next fault begins
+WITHOUT = {"weekly": "weekly", "monthly": "monthly"}  # the calendars that the faults are shown with
+SEEN_FOR = 56  # days from a fault on whose log loss is shown, or until the next fault begins
 
 
 @dataclass(frozen=True)

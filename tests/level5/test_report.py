@@ -55,10 +55,10 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
     """Log loss by the true labels, from the fault to the next one."""
     monkeypatch.setattr(console, "width", 300)
     days = [str(day.date()) for day in pd.date_range("2013-07-15", "2013-09-29")]
-    loss = {LOOP: 0.5, "weekly": 0.75, "six_weeks": 0.25}  # the probability of what happened
+    loss = {LOOP: 0.5, "weekly": 0.75, "monthly": 0.25}  # the probability of what happened
     weekly = [18 + (day >= "2013-08-05") + (day >= "2013-08-12") for day in days]  # 5 August is the 19th Monday
     table = pd.DataFrame({"flight_id": [f"{day}-UA1-EWR" for day in days], "late": 1.0, **loss})
-    table["weekly version"], table["six_weeks version"] = weekly, 4
+    table["weekly version"], table["monthly version"] = weekly, 5
     alarms = {"contract": days[:13], "labels": [day for day in days if "2013-09-02" <= day <= "2013-09-11"]}
     with config.open_log(level5_settings) as log:
         for day in days:
@@ -79,9 +79,9 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
         "labels are inverted",
     ]
     assert rows[0][1] == "contract alarm on day 1; 13 days without training, and left out later"
-    assert rows[0][3] == "learnt by trainings: 24 (weekly), 4 (six weeks)"
+    assert rows[0][3] == "learnt by trainings: 24 (weekly), 5 (monthly)"
     assert rows[1][1] == "refused by the gates on 03 Oct"
-    assert rows[1][3] == "live for 7 days (weekly), 77 days (six weeks)"
+    assert rows[1][3] == "live for 7 days (weekly), 77 days (monthly)"
     assert rows[2][1].startswith("labels alarm on day 1; 10 days without training")
 
 
