@@ -25,7 +25,7 @@ from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
-from shared.errors import UserError, on_end
+from shared.errors import UserError, interrupt, on_end
 from shared.files import StateError
 from shared.processes.children import Process, running
 from shared.settings import LAST_TODAY, Settings
@@ -46,15 +46,21 @@ class Demo:
         self.playing = False
 
     def stop(self) -> None:
-        """On SIGTERM: end at once, or once the hour and the turn that are being played are over."""
+        """On SIGTERM: end at once, or once the hour and the turn that are being played are over; on a second one, now.
+
+        A turn that is cut off is taken again at the next start, with the same decision.
+        """
+        again = self.live.clock.stopped
         self.live.clock.stop()
-        if not self.playing:
+        if self.playing and again:
+            interrupt()
+        if not self.playing and not again:
             sys.exit(0)
 
     def start_everything(self) -> prefect_server.PrefectServer:
         """Start Prefect and the platform; train the first champion if there is none."""
         self.live.stage = "starting the Prefect server and the platform"
-        with self.live.activities.during("starting the servers"):
+        with self.live.activities.during("starting the servers and loading the year"):
             server, platform = self._start_servers()
         from level4_deployment.delivery.flow import delivery
         from level5_monitoring.loop.controller import TRIALS
@@ -71,10 +77,19 @@ class Demo:
         platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
         mlflow_runs.open_tracking(self.settings)
         self._offer_pages()
+        self._load_year()
         server.wait()
         self.live.links = {"Prefect": f"{server.address}/runs", **self.live.links}
         platform.wait_for_control()
         return server, platform
+
+    def _load_year(self) -> None:
+        """Load the flights, which then are at hand, and build the monitors' reference if there is none."""
+        flights = load_flights(self.settings)
+        try:
+            load_reference(self.own)
+        except UserError:  # there is none yet, or it is garbled
+            build_reference(history(flights, self.settings.now)).save(self.own)
 
     def _offer_pages(self) -> None:
         """Link to MLflow's and Evidently's pages, which start when they are opened; so do Evidently's reports."""
@@ -96,18 +111,11 @@ class Demo:
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""
-        self.live.stage = "loading the year"
         from prefect import flow
 
         from level5_monitoring.loop.flow import open_loop
         from level5_monitoring.replay_year import play, remaining_ticks
 
-        with self.live.activities.during("loading the year"):
-            flights = load_flights(self.settings)
-            try:
-                load_reference(self.own)
-            except UserError:  # there is none yet, or it is garbled
-                build_reference(history(flights, self.settings.now)).save(self.own)
         try:
             policy_comparison.read_predictions(self.own)
         except (FileNotFoundError, StateError):

@@ -33,7 +33,7 @@ HEADERS = {
 }
 LOOK_EVERY, WATCHED = 0.5, 10.0  # seconds between two looks at whether the year has changed; while nobody watches
 STOPPED_WITHIN = 10.0  # seconds, for a drawing
-FIRST_WITHIN = 1.0  # seconds that the first request waits for the first drawing
+FIRST_WITHIN = 0.5  # seconds that the first request waits for the first drawing
 
 
 class Drawn(NamedTuple):
@@ -61,6 +61,7 @@ class LivePage:
     activities: Activities = field(default_factory=Activities)
     _settled: dict[str, Day] = field(default_factory=dict, init=False)
     _drawn: Drawn | None = field(default=None, init=False)
+    _whole: tuple[tuple[str, str], str] = field(default=(("", ""), ""), init=False)  # drawn for a stamp and a speed
     _first: threading.Event = field(default_factory=threading.Event, init=False)  # there is a drawn year
     _asked: float = field(default_factory=time.monotonic, init=False)  # when somebody looked last
     _failure: str = field(default="", init=False)  # why the last drawing failed
@@ -107,6 +108,7 @@ class LivePage:
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Keep what is drawn up to date while the block runs."""
+        self._render()  # so that the templates are loaded, and the page without anything is at hand
         stop = threading.Event()
         thread = threading.Thread(target=self._draw_until, args=(stop,), daemon=True)
         thread.start()
@@ -131,20 +133,22 @@ class LivePage:
 
     def year(self) -> str:
         """The part of the page that changes, as it was drawn last."""
-        return self._last().html
+        self._first.wait(FIRST_WITHIN)
+        return self._drawn.html if self._drawn else page.render_year(empty_year())
 
     def whole(self) -> str:
-        """The page with its controls."""
-        controls = {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed}
-        return page.render(self._last().year, controls)
-
-    def _last(self) -> Drawn:
-        """The last drawn year; one without anything while the first is being read, which may take some seconds."""
+        """The page with its controls; without anything while the year is being read for the first time."""
+        self._asked = time.monotonic()
         self._first.wait(FIRST_WITHIN)
-        if self._drawn:
-            return self._drawn
-        year = empty_year()
-        return Drawn("", year, page.render_year(year))
+        return self._render()
+
+    def _render(self) -> str:
+        year, stamp = (self._drawn.year, self._drawn.stamp) if self._drawn else (empty_year(), "")
+        speed = self.clock.speed
+        if self._whole[0] != (stamp, speed):
+            html = page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": speed})
+            self._whole = (stamp, speed), html
+        return self._whole[1]
 
 
 def create_app(live: LivePage) -> FastAPI:
