@@ -80,7 +80,7 @@ class Story:
             if monitor not in self.in_alarm:
                 first, *more = [one.described_target for one in by_monitor(active, monitor)]
                 about = f"{first}{f' and {len(more)} more' if more else ''} on {pd.Timestamp(decision.day):%d %b}"
-                self._line(night, f"{in_words(monitor)} alarm", f"{about}; no training, no promotion", "red")
+                self._line(night, f"{in_words(monitor)} alarm", f"{about}; no training", "red")
             self.in_alarm[monitor] = self.in_alarm.get(monitor, 0) + 1
         for monitor in [one for one in self.in_alarm if one not in now]:
             days = self.in_alarm.pop(monitor)
@@ -101,7 +101,7 @@ class Story:
         if failed:
             self._line(night, f"not retrained ({why})", failed.partition(" Remedy:")[0], "red")
             return
-        told = f"version {result['version']}, past the gates, is on trial"
+        told = f"version {result['version']} passed the gates"
         self._line(night, f"retrained ({why})", told)
 
     def _tell_faults(self, night: pd.Timestamp) -> None:
