@@ -15,6 +15,7 @@ from shared.settings import user
 def run_level(options: argparse.Namespace) -> None:
     """Run the level: nine months in production, unattended."""
     settings = config.configure()  # before the libraries are imported
+    config.faults()  # a wrong value is reported before any work
     at = at_work(settings, config.LEVEL, "make level5", alone=True)
     with at, told("Level 5 · full MLOps", settings, config.LEVEL, quiet=options.quiet):
         with step("Load the libraries"):

@@ -39,7 +39,7 @@ class FeedFault:
 BROKEN_UNIT = FeedFault("hours", "2013-07-15", "2013-07-24")
 INVERTED = FeedFault("labels flipped", "2013-09-02", "2013-09-08")
 SPOILED_FROM = "2013-08-01"  # the first retraining of each policy on or after this day is spoiled
-SPOILED = "a training learns labels of other flights"
+SPOILED = "a training on labels of other flights"
 
 
 def feed_faults(begin: str) -> list[FeedFault]:

@@ -21,16 +21,16 @@ from shared.score import log_losses
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
 
 PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
-WITHOUT = {"weekly": "weekly", "six_weeks": "six weeks"}  # the calendars that the faults are shown with
-SEEN_FOR = 28  # days from a fault on whose log loss is shown, or until the next fault begins
+WITHOUT = {"weekly": "weekly", "monthly": "monthly"}  # the calendars that the faults are shown with
+SEEN_FOR = 56  # days from a fault on whose log loss is shown, or until the next fault begins
 
 
 @dataclass(frozen=True)
 class YearSummary:
     """The year's decisions, counted.
 
-    alerts: by severity, and how many were delivered. drift: weekly alarms. first_act: the day of the first decision
-    that changed something, or ""; last_day: of the last one. false_alarms: how many, and on which days.
+    alerts: by severity, and how many were delivered. drift: weekly alarms. telling_day: of a decision to look at, the
+    first one about an alarm, or else the first that changed something. false_alarms: how many, and on how many days.
     """
 
     days: int
@@ -39,8 +39,7 @@ class YearSummary:
     effort: Effort
     alerts: str
     drift: int
-    first_act: str
-    last_day: str
+    telling_day: str
     false_alarms: str
 
 
@@ -50,6 +49,7 @@ def summarise_year(settings: Settings) -> YearSummary:
         decisions, results, alerts = loop_store.decisions(log), loop_store.monitor_results(log), outbox.alerts(log)
         tried, actions, undelivered = experiment_store.find(log), audit.trail(log), outbox.undelivered(log)
     acted = [one for one in decisions if one["kind"] not in ("no_action", "notify", "defer")]
+    suspect = [one for one in decisions if one["cause"] in ("contract", "labels")]
     done = Counter(one["kind"] for one in acted if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
     trained = sum(one["kind"] == "retrain" and policy.FAILED not in one["result"] for one in acted)
     false = false_alarms([one for one in results if not _of_a_fault(one, settings)])
@@ -70,8 +70,7 @@ def summarise_year(settings: Settings) -> YearSummary:
         ),
         alerts=f"{counts}; {len(alerts) - undelivered} of {len(alerts)} delivered",
         drift=sum(one.monitor == "drift" and one.state == "alarm" for one in results),
-        first_act=acted[0]["day"] if acted else "",
-        last_day=decisions[-1]["day"] if decisions else "",
+        telling_day=next((one["day"] for one in [*suspect, *acted, *decisions[-1:]]), ""),
         false_alarms=f"{len(false)}, on {len({one.day for one in false})} days" if false else "none",
     )
 
@@ -136,12 +135,12 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
             last = min(last, _shift(following.first, -1))
         flights = table[day.between(one.first, last)].dropna(subset=[LOOP])
         losses = {name: log_losses(flights["late"], flights[name]).mean() for name in (LOOP, *WITHOUT)}
-        until = f"{_short(one.first)} to {_short(last)}: {len(flights):,} flights"
+        until = f"{len(flights):,} flights to {_short(last)}"
         figures = {name: LOSS.format(loss) for name, loss in losses.items()}
         rows.append(
             [f"{one.what}; {until}", one.loop, figures[LOOP], one.calendars, *(figures[name] for name in WITHOUT)]
         )
-    columns = ["Fault; log loss of", "With: the loop", "loop", "Without: calendars", *WITHOUT.values()]
+    columns = ["Fault, and its flights", "With: the loop", "loop", "Without: calendars", *WITHOUT.values()]
     show_table("The faults, with and without monitoring (log loss by the true labels)", columns, rows)
     return shown
 
@@ -159,11 +158,11 @@ def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settin
     if lasts:
         late = (pd.Timestamp(lasts[0]) - pd.Timestamp(fault.first)).days + 1
         seen = f"on day {late}"
-        met = f"{kinds[0]} alarm on day {late}; no training for {len(lasts)} days, which later ones leave out"
+        met = f"{kinds[0]} alarm on day {late}; {len(lasts)} days without training, and left out later"
     nights = _nights(settings)
     learnt = (f"{sum(night > fault.first for night in own)} ({WITHOUT[name]})" for name, own in nights.items())
     what = f"{fault.what}, {_short(fault.first)} to {_short(fault.last)}"
-    return ShownFault(what, fault.first, met, f"not seen; trainings that learn it: {', '.join(learnt)}", seen)
+    return ShownFault(what, fault.first, met, f"learnt by trainings: {', '.join(learnt)}", seen)
 
 
 def _spoiled(
@@ -179,8 +178,7 @@ def _spoiled(
     result = nights[night]["result"]
     version = result.get("version")
     if policy.REFUSED in result:
-        refused = str(result[policy.REFUSED]).partition(" Remedy:")[0]
-        met, seen = f"on {_short(night)}, {refused}", "refused by the gate"
+        met, seen = f"refused by the gates on {_short(night)}", "refused by gates"
     else:
         one = next((one for one in experiment_store.find(log) if one.challenger == version), None)
         met = seen = f"version {version}: experiment {one.state}" if one else f"version {version}"

@@ -44,7 +44,7 @@ def main() -> None:
         train = policy_comparison.train_command()
         calendar = opened.enter_context(running(train, own / policy_comparison.LOG_FILE))
 
-        part(4, "Release", "nine months live, unattended: a turn of the loop each night")
+        part(4, "Release", "live to the end of 2013, unattended: a turn of the loop each night")
         console.print("  The year has faults; one without: make level5 FAULTS=none" if faults else "  A clean year.")
         played = run_flow.run_flow(server, replay_year.year, str(LAST_TODAY))
 
@@ -68,21 +68,21 @@ def main() -> None:
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; false alarms: {summary.false_alarms}",
         **{f"Fault {number}": f"{one.what.partition(',')[0]}: {one.seen}" for number, one in enumerate(met, start=1)},
-        "The loop closes": f"{trainings}, {summary.promoted} promotions, {loop.effort.steps} manual steps",
+        "The loop closes": f"{trainings}, promotions: {summary.promoted}, manual steps: {loop.effort.steps}",
         "Worth it": f"log loss {policy_comparison.summarise(losses)}",
         "Each alert once": summary.alerts,
         "No user is cut off": str(played),
     }
     hurts = {
         "One recipe": "people choose features and model; the loop retrains that recipe",
-        "One reference": f"limits of {len(known):,} flights; {summary.drift} weekly alarms of drift",
+        "One reference": f"limits of {len(known):,} flights; alarms of weekly drift: {summary.drift}",
         "A clean year": f"{policy_comparison.summarise(clean)}: cron may do",
     }
     look = {
         show_path(file): "the year on one page",
-        f"make explain DECISION={summary.first_act or summary.last_day}": "a decision, its evidence, what followed",
-        "make level5 FAULTS=none": "the year without faults",
+        f"make explain DECISION={summary.telling_day}": "a decision, its evidence, what followed",
+        "make level5 FAULTS=none" if faults else "make level5": f"the year {'without' if faults else 'with'} faults",
     }
-    result = f"{loop.score} as served" + (f", in a year with {len(met)} faults" if met else "")
+    result = f"{loop.score} as served" + (f", faults: {len(met)}" if met else "")
     after = "make up · the year by a clock, with faults that you inject"
     closing("Level 5 · full MLOps", result, adds, hurts, look, after)

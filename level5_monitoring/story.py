@@ -59,7 +59,7 @@ class Story:
         self.deferred = decision.cause if decision.kind == "defer" else ""
 
     def tell_night(self, tick: Tick, played: ReplayStats) -> None:
-        """Tell which faults begin and end, which challengers the platform rejected, and twice a month the figures."""
+        """Tell which faults begin and end, which challengers the platform rejected, and the figures of a month."""
         night = tick.end.tz_convert(NEW_YORK).tz_localize(None).normalize()
         actions = audit.trail(self.log)
         for act in actions[self.actions_told :]:
@@ -70,7 +70,7 @@ class Story:
         figures = f"{played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:
             self.status.update(f"{night:%d %b}  {figures}")
-        if night.day in (1, 15):
+        if night.day == 1:
             self._line(night, "", figures)
 
     def _tell_alarms(self, night: pd.Timestamp, decision: Decision) -> None:
@@ -80,7 +80,7 @@ class Story:
             if monitor not in self.in_alarm:
                 first, *more = [one.described_target for one in by_monitor(active, monitor)]
                 about = f"{first}{f' and {len(more)} more' if more else ''} on {pd.Timestamp(decision.day):%d %b}"
-                self._line(night, f"{in_words(monitor)} alarm", f"{about}; no training, no promotion", "red")
+                self._line(night, f"{in_words(monitor)} alarm", f"{about}; no training", "red")
             self.in_alarm[monitor] = self.in_alarm.get(monitor, 0) + 1
         for monitor in [one for one in self.in_alarm if one not in now]:
             days = self.in_alarm.pop(monitor)
@@ -101,7 +101,7 @@ class Story:
         if failed:
             self._line(night, f"not retrained ({why})", failed.partition(" Remedy:")[0], "red")
             return
-        told = f"version {result['version']}, past the gates, is on trial"
+        told = f"version {result['version']} passed the gates"
         self._line(night, f"retrained ({why})", told)
 
     def _tell_faults(self, night: pd.Timestamp) -> None:
@@ -120,7 +120,8 @@ class Story:
         write_faults(self.home, self.faults.values())
 
     def _loss(self) -> str:
-        days = loop_store.last_performance(self.log, 7)
+        """Of the last seven days, without those in alarm: labels that are wrong say nothing about the model."""
+        days = loop_store.last_performance(self.log, 7).query("excluded_reason == ''")
         if days.empty:
             return ""
         loss = np.average(days["loss"], weights=days["flights"])

@@ -260,7 +260,7 @@ def closing(  # noqa: PLR0913, PLR0917
         console.print(f"  {result}")
         for title, entries in (("adds", adds), ("still hurts", hurts), ("look at this now", look)):
             print_styled((title, "bold"))
-            width = max(map(len, entries), default=0)
+            width = max((len(what) for what in entries if len(what) <= 40), default=0)  # a path may be any length
             for what, evidence in entries.items():
                 console.print(f"  {what:<{width}}  {evidence}")
         print_styled(("next ", "bold"), next)

@@ -43,8 +43,8 @@ def test_the_readmes_total_is_the_sum_of_its_months() -> None:
     assert all(float(row[5]) < float(claimed[1]) for row in ROWS)
 
 
-def run_level(**settings: str) -> Said:
-    return listen([sys.executable, "-m", "level1_notebook"], **settings)
+def run_level(*words: str, **settings: str) -> Said:
+    return listen([sys.executable, "-m", "level1_notebook", *words], **settings)
 
 
 @pytest.mark.slow
@@ -84,6 +84,9 @@ def test_the_command_prints_every_part_and_writes_only_its_state(flights: pd.Dat
 @pytest.mark.usefixtures("flights")  # they make the cache that is lent
 def test_a_day_with_no_flight_after_it_is_refused_in_one_line(tmp_path: Path) -> None:
     lend_flights(tmp_path)
-    done = run_level(TODAY="2014-01-01", MLOPS_STATE=str(tmp_path))
-    assert done.status == 2
-    assert done.err == "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day.\n"
+    done = run_level("--quiet", TODAY="2014-01-01", MLOPS_STATE=str(tmp_path))
+    error = "error: TODAY=2014-01-01: no flight comes after it. Remedy: choose an earlier day."
+    assert (done.status, done.out, done.err) == (2, "", error + "\n")
+    story = (tmp_path / "level1" / "story.html").read_text(encoding="utf-8")
+    assert "1 Data" in story
+    assert error in " ".join(story.split())

@@ -44,7 +44,7 @@ def test_decisions_are_counted_by_what_came_of_them(
     assert (summary.days, summary.monitor_results, summary.promoted) == (5, 10, 1)
     assert summary.effort == Effort(trainings=2, steps=1, alerts=2, false_alarms=1)
     assert summary.alerts == "1 page, 1 info; 2 of 2 delivered"
-    assert (summary.drift, summary.first_act, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
+    assert (summary.drift, summary.telling_day, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
     told = "False alarm: contract on 2013-05-06, no retraining"
     assert capsys.readouterr().out.strip() == told, "it went on for five days"
 
@@ -55,10 +55,10 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
     """Log loss by the true labels, from the fault to the next one."""
     monkeypatch.setattr(console, "width", 300)
     days = [str(day.date()) for day in pd.date_range("2013-07-15", "2013-09-29")]
-    loss = {LOOP: 0.5, "weekly": 0.75, "six_weeks": 0.25}  # the probability of what happened
+    loss = {LOOP: 0.5, "weekly": 0.75, "monthly": 0.25}  # the probability of what happened
     weekly = [18 + (day >= "2013-08-05") + (day >= "2013-08-12") for day in days]  # 5 August is the 19th Monday
     table = pd.DataFrame({"flight_id": [f"{day}-UA1-EWR" for day in days], "late": 1.0, **loss})
-    table["weekly version"], table["six_weeks version"] = weekly, 4
+    table["weekly version"], table["monthly version"] = weekly, 5
     alarms = {"contract": days[:13], "labels": [day for day in days if "2013-09-02" <= day <= "2013-09-11"]}
     with config.open_log(level5_settings) as log:
         for day in days:
@@ -69,20 +69,20 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
             loop_store.record_decision(log, one, [], [])
             loop_store.close_decision(log, one.day, result)
     shown = report.show_faults(level5_settings, table)
-    assert [one.seen for one in shown] == ["on day 1", "refused by the gate", "on day 1"]
+    assert [one.seen for one in shown] == ["on day 1", "refused by gates", "on day 1"]
     rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()[3:]]
     figures = ["0.693", "0.288", "1.386"]
     assert [[row[2], *row[4:]] for row in rows] == [figures] * 3
     assert [row[0].partition(",")[0] for row in rows] == [
         "recent delays in hours",
-        "a training learns labels of other flights; 05 Aug to 01 Sep: 28 flights",
+        "a training on labels of other flights; 28 flights to 01 Sep",
         "labels are inverted",
     ]
-    assert rows[0][1] == "contract alarm on day 1; no training for 13 days, which later ones leave out"
-    assert rows[0][3] == "not seen; trainings that learn it: 24 (weekly), 4 (six weeks)"
-    assert rows[1][1] == "on 03 Oct, version 5 is refused: quality."
-    assert rows[1][3] == "live for 7 days (weekly), 77 days (six weeks)"
-    assert rows[2][1].startswith("labels alarm on day 1; no training for 10 days")
+    assert rows[0][1] == "contract alarm on day 1; 13 days without training, and left out later"
+    assert rows[0][3] == "learnt by trainings: 24 (weekly), 5 (monthly)"
+    assert rows[1][1] == "refused by the gates on 03 Oct"
+    assert rows[1][3] == "live for 7 days (weekly), 77 days (monthly)"
+    assert rows[2][1].startswith("labels alarm on day 1; 10 days without training")
 
 
 FALSE = monitor_result("calibration", day="2013-05-06", version=1)

@@ -57,6 +57,7 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
         story.tell_night(night_of("2013-07-25"), ReplayStats())
         decided(Decision("2013-07-28", "no_action", "all is well"), {})
         decided(Decision("2013-07-29", "retrain", "grown", cause="growth"), {"version": 2, "experiment": "2-against-1"})
+        story.tell_night(night_of("2013-08-01"), ReplayStats(flights=1234))
         tables.spoiled = "2013-08-03"
         decided(Decision("2013-08-01", "retrain", "grown", cause="growth"), refused)
         audit.record(log, audit.Action("platform", audit.END, "worse", 3, "3-against-1", "running", "rejected"))
@@ -66,11 +67,11 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
         assert experiment_store.find(log) == []
     assert [line.strip() for line in capsys.readouterr().out.splitlines()] == [
         "15 Jul fault begins: recent delays in hours, everywhere",
-        "15 Jul 1,234 flights answered, 0 requests failed",
-        "17 Jul contract alarm: airport_delay_1h and 1 more on 15 Jul; no training, no promotion",
+        "17 Jul contract alarm: airport_delay_1h and 1 more on 15 Jul; no training",
         "25 Jul fault ends: recent delays in hours",
         "30 Jul contract alarm over: later trainings leave its 2 days out",
-        "31 Jul retrained (growth): version 2, past the gates, is on trial",
+        "31 Jul retrained (growth): version 2 passed the gates",
+        "01 Aug 1,234 flights answered, 0 requests failed",
         "03 Aug fault: this training has learnt labels of other flights",
         "03 Aug retrained (growth): refused; the champion keeps serving",
         "04 Aug version 3 rejected: worse",
