@@ -118,6 +118,8 @@ def overall(year: Year) -> dict[str, float]:
 
 def verdict(year: Year, trainings: int) -> list[str]:
     """The year in one sentence, by parts: effort, loss, failed requests."""
+    if not year.made:
+        return ["The year is being read"]
     if not year.champion:
         return ["No model is in production yet: the first one is being trained"]
     losses, times = overall(year), f"{trainings} time{'' if trainings == 1 else 's'}"
