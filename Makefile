@@ -11,7 +11,7 @@ export PYTHONUTF8 := 1
 .DEFAULT_GOAL := help
 .PHONY: help env level1 level2 level3 level4 level5 notebook train release rollback serve deploy reproduce seeds ui schedule \
   data-arrives platform submit experiments audit promote platform-rollback approve traffic-split stop-experiment explain \
-  simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors benchmark-policies progress progress-check \
+  simulate-ab benchmark-serving up down accept reports monitor benchmark-monitors benchmark-policies benchmark-page progress progress-check \
   diff-1-2 diff-2-3 diff-3-4 diff-4-5 test test-slow test-all check lint types imports lock reset clean
 
 help: ## List every target
@@ -131,6 +131,9 @@ benchmark-monitors: $(READY) ## Measure how soon level 5's monitors detect fault
 
 benchmark-policies: $(READY) ## Measure what level 5's loop is worth
 	@$(BIN)/python -m level5_monitoring benchmark-policies
+
+benchmark-page: $(READY) ## Measure how long level 5's live page takes to open
+	@$(BIN)/python -m level5_monitoring benchmark-page
 
 progress: $(READY) ## Write the levels' last results into README.md
 	@$(BIN)/python -m shared.progress --write

@@ -27,7 +27,7 @@ def up(options: argparse.Namespace) -> None:
 
     address = processes.up(processes.configure(), fresh=options.fresh)
     console.print(f"The year, live: {address}")
-    console.print("It links to Prefect, MLflow and Evidently once they run. End: make down")
+    console.print("It shows what is under way, and links to Prefect, MLflow and Evidently. End: make down")
 
 
 def down(_options: argparse.Namespace) -> None:
@@ -113,13 +113,32 @@ def benchmark_policies(_options: argparse.Namespace) -> None:
     policies.main()
 
 
+def benchmark_page(_options: argparse.Namespace) -> None:
+    """Measure how long the live page takes to open."""
+    from level5_monitoring.benchmarks import page as page_benchmark
+
+    page_benchmark.main()
+
+
 def main() -> None:
     """Read the verb and its arguments, and run it."""
     parser = argparse.ArgumentParser(prog="python -m level5_monitoring", description=__doc__)
     parser.set_defaults(run=run_level)
     verbs = parser.add_subparsers(metavar="verb")
     of = {}
-    for run in (up, down, monitor, explain, accept, reports, page, check, benchmark_monitors, benchmark_policies):
+    for run in (
+        up,
+        down,
+        monitor,
+        explain,
+        accept,
+        reports,
+        page,
+        check,
+        benchmark_monitors,
+        benchmark_policies,
+        benchmark_page,
+    ):
         name = run.__name__.replace("_", "-")
         of[name] = verbs.add_parser(name, help=run.__doc__, description=run.__doc__)
         of[name].set_defaults(run=run)

@@ -1,6 +1,7 @@
 """The live demo: it starts what the page needs, then replays the year by its clock. `__main__.py` runs it."""
 
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -25,7 +26,7 @@ from level5_monitoring.monitors.window import is_end_of_week
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
-from shared.errors import UserError, on_end
+from shared.errors import UserError, interrupt, on_end
 from shared.files import StateError
 from shared.processes.children import Process, running
 from shared.settings import LAST_TODAY, Settings
@@ -41,18 +42,26 @@ class Demo:
         self.platform_home, self.own = config.platform(settings), config.own(settings)
         self.reports: Process | None = None
         self.report_due = True  # a week may have been closed that has no report yet
+        self.reports_wanted = False  # nobody has opened Evidently's pages yet
+        self.reporting = threading.Lock()
         self.playing = False
 
     def stop(self) -> None:
-        """On SIGTERM: end at once, or once the hour and the turn that are being played are over."""
+        """On SIGTERM: end at once, or once the hour and the turn that are being played are over; on a second one, now.
+
+        A turn that is cut off is taken again at the next start, with the same decision.
+        """
+        again = self.live.clock.stopped
         self.live.clock.stop()
-        if not self.playing:
+        if self.playing and again:
+            interrupt()
+        if not self.playing and not again:
             sys.exit(0)
 
     def start_everything(self) -> prefect_server.PrefectServer:
         """Start Prefect and the platform; train the first champion if there is none."""
         self.live.stage = "starting the Prefect server and the platform"
-        with self.live.activities.during("starting the servers"):
+        with self.live.activities.during("starting the servers and loading the year"):
             server, platform = self._start_servers()
         from level4_deployment.delivery.flow import delivery
         from level5_monitoring.loop.controller import TRIALS
@@ -69,13 +78,22 @@ class Demo:
         platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
         mlflow_runs.open_tracking(self.settings)
         self._offer_pages()
+        self._load_year()
         server.wait()
         self.live.links = {"Prefect": f"{server.address}/runs", **self.live.links}
         platform.wait_for_control()
         return server, platform
 
+    def _load_year(self) -> None:
+        """Load the flights, which then are at hand, and build the monitors' reference if there is none."""
+        flights = load_flights(self.settings)
+        try:
+            load_reference(self.own)
+        except UserError:  # there is none yet, or it is garbled
+            build_reference(history(flights, self.settings.now)).save(self.own)
+
     def _offer_pages(self) -> None:
-        """Link to MLflow's and Evidently's pages, which start when they are opened."""
+        """Link to MLflow's and Evidently's pages, which start when they are opened; so do Evidently's reports."""
         store, workspace = mlflow_runs.tracking_uri(self.settings), self.own / evidently_reports.WORKSPACE
         workspace.mkdir(exist_ok=True)
 
@@ -84,6 +102,8 @@ class Demo:
 
         def evidently(port: int) -> Process:
             words = evidently_reports.pages(workspace, port)
+            self.reports_wanted = True
+            self.report()
             return self.opened.enter_context(running(words, self.own / evidently_reports.LOG))
 
         self.live.pages.offer("MLflow", mlflow, mlflow_runs.page_of_runs(""))
@@ -92,19 +112,11 @@ class Demo:
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""
-        self.live.stage = "loading the year"
         from prefect import flow
 
         from level5_monitoring.loop.flow import open_loop
         from level5_monitoring.replay_year import play, remaining_ticks
 
-        with self.live.activities.during("loading the year"):
-            flights = load_flights(self.settings)
-            try:
-                load_reference(self.own)
-            except UserError:  # there is none yet, or it is garbled
-                build_reference(history(flights, self.settings.now)).save(self.own)
-        self.report()  # weeks that the last demo did not report; and it creates Evidently's project
         try:
             policy_comparison.read_predictions(self.own)
         except (FileNotFoundError, StateError):
@@ -134,15 +146,17 @@ class Demo:
         self.live.activities.begin(what, lambda: process.poll() is not None, share)
 
     def report(self, day: str | None = None) -> None:
-        """Make Evidently's reports of the closed weeks in a process beside the stream, one process at a time.
+        """Make Evidently's reports of the closed weeks beside the stream, one process at a time, once they are wanted.
 
         day: a day that was closed. A week that closes while reports are being made is reported after the next day.
         """
-        self.report_due |= day is not None and is_end_of_week(day)
-        if self.report_due and (self.reports is None or self.reports.poll() is not None):
-            self.report_due = False
-            self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
-            self._show("making Evidently's reports", self.reports)
+        with self.reporting:
+            self.report_due |= day is not None and is_end_of_week(day)
+            ready = self.reports_wanted and self.report_due
+            if ready and (self.reports is None or self.reports.poll() is not None):
+                self.report_due = False
+                self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
+                self._show("making Evidently's reports", self.reports)
 
     def report_rest(self) -> None:
         """Report the last weeks at the end of the year, since no further day follows."""

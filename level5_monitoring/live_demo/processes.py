@@ -25,7 +25,8 @@ DEMO = "the live demo of make up"  # as it is called while it is at work
 FILE, LOG = "demo.json", "demo.log"
 COMMAND = [sys.executable, "-m", "level5_monitoring.live_demo"]
 UP_WITHIN = 120.0  # seconds until the page answers
-DOWN_WITHIN = 90.0  # seconds; the demo finishes a training first
+TURN_WITHIN = 5.0  # seconds for the turn that has begun; one that trains takes longer, and is cut off
+DOWN_WITHIN = 90.0  # seconds
 
 
 def configure() -> Settings:
@@ -128,7 +129,7 @@ def down(settings: Settings) -> None:
     if process is None:
         console.print("No demo is up.")
         return
-    with step("End the demo; it finishes the turn that it has begun"):
+    with step("End the demo"):
         _end(process)
     console.print("The demo has ended.")
 
@@ -138,6 +139,10 @@ def _end(process: psutil.Process) -> None:
     with suppress(psutil.NoSuchProcess):  # it may end by itself at any moment
         family = [process, *process.children(recursive=True)]
         process.terminate()
+        with suppress(psutil.TimeoutExpired):
+            process.wait(TURN_WITHIN)
+        if process.is_running():
+            process.terminate()
         _, left = psutil.wait_procs(family, timeout=DOWN_WITHIN)
         for one in left:
             with suppress(psutil.NoSuchProcess):

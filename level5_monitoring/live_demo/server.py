@@ -63,6 +63,7 @@ class LivePage:
     _settled: dict[str, Day] = field(default_factory=dict, init=False)
     _shares: Shares = field(default_factory=dict, init=False)
     _drawn: Drawn | None = field(default=None, init=False)
+    _whole: tuple[tuple[str, str], str] = field(default=(("", ""), ""), init=False)  # drawn for a stamp and a speed
     _first: threading.Event = field(default_factory=threading.Event, init=False)  # there is a drawn year
     _asked: float = field(default_factory=time.monotonic, init=False)  # when somebody looked last
     _failure: str = field(default="", init=False)  # why the last drawing failed
@@ -138,8 +139,12 @@ class LivePage:
 
     def whole(self) -> str:
         """The page with its controls."""
-        controls = {"speeds": list(SPEEDS), "faults": FAULTS, "speed": self.clock.speed}
-        return page.render(self._last().year, controls)
+        self._asked = time.monotonic()
+        last, speed = self._last(), self.clock.speed
+        if self._whole[0] != (last.stamp, speed):
+            html = page.render(last.year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": speed})
+            self._whole = (last.stamp, speed), html
+        return self._whole[1]
 
     def _last(self) -> Drawn:
         """The last drawn year; one without anything while the first is being read, which may take some seconds."""

@@ -1,0 +1,70 @@
+"""How much memory a command takes with all processes that it starts: their proportional set sizes (PSS), each second.
+
+`python -m tests.memory make level5` runs the command to its end; `python -m tests.memory` follows the live demo until
+Ctrl-C, or until it ends. PSS counts what processes share once; only Linux has it.
+"""
+
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+
+from level5_monitoring.live_demo.processes import WORKSPACE, running_demo
+from shared.errors import UserError
+from shared.settings import PROJECT, read_settings
+
+EVERY = 1.0  # seconds between two looks
+
+
+def pss(process: psutil.Process) -> float:
+    """MB of a process; 0 when it has ended."""
+    try:
+        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
+def name_of(process: psutil.Process) -> str:
+    """Its module or program, without paths."""
+    with suppress(psutil.Error):
+        words = [word for word in process.cmdline()[1:] if not word.startswith("-") and not word.endswith(".py")]
+        return " ".join(words[:2])[:70] or process.name()
+    return "ended"
+
+
+def look(process: psutil.Process) -> list[tuple[float, str]]:
+    """MB and name of the process and of all that it has started, the largest first."""
+    with suppress(psutil.NoSuchProcess):
+        return sorted(((pss(one), name_of(one)) for one in [process, *process.children(recursive=True)]), reverse=True)
+    return []
+
+
+def follow(process: psutil.Process) -> list[tuple[float, str]]:
+    """Look until the process ends or Ctrl-C; returns the look with the highest sum."""
+    peak: list[tuple[float, str]] = []
+    with suppress(KeyboardInterrupt):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            peak = max(peak, look(process), key=lambda found: sum(size for size, _ in found))
+            time.sleep(EVERY)
+    return peak
+
+
+if __name__ == "__main__":
+    begun = time.monotonic()
+    if sys.argv[1:]:
+        with subprocess.Popen(sys.argv[1:], cwd=PROJECT) as command:
+            most = follow(psutil.Process(command.pid))
+    else:
+        settings = read_settings()
+        if not (demo := running_demo(replace(settings, workspace=settings.workspace or WORKSPACE))):
+            raise UserError("no demo is up. Remedy: make up.")
+        most = follow(demo)
+    total = f"{sum(size for size, _ in most):,.0f} MB in {len(most)} processes"
+    print(f"The most in {time.monotonic() - begun:.0f} s: {total}")  # noqa: T201
+    for size, name in most:
+        print(f"{size:6,.0f} MB  {name}")  # noqa: T201
