@@ -34,7 +34,7 @@ HEADERS = {
 }
 LOOK_EVERY, WATCHED = 0.5, 10.0  # seconds between two looks at whether the year has changed; while nobody watches
 STOPPED_WITHIN = 10.0  # seconds, for a drawing
-FIRST_WITHIN = 1.0  # seconds that the first request waits for the first drawing
+FIRST_WITHIN = 0.5  # seconds that the first request waits for the first drawing
 
 
 class Drawn(NamedTuple):
@@ -111,6 +111,7 @@ class LivePage:
     @contextmanager
     def drawing(self) -> Iterator[None]:
         """Keep what is drawn up to date while the block runs."""
+        self._render()  # so that the templates are loaded, and the page without anything is at hand
         stop = threading.Event()
         thread = threading.Thread(target=self._draw_until, args=(stop,), daemon=True)
         thread.start()
@@ -135,24 +136,22 @@ class LivePage:
 
     def year(self) -> str:
         """The part of the page that changes, as it was drawn last."""
-        return self._last().html
+        self._first.wait(FIRST_WITHIN)
+        return self._drawn.html if self._drawn else page.render_year(empty_year())
 
     def whole(self) -> str:
-        """The page with its controls."""
+        """The page with its controls; without anything while the year is being read for the first time."""
         self._asked = time.monotonic()
-        last, speed = self._last(), self.clock.speed
-        if self._whole[0] != (last.stamp, speed):
-            html = page.render(last.year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": speed})
-            self._whole = (last.stamp, speed), html
-        return self._whole[1]
-
-    def _last(self) -> Drawn:
-        """The last drawn year; one without anything while the first is being read, which may take some seconds."""
         self._first.wait(FIRST_WITHIN)
-        if self._drawn:
-            return self._drawn
-        year = empty_year()
-        return Drawn("", year, page.render_year(year))
+        return self._render()
+
+    def _render(self) -> str:
+        year, stamp = (self._drawn.year, self._drawn.stamp) if self._drawn else (empty_year(), "")
+        speed = self.clock.speed
+        if self._whole[0] != (stamp, speed):
+            html = page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": speed})
+            self._whole = (stamp, speed), html
+        return self._whole[1]
 
 
 def create_app(live: LivePage) -> FastAPI:

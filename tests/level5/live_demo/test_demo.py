@@ -196,6 +196,7 @@ def work(shown: Any) -> None:
     made = {"Prefect": "delivery as of 2013-04-01", "MLflow": "training as of 2013-04-01", "Evidently": "flights"}
     for name, text in made.items():
         page = shown.context.new_page()
+        page.set_default_timeout(240_000)
         page.goto(links[name])
         page.wait_for_url(lambda address: "/pages/" not in address)  # it starts, and then leads to the tool's own
         if name == "Evidently":  # whose reports, which are made from now on, make the project
