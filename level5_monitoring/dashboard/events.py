@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import pydantic
@@ -31,6 +32,7 @@ STATE_OF = {
     experiment_store.REJECTED: "bad",
     experiment_store.FAILED: "bad",
 }
+SHORT = 120  # characters of a decision's reason; its evidence stands below
 NON_INFERIOR = "non-inferior"  # in the reason of a promotion
 ENDS = ("await_approval", "end_experiment")  # actions by which an experiment has a result
 FAULTS_FILE = "faults.json"
@@ -198,7 +200,9 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
             delivered += f": {row['error']}"
         facts = {"severity": row["severity"], "delivered": delivered}
         if row["severity"] == "page" and decision:
-            facts["decision of the day"] = f"{in_words(decision['kind'])}: {decision['reason']}"
+            facts["decision of the day"] = (
+                f"{in_words(decision['kind'])}: {shorten(decision['reason'], SHORT, placeholder=' …')}"
+            )
         informs = "drift" if (row["kind"], row["subject"]) == ("alarm_begins", "drift") else "note"
         kind = informs if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]

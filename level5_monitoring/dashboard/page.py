@@ -118,6 +118,8 @@ def overall(year: Year) -> dict[str, float]:
 
 def verdict(year: Year, trainings: int) -> list[str]:
     """The year in one sentence, by parts: effort, loss, failed requests."""
+    if not year.made:
+        return ["The year is being read"]
     if not year.champion:
         return ["No model is in production yet: the first one is being trained"]
     losses, times = overall(year), f"{trainings} time{'' if trainings == 1 else 's'}"
@@ -138,15 +140,15 @@ def _left_out(year: Year) -> list[tuple[str, list[str]]]:
     return _consecutive(reasons, lambda day: REASONS.get(reasons[day], reasons[day]))
 
 
-def _bands(year: Year, axis: Axis) -> list[tuple[str, str, str]]:
-    """The injected faults, in words, where each is on the time line, and the room for its words beside it."""
+def _bands(year: Year, axis: Axis) -> list[tuple[str, str]]:
+    """Where each injected fault is on the time line, and the room for its words: up to the one after the next.
+
+    The words stand in two lines, in turn.
+    """
     faults = [one for one in year.events if one.kind == "fault"]
-    ends = [axis.at(one.last, plus=1) for one in faults]
-    rooms = [axis.at(one.first) for one in faults[1:]] + [100.0]
-    return [
-        (one.title.partition(": ")[2], axis.span(one.first, one.last), f"left:{end}%;width:{max(room - end, 0):.3f}%")
-        for one, end, room in zip(faults, ends, rooms, strict=bool(faults))
-    ]
+    begins = [*map(axis.at, (one.first for one in faults)), 100.0, 100.0]
+    rooms = [f"left:{left}%;width:{right - left:.3f}%" for left, right in zip(begins, begins[2:], strict=False)]
+    return list(zip((axis.span(one.first, one.last) for one in faults), rooms, strict=True))
 
 
 def links(event: Event, known: dict[str, str]) -> list[tuple[str, str]]:

@@ -14,10 +14,13 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 
 @contextmanager
-def opened(address: str, width: int = 1280, scheme: Scheme = "light", excused: str = "") -> Iterator[Any]:
+def opened(
+    address: str, width: int = 1280, scheme: Scheme = "light", excused: str = "", scale: int = 1
+) -> Iterator[Any]:
     """The page at `address`; when the block ends, no script may have failed, and nothing been asked of the internet.
 
-    That holds for further pages of its context too. excused: the error of a script that may fail.
+    That holds for further pages of its context too. excused: the error of a script that may fail. scale: of the screen,
+    in its pixels for one of CSS.
     """
     if not CHROMIUM:
         without("no chromium is installed: no browser to test with")
@@ -25,7 +28,9 @@ def opened(address: str, width: int = 1280, scheme: Scheme = "light", excused: s
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         try:
-            context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            context = browser.new_context(
+                viewport={"width": width, "height": 800}, color_scheme=scheme, device_scale_factor=scale
+            )
             context.on("weberror", lambda error: errors.append(str(error.error)))
             context.on("request", lambda request: asked.append(request.url))
             page = context.new_page()

@@ -42,7 +42,7 @@ function nearest(x, plot) {
 // Events.
 function filter() {
   const shown = new Set(all("[data-kind]:checked").map((box) => box.dataset.kind));
-  for (const line of all(".events li")) line.hidden = !shown.has(line.dataset.kind);
+  for (const line of all(".events > li")) line.hidden = !shown.has(line.dataset.kind);
 }
 
 function open(id) {

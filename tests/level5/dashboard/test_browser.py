@@ -91,7 +91,7 @@ def test_it_can_be_used_by_keyboard_alone(full: Year, tmp_path: Path) -> None:
                 break
             if reached[-1]["name"].startswith("Wed 10 Apr"):
                 shown.keyboard.press("Enter")
-                assert shown.locator("details p", has_text="half</b> of temp is missing").is_visible()
+                shown.locator(".evidence", has_text="half</b> of temp is missing").wait_for()
             if reached[-1]["at"].startswith("drift-temp"):
                 shown.keyboard.press("Enter")
                 assert shown.evaluate("document.activeElement.id") == "close"

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from level5_monitoring.dashboard import page
 from level5_monitoring.dashboard.charts import Axis, Scale
-from level5_monitoring.dashboard.data import Week, Year, read_year
+from level5_monitoring.dashboard.data import Week, Year, empty_year, read_year
 from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.reference import Reference
@@ -144,6 +144,7 @@ def test_before_the_first_flight_there_is_a_page_too(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         html = page.render(read_year(log, tmp_path, {}))
     assert "The first model is being trained." in html
+    assert '<h1 id="verdict">The year is being read</h1>' in page.render(empty_year())
     assert not re.search(r'class="[^"]*\b(good|bad)\b', html)
     assert "No day is closed yet." in html
 
