@@ -4,11 +4,12 @@ import argparse
 
 LAST_VERSION = 2**31 - 1  # what every database holds
 YEAR = 366 * 86_400  # seconds
+WANTED = "the number of a version, such as VERSION=1 (make ui shows all of level 3, make ui LEVEL=4 those of level 4)"
 
 
 def version(text: str) -> int:
     """The number of a registered version."""
-    return _whole(text, 1, LAST_VERSION, "the number of a version, such as VERSION=1 (make ui shows all versions)")
+    return _whole(text, 1, LAST_VERSION, WANTED)
 
 
 def count(text: str) -> int:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from level3_training_pipeline.library_setup import STORE
@@ -37,8 +38,7 @@ def bring(number: int, settings: Settings) -> Version:
             version, run, files = _take(number, replace(settings, workspace=""), Path(folder))
         finally:
             client = mlflow_runs.open_tracking(settings)
-        made = registry.find(client, version.tags["training_key"])
-        if made and made.tags["model_sha256"] == version.tags["model_sha256"]:
+        if made := _brought(client, version):
             return made
         origin = {FROM: f"level 3's version {number}, run {version.run_id}"}
         about = f"Level 3's version {number}, as it is."
@@ -49,6 +49,16 @@ def bring(number: int, settings: Settings) -> Version:
                 mlflow.log_artifacts(str(one))
             tags = {name: value for name, value in version.tags.items() if name not in DEPLOYMENT}
             return registry.register(client, f"runs:/{copy.info.run_id}/model", copy.info.run_id, tags | origin)
+
+
+def _brought(client: MlflowClient, version: Version) -> Version | None:
+    """The version here whose model has the same bytes, if there is one that is whole."""
+    same_key = f"name = '{registry.MODEL}' and tags.training_key = '{version.tags['training_key']}'"
+    for found in client.search_model_versions(same_key):
+        made = registry.get(client, found.version)
+        if made.tags["model_sha256"] == version.tags["model_sha256"] and registry.fault(client, made) is None:
+            return made
+    return None
 
 
 def _take(number: int, settings: Settings, folder: Path) -> tuple[Version, Run, list[Path]]:

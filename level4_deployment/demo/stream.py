@@ -114,7 +114,7 @@ def outcome(experiment: dict[str, Any], stats: ReplayStats) -> str:
     """The verdict on an experiment, or what it still needs after these flights."""
     name = f"Version {experiment['challenger']} against version {experiment['champion']}"
     if experiment["state"] != RUNNING:
-        return f"{name}: {experiment['state']}. {experiment['reason']}."
+        return f"{name}: {experiment['state']}: {experiment['reason']}."
     if not stats.verdicts:
         return f"{name}: no day is closed yet, which needs the labels of a day after it. Next: make stream"
     plan, verdict = Plan.of(**experiment["plan"]), Verdict(**stats.verdicts[-1])

@@ -259,9 +259,9 @@ def test_no_file_of_the_state_is_loaded_as_a_pickle(world: World, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_training_that_is_wanted_again_makes_another_version_of_the_same_bits(world: World, trained: int) -> None:
+def test_a_training_that_is_wanted_again_makes_another_version_of_the_same_choice(world: World, trained: int) -> None:
     again = run_training(world.server, TODAY, 2, again=True)
     versions = [registry.get(world.client, str(number)) for number in (trained, again)]
     assert again != trained
-    assert versions[0].tags["model_sha256"] == versions[1].tags["model_sha256"]
+    assert versions[0].tags["parameters"] == versions[1].tags["parameters"]
     assert len({one.run_id for one in versions}) == 2

@@ -51,4 +51,4 @@ def test_the_end_is_the_verdict_or_what_it_still_needs() -> None:
     assert "day 10 of 56" in told
     assert told.endswith("It needs 46 more days at most. Next: make stream")
     over = outcome(running | {"state": "rejected", "reason": "worse: mean gain -0.01"}, ReplayStats())
-    assert over == "Version 2 against version 1: rejected. worse: mean gain -0.01."
+    assert over == "Version 2 against version 1: rejected: worse: mean gain -0.01."
