@@ -317,7 +317,7 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
         lived = result.effort.trainings, result.false_promotions, result.worse_days
         effort = result.effort.alerts, result.effort.false_alarms, result.effort.steps
         cost.append([POLICIES[policy_], *("" if count is None else str(count) for count in (*lived, *effort))])
-    columns = ["Policy", "log loss", *(["no faults"] if clean else []), "gain x 1000 [95%]", "trainings"]
+    columns = ["Policy", "log loss", *(["no faults"] if clean else []), "gain x 1000 [95%]", "trained"]
     show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
     console.print(f"  {CHANCE}\n  Gain: over never retrained. By the true labels, whatever was sent.")
     columns = ["trained", "worse versions", "days live", "alerts", "false alarms", "manual steps"]

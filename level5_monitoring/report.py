@@ -130,7 +130,7 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
     rows = []
     day = table["flight_id"].str[:10]
     for one, following in zip(shown, [*shown[1:], None], strict=True):
-        last = _shift(one.first, SEEN_FOR - 1)
+        last = min(_shift(one.first, SEEN_FOR - 1), day.max())
         if following:
             last = min(last, _shift(following.first, -1))
         flights = table[day.between(one.first, last)].dropna(subset=[LOOP])

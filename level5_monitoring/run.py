@@ -76,7 +76,7 @@ def main() -> None:
     hurts = {
         "One recipe": "people choose features and model; the loop retrains that recipe",
         "One reference": f"limits of {len(known):,} flights; alarms of weekly drift: {summary.drift}",
-        "A clean year": f"{policy_comparison.summarise(clean)}: cron may do",
+        "Is it worth it?": f"without faults: {policy_comparison.summarise(clean)}",
     }
     look = {
         show_path(file): "the year on one page",
