@@ -2,6 +2,7 @@
 
 from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import BUDGET, EndedExperiment, PolicyState, decide
+from level5_monitoring.monitors.monitor_result import State
 from tests.factories import monitor_result as result
 
 DAY = "2013-05-06"
@@ -10,7 +11,8 @@ DAY = "2013-05-06"
 def test_an_alarm_has_one_alert_when_it_begins_and_one_when_it_is_over() -> None:
     """None on the days between, whether it rings, passes, or has not enough data; over after four days that pass."""
     state, titles = PolicyState(), []
-    for n, found in enumerate(("ok", "alarm", "ok", "insufficient data", "alarm", "ok", "ok", "ok", "ok", "ok")):
+    states: list[State] = ["ok", "alarm", "ok", "insufficient data", "alarm", "ok", "ok", "ok", "ok", "ok"]
+    for n, found in enumerate(states):
         day = f"2013-05-{6 + n:02}"
         decision = decide(day, [result("contract", found, day=day)], state)
         titles.append([(alert.severity, alert.title) for alert in alerts_of(decision, state, "level5")])

@@ -28,7 +28,7 @@ from level5_monitoring.loop import controller, flow, loop_store, outbox
 from level5_monitoring.loop.controller import LoopController, excluded_reason, truncate_reason
 from level5_monitoring.loop.policy import Decision, PolicyState, decide
 from level5_monitoring.monitors.data_quality import check_contract
-from level5_monitoring.monitors.monitor_result import MonitorResult
+from level5_monitoring.monitors.monitor_result import MonitorResult, State
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import as_window
 from shared.settings import Settings
@@ -174,7 +174,8 @@ def test_cut_off_anywhere_it_ends_the_same(play: Play, scenario: Scenario) -> No
 
 def test_a_retraining_is_told_which_days_to_leave_out(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     def retrain(platform: ControlPlane, _plan: Plan) -> list[MonitorResult]:
-        for day, state in (("2013-02-26", "alarm"), ("2013-03-03", "ok")):
+        days: dict[str, State] = {"2013-02-26": "alarm", "2013-03-03": "ok"}
+        for day, state in days.items():
             found = [monitor_result("contract", state, target="precip", day=day)]
             loop_store.record_decision(platform.log, decide(day, found, PolicyState()), found, [])
             loop_store.close_decision(platform.log, day, {})
