@@ -58,15 +58,22 @@ function open(id) {
 function showCell(id) {
   const cell = JSON.parse(by("cells").textContent)[id], dialog = by("cell");
   mark(id);
-  if (!cell) return dialog.close();
+  if (!cell) return closeCell();
   const close = make("button", "Close", { type: "button", id: "close" });
-  close.addEventListener("click", () => dialog.close());
+  close.addEventListener("click", closeCell);
   const [title, state] = by(id).title.split(": "), { message, ...facts } = cell;
   const list = make("dl", "", {}, ...Object.entries({ state, ...facts }).filter(([, value]) => value)
     .map(([name, value]) => make("div", "", {}, make("dt", name), make("dd", value))));
   dialog.replaceChildren(close, make("h2", title, { id: "cell-title" }), list, make("p", message), spread(id));
   dialog.dataset.cell = id;
   if (!dialog.open) dialog.show();
+}
+
+function closeCell() {
+  const from = by(by("cell").dataset.cell);
+  by("cell").close();
+  if (from) from.focus({ preventScroll: true });
+  mark();
 }
 
 function spread(id) {
@@ -105,12 +112,7 @@ year.addEventListener("keydown", (event) => {
   for (const one of next.parentElement.children) one.tabIndex = one === next ? 0 : -1;
   next.focus();
 });
-by("cell").addEventListener("keydown", (event) => { if (event.key === "Escape") by("cell").close(); });
-by("cell").addEventListener("close", () => {
-  const from = by(by("cell").dataset.cell);
-  if (from) from.focus({ preventScroll: true });
-  mark();
-});
+by("cell").addEventListener("keydown", (event) => { if (event.key === "Escape") closeCell(); });
 year.addEventListener("input", (event) => {
   if (event.target.id === "week") showWeek();
   if (event.target.dataset.kind) filter();

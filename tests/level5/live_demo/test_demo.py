@@ -187,7 +187,8 @@ def work(shown: Any) -> None:
     alert.locator("summary").click()
     assert alert.locator("dd", has_text="stop experiment: ").is_visible()
     assert alert.locator(".evidence b", has_text="contract").first.is_visible()
-    health = shown.text_content("#health dl")
+    shown.click("#health summary")
+    health = shown.inner_text("#health dl")
     assert all(
         words in " ".join(health.split()) for words in ("platform healthy", "workers on the current routes 2 of 2")
     )
