@@ -1,6 +1,7 @@
 """The tables and the lines of evidence of `make level3`, read back from the tracking store and the registry."""
 
 from dataclasses import replace
+from tempfile import TemporaryDirectory
 
 import pandas as pd
 from mlflow import MlflowClient
@@ -8,6 +9,7 @@ from prefect import Task
 
 from level3_training_pipeline.pipeline import data, flow
 from level3_training_pipeline.pipeline.data import Snapshot
+from level3_training_pipeline.pipeline.plots import FEWEST
 from level3_training_pipeline.tracking import mlflow_runs
 from level3_training_pipeline.tracking.registry import Version
 from shared.console import show_table
@@ -87,10 +89,12 @@ def show_evaluation(client: MlflowClient, version: Version) -> str:
     ]
     title = f"The last 14 days before today: {metrics['test_rows']:,.0f} flights that no model was fitted to"
     show_table(title, ["", "log loss", "AUC", "calibration error"], rows)
-    slices = {name: value for name, value in metrics.items() if name.startswith(("origin_", "carrier_"))}
-    worst = max(slices, key=lambda name: slices[name])
-    name = worst.removesuffix("_log_loss").replace("_", " ")
-    return f"{len(slices)} slices; worst {name}: log loss {slices[worst]:.2f}"
+    with TemporaryDirectory() as folder:
+        files = [client.download_artifacts(version.run_id, f"by_{name}.csv", folder) for name in ("origin", "carrier")]
+        slices = pd.concat([pd.read_csv(file, index_col=0) for file in files])
+    hardest = slices[slices["rows"] >= min(FEWEST, slices["rows"].max())].sort_values("log_loss").iloc[-1]
+    loss = f"log loss {hardest['log_loss']:.2f} ± {hardest['interval']:.2f}"
+    return f"{len(slices)} slices; hardest {hardest.name}: {loss}"
 
 
 def show_lineage(version: Version) -> str:

@@ -89,9 +89,9 @@ class Story:
     def _tell_training(
         self, night: pd.Timestamp, decision: Decision, result: dict[str, Any], failed: str | None
     ) -> None:
-        day = str(night.date())
-        if self.tables and self.tables.spoiled == day:
+        if self.tables and self.tables.spoiled == str(night.date()):
             self._line(night, "fault", "this training has learnt labels of other flights", "yellow")
+            day = decision.day  # under which the page shows the training too
             self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", day, day))
         without = len(days_left_out(decision))
         why = in_words(decision.cause) + (f", {without} days left out" if without else "")

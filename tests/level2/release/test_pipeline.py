@@ -171,13 +171,13 @@ def test_a_release_killed_at_any_moment_leaves_nothing_visible_and_the_next_one_
     small_model: Path, settings: Settings, project: Path, store: Store
 ) -> None:
     before = publish(store, small_model)
-    for events, seconds in ((2, 0.0), (3, 0.3), (4, 2.0)):  # while it copies, builds, tests
+    for version, seconds in (("1.0.1", 0.0), ("1.0.2", 0.3), ("1.0.3", 2.0)):  # while it copies, builds, tests
         process = subprocess.Popen(
             [sys.executable, "-c", RELEASE, str(small_model), str(project)],
             env=os.environ | {"MLOPS_STATE": str(settings.state)},
             stdout=subprocess.DEVNULL,
         )
-        wait_until(lambda: store.history()[events - 1 :], 60, pause=0.005)  # noqa: B023 - called at once
+        wait_until(lambda: store.history()[-1]["version"] == version, 60, pause=0.005)  # noqa: B023 - called at once
         time.sleep(seconds)
         process.send_signal(signal.SIGKILL)
         process.wait()

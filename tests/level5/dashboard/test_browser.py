@@ -72,8 +72,8 @@ def test_one_screen_holds_the_year_and_its_controls(full: Year, log: sa.Engine, 
 
 def bottom(shown: Any, what: str) -> float:
     """Where an element ends, in pixels from the top of the screen."""
-    box: dict[str, float] = shown.locator(what).first.bounding_box()
-    return box["y"] + box["height"]
+    end: float = shown.evaluate("what => document.querySelector(what).getBoundingClientRect().bottom", what)
+    return end
 
 
 def test_it_can_be_used_by_keyboard_alone(full: Year, tmp_path: Path) -> None:
