@@ -9,6 +9,7 @@ import pandas as pd
 from shared.data.schema import KNOWN_BEFORE
 
 HOUR = pd.Timedelta(hours=1)
+AT_ONCE = 168  # ticks whose rows are copied together: those of a year would take 100 MB
 REQUEST_COLUMNS = ["flight_id", "predicted_at", *KNOWN_BEFORE]
 LABEL_COLUMNS = ["flight_id", "arrival_delay", "late", "label_known_at"]
 
@@ -28,20 +29,25 @@ class Tick:
 
 
 def replay(flights: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp, every: pd.Timedelta = HOUR) -> Iterator[Tick]:
-    """Yield every tick of [start, end), empty ones included; cancelled and diverted flights never get a label.
-
-    Each tick's rows are copied when their turn comes: the year has 100 MB.
-    """
-    orders = {}
-    for when in ("predicted_at", "label_known_at"):
-        within = flights.loc[flights[when].between(start, end, inclusive="left"), [when, "flight_id"]]
-        orders[when] = within.sort_values([when, "flight_id"])[when]
+    """Yield every tick of [start, end), empty ones included; cancelled and diverted flights never get a label."""
     edges = [*pd.date_range(start, end, freq=every, inclusive="left"), end]
-    places = {when: order.searchsorted(edges) for when, order in orders.items()}
+    for i in range(0, len(edges) - 1, AT_ONCE):
+        yield from _ticks(flights, edges[i : i + AT_ONCE + 1])
 
-    def rows(when: str, columns: list[str], i: int) -> pd.DataFrame:
-        begin, until = places[when][i : i + 2]
-        return flights.loc[orders[when].index[begin:until], columns]
 
+def _ticks(flights: pd.DataFrame, edges: list[pd.Timestamp]) -> Iterator[Tick]:
+    requests, labels = (
+        flights.loc[flights[when].between(edges[0], edges[-1], inclusive="left"), columns].sort_values(
+            [when, "flight_id"]
+        )
+        for when, columns in (("predicted_at", REQUEST_COLUMNS), ("label_known_at", LABEL_COLUMNS))
+    )
+    request_rows = requests["predicted_at"].searchsorted(edges)
+    label_rows = labels["label_known_at"].searchsorted(edges)
     for i, (begin, until) in enumerate(pairwise(edges)):
-        yield Tick(begin, until, rows("predicted_at", REQUEST_COLUMNS, i), rows("label_known_at", LABEL_COLUMNS, i))
+        yield Tick(
+            begin,
+            until,
+            requests.iloc[request_rows[i] : request_rows[i + 1]],
+            labels.iloc[label_rows[i] : label_rows[i + 1]],
+        )
