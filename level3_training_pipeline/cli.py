@@ -118,7 +118,7 @@ def score(settings: Settings, options: argparse.Namespace) -> None:
         from level3_training_pipeline.tracking import lineage
         from shared.files import short_commit, write_json
     kept, file = score_change.read_kept(settings), score_change.file_of(settings)
-    if kept and kept.code == lineage.code_digest():
+    if kept and not options.keep and kept.code == lineage.code_digest():
         write_json(file, asdict(kept) | {"commit": lineage.commit()})  # it may have been committed since
         console.print(f"The code that makes a model is the one whose score was kept: {kept}.")
         console.print("Next: change features or model in level2_devops, then make score.")

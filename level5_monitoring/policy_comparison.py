@@ -23,7 +23,6 @@ from level4_deployment import prediction_log
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, policy
-from level5_monitoring.monitors import performance
 from level5_monitoring.policy_simulation import (
     Loop,
     Models,
@@ -240,14 +239,17 @@ def days_of_loop(settings: Settings) -> pd.DataFrame:
     Days whose labels were in alarm are left out: by wrong labels, the better of two versions is the worse one.
     """
     with config.open_log(settings) as log:
-        days = loop_store.last_performance(log, 366)
-        days = days[days["excluded_reason"] != performance.LABELS]
-        live = [days[["version", "day", "flights", "gain"]].dropna()]
+        wrong = [
+            one["day"]
+            for one in loop_store.decisions(log)
+            if any(alarm["monitor"] in policy.LABELS for alarm in one["alarms"])
+        ]
+        live = [loop_store.last_performance(log, 366)]
         for one in experiment_store.find(log):
             days = experiment_store.days_of(log, one.experiment).rename(columns={"mean_loss_difference": "gain"})
-            most = days[days["challenger_arm"] > days["champion_arm"]].assign(version=one.challenger)
-            live.append(most[["version", "day", "flights", "gain"]].dropna())
-    return pd.concat(live, ignore_index=True).astype({"version": int, "gain": float})
+            live.append(days[days["challenger_arm"] > days["champion_arm"]].assign(version=one.challenger))
+    found = pd.concat([days[["version", "day", "flights", "gain"]].dropna() for days in live], ignore_index=True)
+    return found[~found["day"].isin(wrong)].astype({"version": int, "gain": float})
 
 
 class Gained(NamedTuple):

@@ -295,9 +295,8 @@ class Platform:
         rows, trial = self.year.asked.get(night, np.empty(0, int)), self.trial
         by = np.ones(len(rows), int)
         if trial and trial.share:
-            salt = f"{trial.champion.number}-against-{trial.challenger.number}-no{self.trials}"
             names = self.year.flights["flight_id"].to_numpy()[rows]
-            by += np.array([arm(salt, trial.share, name) == CHALLENGER for name in names], int)
+            by += np.array([arm(trial.name, trial.share, name) == CHALLENGER for name in names], int)
             self.arms[rows] = by
         for which, version in ((1, self.champion), (2, trial.challenger if trial else self.champion)):
             mine = rows[by == which]

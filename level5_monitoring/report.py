@@ -16,6 +16,7 @@ from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.controller import CLOSES_AFTER
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.policy_comparison import LOOP, LOSS, Effort, training_nights
+from level5_monitoring.policy_simulation import shift
 from shared.console import console, show_table
 from shared.score import log_losses
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
@@ -130,9 +131,9 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
     rows = []
     day = table["flight_id"].str[:10]
     for one, following in zip(shown, [*shown[1:], None], strict=True):
-        last = min(_shift(one.first, SEEN_FOR - 1), day.max())
+        last = min(shift(one.first, SEEN_FOR - 1), day.max())
         if following:
-            last = min(last, _shift(following.first, -1))
+            last = min(last, shift(following.first, -1))
         flights = table[day.between(one.first, last)].dropna(subset=[LOOP])
         losses = {name: log_losses(flights["late"], flights[name]).mean() for name in (LOOP, *WITHOUT)}
         until = f"{len(flights):,} flights to {_short(last)}"
@@ -152,7 +153,7 @@ def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settin
         for one in decisions
         if one["day"] >= fault.first and any(alarm["monitor"] in kinds for alarm in one["alarms"])
     ]
-    lasts = [day for n, day in enumerate(active) if day == _shift(active[0], n)]  # one alarm, without a gap
+    lasts = [day for n, day in enumerate(active) if day == shift(active[0], n)]  # one alarm, without a gap
     seen = "not seen"
     met = "not seen"
     if lasts:
@@ -197,10 +198,6 @@ def _nights(settings: Settings) -> dict[str, list[str]]:
     """The nights on which the calendars of WITHOUT train."""
     nights = training_nights(settings.now, pd.Timestamp(LAST_TODAY, tz=NEW_YORK) - pd.Timedelta(days=1))
     return {name: nights[name] for name in WITHOUT}
-
-
-def _shift(day: str, days: int) -> str:
-    return str((pd.Timestamp(day) + pd.Timedelta(days=days)).date())
 
 
 def _short(day: str) -> str:

@@ -23,7 +23,6 @@ from shared.data.replay import Tick
 from shared.moving_line import Working
 from shared.settings import NEW_YORK
 
-QUIET = ("no_action", "notify")  # kinds of decisions that change nothing
 LOST = (experiment_store.REJECTED, experiment_store.FAILED)  # states in which an experiment ends for its challenger
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, NewLine
 from rich.control import Control
 from rich.padding import Padding
 from rich.table import Table
@@ -59,7 +59,7 @@ class PlainConsole(Console):
         self.moving.break_line()
         if self.is_interactive or self.record:
             objects = tuple(map(_hanging, objects))
-        if self.story and not (objects and isinstance(objects[0], Control)):  # a new frame of that line is no text
+        if self.story and not (objects and isinstance(objects[0], Control | NewLine)):  # that line's frames and end
             self.story.print(*objects, **options)
         super().print(*objects, **{"soft_wrap": not (self.is_interactive or self.record), **options})
 

@@ -117,6 +117,8 @@ class MovingLine:
 
     def break_line(self) -> None:
         """Before something else is printed: end an unfinished line."""
+        if self.unfinished is None:  # always in a terminal, where rich's thread prints while another holds the lock
+            return
         with self.lock:
             if self.unfinished:
                 self._write("\n")

@@ -67,7 +67,8 @@ def read_summaries(settings: Settings) -> dict[str, Summary]:
     for level in LEVELS:
         file = settings.level(level) / "summary.json"
         if not file.exists():
-            raise UserError(f"{level} has not been run here: there is no {file}. Remedy: make {level}.")
+            how = " (FAULTS=none keeps no result)" if level == "level5" else ""
+            raise UserError(f"{level} has no result here: there is no {file}. Remedy: make {level}{how}.")
         found[level] = read_json(file, _summary, f"make {level}")
     measured = {level: f"TODAY={one.today}, {one.score.rows:,} flights" for level, one in found.items()}
     if len(set(measured.values())) > 1:

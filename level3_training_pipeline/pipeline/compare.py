@@ -25,12 +25,12 @@ def evaluated_days(version: Version) -> pd.DataFrame:
     with tempfile.TemporaryDirectory() as folder:
         try:
             file = mlflow.artifacts.download_artifacts(f"runs:/{version.run_id}/by_day.csv", dst_path=folder)
-        except MlflowException as error:
+            return pd.read_csv(file, index_col="day")
+        except (MlflowException, ValueError) as error:
             raise RegistryError(
                 f"version {version.number}: its evaluation, by_day.csv of run {version.run_id}, cannot be read. "
                 "Remedy: restore the file, or train a version by the pipeline."
             ) from error
-        return pd.read_csv(file, index_col="day")
 
 
 def days_of_champion(
@@ -81,7 +81,9 @@ def judge_days(days: pd.DataFrame) -> str:
         return f"cannot tell, for there are {len(days)} days that both were evaluated on"
     gains, rows = days["log_loss_champion"] - days["log_loss"], int(days["rows"].sum())
     mean = float((gains * days["rows"]).sum() / rows)
-    half = float(stats.t.isf(0.025, len(days) - 1) * INFLATION * gains.std(ddof=1) / len(days) ** 0.5)
+    weights = days["rows"] / rows
+    error = (len(days) / (len(days) - 1) * float((weights**2 * (gains - mean) ** 2).sum())) ** 0.5
+    half = float(stats.t.isf(0.025, len(days) - 1)) * INFLATION * error
     finding = "better" if mean > half else "worse" if mean < -half else "cannot tell"
     return (
         f"{finding}, gain {mean:+.4f} nats per flight (95% interval {mean - half:+.4f} to {mean + half:+.4f}) on "

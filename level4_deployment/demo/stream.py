@@ -46,7 +46,9 @@ def earliest(client: PlatformClient, settings: Settings, home: Path) -> tuple[da
     """The first day that may be sent, and why no day before it; raises UserError where no version serves."""
     now = client.get("/status")
     if not now["routes"]:
-        raise UserError("no version serves, so nobody would answer. Remedy: make deliver VERSION=1.")
+        raise UserError(
+            "no version serves, so nobody would answer. Remedy: make deliver VERSION=1 (LEVEL=5: make level5)."
+        )
     routes, versions = now["routes"], open_client(settings, home)
     reasons = []
     for number in [routes[role]["version"] for role in ("champion", "challenger") if routes[role]]:
@@ -55,7 +57,7 @@ def earliest(client: PlatformClient, settings: Settings, home: Path) -> tuple[da
             (date.fromisoformat(learnt), f"version {number} has learned from the flights before it (a leak)")
         )
     if now["watermark"]:
-        reached = pd.Timestamp(now["watermark"], unit="s", tz=NEW_YORK).ceil("D").date()
+        reached = pd.Timestamp(now["watermark"], unit="s", tz=NEW_YORK).floor("D").date()
         reasons.append((reached, "the platform has had the flights before it already"))
     return max(reasons)
 
@@ -85,7 +87,9 @@ def _day(name: str, text: str) -> date:
     except ValueError as error:
         raise UserError(f"{name}={text!r} is not a date. Remedy: YYYY-MM-DD, such as {name}=2013-05-01.") from error
     if not FIRST <= day <= LAST_TODAY:
-        raise UserError(f"{name}={day} is outside {FIRST} … {LAST_TODAY}: the flights are of 2013.")
+        raise UserError(
+            f"{name}={day} is outside {FIRST} … {LAST_TODAY}. Remedy: a day of 2013, when the flights were."
+        )
     return day
 
 

@@ -108,7 +108,8 @@ class Demo:
 
         self.live.pages.offer("MLflow", mlflow, mlflow_runs.page_of_runs(""))
         self.live.pages.offer("Evidently", evidently)
-        self.live.links |= {name: f"{self.address}/pages/{name}" for name in self.live.pages.all}
+        pages = {name: f"{self.address}/pages/{name}" for name in self.live.pages.all}
+        self.live.links = {**self.live.links, **pages}  # the drawing thread reads the old one
 
     def play(self, server: prefect_server.PrefectServer) -> None:
         """Replay the year from the end of the log, with a turn of the loop each night."""

@@ -137,7 +137,8 @@ class LivePage:
     def year(self) -> str:
         """The part of the page that changes, as it was drawn last."""
         self._first.wait(FIRST_WITHIN)
-        return self._drawn.html if self._drawn else page.render_year(empty_year())
+        drawn = self._drawn  # another thread may replace it
+        return drawn.html if drawn else page.render_year(empty_year())
 
     def whole(self) -> str:
         """The page with its controls; without anything while the year is being read for the first time."""
@@ -146,7 +147,8 @@ class LivePage:
         return self._render()
 
     def _render(self) -> str:
-        year, stamp = (self._drawn.year, self._drawn.stamp) if self._drawn else (empty_year(), "")
+        drawn = self._drawn
+        year, stamp = (drawn.year, drawn.stamp) if drawn else (empty_year(), "")
         speed = self.clock.speed
         if self._whole[0] != (stamp, speed):
             html = page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": speed})

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from level5_monitoring.live_demo.activity import Activities
+from shared.errors import UserError
 from shared.loopback import answers, free_port
 from shared.processes.children import Process
 
@@ -46,13 +47,20 @@ class ToolPages:
         self.all[name] = ToolPage(name, start, page)
 
     def open(self, name: str, at: str = "") -> str:
-        """The address of a tool's page; "" while it starts, which this begins. Raises KeyError for an unknown tool.
+        """The address of a tool's page; "" while it starts, which this begins.
 
-        at: the path of another page than the first one.
+        at: the path of another page than the first one. Raises KeyError for an unknown tool, and UserError, once, for
+        one that has ended.
         """
         tool = self.all[name]
         with self.starting:
-            if tool.ended:
+            if tool.process and tool.ended:
+                status, tool.process = tool.process.poll(), None
+                raise UserError(
+                    f"{name}'s pages have ended with status {status}. Remedy: read {name.lower()}-pages.log in the "
+                    "demo's folder, then open the link again."
+                )
+            if tool.process is None:
                 tool.port = free_port()
                 tool.process = tool.start(tool.port)
                 self.activities.begin(f"starting {name}", lambda: tool.answering or tool.ended)

@@ -12,7 +12,7 @@ from level4_deployment.prediction_log import insert
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import read_window
-from level5_monitoring.tables import ACCEPTED_CODES, MONITOR_RESULTS
+from level5_monitoring.tables import ACCEPTED_CODES
 from shared.errors import UserError
 from shared.settings import user
 
@@ -66,12 +66,11 @@ def accept(log: sa.Engine, reference: Reference, name: str, code: str, reason: s
 
 def _alarm_since(log: sa.Engine, name: str) -> str | None:
     """The first day of the alarm of a column that has not ended; None where there is none."""
-    table = MONITOR_RESULTS.c
     since = None
-    for result in reversed(loop_store.select_results(log, (table.monitor == "contract") & (table.target == name))):
-        if result.state == "ok":
+    for one in reversed(loop_store.decisions(log)):
+        if not any((alarm["monitor"], alarm["target"]) == ("contract", name) for alarm in one["alarms"]):
             break
-        since = result.day if result.state == "alarm" else since
+        since = one["day"]
     return since
 
 

@@ -1,10 +1,14 @@
 """What a person sees in a terminal of two sizes: no line is lost, cut or broken in a word, whatever moves below it."""
 
+import io
 import re
 import sys
+import threading
 
 import pytest
+from rich.console import Console
 
+from shared.moving_line import MovingLine
 from tests.terminal import Screen, in_terminal
 
 SENTENCE = "2013-05-29 promote 1 → 2, by platform: non-inferior, which is enough: " + "the reason has many words " * 5
@@ -98,3 +102,13 @@ def test_wrapped_lines_keep_their_indent(screen: Screen) -> None:
     first = next(number for number, line in enumerate(lines) if line.startswith("  2013-05-29"))
     assert lines[first + 1].startswith("  ")
     assert not lines[first + 1].startswith("   ")
+
+
+def test_a_frame_is_drawn_while_another_thread_holds_the_line() -> None:
+    """Rich's thread prints frames under a lock of its own: if it waited for ours, `stop` would wait for ever."""
+    line = MovingLine(Console(file=io.StringIO()))
+    frame = threading.Thread(target=line.break_line, daemon=True)
+    with line.lock:
+        frame.start()
+        frame.join(5)
+        assert not frame.is_alive()

@@ -287,6 +287,15 @@ def test_another_tools_page_starts_when_it_is_opened(live: LivePage, tmp_path: P
         assert live.state()["activity"] is None
 
 
+def test_a_tool_that_ends_is_named_once_and_started_again_by_the_next_click(live: LivePage, tmp_path: Path) -> None:
+    with ExitStack() as started, served(live) as address, httpx.Client(base_url=address) as http:
+        live.pages.offer("MLflow", lambda _port: started.enter_context(running(["no_such_module"], tmp_path / "log")))
+        assert "MLflow is starting" in http.get("/pages/MLflow").text
+        failed = eventually(lambda: (got := http.get("/pages/MLflow")).status_code == 409 and got, within=20)
+        assert ("refresh" in failed.headers, "mlflow-pages.log" in failed.json()["detail"]) == (False, True)
+        assert "MLflow is starting" in http.get("/pages/MLflow").text
+
+
 def test_the_address_answers_before_the_libraries_are_loaded(live: LivePage) -> None:
     doorway = Doorway()
     with ExitStack() as opened:
