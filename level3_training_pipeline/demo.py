@@ -64,6 +64,8 @@ def show_trials(client: MlflowClient, version: Version) -> str:
     training = client.get_run(version.run_id)
     parent = training.data.tags["tuned_by"]
     trials = mlflow_runs.runs(client, f"tags.`mlflow.parentRunId` = '{parent}' and tags.kind = 'trial'")
+    if "validation_log_loss" not in trials[0].data.metrics:
+        return "1 trial, which is not compared with others"
     trials.sort(key=lambda run: run.data.metrics["validation_log_loss"])
     rows = [
         [

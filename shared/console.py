@@ -147,7 +147,7 @@ def bar(name: str, total: int) -> Iterator[Callable[[], None]]:
             nonlocal done
             done += 1
             filled = 20 * done // total
-            one.update(f"{text} {'━' * filled}{'╌' * (20 - filled)} {done} of {total}")
+            one.update(f"{'━' * filled}{'╌' * (20 - filled)} {done} of {total} · {text}")  # a long text may be cut
 
         yield advance
 

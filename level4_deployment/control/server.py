@@ -69,7 +69,9 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
                 console.print("Both have pages. In another terminal, the second command once a version serves:")
-                console.print(f"{curl(addresses['control'] + '/status')}\n{example(addresses['service'])}")
+                console.print(
+                    f"{curl(addresses['control'] + '/status')}\n{example(addresses['service'])}", soft_wrap=True
+                )
                 printed = ""
                 while not stop.wait(POLL_EVERY):
                     platform.poll()

@@ -92,4 +92,4 @@ def _latest_gain(stats: ReplayStats) -> str:
     last = stats.verdicts[-1] if stats.verdicts else None
     if not last or last["kind"] != "running" or last["lower"] is None:
         return ""
-    return f"; gain {last['mean']:+.4f} nats ({last['lower']:+.4f} to {last['upper']:+.4f}), day {last['day']}"
+    return f", day {last['day']}: gain {last['mean']:+.4f} ({last['lower']:+.4f} to {last['upper']:+.4f}) nats"

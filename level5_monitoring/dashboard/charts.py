@@ -92,7 +92,8 @@ def _chart(
     for name, row in rows.items():
         points = ["" if y is None else f"{x:g} {scale.at(y):g}" for x, y in zip(at, row, strict=True)]
         parts = (" L".join(part) for there, part in groupby(points, key=bool) if there)
-        lines[name] = " ".join(f"M{part}" for part in parts)  # an SVG path
+        # an SVG path; a week between two gaps is a line to itself, which is drawn as a dot
+        lines[name] = " ".join(f"M{part}" if "L" in part else f"M{part} L{part}" for part in parts)
     marks = [(x, min(max(scale.at(y), 0), 100), y) for x, y in zip(at, suspect, strict=True) if y is not None]
     ends = _spread({name: scale.at(row[-1]) for name, row in known.items() if row})
     return {

@@ -293,11 +293,11 @@ def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]
         rows, failed = (int(value or 0) for value in connection.execute(scored).one())
     watermark, undelivered = labels.read_watermark(log), outbox.undelivered(log)
     unfinished = [one["day"] for one in decisions if one["state"] == loop_store.OPEN]
-    cut_off = f", not finished: {', '.join(unfinished)}" if unfinished else ""
+    under_way = f", under way: {', '.join(unfinished)}" if unfinished else ""
     return [
         Health("newest departure", _clock(newest), newest is not None),
         Health("labels received up to", _clock(watermark), watermark is not None),
-        Health("days decided", f"{len(decisions)}{cut_off}", not unfinished),
+        Health("days decided", f"{len(decisions)}{under_way}", len(unfinished) <= 1),
         Health("challenger predictions missing or late", f"{failed:,} of {rows:,}", failed <= FAILED[0] * rows),
         Health("alerts not delivered", str(undelivered), undelivered == 0),
     ]

@@ -83,10 +83,12 @@ class Clock:
             self._changed.wait_for(lambda: self.stopped)
 
     def inject(self, fault: str, size: int) -> None:
-        """Apply a fault from now on; an active one takes the new size. Raises UserError for an unknown one."""
+        """Apply a fault from now on; an active one of another size ends. Raises UserError for an unknown one."""
         known = find_fault(fault, size)
         with self._changed:
             self._begun()
+            if any((one.fault, one.number) == (fault, size) for one in self.active):
+                return
             new = InjectedFault(fault, size, known.what, known.sizes[size - 1], self.day)
             self.faults = [*self._without(fault), new]
             self.keep_faults()

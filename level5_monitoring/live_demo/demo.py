@@ -75,8 +75,8 @@ class Demo:
 
     def _start_servers(self) -> tuple[prefect_server.PrefectServer, platform_process.RunningPlatform]:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
+        mlflow_runs.open_tracking(self.settings)  # makes the store's tables, before the platform looks for them
         platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
-        mlflow_runs.open_tracking(self.settings)
         self._offer_pages()
         self._load_year()
         server.wait()

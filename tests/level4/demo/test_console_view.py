@@ -53,7 +53,7 @@ def test_a_replay_shows_each_act_once_a_line_on_mondays_and_the_digest_of_every_
     assert [line.strip() for line in shown.splitlines()] == [
         "2013-04-07  act 0 none → 0, by platform: why",
         "2013-04-08  act 1 none → 1, by platform: why",
-        "2013-04-08  900 predictions; gain +0.0100 nats (-0.0200 to +0.0400), day 7",
+        "2013-04-08  900 predictions, day 7: gain +0.0100 (-0.0200 to +0.0400) nats",
     ]
     assert view.digests[1] == {"production": {"a"}}
     assert view.digests[2] == {"shadow": {"b"}, "live": {"b"}}

@@ -82,7 +82,7 @@ def test_alarms_for_which_a_person_must_look_differ_from_those_that_inform(full:
     assert '<div id="alarms" class="good">' in calm
     assert "drift, 1 in all: informs only" in calm
     assert '<div id="alarms" class="bad">' in red
-    assert "of temp: a person must look" in red
+    assert "temp · a person must look" in red
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 4.0), (0.1, 33.3), (0.3, 100.0), (9.0, 100.0)])

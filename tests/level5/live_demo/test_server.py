@@ -291,8 +291,10 @@ def test_a_tool_that_ends_is_named_once_and_started_again_by_the_next_click(live
     with ExitStack() as started, served(live) as address, httpx.Client(base_url=address) as http:
         live.pages.offer("MLflow", lambda _port: started.enter_context(running(["no_such_module"], tmp_path / "log")))
         assert "MLflow is starting" in http.get("/pages/MLflow").text
-        failed = eventually(lambda: (got := http.get("/pages/MLflow")).status_code == 409 and got, within=20)
-        assert ("refresh" in failed.headers, "mlflow-pages.log" in failed.json()["detail"]) == (False, True)
+        eventually(lambda: live.pages.all["MLflow"].ended, within=20)
+        failed = http.get("/pages/MLflow")
+        assert (failed.status_code, "refresh" in failed.headers) == (409, False)
+        assert "mlflow-pages.log" in failed.json()["detail"]
         assert "MLflow is starting" in http.get("/pages/MLflow").text
 
 
