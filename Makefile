@@ -30,19 +30,19 @@ $(READY): requirements.txt bootstrap.py $(MOVED)
 FORCE: # no file has this name: a checkout that was moved or copied makes its environment again
 
 ##@ The levels (STEP=1: wait for Enter before each part; QUIET=1: only the end)
-level1: $(READY) ## A notebook, and who gets its model (23 s)
+level1: $(READY) ## A notebook, and who gets its model (29 s)
 	@$(BIN)/python -m level1_notebook $(if $(QUIET),--quiet)
 
-level2: $(READY) ## DevOps without MLOps: service, releases (36 s)
+level2: $(READY) ## DevOps without MLOps: service, releases (37 s)
 	@$(BIN)/python -m level2_devops $(if $(QUIET),--quiet)
 
-level3: $(READY) ## Automated training; TODAY=2013-07-01 (39 s)
+level3: $(READY) ## Automated training; TODAY=2013-07-01 (37 s)
 	@$(BIN)/python -m level3_training_pipeline $(if $(AGAIN),--again) $(if $(QUIET),--quiet)
 
-level4: $(READY) ## Automated deployment: gates, A/B test (1.2 minutes)
+level4: $(READY) ## Automated deployment: gates, A/B test (1.5 minutes)
 	@$(BIN)/python -m level4_deployment $(if $(QUIET),--quiet)
 
-level5: $(READY) ## Full MLOps: nine months unattended (3 minutes)
+level5: $(READY) ## Full MLOps: nine months unattended (3.5 minutes)
 	@$(BIN)/python -m level5_monitoring $(if $(QUIET),--quiet)
 
 ##@ Level 1 · notebook
