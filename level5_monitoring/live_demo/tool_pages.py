@@ -35,7 +35,7 @@ class ToolPage:
 
 
 class ToolPages:
-    """Starts each tool's pages once; whoever offers them ends them."""
+    """Starts each tool's pages once; the demo, which offers them, ends them."""
 
     def __init__(self, activities: Activities) -> None:
         self.activities = activities
