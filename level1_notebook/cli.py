@@ -2,7 +2,7 @@
 
 import argparse
 
-from shared.console import step, told
+from shared.console import record_output, step
 from shared.processes.at_work import at_work
 from shared.settings import read_settings
 
@@ -23,7 +23,7 @@ def main() -> None:
             open_notebook.open_lab(settings, browser=not options.no_browser)
         return
     at = at_work(settings, "level1", "make level1", once=True)
-    with at, told("Level 1 · notebook", settings, "level1", quiet=options.quiet):
+    with at, record_output("Level 1 · notebook", settings, "level1", quiet=options.quiet):
         with step("Load the libraries"):
             from level1_notebook import run
         run.main()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from shared import arguments
-from shared.console import console, step, told
+from shared.console import console, record_output, step
 from shared.errors import UserError, on_end
 from shared.processes.at_work import at_work
 from shared.settings import read_settings, user
@@ -39,7 +39,7 @@ def main() -> None:
     settings = read_settings()
     with at_work(settings, "level2", f"make {name}", once=run is run_level):
         if run is run_level:
-            with told("Level 2 · DevOps without MLOps", settings, "level2", quiet=quiet):
+            with record_output("Level 2 · DevOps without MLOps", settings, "level2", quiet=quiet):
                 run_level()
         else:
             run(**options)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from shared import arguments
-from shared.console import bar, console, step, told
+from shared.console import bar, console, record_output, step
 from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
@@ -63,7 +63,7 @@ def version(text: str) -> int | str:
 
 def run_level(settings: Settings, options: argparse.Namespace) -> None:
     """Run the level."""
-    with told("Level 3 · automated training", settings, "level3", quiet=options.quiet):
+    with record_output("Level 3 · automated training", settings, "level3", quiet=options.quiet):
         with step("Load the libraries"):
             from level3_training_pipeline import run
         run.main(anew=options.again)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
 from shared.arguments import reason, share, version
-from shared.console import console, show_table, step, told
+from shared.console import console, record_output, show_table, step
 from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import user
@@ -74,7 +74,7 @@ def run_level(options: argparse.Namespace) -> None:
     """Run the level from top to bottom."""
     settings = configure()
     at = at_work(settings, "level4", "make level4", alone=True)
-    with at, told("Level 4 · automated deployment", settings, "level4", quiet=options.quiet):
+    with at, record_output("Level 4 · automated deployment", settings, "level4", quiet=options.quiet):
         with step("Load the libraries"):
             from level4_deployment import run
         run.main()
@@ -147,9 +147,9 @@ def deliver(options: argparse.Namespace) -> None:
     settings = configure()
     with operator() as platform, at_work(settings, "level4", "make deliver"):
         with step("Load the libraries"):
-            from level4_deployment.delivery.from_level3 import bring
+            from level4_deployment.delivery.from_level3 import import_version
         with step(f"Bring version {options.value} of level 3"):
-            made = bring(options.value, settings).number
+            made = import_version(options.value, settings).number
         console.print(f"Version {options.value} of level 3 is version {made} of level 4's registry.")
         now = platform.get("/status")
         if now["routes"] and now["routes"]["champion"]["version"] == made:

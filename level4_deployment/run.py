@@ -75,8 +75,8 @@ def main() -> None:
         "A/B test": report.verdict_in_a_line(better),
         "Live labels overrule": report.verdict_in_a_line(worse),
         "No request is lost": str(replayed),
-        "Rollback by one command": rollback.in_short,
-        "A worker is killed": kill.in_short,
+        "Rollback by one command": rollback.summary,
+        "A worker is killed": kill.summary,
         "A prediction is traced": traced,
     }
     hurts = {

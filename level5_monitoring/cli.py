@@ -4,7 +4,7 @@ import argparse
 
 from level5_monitoring import config
 from shared import arguments
-from shared.console import console, step, told
+from shared.console import console, record_output, step
 from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import user
@@ -17,7 +17,7 @@ def run_level(options: argparse.Namespace) -> None:
     settings = config.configure()  # before the libraries are imported
     config.faults()  # a wrong value is reported before any work
     at = at_work(settings, config.LEVEL, "make level5", alone=True)
-    with at, told("Level 5 · full MLOps", settings, config.LEVEL, quiet=options.quiet):
+    with at, record_output("Level 5 · full MLOps", settings, config.LEVEL, quiet=options.quiet):
         with step("Load the libraries"):
             from level5_monitoring import run
         run.main()

@@ -58,7 +58,7 @@ def with_faults(flights: pd.DataFrame, begin: str) -> pd.DataFrame:
     return flights
 
 
-def spoil(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+def shuffle_labels(flights: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
     """With labels that a broken join gave to other flights: all older than the days that a training is tested on."""
     joined = [name for name in ("late", "arrival_delay") if name in flights]
     old = flights.index[flights["label_known_at"] < now - data.TEST]
@@ -79,12 +79,12 @@ class FaultyTables:
         today = str(settings.today)
         if today > self.begin and today >= SPOILED_FROM and self.spoiled in ("", today):
             self.spoiled = today
-            return spoil(self.flights, settings.now)
+            return shuffle_labels(self.flights, settings.now)
         return self.flights.copy(deep=False)
 
 
 @contextmanager
-def put_in(settings: Settings) -> Iterator[FaultyTables | None]:
+def injected_faults(settings: Settings) -> Iterator[FaultyTables | None]:
     """While the block runs, this process trains on the year with faults; with FAULTS=none, on the real one."""
     if not config.faults():
         yield None

@@ -23,7 +23,7 @@ from level4_deployment.delivery.gates import judge_quality
 from level4_deployment.experiment.assignment import CHALLENGER, arm
 from level4_deployment.experiment.design import Plan, Verdict, judge, make_plan
 from level4_deployment.experiment.labels import LABELS_DUE_AFTER
-from level5_monitoring.faulty_year import SPOILED_FROM, spoil, with_faults
+from level5_monitoring.faulty_year import SPOILED_FROM, shuffle_labels, with_faults
 from level5_monitoring.loop import policy
 from level5_monitoring.loop.controller import excluded_reason
 from level5_monitoring.loop.policy import PLAN, Decision, PolicyState
@@ -154,7 +154,7 @@ class Models:
 
     def _known(self, night: str, without: Sequence[str], spoiled: bool = False) -> pd.DataFrame:  # noqa: FBT001, FBT002
         known = history(self.year.table, midnight(night))
-        known = spoil(known, midnight(night)) if spoiled else known
+        known = shuffle_labels(known, midnight(night)) if spoiled else known
         return data.sample(known[~known["flight_id"].str[:10].isin(without)], midnight(night))
 
     def _train(self, night: str, without: Sequence[str], spoiled: bool) -> Floats:  # noqa: FBT001

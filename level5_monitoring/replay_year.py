@@ -15,7 +15,7 @@ from level4_deployment.experiment import labels
 from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving import reloader
 from level5_monitoring import config
-from level5_monitoring.faulty_year import put_in
+from level5_monitoring.faulty_year import injected_faults
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
@@ -39,11 +39,11 @@ HALF_A_DAY = pd.Timedelta(hours=12)  # of flights at once: hour by hour, a year 
 def year(until: str) -> ReplayStats:
     """Replay the flights from the end of the log to `until` (YYYY-MM-DD), with the faults of the year put in."""
     shown = working("the first flights are being predicted")
-    with open_loop() as loop, put_in(loop.settings) as tables, shown as status:
+    with open_loop() as loop, injected_faults(loop.settings) as tables, shown as status:
         story = Story(loop.log, config.own(loop.settings), tables, status)
         flights = tables.flights if tables else load_flights(loop.settings)
         ticks = remaining_ticks(loop, parse_today(until), HALF_A_DAY, flights)
-        return play(loop, ticks, story.tell_decision, story.tell_night)
+        return play(loop, ticks, story.print_decision, story.print_night)
 
 
 def remaining_ticks(

@@ -30,7 +30,7 @@ SEEN_FOR = 56  # days from a fault on whose log loss is shown, or until the next
 class YearSummary:
     """The year's decisions, counted.
 
-    alerts: by severity, and how many were delivered. drift: weekly alarms. telling_day: of a decision to look at, the
+    alerts: by severity, and how many were delivered. drift: weekly alarms. example_day: of a decision to look at, the
     first one about an alarm, or else the first that changed something. false_alarms: how many, and on how many days.
     """
 
@@ -40,7 +40,7 @@ class YearSummary:
     effort: Effort
     alerts: str
     drift: int
-    telling_day: str
+    example_day: str
     false_alarms: str
 
 
@@ -54,8 +54,8 @@ def summarise_year(settings: Settings) -> YearSummary:
     done = Counter(one["kind"] for one in acted if not one["result"].keys() & {policy.REFUSED, policy.FAILED})
     trained = sum(one["kind"] == "retrain" and policy.FAILED not in one["result"] for one in acted)
     false = false_alarms([one for one in results if not _of_a_fault(one, settings)])
-    told = Counter(what_followed(one, acted, tried) for one in false)
-    for what, times in told.items():
+    followed = Counter(what_followed(one, acted, tried) for one in false)
+    for what, times in followed.items():
         console.print(f"  False alarm: {what}" + (f" ({times} targets)" if times > 1 else ""))
     severities = Counter(one.severity for one in alerts)
     counts = ", ".join(f"{count} {name}" for name, count in severities.items()) or "none"
@@ -71,7 +71,7 @@ def summarise_year(settings: Settings) -> YearSummary:
         ),
         alerts=f"{counts}; {len(alerts) - undelivered} of {len(alerts)} delivered",
         drift=sum(one.monitor == "drift" and one.state == "alarm" for one in results),
-        telling_day=next((one["day"] for one in [*suspect, *acted, *decisions[-1:]]), ""),
+        example_day=next((one["day"] for one in [*suspect, *acted, *decisions[-1:]]), ""),
         false_alarms=f"{len(false)}, on {len({one.day for one in false})} days" if false else "none",
     )
 

@@ -51,7 +51,7 @@ def main() -> None:
         part(5, "Operate", "the year in figures")
         table = policy_comparison.collect_predictions(settings, calendar)
         summary = report.summarise_year(settings)
-        met = report.show_faults(settings, table)
+        faults_met = report.show_faults(settings, table)
         results = policy_comparison.compare_policies(table, summary.effort, policy_comparison.days_of_loop(settings))
         policy_comparison.show_comparison(table, results)
         with step("Draw the year on one page"):
@@ -67,7 +67,10 @@ def main() -> None:
     policy_comparison.keep_results(settings, results, played.failed, faults=faults)
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; false alarms: {summary.false_alarms}",
-        **{f"Fault {number}": f"{one.what.partition(',')[0]}: {one.seen}" for number, one in enumerate(met, start=1)},
+        **{
+            f"Fault {number}": f"{one.what.partition(',')[0]}: {one.seen}"
+            for number, one in enumerate(faults_met, start=1)
+        },
         "The loop closes": f"{trainings}, promotions: {summary.promoted}, manual steps: {loop.effort.steps}",
         "Worth it": f"log loss {policy_comparison.summarise(losses)}",
         "Each alert once": summary.alerts,
@@ -80,9 +83,9 @@ def main() -> None:
     }
     look = {
         show_path(file): "the year on one page",
-        f"make explain DECISION={summary.telling_day}": "a decision, its evidence, what followed",
+        f"make explain DECISION={summary.example_day}": "a decision, its evidence, what followed",
         "make level5 FAULTS=none" if faults else "make level5": f"the year {'without' if faults else 'with'} faults",
     }
-    result = f"{loop.score} as served" + (f", faults: {len(met)}" if met else "")
+    result = f"{loop.score} as served" + (f", faults: {len(faults_met)}" if faults_met else "")
     after = "make up · the year by a clock, with faults that you inject"
     closing("Level 5 · full MLOps", result, adds, hurts, look, after)

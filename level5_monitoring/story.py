@@ -33,22 +33,22 @@ class Story:
         self, log: sa.Engine, home: Path, tables: FaultyTables | None = None, status: Working | None = None
     ) -> None:
         self.log, self.home, self.tables, self.status = log, home, tables, status
-        self.actions_told = len(audit.trail(log))
+        self.actions_printed = len(audit.trail(log))
         self.in_alarm: dict[str, int] = {}  # by monitor of data or labels, on how many days so far
         self.deferred = ""  # why the retraining of the day before was
         self.faults: dict[str, InjectedFault] = {}
 
-    def tell_decision(self, decision: Decision) -> None:
-        """Tell which alarms begin and end, and what the decision came to; nothing daily."""
+    def print_decision(self, decision: Decision) -> None:
+        """Print which alarms begin and end, and what the decision came to; nothing daily."""
         night = pd.Timestamp(decision.day) + CLOSES_AFTER
-        self._tell_alarms(night, decision)
+        self._print_alarms(night, decision)
         result = next(one for one in loop_store.decisions(self.log)[::-1] if one["day"] == decision.day)["result"]
         failed = result.get(REFUSED) or result.get(FAILED)
         if decision.kind == "retrain":
-            self._tell_training(night, decision, result, failed)
+            self._print_training(night, decision, result, failed)
         elif decision.kind == "promote":
-            told = f"refused: {failed}" if failed else f"{_gain(self.log, result)}"
-            self._line(night, f"version {result.get('version', '')} promoted", told)
+            outcome = f"refused: {failed}" if failed else f"{_gain(self.log, result)}"
+            self._line(night, f"version {result.get('version', '')} promoted", outcome)
         elif decision.kind == "roll_back":
             self._line(night, "rolled back", failed or f"to version {result['version']}; {decision.reason}")
         elif decision.kind == "stop_experiment" and decision.cause != "contract" and not self.in_alarm:
@@ -57,22 +57,22 @@ class Story:
             self._line(night, f"retraining deferred ({in_words(decision.cause)})", "")
         self.deferred = decision.cause if decision.kind == "defer" else ""
 
-    def tell_night(self, tick: Tick, played: ReplayStats) -> None:
-        """Tell which faults begin and end, which challengers the platform rejected, and the figures of a month."""
+    def print_night(self, tick: Tick, played: ReplayStats) -> None:
+        """Print which faults begin and end, which challengers the platform rejected, and the figures of a month."""
         night = tick.end.tz_convert(NEW_YORK).tz_localize(None).normalize()
         actions = audit.trail(self.log)
-        for act in actions[self.actions_told :]:
+        for act in actions[self.actions_printed :]:
             if act["action"] == audit.END and act["new_value"] in LOST:
                 self._line(night, f"version {act['version']} {act['new_value']}", act["reason"])
-        self.actions_told = len(actions)
-        self._tell_faults(night)
+        self.actions_printed = len(actions)
+        self._print_faults(night)
         figures = f"{played.flights:,} flights answered, {played.failed} requests failed{self._loss()}"
         if self.status:
             self.status.update(f"{night:%d %b}  {figures}")
         if night.day == 1:
             self._line(night, "", figures)
 
-    def _tell_alarms(self, night: pd.Timestamp, decision: Decision) -> None:
+    def _print_alarms(self, night: pd.Timestamp, decision: Decision) -> None:
         active = by_monitor(decision.alarms, *DATA, *LABELS)
         now = [*dict.fromkeys(str(one.monitor) for one in active)]
         for monitor in now:
@@ -85,7 +85,7 @@ class Story:
             days = self.in_alarm.pop(monitor)
             self._line(night, f"{in_words(monitor)} alarm over", f"later trainings leave its {days} days out")
 
-    def _tell_training(
+    def _print_training(
         self, night: pd.Timestamp, decision: Decision, result: dict[str, Any], failed: str | None
     ) -> None:
         if self.tables and self.tables.spoiled == str(night.date()):
@@ -100,10 +100,10 @@ class Story:
         if failed:
             self._line(night, f"not retrained ({why})", failed.partition(" Remedy:")[0], "red")
             return
-        told = f"version {result['version']} passed the gates"
-        self._line(night, f"retrained ({why})", told)
+        outcome = f"version {result['version']} passed the gates"
+        self._line(night, f"retrained ({why})", outcome)
 
-    def _tell_faults(self, night: pd.Timestamp) -> None:
+    def _print_faults(self, night: pd.Timestamp) -> None:
         day, before = str(night.date()), str((night - pd.Timedelta(days=1)).date())
         for one in feed_faults(self.tables.begin) if self.tables else ():
             if one.first <= day and one.fault not in self.faults:

@@ -94,7 +94,7 @@ def step(name: str) -> Iterator[Working]:
         if console.story:
             console.story.print(f"    {name} {inner.seconds}")
         return
-    with _told(Working(name)) as one:
+    with _shown_as_step(Working(name)) as one:
         yield one
 
 
@@ -105,7 +105,7 @@ def in_one_line(name: str) -> Iterator[Working]:
     Of something refused, print the reason too: the caller expects it.
     """
     try:
-        with _told(Working(name, folds=True)) as one:
+        with _shown_as_step(Working(name, folds=True)) as one:
             yield one
     except UserError as error:
         if error.refusal:
@@ -114,7 +114,7 @@ def in_one_line(name: str) -> Iterator[Working]:
 
 
 @contextmanager
-def _told(one: Working) -> Iterator[Working]:
+def _shown_as_step(one: Working) -> Iterator[Working]:
     """Show it while the block works; then print it with a mark, its steps and its seconds."""
     mark, style = "✗", "red"
     with console.moving.show(one), console.moving.dots(one):
@@ -186,7 +186,7 @@ def part(number: int, name: str, about: str) -> None:
 def show_table(title: str, columns: list[str], rows: list[list[str]], *, detail: bool = False) -> None:
     """Print a table: columns of figures are aligned right, texts left; without headings, all cells are texts.
 
-    detail: while a level is told, the table is in its story only, and one line names it.
+    detail: while a level's output is recorded, the table is in its story only, and one line names it.
     """
     header = any(columns)
     table = Table(box=box.SIMPLE_HEAD if header else None, show_edge=False, pad_edge=False, show_header=header)
@@ -288,7 +288,7 @@ pre {{ font-family: Menlo, "DejaVu Sans Mono", Consolas, monospace; }}
 
 
 @contextmanager
-def told(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterator[None]:
+def record_output(title: str, settings: "Settings", level: str, *, quiet: bool) -> Iterator[None]:
     """Print the title of a level, and write all that the block prints to story.html in its state folder.
 
     quiet: in the terminal, show nothing but errors and the closing screen.

@@ -25,7 +25,7 @@ FROM = "delivered_from"  # tag: level 3's version and run
 DEPLOYMENT = ("deployed_by", "deployed_at", "release")  # tags of level 2's service: no part of what the version is
 
 
-def bring(number: int, settings: Settings) -> Version:
+def import_version(number: int, settings: Settings) -> Version:
     """Level 4's version of level 3's version `number`; one that was brought already, and is whole, stays.
 
     settings: level 4's; its registry is the open one afterwards. Raises RegistryError for an unknown or damaged
@@ -35,10 +35,10 @@ def bring(number: int, settings: Settings) -> Version:
         raise UserError(f"VERSION={number}: level 3 has no version yet. Remedy: make level3.")
     with tempfile.TemporaryDirectory() as folder:
         try:
-            version, run, files = _take(number, replace(settings, workspace=""), Path(folder))
+            version, run, files = _export(number, replace(settings, workspace=""), Path(folder))
         finally:
             client = mlflow_runs.open_tracking(settings)
-        if made := _brought(client, version):
+        if made := _imported_before(client, version):
             return made
         origin = {FROM: f"level 3's version {number}, run {version.run_id}"}
         about = f"Level 3's version {number}, as it is."
@@ -51,7 +51,7 @@ def bring(number: int, settings: Settings) -> Version:
             return registry.register(client, f"runs:/{copy.info.run_id}/model", copy.info.run_id, tags | origin)
 
 
-def _brought(client: MlflowClient, version: Version) -> Version | None:
+def _imported_before(client: MlflowClient, version: Version) -> Version | None:
     """The version here whose model has the same bytes, if there is one that is whole."""
     same_key = f"name = '{registry.MODEL}' and tags.training_key = '{version.tags['training_key']}'"
     for found in client.search_model_versions(same_key):
@@ -61,7 +61,7 @@ def _brought(client: MlflowClient, version: Version) -> Version | None:
     return None
 
 
-def _take(number: int, settings: Settings, folder: Path) -> tuple[Version, Run, list[Path]]:
+def _export(number: int, settings: Settings, folder: Path) -> tuple[Version, Run, list[Path]]:
     """The version, its run, and folders below `folder` with the run's files and, below `model`, the model's."""
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(number))

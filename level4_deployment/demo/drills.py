@@ -38,7 +38,7 @@ class RollbackDrill:
         )
 
     @property
-    def in_short(self) -> str:
+    def summary(self) -> str:
         """The same for the closing screen."""
         return f"after {self.first_restored:.1f} s; {self.failed} of {self.requests:,} requests failed"
 
@@ -87,7 +87,7 @@ class KillDrill:
         )
 
     @property
-    def in_short(self) -> str:
+    def summary(self) -> str:
         """The same for the closing screen."""
         return f"replaced in {self.replaced_after:.1f} s; {self.lost} of {self.requests:,} requests lost"
 

@@ -101,7 +101,7 @@ def show_served(home: Path) -> str:
     months = by_month(found.assign(scheduled_departure=departure), found["probability"])
     months = months[months["rows"] >= FEWEST_FLIGHTS]
     each = (f"{row.log_loss:.4f} on {row.rows:,.0f} flights of {name}" for name, row in months.iterrows())
-    console.print(f"  By the prediction log, the log loss of what was served: {', '.join(each)}")
+    console.print(f"  Log loss of the served predictions, from the prediction log: {', '.join(each)}")
     return "log loss by month " + ", ".join(f"{loss:.2f}" for loss in months["log_loss"])
 
 

@@ -166,10 +166,3 @@ def lag_one_correlation(days: ArrayLike) -> tuple[float, float]:
         return 0.0, 1.0
     test = stats.pearsonr(values[:-1], values[1:], alternative="greater")
     return float(test.statistic), float(test.pvalue)
-
-
-def weekly_means(days: ArrayLike) -> Floats:
-    """The means of whole blocks of seven days, along the last axis; days after the last whole block are left out."""
-    values = np.asarray(days, dtype=float)
-    whole = values.shape[-1] // 7
-    return values[..., : whole * 7].reshape(*values.shape[:-1], whole, 7).mean(axis=-1)

@@ -9,7 +9,7 @@ import pytest
 
 from level3_training_pipeline.pipeline import data
 from level5_monitoring import config, faulty_year
-from level5_monitoring.faulty_year import FaultyTables, feed_faults, put_in, spoil
+from level5_monitoring.faulty_year import FaultyTables, feed_faults, injected_faults, shuffle_labels
 from shared.data.flights import load_flights
 from shared.data.schema import FLIGHT, check
 from shared.settings import SettingError, Settings
@@ -51,7 +51,7 @@ def test_the_spoiled_labels_are_those_of_the_simulation(flights: pd.DataFrame) -
     """The pipeline cuts after the join, the simulation before it."""
     now = pd.Timestamp("2013-03-20", tz="UTC")
     known = flights[flights["label_known_at"] < now]
-    assert np.array_equal(spoil(flights, now).loc[known.index, "late"], spoil(known, now)["late"])
+    assert np.array_equal(shuffle_labels(flights, now).loc[known.index, "late"], shuffle_labels(known, now)["late"])
 
 
 def test_faults_none_leaves_the_year_as_it_is_and_another_value_has_a_remedy(
@@ -59,7 +59,7 @@ def test_faults_none_leaves_the_year_as_it_is_and_another_value_has_a_remedy(
 ) -> None:
     assert config.faults()
     monkeypatch.setenv("FAULTS", "none")
-    with put_in(level5_settings) as tables:
+    with injected_faults(level5_settings) as tables:
         assert tables is None
         assert data.load_flights is load_flights
     monkeypatch.setenv("FAULTS", "some")

@@ -44,7 +44,7 @@ def test_decisions_are_counted_by_what_came_of_them(
     assert (summary.days, summary.monitor_results, summary.promoted) == (5, 10, 1)
     assert summary.effort == Effort(trainings=2, steps=1, alerts=2, false_alarms=1)
     assert summary.alerts == "1 page, 1 info; 2 of 2 delivered"
-    assert (summary.drift, summary.telling_day, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
+    assert (summary.drift, summary.example_day, summary.false_alarms) == (5, "2013-05-06", "1, on 1 days")
     told = "False alarm: contract on 2013-05-06, no retraining"
     assert capsys.readouterr().out.strip() == told, "it went on for five days"
 

@@ -47,21 +47,21 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
             one = replace(decision, alarms=alarms)
             loop_store.record_decision(log, one, [], [])
             loop_store.close_decision(log, one.day, result)
-            story.tell_decision(one)
+            story.print_decision(one)
 
-        story.tell_night(night_of("2013-07-14"), ReplayStats())
-        story.tell_night(night_of("2013-07-15"), ReplayStats(flights=1234))
+        story.print_night(night_of("2013-07-14"), ReplayStats())
+        story.print_night(night_of("2013-07-15"), ReplayStats(flights=1234))
         decided(Decision("2013-07-14", "no_action", "all is well"), {})
         for day in ("2013-07-15", "2013-07-16"):
             decided(Decision(day, "stop_experiment", "a unit", cause="contract"), {}, alarm, other)
-        story.tell_night(night_of("2013-07-25"), ReplayStats())
+        story.print_night(night_of("2013-07-25"), ReplayStats())
         decided(Decision("2013-07-28", "no_action", "all is well"), {})
         decided(Decision("2013-07-29", "retrain", "grown", cause="growth"), {"version": 2, "experiment": "2-against-1"})
-        story.tell_night(night_of("2013-08-01"), ReplayStats(flights=1234))
+        story.print_night(night_of("2013-08-01"), ReplayStats(flights=1234))
         tables.spoiled = "2013-08-03"
         decided(Decision("2013-08-01", "retrain", "grown", cause="growth"), refused)
         audit.record(log, audit.Action("platform", audit.END, "worse", 3, "3-against-1", "running", "rejected"))
-        story.tell_night(night_of("2013-08-04"), ReplayStats())
+        story.print_night(night_of("2013-08-04"), ReplayStats())
         decided(Decision("2013-08-03", "promote", "it is better"), {"version": 2, "experiment": "2-against-1"})
         decided(Decision("2013-08-04", "roll_back", "it is worse"), {"version": 1})
         assert experiment_store.find(log) == []

@@ -20,11 +20,11 @@ from shared.console import (
     headline,
     in_one_line,
     print_styled,
+    record_output,
     show_by_month,
     show_manual_steps,
     show_table,
     step,
-    told,
 )
 from shared.errors import UserError, command
 from shared.score import by_month, score
@@ -151,7 +151,7 @@ def test_the_closing_screen_has_five_parts_and_is_all_that_a_quiet_level_prints(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = replace(read_settings(), today=date(2013, 5, 1), state=tmp_path, workspace="")
-    with told("Level 4 · <deployment>", settings, "level4", quiet=True):
+    with record_output("Level 4 · <deployment>", settings, "level4", quiet=True):
         with in_one_line("Train"), step("Tune"):
             pass
         headline("A heading")
@@ -189,7 +189,7 @@ def test_the_closing_screen_has_five_parts_and_is_all_that_a_quiet_level_prints(
 
 def test_the_story_of_a_level_that_fails_ends_with_the_error(tmp_path: Path) -> None:
     settings = replace(read_settings(), state=tmp_path, workspace="")
-    with pytest.raises(UserError), told("Level 1", settings, "level1", quiet=False), step("Read it"):
+    with pytest.raises(UserError), record_output("Level 1", settings, "level1", quiet=False), step("Read it"):
         raise UserError("it is <gone>. Remedy: none.")
     story = (tmp_path / "level1" / "story.html").read_text(encoding="utf-8")
     assert "✗" in story

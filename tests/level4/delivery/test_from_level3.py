@@ -10,7 +10,7 @@ import pytest
 
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import RegistryError, Version
-from level4_deployment.delivery.from_level3 import bring
+from level4_deployment.delivery.from_level3 import import_version
 from level4_deployment.demo.candidates import TOO_FEW_TREES, register_by_hand
 from shared.errors import UserError
 from shared.settings import Settings
@@ -34,8 +34,8 @@ def level3(registered: Registry) -> Iterator[Version]:
 def test_a_version_is_brought_once_with_its_bytes_its_record_and_its_evaluation(
     registered: Registry, level3: Version
 ) -> None:
-    made = bring(1, registered.settings)
-    assert bring(1, registered.settings) == made
+    made = import_version(1, registered.settings)
+    assert import_version(1, registered.settings) == made
     whole = registry.get(registered.client, str(made.number))
     same = ("model_sha256", "model_card_sha256", "today", "commit", "training_key")
     assert [whole.tags[name] for name in same] == [level3.tags[name] for name in same]
@@ -51,7 +51,7 @@ def test_a_version_is_brought_once_with_its_bytes_its_record_and_its_evaluation(
 @pytest.mark.usefixtures("level3")
 def test_an_unknown_version_is_refused_with_those_that_exist(registered: Registry) -> None:
     with pytest.raises(RegistryError, match=r"level 3 has no such version; known there: 1\. Remedy: one of these, or"):
-        bring(9, registered.settings)
+        import_version(9, registered.settings)
     with pytest.raises(RegistryError, match=r"level 4 has no such version; .*make deliver VERSION=n"):
         registry.get(registered.client, "99")
 
@@ -63,13 +63,13 @@ def test_a_version_of_other_code_is_refused_with_the_training_that_helps(
     tag = {"code_digest": lineage.code_digest()}
     others = json.dumps(json.loads(client.get_model_version("flight-delays", "1").tags["lineage"]) | tag)
     client.set_model_version_tag("flight-delays", "1", "lineage", others)
-    assert bring(level3.number, registered.settings).number
+    assert import_version(level3.number, registered.settings).number
     monkeypatch.setattr(lineage, "code_digest", lambda: "changed")
     with pytest.raises(UserError, match=r"VERSION=1: the code that makes a model was changed .*Remedy: make level3"):
-        bring(1, registered.settings)
+        import_version(1, registered.settings)
 
 
 def test_without_level_3_it_is_level_3_that_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "level4").mkdir()
     with pytest.raises(UserError, match=r"level 3 has no version yet\. Remedy: make level3"):
-        bring(1, Settings(date(2013, 3, 1), None, tmp_path, workspace="level4"))
+        import_version(1, Settings(date(2013, 3, 1), None, tmp_path, workspace="level4"))

@@ -105,7 +105,7 @@ def test_the_error_names_every_missing_claim_with_its_evidence() -> None:
 def test_the_evidence_of_the_closing_screen_is_short_and_is_that_of_the_run() -> None:
     found = Verdict("promote", day=56, flights=50_859, mean=0.00254, z=1.612)
     promoted = experiment(challenger=2, state="promoted", verdict=found)
-    lines = [report.verdict_in_a_line(promoted), ROLLBACK.in_short, KILL.in_short]
+    lines = [report.verdict_in_a_line(promoted), ROLLBACK.summary, KILL.summary]
     assert lines == [
         "version 2 promoted: +0.0025 nats, z 1.6, day 56",
         "after 0.1 s; 0 of 9 requests failed",
