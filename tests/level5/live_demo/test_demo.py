@@ -115,7 +115,9 @@ def family_of(settings: Settings) -> list[psutil.Process]:
 
     def family() -> list[psutil.Process]:
         found = [process, *process.children(recursive=True)]
-        return found if any("level4_deployment" in one.cmdline() for one in found) else []
+        # not cmdline(): a child that has just ended has none, and says so with an error
+        commands = [one.as_dict(["cmdline"])["cmdline"] or [] for one in found]
+        return found if any("level4_deployment" in words for words in commands) else []
 
     return eventually(family, within=120)
 
