@@ -121,12 +121,14 @@ def act(options: argparse.Namespace) -> None:
 
 def _worth_doing(now: dict[str, Any], options: argparse.Namespace) -> bool:
     """Whether there is something to do; prints that there is not, or that a version has lost its experiment."""
+    from level4_deployment.experiment.experiment_store import APPROVAL, LOST, RUNNING
+
     experiments = now["experiments"]
-    if options.name == "stop" and not any(one["state"] in {"running", "awaiting approval"} for one in experiments):
+    if options.name == "stop" and not any(one["state"] in (RUNNING, APPROVAL) for one in experiments):
         console.print("No experiment is running: there is nothing to stop.")
         return False
     tried = [one for one in experiments if options.name == "promote" and one["challenger"] == options.value]
-    if tried and tried[-1]["state"] in {"rejected", "failed"}:
+    if tried and tried[-1]["state"] in LOST:
         console.print(
             f"Warning: version {options.value} was {tried[-1]['state']} in {tried[-1]['experiment']}: "
             f"{tried[-1]['reason']}. It becomes the champion all the same, on record; make platform-rollback goes back."

@@ -97,7 +97,7 @@ def page(_options: argparse.Namespace) -> None:
 
 def check(_options: argparse.Namespace) -> None:
     """Compare the last year with the level's aims."""
-    from level5_monitoring.policy_comparison import check_aims
+    from level5_monitoring.policy_backtest.comparison import check_aims
 
     check_aims(config.configure())
 

@@ -10,13 +10,14 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
-from level5_monitoring.false_alarms import false_alarms
-from level5_monitoring.faulty_year import BROKEN_UNIT, SPOILED, SPOILED_FROM, FeedFault, feed_faults
+from level5_monitoring.live_year.faulty_year import BROKEN_UNIT, SPOILED, SPOILED_FROM, FeedFault, feed_faults
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.controller import CLOSES_AFTER
+from level5_monitoring.monitors.false_alarms import false_alarms
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
-from level5_monitoring.policy_comparison import LOOP, LOSS, Effort, training_nights
-from level5_monitoring.policy_simulation import shift
+from level5_monitoring.policy_backtest.calendars import LOOP, training_nights
+from level5_monitoring.policy_backtest.comparison import LOSS, Effort
+from level5_monitoring.policy_backtest.models import shift
 from shared.console import console, show_table
 from shared.score import log_losses
 from shared.settings import LAST_TODAY, NEW_YORK, Settings

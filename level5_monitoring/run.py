@@ -6,10 +6,12 @@ from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.delivery.flow import delivery
-from level5_monitoring import config, policy_comparison, replay_year, report
+from level5_monitoring import config, report
 from level5_monitoring.dashboard import page
+from level5_monitoring.live_year import replay_year
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
+from level5_monitoring.policy_backtest import calendars, comparison
 from shared.console import closing, console, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.split import history
@@ -41,30 +43,30 @@ def main() -> None:
 
         part(3, "Evaluate", "policies by the calendar, to compare the loop with")
         console.print("  Their models are trained in a process beside the live year.")
-        train = policy_comparison.train_command()
-        calendar = opened.enter_context(running(train, own / policy_comparison.LOG_FILE))
+        train = calendars.train_command()
+        calendar = opened.enter_context(running(train, own / calendars.LOG_FILE))
 
         part(4, "Release", "live to the end of 2013, unattended: a turn of the loop each night")
         console.print("  The year has faults; one without: make level5 FAULTS=none" if faults else "  A clean year.")
         played = run_flow.run_flow(server, replay_year.year, str(LAST_TODAY))
 
         part(5, "Operate", "the year in figures")
-        table = policy_comparison.collect_predictions(settings, calendar)
+        table = calendars.collect_predictions(settings, calendar)
         summary = report.summarise_year(settings)
         faults_met = report.show_faults(settings, table)
-        results = policy_comparison.compare_policies(table, summary.effort, policy_comparison.days_of_loop(settings))
-        policy_comparison.show_comparison(table, results)
+        results = comparison.compare_policies(table, summary.effort, comparison.days_of_loop(settings))
+        comparison.show_comparison(table, results)
         with step("Draw the year on one page"):
             file = page.write_page(settings)
 
     part(6, "Report", "what holds, and what still hurts")
-    loop, weekly = results[policy_comparison.LOOP], results["weekly"]
+    loop, weekly = results[calendars.LOOP], results["weekly"]
     trainings = f"{loop.effort.trainings} trainings instead of {weekly.effort.trainings}"
     losses = {name: one.score.log_loss for name, one in results.items()}
-    clean = policy_comparison.clean_losses(table) or losses
+    clean = comparison.clean_losses(table) or losses
     if faults:  # the progression is of the year with faults
         keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
-    policy_comparison.keep_results(settings, results, played.failed, faults=faults)
+    comparison.keep_results(settings, results, played.failed, faults=faults)
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; false alarms: {summary.false_alarms}",
         **{
@@ -72,14 +74,14 @@ def main() -> None:
             for number, one in enumerate(faults_met, start=1)
         },
         "The loop closes": f"{trainings}, promotions: {summary.promoted}, manual steps: {loop.effort.steps}",
-        "Worth it": f"log loss {policy_comparison.summarise(losses)}",
+        "Worth it": f"log loss {comparison.summarise(losses)}",
         "Each alert once": summary.alerts,
         "No user is cut off": str(played),
     }
     hurts = {
         "One recipe": "people choose features and model; the loop retrains that recipe",
         "One reference": f"limits of {len(known):,} flights; alarms of weekly drift: {summary.drift}",
-        "Is it worth it?": f"without faults: {policy_comparison.summarise(clean)}",
+        "Is it worth it?": f"without faults: {comparison.summarise(clean)}",
     }
     look = {
         show_path(file): "the year on one page",

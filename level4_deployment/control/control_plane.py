@@ -20,6 +20,7 @@ from level4_deployment.experiment.experiment_store import (
     APPROVAL,
     FAILED,
     INCONCLUSIVE,
+    LOST,
     PROMOTED,
     REJECTED,
     RUNNING,
@@ -40,7 +41,6 @@ UNAVAILABLE = (sa.exc.SQLAlchemyError, UserError, OSError)  # registry, log or a
 # Steps that can fail, and are retried.
 START, ROUTES_FILE, ALIASES, GUARD, VERDICT = "start", "routes", "aliases", "guard", "verdict"
 SHADOW_DAYS = 3  # closed days in shadow before users get a challenger's answers
-LOST = (REJECTED, FAILED)  # a person may promote such a version all the same, on record
 ENDS = {"reject": REJECTED, "inconclusive": INCONCLUSIVE}  # the state after a verdict that promotes nothing
 
 

@@ -15,7 +15,7 @@ from level4_deployment.experiment import labels
 from level5_monitoring.benchmarks.baseline_detectors import AlarmRatio, BaselineDetectors
 from level5_monitoring.benchmarks.detection_metrics import FAULT_DAYS, RATIO, SCALES
 from level5_monitoring.benchmarks.model_faults import MODEL_FAULTS
-from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
+from level5_monitoring.live_year.fault_injection import FAULTS, inject_fault, inject_label_fault
 from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.drift import check_drift

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from level5_monitoring.benchmarks.model_faults import ALL_FAULTS
-from level5_monitoring.false_alarms import begins
-from level5_monitoring.fault_injection import Fault
+from level5_monitoring.live_year.fault_injection import Fault
+from level5_monitoring.monitors.false_alarms import begins
 
 ALARM = ["detector", "monitor", "target"]  # identifies an alarm from one day to the next
 RATIO = [*ALARM, "ratio", "day"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from level5_monitoring.fault_injection import FAULTS, Fault
+from level5_monitoring.live_year.fault_injection import FAULTS, Fault
 
 Floats = NDArray[np.float64]
 

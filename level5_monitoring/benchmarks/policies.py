@@ -1,6 +1,6 @@
 """`make benchmark-policies`: what each retraining policy is worth, from four starts, and in a year with faults put in.
 
-Every policy is simulated by `policy_simulation`: with the real models, and for the loop with its real monitors, policy
+Every policy is simulated by `policy_backtest`: with the real models, and for the loop with its real monitors, policy
 and test. Two calendars more than in `make level5` average their models as the loop does, and have nothing else of it.
 """
 
@@ -14,33 +14,25 @@ import numpy as np
 import pandas as pd
 
 from level5_monitoring import config
-from level5_monitoring.faulty_year import BROKEN_UNIT, INVERTED, SPOILED_FROM
+from level5_monitoring.live_year.faulty_year import BROKEN_UNIT, INVERTED, SPOILED_FROM
 from level5_monitoring.loop import policy
-from level5_monitoring.policy_comparison import (
-    CHANCE,
+from level5_monitoring.policy_backtest.calendars import (
     LOOP,
-    LOSS,
     POLICIES,
-    Effort,
-    PolicyResult,
     calendar_turns,
-    compare_policies,
-    days_of_calendar,
     simulate_policies,
     training_nights,
 )
-from level5_monitoring.policy_simulation import (
-    Loop,
-    Models,
-    Platform,
-    SimulatedYear,
-    by_calendar,
-    faulty_year,
-    midnight,
-    real_year,
-    shift,
-    simulate,
+from level5_monitoring.policy_backtest.comparison import (
+    CHANCE,
+    LOSS,
+    Effort,
+    PolicyResult,
+    compare_policies,
+    days_of_calendar,
 )
+from level5_monitoring.policy_backtest.models import Models, SimulatedYear, faulty_year, midnight, real_year, shift
+from level5_monitoring.policy_backtest.simulation import Loop, Platform, by_calendar, simulate
 from shared.console import console, show_table, step
 from shared.data.flights import load_flights
 from shared.score import log_losses

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from level5_monitoring.dashboard.data import Week
-from level5_monitoring.policy_comparison import LOOP
+from level5_monitoring.policy_backtest.calendars import LOOP
 
 TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
 Losses = list[float | None]  # by week

@@ -18,13 +18,13 @@ from level4_deployment.prediction_log import INFERENCE_BATCHES, PREDICTIONS, fir
 from level4_deployment.serving import reloader
 from level5_monitoring.dashboard import events
 from level5_monitoring.dashboard.events import Event
+from level5_monitoring.live_year.year_record import read_requests
 from level5_monitoring.loop import loop_store, outbox
-from level5_monitoring.loop.controller import excluded_reason
+from level5_monitoring.loop.policy import excluded_reason
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
-from level5_monitoring.policy_comparison import LOOP, PREDICTIONS_FILE, read_predictions
+from level5_monitoring.policy_backtest.calendars import LOOP, PREDICTIONS_FILE, read_predictions
 from level5_monitoring.tables import DAILY_PERFORMANCE
-from level5_monitoring.user_requests import read_requests
 from shared.errors import UserError
 from shared.files import StateError
 from shared.score import log_losses

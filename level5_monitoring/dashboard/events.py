@@ -1,22 +1,20 @@
 """What happened in the year: trainings, experiments, promotions, alerts and injected faults, as the page lists them."""
 
 from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-import pydantic
 import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
+from level5_monitoring.live_year.year_record import read_faults
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.tables import ALERTS
-from shared.files import keep_json, read_json
 
 KINDS = {
     "fault": "Faults",
@@ -35,7 +33,6 @@ STATE_OF = {
 SHORT = 120  # characters of a decision's reason; its evidence stands below
 NON_INFERIOR = "non-inferior"  # in the reason of a promotion
 ENDS = ("await_approval", "end_experiment")  # actions by which an experiment has a result
-FAULTS_FILE = "faults.json"
 
 
 @dataclass(frozen=True)
@@ -57,39 +54,6 @@ class Event:
     evidence: list[MonitorResult] = field(default_factory=list)
     version: str = ""
     decision: str = ""
-
-
-@pydantic.dataclasses.dataclass(frozen=True, config={"extra": "forbid"})
-class InjectedFault:
-    """A fault of `fault_injection.FAULTS` in the live demo, active from `day` to `until`, or still if that is "".
-
-    number: its size, 1 to 3. what, size: the same in words.
-    """
-
-    fault: str
-    number: int
-    what: str
-    size: str
-    day: str
-    until: str = ""
-
-
-def read_faults(home: Path) -> list[InjectedFault]:
-    """The faults that were injected, oldest first. home: this level's folder."""
-    file = home / FAULTS_FILE
-    try:
-        return read_json(file, _injected, f"remove {file}: the faults that were injected are then forgotten")
-    except FileNotFoundError:
-        return []
-
-
-def _injected(faults: list[dict[str, Any]]) -> list[InjectedFault]:
-    return [InjectedFault(**one) for one in faults]
-
-
-def write_faults(home: Path, faults: Iterable[InjectedFault]) -> None:
-    """Keep the faults that were injected; nothing is written where the file holds just them."""
-    keep_json(home / FAULTS_FILE, {"faults": [asdict(one) for one in faults]})
 
 
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:

@@ -23,7 +23,7 @@ from level5_monitoring.dashboard.events import KINDS, Event
 from level5_monitoring.dashboard.shares import add_shares
 from level5_monitoring.loop.alerts import PAGE_FOR
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
-from level5_monitoring.policy_comparison import LOOP, POLICIES
+from level5_monitoring.policy_backtest.calendars import LOOP, POLICIES
 from shared.settings import Settings
 
 FILE = "year.html"

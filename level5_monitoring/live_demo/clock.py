@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from level5_monitoring.dashboard.events import InjectedFault, read_faults, write_faults
-from level5_monitoring.fault_injection import find_fault, inject_fault, inject_label_fault
+from level5_monitoring.live_year.fault_injection import find_fault, inject_fault, inject_label_fault
+from level5_monitoring.live_year.year_record import InjectedFault, read_faults, write_faults
 from shared.data.replay import Tick
 from shared.errors import UserError
 from shared.files import read_parquet, write_parquet

@@ -14,7 +14,7 @@ from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level3_training_pipeline.ui import mlflow_pages
 from level4_deployment.control import audit, platform_process
-from level5_monitoring import config, policy_comparison
+from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.dashboard.page import DECISION
 from level5_monitoring.live_demo.activity import Activities, unknown
@@ -23,6 +23,7 @@ from level5_monitoring.live_demo.doorway import Doorway
 from level5_monitoring.live_demo.server import LivePage, create_app
 from level5_monitoring.monitors.reference import build_reference, load_reference
 from level5_monitoring.monitors.window import is_end_of_week
+from level5_monitoring.policy_backtest import calendars
 from shared.console import console
 from shared.data.flights import load_flights
 from shared.data.split import history
@@ -115,15 +116,15 @@ class Demo:
         """Replay the year from the end of the log, with a turn of the loop each night."""
         from prefect import flow
 
+        from level5_monitoring.live_year.replay_year import play, remaining_ticks
         from level5_monitoring.loop.flow import open_loop
-        from level5_monitoring.replay_year import play, remaining_ticks
 
         try:
-            policy_comparison.read_predictions(self.own)
+            calendars.read_predictions(self.own)
         except (FileNotFoundError, StateError):
-            log = self.own / policy_comparison.LOG_FILE
-            calendar = self.opened.enter_context(running(policy_comparison.TRAIN, log))
-            share = partial(policy_comparison.read_share, self.own)
+            log = self.own / calendars.LOG_FILE
+            calendar = self.opened.enter_context(running(calendars.TRAIN, log))
+            share = partial(calendars.read_share, self.own)
             self._show("training the policies that retrain by the calendar", calendar, share)
 
         about = "Live flights by the demo's clock, and a turn of the loop each night."

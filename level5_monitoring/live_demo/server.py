@@ -18,11 +18,11 @@ from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
 from level5_monitoring.dashboard.data import Day, Health, Year, empty_year, platform_health, read_year
 from level5_monitoring.dashboard.shares import Shares, add_shares
-from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
 from level5_monitoring.live_demo.tool_pages import WAITING, ToolPages
-from level5_monitoring.policy_comparison import PREDICTIONS_FILE
+from level5_monitoring.live_year.fault_injection import FAULTS
+from level5_monitoring.policy_backtest.calendars import PREDICTIONS_FILE
 from level5_monitoring.tables import DECISIONS
 from shared.errors import UserError
 

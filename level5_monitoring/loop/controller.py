@@ -3,7 +3,7 @@
 A process that is killed anywhere continues at the next start: a decision is recorded before it is carried out.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -74,7 +74,7 @@ class LoopController:
             results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
         state = load_policy_state(self.log, day)
         active = policy.active_alarms(day, state.alarms, results, state.accepted)
-        return results + self._check_champion(day, window, excluded_reason(active))
+        return results + self._check_champion(day, window, policy.excluded_reason(active))
 
     def _check_champion(self, day: str, window: pd.DataFrame, excluded: str) -> list[MonitorResult]:
         """The champion's performance on the labels of the day and of the days before."""
@@ -183,14 +183,6 @@ class LoopController:
         """Make the previous version the champion again, unless that is done already."""
         status = self.control.post("/rollback", reason=truncate_reason(decision), expected=decision.version)
         return {"version": status["routes"]["champion"]["version"]}
-
-
-def excluded_reason(active: Iterable[MonitorResult]) -> str:
-    """Why a day does not count for the champion's performance: an alarm of inputs or labels is active; or ""."""
-    alarms = {result.monitor for result in active}
-    if alarms & {*policy.DATA}:
-        return performance.CONTRACT
-    return performance.LABELS if alarms & {*policy.LABELS} else performance.NOT_EXCLUDED
 
 
 def truncate_reason(decision: Decision) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
 
+from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 
 HISTORY_BEGINS = "2013-01-01"  # the oldest flights that a training learns from
@@ -132,6 +133,14 @@ def active_alarms(
         if (lasts and result.target not in accepted) or result.monitor not in ran or result.alarm_key in unknown:
             active.setdefault(result.alarm_key, result)
     return tuple(active[key] for key in sorted(active))
+
+
+def excluded_reason(active: Iterable[MonitorResult]) -> str:
+    """Why a day does not count for the champion's performance: an alarm of inputs or labels is active; or ""."""
+    alarms = {result.monitor for result in active}
+    if alarms & {*DATA}:
+        return performance.CONTRACT
+    return performance.LABELS if alarms & {*LABELS} else performance.NOT_EXCLUDED
 
 
 def _protect(

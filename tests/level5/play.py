@@ -15,9 +15,9 @@ from level4_deployment.control import platform_process
 from level4_deployment.delivery.flow import deployment
 from level4_deployment.demo.candidates import START, register_by_hand
 from level5_monitoring import config
+from level5_monitoring.live_year.replay_year import year
 from level5_monitoring.loop import policy
 from level5_monitoring.monitors.reference import FILE, build_reference
-from level5_monitoring.replay_year import year
 from shared.data.flights import load_flights
 from shared.data.split import history
 from tests.level5 import killed

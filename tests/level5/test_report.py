@@ -13,7 +13,8 @@ from level5_monitoring import config, report
 from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision, Kind
-from level5_monitoring.policy_comparison import LOOP, Effort
+from level5_monitoring.policy_backtest.calendars import LOOP
+from level5_monitoring.policy_backtest.comparison import Effort
 from shared.console import console
 from shared.settings import Settings
 from tests.factories import monitor_result

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from level4_deployment.experiment import labels
 from level4_deployment.prediction_log import LABELS, PREDICTIONS
-from level5_monitoring.policy_comparison import CALENDAR, PREDICTIONS_FILE
+from level5_monitoring.policy_backtest.calendars import CALENDAR, PREDICTIONS_FILE
 from shared.files import write_parquet
 from shared.settings import NEW_YORK
 from tests.factories import insert, label, prediction

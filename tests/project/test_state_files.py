@@ -27,12 +27,14 @@ from level4_deployment.control import auth, client
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import routes
 from level4_deployment.serving.package import Package, read_verified
-from level5_monitoring import config, policy_comparison
-from level5_monitoring.dashboard import events, evidently_reports
+from level5_monitoring import config
+from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import DELAYED, Clock
+from level5_monitoring.live_year import year_record
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.outbox import FileSink
 from level5_monitoring.monitors import reference
+from level5_monitoring.policy_backtest import calendars, comparison
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
 from shared.files import write_json, write_parquet
@@ -108,16 +110,16 @@ def _routes(settings: Settings) -> Path:
 
 
 def _faults(settings: Settings) -> Path:
-    fault = events.InjectedFault("celsius", 1, "temperatures in °C", "a fifth", "2013-04-02")
-    events.write_faults(settings.level("level5"), [fault])
-    return settings.level("level5") / events.FAULTS_FILE
+    fault = year_record.InjectedFault("celsius", 1, "temperatures in °C", "a fifth", "2013-04-02")
+    year_record.write_faults(settings.level("level5"), [fault])
+    return settings.level("level5") / year_record.FAULTS_FILE
 
 
 def _comparison(settings: Settings) -> Path:
-    gained = policy_comparison.Gained((0.009, 0.005, 0.012), (0.9, 0.5, 1.2))
-    result = policy_comparison.PolicyResult(SCORE, policy_comparison.Effort(1, 0), *gained, 0, 0)
-    policy_comparison.keep_results(settings, dict.fromkeys(policy_comparison.POLICIES, result), 0, faults=True)
-    return config.own(settings) / policy_comparison.RESULTS_FILE
+    gained = comparison.Gained((0.009, 0.005, 0.012), (0.9, 0.5, 1.2))
+    result = comparison.PolicyResult(SCORE, comparison.Effort(1, 0), *gained, 0, 0)
+    comparison.keep_results(settings, dict.fromkeys(calendars.POLICIES, result), 0, faults=True)
+    return config.own(settings) / comparison.RESULTS_FILE
 
 
 def _reference(settings: Settings, name: str) -> Path:
@@ -140,7 +142,7 @@ JSON = {
     "the platform's addresses": StateFile(_addresses, _read_addresses),
     "the routes": StateFile(_routes, lambda settings: routes.read_routes(settings.level("level4"))),
     "the faults": StateFile(_faults, lambda settings: Clock(settings.level("level5")), removed=True),
-    "the comparison": StateFile(_comparison, policy_comparison.missed_aims),
+    "the comparison": StateFile(_comparison, comparison.missed_aims),
     "the reference's limits": StateFile(
         lambda settings: _reference(settings, reference.LIMITS),
         lambda settings: reference.load_reference(config.own(settings)),
@@ -161,8 +163,8 @@ TABLES = {
         removed=True,
     ),
     "the calendar's predictions": StateFile(
-        lambda settings: _parquet(config.own(settings) / policy_comparison.PREDICTIONS_FILE),
-        lambda settings: policy_comparison.read_predictions(config.own(settings)),
+        lambda settings: _parquet(config.own(settings) / calendars.PREDICTIONS_FILE),
+        lambda settings: calendars.read_predictions(config.own(settings)),
     ),
 }
 

@@ -53,7 +53,7 @@ ENTRIES = [
     if '__name__ == "__main__"' in source_of(name) and "imports nothing of the project" not in source_of(name)
     if name not in STARTED
 ]
-HEAVY = ("level5_monitoring.policy_comparison",)  # it loads MLflow first
+HEAVY = ("level5_monitoring.policy_backtest.calendars",)  # it loads MLflow first
 # Runs a module as `python -m` does; its first act after `begin` prints the environment instead.
 SHOW = """
 import argparse, json, os, runpy, sys

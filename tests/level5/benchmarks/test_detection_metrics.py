@@ -14,7 +14,7 @@ from level5_monitoring.benchmarks.detection_metrics import (
     own_false_alarms,
     summary,
 )
-from level5_monitoring.false_alarms import false_alarms
+from level5_monitoring.monitors.false_alarms import false_alarms
 from level5_monitoring.monitors.monitor_result import Monitor
 from tests.factories import monitor_result
 

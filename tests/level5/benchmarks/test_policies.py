@@ -6,8 +6,8 @@ import pytest
 
 from level5_monitoring.benchmarks import policies
 from level5_monitoring.benchmarks.policies import NAMES, LearningCurve, Outcome, show_faults, show_history, show_starts
-from level5_monitoring.policy_comparison import Effort, PolicyResult
-from level5_monitoring.policy_simulation import Floats, Models, SimulatedYear, midnight
+from level5_monitoring.policy_backtest.comparison import Effort, PolicyResult
+from level5_monitoring.policy_backtest.models import Floats, Models, SimulatedYear, midnight
 from shared.score import Score
 
 

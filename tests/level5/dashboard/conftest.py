@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level5_monitoring.dashboard.data import Year, read_year
-from level5_monitoring.dashboard.events import InjectedFault, write_faults
+from level5_monitoring.live_year.year_record import InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision

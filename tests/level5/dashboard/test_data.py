@@ -9,9 +9,9 @@ import sqlalchemy as sa
 
 from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINED_LABELS
 from level5_monitoring.dashboard.data import Day, platform_health, read_year
+from level5_monitoring.live_year.year_record import REQUESTS_FILE, UserRequests, keep_requests
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.tables import DAILY_PERFORMANCE, open_log
-from level5_monitoring.user_requests import FILE, UserRequests, keep_requests
 from tests.factories import insert, label
 from tests.level5.three_weeks import DAYS, LATE, PROBABILITIES, day_of_predictions, write_calendar
 
@@ -85,7 +85,7 @@ def test_failed_requests_are_counted_where_they_were_made(log: sa.Engine, tmp_pa
     assert (year.answered, year.failed_requests) == (168, None)  # a log whose requests nobody has counted
     keep_requests(tmp_path, UserRequests(21, 2))
     assert read_year(log, tmp_path, {}).failed_requests == 2
-    (tmp_path / FILE).write_text("{")
+    (tmp_path / REQUESTS_FILE).write_text("{")
     year = read_year(log, tmp_path, {})
     assert year.failed_requests is None
     assert "Remedy: remove" in {one.what: one.state for one in year.health}["requests of users"]

@@ -11,7 +11,8 @@ from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
 from level5_monitoring.dashboard.data import read_year
-from level5_monitoring.dashboard.events import Event, InjectedFault, write_faults
+from level5_monitoring.dashboard.events import Event
+from level5_monitoring.live_year.year_record import InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision

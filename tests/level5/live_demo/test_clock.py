@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level5_monitoring.dashboard.events import FAULTS_FILE, read_faults
 from level5_monitoring.live_demo.clock import Clock
+from level5_monitoring.live_year.year_record import FAULTS_FILE, read_faults
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
 from tests.level5.live_demo.playing import FAST, exactly, played

@@ -17,11 +17,11 @@ import pytest
 
 from level4_deployment.control.server import api_server
 from level5_monitoring.dashboard.data import Year
-from level5_monitoring.fault_injection import FAULTS
 from level5_monitoring.live_demo import server
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.doorway import LOADING, Doorway
 from level5_monitoring.live_demo.server import LivePage, create_app
+from level5_monitoring.live_year.fault_injection import FAULTS
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.loop_store import record_decision
 from level5_monitoring.loop.policy import Decision

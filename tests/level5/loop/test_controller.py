@@ -23,9 +23,9 @@ from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.experiment.labels import ingest
 from level4_deployment.prediction_log import PREDICTIONS
 from level5_monitoring import config
-from level5_monitoring.fault_injection import inject_fault
+from level5_monitoring.live_year.fault_injection import inject_fault
 from level5_monitoring.loop import controller, flow, loop_store, outbox
-from level5_monitoring.loop.controller import LoopController, excluded_reason, truncate_reason
+from level5_monitoring.loop.controller import LoopController, truncate_reason
 from level5_monitoring.loop.policy import Decision, PolicyState, decide
 from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.monitor_result import MonitorResult, State
@@ -288,11 +288,3 @@ def test_a_reason_of_many_columns_is_accepted_by_the_platform(flights: pd.DataFr
     assert len(decision.reason) > 500
     reason = ReasonIn(reason=truncate_reason(decision)).reason
     assert reason.startswith("decision of 2013-05-07: Data contract violated")
-
-
-@pytest.mark.parametrize(
-    ("monitors", "reason"),
-    [(["drift"], ""), (["labels"], "labels"), (["contract", "labels"], "contract"), (["volume"], "contract")],
-)
-def test_a_day_is_excluded_from_performance_by_what_was_in_alarm(monitors: list[Any], reason: str) -> None:
-    assert excluded_reason([monitor_result(monitor) for monitor in monitors]) == reason

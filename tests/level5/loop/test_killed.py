@@ -24,9 +24,9 @@ from level4_deployment.delivery.packaging import publish
 from level4_deployment.demo.candidates import START, register_by_hand
 from level4_deployment.experiment.labels import read_watermark
 from level5_monitoring import config
+from level5_monitoring.live_year.year_record import read_requests
 from level5_monitoring.loop import loop_store
 from level5_monitoring.tables import open_log
-from level5_monitoring.user_requests import read_requests
 from shared.settings import PROJECT, Settings, read_settings
 from tests.level5 import killed
 from tests.support import environment, eventually

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from level4_deployment.experiment.design import Plan
-from level5_monitoring.fault_injection import inject_fault
+from level5_monitoring.live_year.fault_injection import inject_fault
 from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import (
     BUDGET,
@@ -24,6 +24,7 @@ from level5_monitoring.loop.policy import (
     active_alarms,
     by_monitor,
     decide,
+    excluded_reason,
     growth,
     planned_growth,
 )
@@ -209,3 +210,11 @@ def test_the_alarm_of_a_version_that_was_replaced_is_over() -> None:
     """Although the next champion has too few days for a result."""
     next_one = result("calibration", "insufficient data", version=4)
     assert active_alarms(DAY, [result("calibration"), result("regression_vs_previous")], [next_one]) == ()
+
+
+@pytest.mark.parametrize(
+    ("monitors", "reason"),
+    [(["drift"], ""), (["labels"], "labels"), (["contract", "labels"], "contract"), (["volume"], "contract")],
+)
+def test_a_day_is_excluded_from_performance_by_what_was_in_alarm(monitors: list[Monitor], reason: str) -> None:
+    assert excluded_reason([monitor_result(monitor) for monitor in monitors]) == reason

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level5_monitoring.fault_injection import FAULTS, inject_fault
+from level5_monitoring.live_year.fault_injection import FAULTS, inject_fault
 from level5_monitoring.monitors.data_quality import check_contract
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import as_window

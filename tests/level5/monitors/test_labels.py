@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from level5_monitoring.fault_injection import inject_label_fault
+from level5_monitoring.live_year.fault_injection import inject_label_fault
 from level5_monitoring.monitors.labels import check_labels
 from tests.support import alarms
 

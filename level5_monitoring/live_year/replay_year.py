@@ -15,12 +15,12 @@ from level4_deployment.experiment import labels
 from level4_deployment.replay_client import ReplayStats, replay_over_http
 from level4_deployment.serving import reloader
 from level5_monitoring import config
-from level5_monitoring.faulty_year import injected_faults
+from level5_monitoring.live_year.faulty_year import injected_faults
+from level5_monitoring.live_year.story import Story
+from level5_monitoring.live_year.year_record import UserRequests, keep_requests, read_requests
 from level5_monitoring.loop.controller import LoopController
 from level5_monitoring.loop.flow import catch_up, open_loop
 from level5_monitoring.loop.policy import Decision
-from level5_monitoring.story import Story
-from level5_monitoring.user_requests import UserRequests, keep_requests, read_requests
 from shared.console import working
 from shared.data.flights import load_flights
 from shared.data.replay import Tick, replay

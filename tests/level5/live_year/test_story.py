@@ -8,13 +8,14 @@ import pytest
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.replay_client import ReplayStats
-from level5_monitoring import config, faulty_year
-from level5_monitoring.dashboard.events import read_faults
-from level5_monitoring.faulty_year import FaultyTables
+from level5_monitoring import config
+from level5_monitoring.live_year import faulty_year
+from level5_monitoring.live_year.faulty_year import FaultyTables
+from level5_monitoring.live_year.story import Story
+from level5_monitoring.live_year.year_record import read_faults
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.monitors.monitor_result import MonitorResult
-from level5_monitoring.story import Story
 from shared.console import console
 from shared.data.replay import Tick
 from shared.settings import NEW_YORK, Settings

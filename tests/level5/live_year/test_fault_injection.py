@@ -8,7 +8,7 @@ import pytest
 
 from level2_devops.service.requests import Flight
 from level4_deployment import replay_client
-from level5_monitoring.fault_injection import FAULTS, FaultError, inject_fault, inject_label_fault
+from level5_monitoring.live_year.fault_injection import FAULTS, FaultError, inject_fault, inject_label_fault
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor
 from shared.data.replay import LABEL_COLUMNS, REQUEST_COLUMNS

@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from level3_training_pipeline.pipeline import data
-from level5_monitoring import config, faulty_year
-from level5_monitoring.faulty_year import FaultyTables, feed_faults, injected_faults, shuffle_labels
+from level5_monitoring import config
+from level5_monitoring.live_year import faulty_year
+from level5_monitoring.live_year.faulty_year import FaultyTables, feed_faults, injected_faults, shuffle_labels
 from shared.data.flights import load_flights
 from shared.data.schema import FLIGHT, check
 from shared.settings import SettingError, Settings

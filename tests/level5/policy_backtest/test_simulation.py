@@ -9,20 +9,11 @@ import pytest
 from scipy.special import expit, logit
 
 from level4_deployment.control.control_plane import SHADOW_DAYS
-from level5_monitoring import policy_simulation
 from level5_monitoring.loop.policy import PLAN
 from level5_monitoring.monitors.reference import Reference
-from level5_monitoring.policy_simulation import (
-    Floats,
-    Loop,
-    Models,
-    Platform,
-    SimulatedYear,
-    by_calendar,
-    faulty_year,
-    shift,
-    simulate,
-)
+from level5_monitoring.policy_backtest import models, simulation
+from level5_monitoring.policy_backtest.models import Floats, Models, SimulatedYear, faulty_year, losses_by_day, shift
+from level5_monitoring.policy_backtest.simulation import Loop, Platform, by_calendar, simulate
 
 START, END = "2013-04-01", "2013-05-20"
 
@@ -40,18 +31,18 @@ class MadeModels(Models):
         seen = late ^ (np.random.default_rng(0).random(len(late)) < wrong)
         found = expit(logit(rate) + np.where(seen, 1, -1) * logit(1 - wrong))  # Bayes' rule
         found = 1 - found if spoiled else found
-        return np.where(self.year.flights["predicted_at"] >= policy_simulation.midnight(night), found, np.nan)
+        return np.where(self.year.flights["predicted_at"] >= models.midnight(night), found, np.nan)
 
     def _evaluate(self, night: str, without: Sequence[str], spoiled: bool) -> pd.DataFrame:
         test = self.test_rows(night, without)
         rows = self.year.names.get_indexer(pd.Index(test["flight_id"]))
-        return policy_simulation._by_day(test, self._train(START[:4], without, spoiled)[rows])
+        return losses_by_day(test, self._train(START[:4], without, spoiled)[rows])
 
 
 @pytest.fixture
 def year(flights: pd.DataFrame) -> SimulatedYear:
     """The year to the end of May."""
-    spring = flights[flights["predicted_at"] < policy_simulation.midnight("2013-06-01")]
+    spring = flights[flights["predicted_at"] < models.midnight("2013-06-01")]
     return SimulatedYear(spring, spring["late"].to_numpy(float))
 
 
@@ -88,7 +79,7 @@ def test_a_version_that_learnt_wrong_labels_is_refused_by_the_gate_and_live_by_t
 def test_the_loop_retrains_by_plan_tries_and_promotes_averages(
     year: SimulatedYear, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_simulation, "build_reference", lambda _known: reference)
+    monkeypatch.setattr(simulation, "build_reference", lambda _known: reference)
     models = MadeModels(year)
     loop = Loop(models, START)
     platform = simulate(models, START, END, loop)
@@ -103,7 +94,7 @@ def test_the_loop_retrains_by_plan_tries_and_promotes_averages(
 def test_labels_that_are_inverted_end_the_trial_and_are_left_out_of_the_next_training(
     year: SimulatedYear, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(policy_simulation, "build_reference", lambda _known: reference)
+    monkeypatch.setattr(simulation, "build_reference", lambda _known: reference)
     wrong = year.flights["flight_id"].str[:10].between("2013-04-24", "2013-04-26")
     sent = year.flights.assign(late=year.flights["late"].where(~wrong, 1 - year.flights["late"]))
     models = MadeModels(replace(year, flights=sent))

@@ -11,9 +11,9 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.replay_client import ReplayStats
-from level5_monitoring.dashboard.events import InjectedFault, write_faults
-from level5_monitoring.fault_injection import FAULTS
-from level5_monitoring.faulty_year import EVERYWHERE, SPOILED, FaultyTables, feed_faults
+from level5_monitoring.live_year.fault_injection import FAULTS
+from level5_monitoring.live_year.faulty_year import EVERYWHERE, SPOILED, FaultyTables, feed_faults
+from level5_monitoring.live_year.year_record import InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.controller import CLOSES_AFTER
 from level5_monitoring.loop.policy import DATA, FAILED, LABELS, REFUSED, Decision, by_monitor, days_left_out
@@ -22,8 +22,6 @@ from shared.console import print_styled
 from shared.data.replay import Tick
 from shared.moving_line import Working
 from shared.settings import NEW_YORK
-
-LOST = (experiment_store.REJECTED, experiment_store.FAILED)  # states in which an experiment ends for its challenger
 
 
 class Story:
@@ -62,7 +60,7 @@ class Story:
         night = tick.end.tz_convert(NEW_YORK).tz_localize(None).normalize()
         actions = audit.trail(self.log)
         for act in actions[self.actions_printed :]:
-            if act["action"] == audit.END and act["new_value"] in LOST:
+            if act["action"] == audit.END and act["new_value"] in experiment_store.LOST:
                 self._line(night, f"version {act['version']} {act['new_value']}", act["reason"])
         self.actions_printed = len(actions)
         self._print_faults(night)

@@ -6,7 +6,8 @@ import pytest
 
 from level4_deployment import prediction_log
 from level4_deployment.control import client
-from level5_monitoring import config, replay_year
+from level5_monitoring import config
+from level5_monitoring.live_year import replay_year
 from shared.errors import UserError
 from shared.files import write_json
 from shared.processes.process_identity import this_process

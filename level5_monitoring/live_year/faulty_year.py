@@ -15,7 +15,7 @@ import pandas as pd
 from level2_devops.model import SEED
 from level3_training_pipeline.pipeline import data
 from level5_monitoring import config
-from level5_monitoring.fault_injection import FAULTS, inject_fault, inject_label_fault
+from level5_monitoring.live_year.fault_injection import FAULTS, inject_fault, inject_label_fault
 from shared.data.flights import load_flights
 from shared.settings import Settings
 

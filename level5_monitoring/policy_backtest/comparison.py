@@ -1,70 +1,30 @@
-"""What automatic retraining is worth: the loop compared with retraining by the calendar, on the same flights.
+"""What automatic retraining is worth: the loop compared with retraining by the calendar, on the same flights."""
 
-The calendar policies never retrain, or retrain every six weeks, each month by hand, or each week on a schedule. Each of
-their models learns from what was known on its night, by the recipe of level 3's pipeline, and is in production at once;
-one policy tries it first, as the loop does. `python -m level5_monitoring.policy_comparison` trains them all, in a
-process of its own beside the replayed year.
-"""
-
-import os
-import sys
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
-from level4_deployment import prediction_log
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, policy
-from level5_monitoring.policy_simulation import (
-    Loop,
-    Models,
-    Platform,
-    Turn,
-    by_calendar,
-    faulty_year,
-    real_year,
-    simulate,
-)
-from shared.console import console, show_table, step
-from shared.data.flights import load_flights
-from shared.environment import begin
-from shared.errors import UserError, command
-from shared.files import StateError, read_json, read_parquet, write_json, write_parquet
-from shared.processes.children import Process
+from level5_monitoring.policy_backtest.calendars import CALENDAR, LOOP, POLICIES
+from shared.console import console, show_table
+from shared.errors import UserError
+from shared.files import read_json, write_json
 from shared.score import Score, by_month, log_losses, score
-from shared.settings import NEW_YORK, Settings
+from shared.settings import Settings
 
-Floats = NDArray[np.float64]
-LOOP, CALENDAR = "loop", ["frozen", "six_weeks", "six_weeks_tried", "monthly", "weekly"]
-POLICIES = {
-    "frozen": "never retrained",
-    "six_weeks": "every six weeks, at once",
-    "six_weeks_tried": "every six weeks, tried",
-    "monthly": "monthly, by hand",
-    "weekly": "weekly, on schedule",
-    LOOP: "by the loop",
-}
 BY_MONTH = ["frozen", "monthly", "weekly", LOOP]  # more do not fit into a terminal
-CLEAN = ["frozen", "six_weeks", "monthly"]  # compared in the clean year too: weekly's 24 more models take too long
 LOSS = "{:.3f}"  # nats per flight, in every table of policies
 CHANCE = "Log loss in nats per flight; another seed changes it by about 0.0005 (SD)."
-SIX_WEEKS = 6  # Mondays
 RANGE = [0.025, 0.975]  # quantiles of a 95% interval
 BLOCK, RESAMPLED = 7, 2_000  # days of a block, because weather lasts for days; how often the blocks are drawn
 LEAST_SHARE, MAX_TRAININGS = 0.85, 0.2  # the loop's aims: of weekly's gain over never, and of its trainings
-PREDICTIONS_FILE, LOG_FILE = "calendar_policies.parquet", "calendar_policies.log"
-SHARE_FILE = "calendar_policies.json"  # how much of their training is done
 RESULTS_FILE = "policy_comparison.json"
-TRAIN = ["level5_monitoring.policy_comparison"]  # what `python -m` runs: in the year without faults
-WITH_FAULTS = "with-faults"  # its argument: in the year with faults, and a part in the one without
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
@@ -92,119 +52,6 @@ class PolicyResult:
     share: tuple[float, float, float]
     worse_days: int
     false_promotions: int
-
-
-def training_nights(start: pd.Timestamp, end: pd.Timestamp) -> dict[str, list[str]]:
-    """The nights (YYYY-MM-DD) on which each calendar policy trains: on Mondays, but first at once, on `start`.
-
-    monthly: on the first of these nights in each month; six_weeks: on every sixth.
-    """
-    days = pd.date_range(start.tz_convert(NEW_YORK), end.tz_convert(NEW_YORK), freq="D")
-    mondays = days[(days == start) | (days.weekday == 0)].tz_localize(None)
-    names = mondays.strftime("%Y-%m-%d")
-    weekly, monthly = list(names), list(names[~mondays.to_period("M").duplicated()])
-    six_weeks = weekly[::SIX_WEEKS]
-    return {
-        "frozen": weekly[:1],
-        "six_weeks": six_weeks,
-        "six_weeks_tried": six_weeks,
-        "monthly": monthly,
-        "weekly": weekly,
-    }
-
-
-def calendar_turns(nights: dict[str, list[str]]) -> dict[str, Turn]:
-    """What each calendar policy does in a night. nights: of `training_nights`."""
-    return {name: by_calendar(nights[name], tried=name == "six_weeks_tried") for name in CALENDAR}
-
-
-def simulate_policies(
-    models: Models, start: str, end: str, turns: dict[str, Turn]
-) -> tuple[pd.DataFrame, dict[str, Platform]]:
-    """Each policy's year. In the table, one row per flight that really arrived and that all have answered.
-
-    Columns: flight_id, scheduled_departure, late, which is what really happened; and for each policy its probability,
-    the number of the version that gave it (`weekly version`), and the probability that the version before it would have
-    given (`weekly before`).
-    """
-    table = models.year.flights[["flight_id", "scheduled_departure"]].assign(late=models.year.truth)
-    platforms = {}
-    for name, turn in turns.items():
-        one = platforms[name] = simulate(models, start, end, turn)
-        columns = {name: one.answer, f"{name} version": one.version, f"{name} before": one.before}
-        table = table.assign(**columns)
-    return table.dropna(subset=["late", *turns]).reset_index(drop=True), platforms
-
-
-def predict_by_calendar(
-    flights: pd.DataFrame,
-    start: pd.Timestamp,
-    keep_share: Callable[[float], object] = lambda _share: None,
-    *,
-    faults: bool = False,
-) -> pd.DataFrame:
-    """The calendar policies' table, as of `simulate_policies`.
-
-    keep_share: is called with the share of the trainings that are done. faults: in the year with faults; the columns
-    `clean NAME`, of CLEAN and the loop, are then of the year without.
-    """
-    nights = training_nights(start, flights["predicted_at"].max())
-    first, last = nights["weekly"][0], str(flights["predicted_at"].max().tz_convert(NEW_YORK).date())
-    models = Models(faulty_year(flights, first) if faults else real_year(flights))
-    clean = Models(real_year(flights), like=models)
-    again = sorted({night for name in CLEAN for night in nights[name]}) if faults else []
-    trainings = [(models, night) for night in nights["weekly"]] + [(clean, night) for night in again]
-    every = len(trainings) + faults * (policy.BUDGET + 1)
-    for done, (of, night) in enumerate(trainings):
-        keep_share(done / every)
-        of.train(night)
-    keep_share(len(trainings) / every)
-    table, _ = simulate_policies(models, first, last, calendar_turns(nights))
-    if not faults:
-        return table
-    turns = {name: turn for name, turn in calendar_turns(nights).items() if name in CLEAN} | {LOOP: Loop(clean, first)}
-    answers, _ = simulate_policies(clean, first, last, turns)
-    columns = answers[["flight_id", *turns]].rename(columns={name: f"clean {name}" for name in turns})
-    return table.merge(columns, on="flight_id", how="left", validate="1:1")
-
-
-def train_command() -> list[str]:
-    """What `python -m` runs beside the live year: with its faults, unless FAULTS says otherwise."""
-    return [*TRAIN, WITH_FAULTS] if config.faults() else TRAIN
-
-
-def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
-    """One row per labelled flight: as `predict_by_calendar`, and the loop's first answer to the user."""
-    own = config.own(settings)
-    name = "Models of the other policies, trained beside the year"
-    with step(name) as waiting:
-        while process.poll() is None:
-            waiting.update(f"{name}: {read_share(own) or 0:.0%}")
-            time.sleep(0.2)
-    if process.poll():
-        raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
-    columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
-    with config.open_log(settings) as log:
-        loop = prediction_log.first_predictions(log, columns)[["flight_id", "probability"]]
-    calendar = read_predictions(own)
-    return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
-
-
-def read_predictions(home: Path) -> pd.DataFrame:
-    """Each calendar policy's probability, by `predict_by_calendar`; raises StateError or FileNotFoundError."""
-    return read_parquet(home / PREDICTIONS_FILE, f"make them again: python -m {' '.join(TRAIN)}")
-
-
-def read_share(home: Path) -> float | None:
-    """How much of the calendar policies' training is done, from 0 to 1; None where that is not known."""
-    try:
-        return read_json(home / SHARE_FILE, _kept_share, "make down, then make up")
-    except (FileNotFoundError, StateError):
-        return None
-
-
-def _kept_share(share: float) -> float:
-    return float(share)
 
 
 class Lived(NamedTuple):
@@ -388,24 +235,3 @@ def check_aims(settings: Settings) -> None:
     if missed := missed_aims(settings):
         raise UserError(f"level 5 missed its aims: {'; '.join(missed)}. Remedy: see loop/policy.py.")
     console.print("Level 5's last year reached all its aims.")
-
-
-def main() -> None:
-    """Train by the calendar and write each policy's predictions."""
-    if hasattr(os, "nice"):  # Windows has none
-        os.nice(10)  # the service that answers users has priority on this machine
-    settings = config.configure()
-    own = config.own(settings)
-
-    def keep_share(share: float) -> None:
-        write_json(own / SHARE_FILE, {"share": share})
-
-    keep_share(0.0)  # what an earlier process has done is done again
-    faults = WITH_FAULTS in sys.argv[1:]
-    table = predict_by_calendar(load_flights(settings), settings.now, keep_share, faults=faults)
-    write_parquet(table, own / PREDICTIONS_FILE)
-
-
-if __name__ == "__main__":
-    begin()
-    command(main)

@@ -12,10 +12,11 @@ import pytest
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, PREDICTIONS
-from level5_monitoring import config, policy_comparison, policy_simulation
+from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.performance import DayPerformance
-from level5_monitoring.policy_comparison import Effort, against_predecessors, gains
+from level5_monitoring.policy_backtest import calendars, comparison
+from level5_monitoring.policy_backtest.comparison import Effort, against_predecessors, gains
 from shared.console import console
 from shared.errors import UserError
 from shared.files import write_parquet
@@ -46,7 +47,7 @@ def calendar() -> pd.DataFrame:
             "late": late,
         }
     )
-    for name in policy_comparison.CALENDAR:
+    for name in calendars.CALENDAR:
         chance = np.where(late == 1, SHARES[name], 1 - SHARES[name])
         versions = np.where((days == "2013-05-06") & (name != "frozen"), 2, 1)
         columns = {name: chance, f"{name} version": versions, f"{name} before": np.where(versions == 2, 0.5, np.nan)}
@@ -64,15 +65,15 @@ def test_each_policy_is_scored_on_the_same_flights(
     """The loop by its first prediction of each; a flight that the loop has not predicted counts for no policy."""
     monkeypatch.setattr(console, "width", 120)
     table = calendar()
-    write_parquet(table, config.own(level5_settings) / policy_comparison.PREDICTIONS_FILE)
+    write_parquet(table, config.own(level5_settings) / calendars.PREDICTIONS_FILE)
     late = zip(table["flight_id"], table["late"], strict=True)
     rows = [prediction(flight, asked_at=1.0, probability=0.25 + 0.5 * late) for flight, late in late][1:]
     again = rows[0] | {"request_id": "again", "asked_at": 2.0, "probability": 0.01}
     with config.open_log(level5_settings) as log:
         insert(log, PREDICTIONS, [*rows, again])
-    predictions = policy_comparison.collect_predictions(level5_settings, process("pass"))
+    predictions = calendars.collect_predictions(level5_settings, process("pass"))
     loop = Effort(trainings=2, steps=0, alerts=5, false_alarms=1)
-    results = policy_comparison.compare_policies(predictions, loop, NONE)
+    results = comparison.compare_policies(predictions, loop, NONE)
     scores = {name: (one.score.rows, round(one.score.log_loss, 6)) for name, one in results.items()}
     assert scores == {name: (FLIGHTS - 1, round(-np.log(share), 6)) for name, share in SHARES.items()}
     assert {name: one.effort for name, one in results.items()} == {
@@ -84,48 +85,18 @@ def test_each_policy_is_scored_on_the_same_flights(
         "loop": loop,
     }
     losses = {name: one.score.log_loss for name, one in results.items()}
-    assert policy_comparison.summarise(losses) == "never 0.511, monthly 0.357, the loop 0.288"
+    assert comparison.summarise(losses) == "never 0.511, monthly 0.357, the loop 0.288"
     assert results["loop"].share == pytest.approx((0.776,) * 3, abs=0.001)
     assert results["loop"].gain == pytest.approx((np.log(0.75 / 0.6),) * 3)
-    policy_comparison.show_comparison(predictions, results)
+    comparison.show_comparison(predictions, results)
     lines = [re.split(r"\s{3,}", line.strip()) for line in capsys.readouterr().out.splitlines()]
     assert ["monthly, by hand", "2", "0", "0", "2"] in lines
     assert ["by the loop", "2", "0", "0", "5", "1", "0"] in lines
-    shown = [SHARES[name] for name in policy_comparison.BY_MONTH]
+    shown = [SHARES[name] for name in comparison.BY_MONTH]
     by_policy = [f"{-np.log(share):.3f}" for share in shown]
     assert [line for line in lines if line and line[0].startswith("2013-0")] == [
         [month, rows, *by_policy] for month, rows in (("2013-04", "19"), ("2013-05", "20"))
     ]
-
-
-def test_each_prediction_comes_from_the_newest_model_of_its_policy(
-    flights: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The models here predict how many flights they know, which shows on which day each was trained."""
-    spring = flights[flights["predicted_at"] < START + pd.Timedelta(days=50)]
-    monkeypatch.setattr(policy_simulation.data, "sample", lambda known, _day: known.reset_index(drop=True))
-    monkeypatch.setattr(policy_simulation, "fit_features", lambda inputs, _late, **_plan: len(inputs))
-    monkeypatch.setattr(policy_simulation, "predict_features", lambda rows, inputs: np.full(len(inputs), rows / 1e6))
-    found = policy_comparison.predict_by_calendar(spring, START)
-    known = {
-        day: int((spring["late"].notna() & (spring["label_known_at"] < pd.Timestamp(day, tz=NEW_YORK))).sum())
-        for day in ("2013-04-01", "2013-04-08", "2013-04-29", "2013-05-06", "2013-05-13")
-    }
-    for day, trained in {  # by frozen, six_weeks, monthly, weekly
-        "2013-04-03": ("2013-04-01", "2013-04-01", "2013-04-01", "2013-04-01"),
-        "2013-04-10": ("2013-04-01", "2013-04-01", "2013-04-01", "2013-04-08"),
-        "2013-05-03": ("2013-04-01", "2013-04-01", "2013-04-01", "2013-04-29"),
-        "2013-05-08": ("2013-04-01", "2013-04-01", "2013-05-06", "2013-05-06"),
-        "2013-05-15": ("2013-04-01", "2013-05-13", "2013-05-06", "2013-05-13"),
-    }.items():
-        rows = found[found["flight_id"].str.startswith(day)]
-        for policy, one in zip(("frozen", "six_weeks", "monthly", "weekly"), trained, strict=True):
-            assert {*rows[policy]} == {known[one] / 1e6}, (day, policy)
-    assert {*found["weekly before"].dropna().unique()} >= {known["2013-04-01"] / 1e6}
-    after = found[found["flight_id"].str.startswith("2013-05-08")]
-    assert {*after["weekly before"]} == {known["2013-04-29"] / 1e6}
-    tried = found[found["flight_id"].str.startswith("2013-05-15")]["six_weeks_tried"]
-    assert {*tried} == {known["2013-04-01"] / 1e6}, "in shadow, the champion answers"
 
 
 def test_a_version_that_was_worse_than_its_predecessor_counts_with_all_its_days() -> None:
@@ -154,7 +125,7 @@ def test_the_loop_lives_as_champion_and_while_its_challenger_answers_most_flight
             insert(log, EXPERIMENT_DAYS, row | {"champion_arm": arms[0], "challenger_arm": arms[1]})
         loop_store.save_performance(log, measured("2013-05-02", 1, None, None))
         loop_store.save_performance(log, measured("2013-05-03", 2, 1, 0.001))
-    days = policy_comparison.days_of_loop(level5_settings).sort_values("day")
+    days = comparison.days_of_loop(level5_settings).sort_values("day")
     assert days[["version", "day", "gain"]].to_numpy().tolist() == [[2, "2013-05-02", -0.002], [2, "2013-05-03", 0.001]]
 
 
@@ -187,17 +158,17 @@ def test_the_interval_of_a_share_comes_from_blocks_of_days() -> None:
 def test_each_missed_aim_is_named_with_its_figure(level5_settings: Settings) -> None:
     table = calendar().assign(loop=lambda table: table["weekly"])
     good = Effort(trainings=8, steps=0, alerts=5, false_alarms=0)
-    results = policy_comparison.compare_policies(table, good, NONE)
+    results = comparison.compare_policies(table, good, NONE)
     weekly = replace(results["weekly"], effort=Effort(trainings=40, steps=0))
-    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0, faults=False)
-    assert policy_comparison.missed_aims(level5_settings) == []
-    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0, faults=True)
-    [missed] = policy_comparison.missed_aims(level5_settings)
+    comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0, faults=False)
+    assert comparison.missed_aims(level5_settings) == []
+    comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=0, faults=True)
+    [missed] = comparison.missed_aims(level5_settings)
     assert missed == "better: weekly, on schedule 0.2231, the loop 0.2231", "with faults, better than every calendar"
     worse = table.assign(loop=np.where(table["late"] == 1, 0.69, 0.31))
-    results = policy_comparison.compare_policies(worse, replace(good, trainings=9, steps=1), NONE)
-    policy_comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=3, faults=False)
-    assert [line.split(",")[0] for line in policy_comparison.missed_aims(level5_settings)] == [
+    results = comparison.compare_policies(worse, replace(good, trainings=9, steps=1), NONE)
+    comparison.keep_results(level5_settings, results | {"weekly": weekly}, failed=3, faults=False)
+    assert [line.split(",")[0] for line in comparison.missed_aims(level5_settings)] == [
         "49% of weekly's gain over never",
         "better with no more trainings: monthly",
         "9 trainings",
@@ -205,14 +176,9 @@ def test_each_missed_aim_is_named_with_its_figure(level5_settings: Settings) -> 
         "3 failed requests",
     ]
     with pytest.raises(UserError, match=r"missed its aims.*9 trainings.*Remedy"):
-        policy_comparison.check_aims(level5_settings)
+        comparison.check_aims(level5_settings)
 
 
 def test_before_the_first_year_there_is_nothing_to_check(level5_settings: Settings) -> None:
     with pytest.raises(UserError, match="Remedy: make level5"):
-        policy_comparison.check_aims(level5_settings)
-
-
-def test_a_failed_training_by_the_calendar_names_its_log(level5_settings: Settings) -> None:
-    with pytest.raises(UserError, match=r"calendar_policies\.log"):
-        policy_comparison.collect_predictions(level5_settings, process("raise SystemExit(1)"))
+        comparison.check_aims(level5_settings)
