@@ -23,7 +23,7 @@ from shared.score import log_losses
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
 
 PEOPLE = ("operator", audit.REGISTRY)  # actors on the platform that are a person: by command, or in the registry itself
-WITHOUT = {"weekly": "weekly", "monthly": "monthly"}  # the calendars that the faults are shown with
+WITHOUT = ("weekly", "monthly")  # the calendars that the faults are shown with
 SEEN_FOR = 56  # days from a fault on whose log loss is shown, or until the next fault begins
 
 
@@ -108,12 +108,15 @@ def _led_to(alarm: MonitorResult, decision: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class ShownFault:
-    """A fault of the year: how the loop met it, and how the calendars did. seen: in a few words, for the closing."""
+    """A fault of the year, and what became of it under the loop and each calendar of WITHOUT.
+
+    when: its days, or "" for one training. seen: by the loop, in a few words.
+    """
 
     what: str
     first: str
-    loop: str
-    calendars: str
+    when: str
+    became: dict[str, str]
     seen: str
 
 
@@ -127,23 +130,20 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
         spoiled = _spoiled(log, decisions, table, settings)
     feeds = [_of_feed(one, decisions, settings) for one in feed_faults(begin)]
     shown = sorted([*feeds, *spoiled], key=lambda one: one.first)
-    if not shown:
-        return []
     rows = []
     day = table["flight_id"].str[:10]
-    for one, following in zip(shown, [*shown[1:], None], strict=True):
+    for number, one in enumerate(shown):
         last = min(shift(one.first, SEEN_FOR - 1), day.max())
-        if following:
-            last = min(last, shift(following.first, -1))
+        if following := shown[number + 1 : number + 2]:
+            last = min(last, shift(following[0].first, -1))
         flights = table[day.between(one.first, last)].dropna(subset=[LOOP])
-        losses = {name: log_losses(flights["late"], flights[name]).mean() for name in (LOOP, *WITHOUT)}
-        until = f"{len(flights):,} flights to {_short(last)}"
-        figures = {name: LOSS.format(loss) for name, loss in losses.items()}
-        rows.append(
-            [f"{one.what}; {until}", one.loop, figures[LOOP], one.calendars, *(figures[name] for name in WITHOUT)]
-        )
-    columns = ["Fault, and its flights", "With: the loop", "loop", "Without: calendars", *WITHOUT.values()]
-    show_table("The faults, with and without monitoring (log loss by the true labels)", columns, rows)
+        about = [one.what, one.when, f"{len(flights):,} flights"]
+        for words, (name, became) in zip(about, one.became.items(), strict=True):
+            loss = log_losses(flights["late"], flights[name]).mean()
+            rows.append([words, "the loop" if name == LOOP else name, became, LOSS.format(loss)])
+    if rows:
+        title = "The faults, with and without monitoring (log loss by the true labels)"
+        show_table(title, ["Fault, and flights", "policy", "what became of it", "loss"], rows)
     return shown
 
 
@@ -155,16 +155,16 @@ def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settin
         if one["day"] >= fault.first and any(alarm["monitor"] in kinds for alarm in one["alarms"])
     ]
     lasts = [day for n, day in enumerate(active) if day == shift(active[0], n)]  # one alarm, without a gap
-    seen = "not seen"
-    met = "not seen"
+    seen = met = "not seen"
     if lasts:
-        late = (pd.Timestamp(lasts[0]) - pd.Timestamp(fault.first)).days + 1
-        seen = f"on day {late}"
-        met = f"{kinds[0]} alarm on day {late}; {len(lasts)} days without training, and left out later"
-    nights = _nights(settings)
-    learnt = (f"{sum(night > fault.first for night in own)} ({WITHOUT[name]})" for name, own in nights.items())
-    what = f"{fault.what}, {_short(fault.first)} to {_short(fault.last)}"
-    return ShownFault(what, fault.first, met, f"learnt by trainings: {', '.join(learnt)}", seen)
+        seen = f"on day {(pd.Timestamp(lasts[0]) - pd.Timestamp(fault.first)).days + 1}"
+        met = f"alarm {seen}; {len(lasts)} days left out"
+    learnt = {
+        name: f"learnt by {sum(night > fault.first for night in own)} trainings"
+        for name, own in _nights(settings).items()
+    }
+    when = f"{_short(fault.first)} to {_short(fault.last)}"
+    return ShownFault(fault.what, fault.first, when, {LOOP: met, **learnt}, seen)
 
 
 def _spoiled(
@@ -184,15 +184,15 @@ def _spoiled(
     else:
         one = next((one for one in experiment_store.find(log) if one.challenger == version), None)
         met = seen = f"version {version}: experiment {one.state}" if one else f"version {version}"
-    live, first = [], night
+    became, first = {LOOP: met}, night
     for name, nights_of in _nights(settings).items():
         number, spoiled = next(
             ((n, own) for n, own in enumerate(nights_of, start=1) if n > 1 and own >= SPOILED_FROM), (0, night)
         )
         days = table["flight_id"].str[:10][table[f"{name} version"] == number].nunique()
-        live.append(f"{days} days ({WITHOUT[name]})")
+        became[name] = f"live for {days} days"
         first = min(first, spoiled)
-    return [ShownFault(SPOILED, first, met, f"live for {', '.join(live)}", seen)]
+    return [ShownFault(SPOILED, first, "", became, seen)]
 
 
 def _nights(settings: Settings) -> dict[str, list[str]]:

@@ -12,7 +12,7 @@ from level5_monitoring.live_year import replay_year
 from level5_monitoring.loop.controller import TRIALS
 from level5_monitoring.monitors.reference import build_reference
 from level5_monitoring.policy_backtest import calendars, comparison
-from shared.console import closing, console, part, show_path, step
+from shared.console import closing, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.processes.children import running
@@ -41,13 +41,11 @@ def main() -> None:
         run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
         platform.wait_until_ready()
 
-        part(3, "Evaluate", "policies by the calendar, to compare the loop with")
-        console.print("  Their models are trained in a process beside the live year.")
+        part(3, "Evaluate", "policies by the calendar, trained in a process beside the live year")
         train = calendars.train_command()
         calendar = opened.enter_context(running(train, own / calendars.LOG_FILE))
 
         part(4, "Release", "live to the end of 2013, unattended: a turn of the loop each night")
-        console.print("  The year has faults; one without: make level5 FAULTS=none" if faults else "  A clean year.")
         played = run_flow.run_flow(server, replay_year.year, str(LAST_TODAY))
 
         part(5, "Operate", "the year in figures")
@@ -69,10 +67,7 @@ def main() -> None:
     comparison.keep_results(settings, results, played.failed, faults=faults)
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; false alarms: {summary.false_alarms}",
-        **{
-            f"Fault {number}": f"{one.what.partition(',')[0]}: {one.seen}"
-            for number, one in enumerate(faults_met, start=1)
-        },
+        **{f"Fault {number}": f"{one.what}: {one.seen}" for number, one in enumerate(faults_met, start=1)},
         "The loop closes": f"{trainings}, promotions: {summary.promoted}, manual steps: {loop.effort.steps}",
         "Worth it": f"log loss {comparison.summarise(losses)}",
         "Each alert once": summary.alerts,

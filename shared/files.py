@@ -65,6 +65,7 @@ def read_json(file: Path, make: Callable[..., Made], remedy: str) -> Made:
 def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
     """A table that `write_parquet` wrote; raises StateError unless its bytes have the checksum beside it."""
     import pandas as pd
+    import pyarrow
 
     content = _again(file.read_bytes)
     with garbled(file, remedy):
@@ -76,7 +77,9 @@ def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
             raise StateError(
                 f"{file} is not what was written: its SHA-256 is not in {_checksums(file).name}. Remedy: {remedy}"
             )
-        return pd.read_parquet(io.BytesIO(content))
+        table = pd.read_parquet(io.BytesIO(content))
+    pyarrow.default_memory_pool().release_unused()  # of the year of flights, 120 MB that reading has needed
+    return table
 
 
 def check_database(file: Path, remedy: str) -> None:

@@ -16,7 +16,7 @@ from level5_monitoring.live_year.faulty_year import EVERYWHERE, SPOILED, FaultyT
 from level5_monitoring.live_year.year_record import InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.controller import CLOSES_AFTER
-from level5_monitoring.loop.policy import DATA, FAILED, LABELS, REFUSED, Decision, by_monitor, days_left_out
+from level5_monitoring.loop.policy import DATA, FAILED, LABELS, REFUSED, Decision, by_monitor
 from level5_monitoring.monitors.monitor_result import in_words
 from shared.console import print_styled
 from shared.data.replay import Tick
@@ -90,16 +90,13 @@ class Story:
             self._line(night, "fault", "this training has learnt labels of other flights", "yellow")
             day = decision.day  # under which the page shows the training too
             self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", day, day))
-        without = len(days_left_out(decision))
-        why = in_words(decision.cause) + (f", {without} days left out" if without else "")
+        cause = in_words(decision.cause)
         if REFUSED in result:  # the line of the training has the reason
-            self._line(night, f"retrained ({why})", "refused; the champion keeps serving", "red")
-            return
-        if failed:
-            self._line(night, f"not retrained ({why})", failed.partition(" Remedy:")[0], "red")
-            return
-        outcome = f"version {result['version']} passed the gates"
-        self._line(night, f"retrained ({why})", outcome)
+            self._line(night, f"retrained ({cause})", "refused; the champion keeps serving", "red")
+        elif failed:
+            self._line(night, f"not retrained ({cause})", failed.partition(" Remedy:")[0], "red")
+        elif decision.cause != "growth":  # which is planned: the line of the training says enough
+            self._line(night, f"retrained ({cause})", f"version {result['version']} passed the gates")
 
     def _print_faults(self, night: pd.Timestamp) -> None:
         day, before = str(night.date()), str((night - pd.Timedelta(days=1)).date())

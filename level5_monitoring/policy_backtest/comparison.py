@@ -167,8 +167,9 @@ def show_comparison(table: pd.DataFrame, results: dict[str, PolicyResult]) -> No
         effort = result.effort.alerts, result.effort.false_alarms, result.effort.steps
         cost.append([POLICIES[policy_], *("" if count is None else str(count) for count in (*lived, *effort))])
     columns = ["Policy", "log loss", *(["no faults"] if clean else []), "gain x 1000 [95%]", "trained"]
-    show_table(f"Quality on {results[LOOP].score.rows:,} labelled flights", columns, quality)
-    console.print(f"  {CHANCE}\n  Gain: over never retrained. By the true labels, whatever was sent.")
+    title = f"Quality on {results[LOOP].score.rows:,} labelled flights, by the true labels; gain: over never"
+    show_table(title, columns, quality)
+    console.print(f"  {CHANCE}")
     columns = ["trained", "worse versions", "days live", "alerts", "false alarms", "manual steps"]
     show_table("What each policy cost", ["Policy", *columns], cost, detail=True)
     months = {name: by_month(answered, answered[name]) for name in BY_MONTH}

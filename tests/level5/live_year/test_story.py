@@ -56,8 +56,8 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
         for day in ("2013-07-15", "2013-07-16"):
             decided(Decision(day, "stop_experiment", "a unit", cause="contract"), {}, alarm, other)
         story.print_night(night_of("2013-07-25"), ReplayStats())
-        decided(Decision("2013-07-28", "no_action", "all is well"), {})
-        decided(Decision("2013-07-29", "retrain", "grown", cause="growth"), {"version": 2, "experiment": "2-against-1"})
+        decided(Decision("2013-07-28", "retrain", "grown", cause="growth"), {"version": 2})
+        decided(Decision("2013-07-29", "retrain", "bad", cause="performance"), {"version": 2})
         story.print_night(night_of("2013-08-01"), ReplayStats(flights=1234))
         tables.spoiled = "2013-08-03"
         decided(Decision("2013-08-01", "retrain", "grown", cause="growth"), refused)
@@ -71,7 +71,7 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
         "17 Jul contract alarm: airport_delay_1h and 1 more on 15 Jul; no training",
         "25 Jul fault ends: recent delays in hours",
         "30 Jul contract alarm over: later trainings leave its 2 days out",
-        "31 Jul retrained (growth): version 2 passed the gates",
+        "31 Jul retrained (performance): version 2 passed the gates",
         "01 Aug 1,234 flights answered, 0 requests failed",
         "03 Aug fault: this training has learnt labels of other flights",
         "03 Aug retrained (growth): refused; the champion keeps serving",
