@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level5_monitoring import config
-from level5_monitoring.live_year.faulty_year import BROKEN_UNIT, SPOILED, SPOILED_FROM, FeedFault, feed_faults
+from level5_monitoring.live_year.faulty_year import BROKEN_UNIT, SPOILED_FROM, FeedFault, feed_faults
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.controller import CLOSES_AFTER
 from level5_monitoring.monitors.false_alarms import false_alarms
@@ -110,12 +110,12 @@ def _led_to(alarm: MonitorResult, decision: dict[str, Any]) -> bool:
 class ShownFault:
     """A fault of the year, and what became of it under the loop and each calendar of WITHOUT.
 
-    when: its days, or "" for one training. seen: by the loop, in a few words.
+    about: its days, or what a training was spoiled by. seen: by the loop, in a few words.
     """
 
     what: str
     first: str
-    when: str
+    about: str
     became: dict[str, str]
     seen: str
 
@@ -137,8 +137,8 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
         if following := shown[number + 1 : number + 2]:
             last = min(last, shift(following[0].first, -1))
         flights = table[day.between(one.first, last)].dropna(subset=[LOOP])
-        about = [one.what, one.when, f"{len(flights):,} flights"]
-        for words, (name, became) in zip(about, one.became.items(), strict=True):
+        cells = [one.what, one.about, f"{len(flights):,} flights"]
+        for words, (name, became) in zip(cells, one.became.items(), strict=True):
             loss = log_losses(flights["late"], flights[name]).mean()
             rows.append([words, "the loop" if name == LOOP else name, became, LOSS.format(loss)])
     if rows:
@@ -163,8 +163,8 @@ def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settin
         name: f"learnt by {sum(night > fault.first for night in own)} trainings"
         for name, own in _nights(settings).items()
     }
-    when = f"{_short(fault.first)} to {_short(fault.last)}"
-    return ShownFault(fault.what, fault.first, when, {LOOP: met, **learnt}, seen)
+    days = f"{_short(fault.first)} to {_short(fault.last)}"
+    return ShownFault(fault.what, fault.first, days, {LOOP: met, **learnt}, seen)
 
 
 def _spoiled(
@@ -192,7 +192,7 @@ def _spoiled(
         days = table["flight_id"].str[:10][table[f"{name} version"] == number].nunique()
         became[name] = f"live for {days} days"
         first = min(first, spoiled)
-    return [ShownFault(SPOILED, first, "", became, seen)]
+    return [ShownFault("a spoiled training", first, "labels of other flights", became, seen)]
 
 
 def _nights(settings: Settings) -> dict[str, list[str]]:

@@ -8,7 +8,6 @@ decides knows of them. Scores are taken against the true labels.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from unittest.mock import patch
 
 import pandas as pd
 
@@ -90,5 +89,8 @@ def injected_faults(settings: Settings) -> Iterator[FaultyTables | None]:
         yield None
         return
     tables = FaultyTables(settings)
-    with patch.object(data, "load_flights", tables.load_flights):
+    real, data.read_year = data.read_year, tables.load_flights
+    try:
         yield tables
+    finally:
+        data.read_year = real

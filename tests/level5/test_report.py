@@ -87,8 +87,8 @@ def test_each_fault_of_the_year_is_shown_with_what_the_loop_and_the_calendars_di
         "recent delays in hours",
         "15 Jul to 24 Jul",
         "21 flights",
-        "a training on labels of other flights",
-        "weekly",
+        "a spoiled training",
+        "labels of other flights",
         "28 flights",
     ]
 

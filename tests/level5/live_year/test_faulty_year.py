@@ -55,6 +55,12 @@ def test_the_spoiled_labels_are_those_of_the_simulation(flights: pd.DataFrame) -
     assert np.array_equal(shuffle_labels(flights, now).loc[known.index, "late"], shuffle_labels(known, now)["late"])
 
 
+def test_trainings_read_the_faulty_year_while_it_is_played(tables: FaultyTables, level5_settings: Settings) -> None:
+    with injected_faults(level5_settings):
+        assert data.read_year(level5_settings).equals(tables.flights)
+    assert data.read_year is load_flights
+
+
 def test_faults_none_leaves_the_year_as_it_is_and_another_value_has_a_remedy(
     level5_settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +68,7 @@ def test_faults_none_leaves_the_year_as_it_is_and_another_value_has_a_remedy(
     monkeypatch.setenv("FAULTS", "none")
     with injected_faults(level5_settings) as tables:
         assert tables is None
-        assert data.load_flights is load_flights
+        assert data.read_year is load_flights
     monkeypatch.setenv("FAULTS", "some")
     with pytest.raises(SettingError, match=r"FAULTS='some'.*Remedy: FAULTS=none"):
         config.faults()
