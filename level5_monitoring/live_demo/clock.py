@@ -16,17 +16,21 @@ from shared.files import read_parquet, write_parquet
 from shared.settings import NEW_YORK
 
 DELAYED = "delayed_labels.parquet"  # labels that a fault delays
+SPEED = "speed.txt"  # as it was set last
 SPEEDS = {"6 hours a second": 6.0, "a day a second": 24.0, "as fast as it goes": float("inf")}  # hours a second
 
 
 class Clock:
-    """Can be paused, stepped, sped up and stopped from any thread. Faults and delayed labels survive in files.
+    """Can be paused, stepped, sped up and stopped from any thread. Speed, faults and delayed labels survive in files.
 
-    next: the hour that waits, or was let through last; None before the first.
+    speed: one of SPEEDS; without it, the one that was set last. next: the hour that waits, or was let through last;
+    None before the first.
     """
 
-    def __init__(self, home: Path, speed: str = "a day a second", *, paused: bool = False) -> None:
-        self.home, self.speed, self.paused = home, speed, paused
+    def __init__(self, home: Path, speed: str = "", *, paused: bool = False) -> None:
+        self.home, self.paused = home, paused
+        kept = (home / SPEED).read_text(encoding="utf-8", errors="replace") if (home / SPEED).exists() else ""
+        self.speed = speed or (kept if kept in SPEEDS else "a day a second")
         self.next: pd.Timestamp | None = None
         self.faults = read_faults(home)
         self.stopped = False
@@ -69,6 +73,7 @@ class Clock:
             raise UserError(f"no speed {speed!r}. Remedy: one of {', '.join(SPEEDS)}.")
         with self._changed:
             self.speed = speed
+            (self.home / SPEED).write_text(speed, encoding="utf-8")
             self._changed.notify_all()
 
     def stop(self) -> None:

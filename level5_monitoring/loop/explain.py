@@ -1,5 +1,6 @@
 """`make explain DECISION=2013-05-06`: the decision of a day, its evidence, and what followed."""
 
+from textwrap import shorten
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ from shared.console import console, show_table, step
 from shared.errors import UserError
 
 STATES = ("ok", "alarm", "insufficient data")
+LONGEST = 150  # characters of a reason: one of many alarms repeats what the evidence shows
 
 
 def show_decision(day: str) -> None:
@@ -25,21 +27,31 @@ def show_decision(day: str) -> None:
         result = decision["result"]
         name = result.get("experiment") or decision["experiment"]
         experiment = next((one for one in experiment_store.find(log) if one.experiment == name), None)
-        facts = {"decision": in_words(decision["kind"]), "reason": decision["reason"], "state": decision["state"]}
+        facts = {"decision": in_words(decision["kind"]), "reason": _in_short(decision["reason"])}
+        facts["state"] = decision["state"]
         facts |= {str(name): str(value) for name, value in result.items()}
         if experiment:
-            facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
+            facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {_in_short(experiment.reason)}"
         show_table(f"Decision of {day}", ["", ""], [[name, value] for name, value in facts.items()])
         _show_results([MonitorResult(**one) for one in decision["evidence"]], loop_store.monitor_results(log, day))
-        if alerts := [[alert.severity, alert.title, alert.text] for alert in outbox.alerts(log, day)]:
+        if alerts := [[alert.severity, alert.title, _in_short(alert.text)] for alert in outbox.alerts(log, day)]:
             show_table("Alerts", ["severity", "alert", "text"], alerts)
         versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
         actions = [
-            [in_words(one["action"]), audit.describe_change(one), one["actor"], in_words(one["status"]), one["reason"]]
+            [_action(one), audit.describe_change(one), one["actor"], _in_short(one["reason"])]
             for one in audit.trail(log, AUDIT.c.version.in_(versions) | (AUDIT.c.experiment == name))
         ]
         if actions:
-            show_table("Actions taken", ["action", "change", "actor", "status", "reason"], actions)
+            show_table("Actions taken", ["action", "change", "actor", "reason"], actions)
+
+
+def _action(one: dict[str, Any]) -> str:
+    status = "" if one["status"] == audit.DONE else f" ({in_words(one['status'])})"
+    return f"{in_words(one['action'])}{status}"
+
+
+def _in_short(text: str) -> str:
+    return shorten(text, LONGEST, placeholder=" …")
 
 
 def _decision_of(log: sa.Engine, day: str) -> dict[str, Any]:
@@ -73,6 +85,6 @@ def _by_monitor(results: list[MonitorResult]) -> list[list[str]]:
     for monitor in dict.fromkeys(result.monitor for result in results):
         own = [result for result in results if result.monitor == monitor]
         counts = [str(sum(result.state == state for result in own)) for state in STATES]
-        alarms = ", ".join(result.described_target for result in own if result.state == "alarm")
-        rows.append([in_words(monitor), *counts, alarms])
+        first, *more = [result.described_target for result in own if result.state == "alarm"] or [""]
+        rows.append([in_words(monitor), *counts, f"{first} and {len(more)} more" if more else first])
     return rows

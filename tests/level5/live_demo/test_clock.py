@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from level5_monitoring.live_demo.clock import Clock
+from level5_monitoring.live_demo.clock import SPEED, Clock
 from level5_monitoring.live_year.year_record import FAULTS_FILE, read_faults
 from shared.data.replay import Tick, replay
 from shared.errors import UserError
@@ -84,6 +84,14 @@ def test_delayed_labels_survive_a_sudden_end(tmp_path: Path, flights: pd.DataFra
             sent.setdefault(flight, i)
     was = {flight: i for i, hour in enumerate(hours[:24]) for flight in hour.labels["flight_id"]}
     assert {sent[flight] - i for flight, i in was.items()} == {72}
+
+
+def test_the_next_demo_goes_on_at_the_speed_that_was_set(tmp_path: Path) -> None:
+    assert Clock(tmp_path).speed == "a day a second"
+    Clock(tmp_path).set_speed(FAST)
+    assert Clock(tmp_path).speed == FAST
+    (tmp_path / SPEED).write_bytes(b"\x80\xff")
+    assert Clock(tmp_path).speed == "a day a second"
 
 
 def test_an_active_fault_takes_the_new_size(tmp_path: Path, hours: list[Tick]) -> None:

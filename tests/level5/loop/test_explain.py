@@ -49,6 +49,19 @@ def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: p
     assert OTHER[2] not in text
 
 
+def test_a_reason_of_many_alarms_is_cut_and_the_evidence_has_each(
+    own_log: sa.Engine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    results = [monitor_result("contract", day=DAY, target=f"column_{n}", value=n / 8) for n in range(8)]
+    decision = policy.decide(DAY, results, PolicyState())
+    loop_store.record_decision(own_log, decision, results, alerts_of(decision, PolicyState(), "level5"))
+    text = shown(capsys)
+    assert text.count("contract of column_0") == 2, "in the reason, and in the alert"
+    assert "contract of column_7" not in text
+    for one in ("column_7 alarm 0.875", "column_0 and 7 more"):
+        assert one in text
+
+
 def test_a_decision_without_an_alarm_has_its_evidence_as_well(
     own_log: sa.Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
