@@ -16,8 +16,17 @@ from level2_devops.model import ModelCard, ModelError, known_categories, load, p
 from level2_devops.service.limits import protect
 from level2_devops.service.observability import Metrics, RequestLogMiddleware, request_id
 from level2_devops.service.pages import pages
-from level2_devops.service.replies import REFUSALS, Answer, Answers, Prediction, Refusal
-from level2_devops.service.requests import Batch, Flight, as_table, example
+from level2_devops.service.requests import (
+    REFUSALS,
+    Answer,
+    Answers,
+    Batch,
+    Flight,
+    Prediction,
+    Refusal,
+    as_table,
+    example,
+)
 from level2_devops.service.strict_json import use_strict_json
 from shared.artefacts import MODEL_FILE
 
