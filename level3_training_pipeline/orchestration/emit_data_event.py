@@ -11,6 +11,7 @@ from level3_training_pipeline.orchestration.prefect_server import PrefectServer,
 from level3_training_pipeline.orchestration.schedule import DEPLOYMENT, MONTH_ARRIVED
 from shared.errors import UserError
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
+from shared.waiting import answers
 
 if TYPE_CHECKING:
     from prefect.events import Event
@@ -33,7 +34,7 @@ def emit(month: str, settings: Settings) -> str:
     server = running_server(settings)
     if server:
         os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
-    if server is None or not server.healthy() or not _has_listener(server):
+    if server is None or not answers(server.health) or not _has_listener(server):
         raise UserError("no schedule listens. Remedy: start it first, in another terminal: make schedule")
     from prefect.events import Event, Resource
 

@@ -71,7 +71,7 @@ def _days_since(client: MlflowClient, version: Version, champion: Version, setti
 def better_or_worse(client: MlflowClient, version: Version, champion: Version, settings: Settings) -> str:
     """Whether a version is better than the champion, as a sentence with its figures."""
     theirs, left_out = days_of_champion(client, version, champion, settings)
-    name = f"Version {version.number}, compared with version {champion.number}, which is deployed"
+    name = f"Version {version.number}, compared with version {champion.number}, the champion"
     return f"{name}: {judge_days(in_common(evaluated_days(version), theirs))}. {left_out}".strip()
 
 

@@ -53,7 +53,10 @@ def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:
 
 
 def report_unchanged(version: Version) -> None:
-    """Print that there is nothing to do; a function of its own, because Prefect cannot pickle a flow with a console."""
+    """Say that there is nothing to do; a function of its own, because Prefect cannot pickle a flow with a console."""
+    if line := console.moving.folding():  # which stands for all that its steps would print
+        line.result = f"nothing has changed since version {version.number}, "
+        return
     anyway = "" if read_settings().workspace else " (make level3 AGAIN=1 trains it all the same)"
     console.print(
         f"Nothing has changed since version {version.number} was trained, so it is not trained again{anyway}."

@@ -134,12 +134,12 @@ def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.Capture
     assert rows_of(capsys.readouterr().out) == [
         ["2013-04", "2", "50.0%", "0.11", "1.00"],
         ["2013-05", "2", "50.0%", "0.51", "1.00"],
-        ["all", "4", "50.0%", "0.31", "1.00"],
+        ["all", "4", "50.0%", "0.308", "1.00"],
     ]
     show_by_month("Months", months.assign(base_rate=[0.6, 0.8]), overall)
     shown = capsys.readouterr().out
     assert "base rate's log loss" in shown
-    assert rows_of(shown)[-1] == ["all", "4", "50.0%", "0.31", "0.70", "1.00"]
+    assert rows_of(shown)[-1] == ["all", "4", "50.0%", "0.308", "0.700", "1.00"]
 
 
 def levels_end() -> None:
