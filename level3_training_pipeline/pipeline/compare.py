@@ -44,8 +44,8 @@ def days_of_champion(
     try:
         return pd.concat([own, _days_since(client, version, champion, settings)]), ""
     except (RegistryError, ModelError) as error:
-        fault = str(error).partition(" Remedy:")[0]
-        return own, f"only days of version {champion.number}'s own evaluation count, for its model is unusable: {fault}"
+        only = f"only days of version {champion.number}'s own evaluation count"
+        return own, f"{only}, for its model is unusable: {error.reason}"
 
 
 def in_common(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:

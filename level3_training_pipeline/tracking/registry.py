@@ -18,15 +18,14 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.features import CATEGORIES
 from level2_devops.model import TRUSTED_TYPES, ModelCard, load
-from level3_training_pipeline.tracking.lineage import bundle, file_digest, requirements, unbundle
+from level3_training_pipeline.tracking.lineage import bundle, requirements, unbundle
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
+from shared.files import file_digest
 
 MODEL = "flight-delays"
 CHAMPION = "champion"
-ABOUT = (
-    "The probability of arriving 15 or more minutes late, an hour before departure. Alias champion: deployed last."
-)
+ABOUT = "The probability of arriving 15 or more minutes late, an hour before departure. Alias champion: deployed last."
 BROUGHT_BY = {  # a workspace with a registry of its own, and the command that brings a version there
     "level4": "make deliver VERSION=n, which takes a version of level 3 there",
     "level5": "make level5",

@@ -13,11 +13,6 @@ from shared.settings import Settings
 from tests.level1.runs import Runs
 
 
-def test_a_kernel_that_is_not_installed_is_named_with_the_remedy(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(NotebookError, match=r"the kernel 'conda-of-my-colleague' is not installed.*pip install"):
-        run_notebooks(settings, [RunSpec(tmp_path / "run", kernel="conda-of-my-colleague")], lambda: None)
-
-
 @pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(settings: Settings, tmp_path: Path) -> None:
     spec = RunSpec(tmp_path / "run", {"load": 'df = pd.read_parquet("not-there.parquet")'})

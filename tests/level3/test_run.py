@@ -14,11 +14,10 @@ from mlflow import MlflowClient
 from level2_devops.model import load, predict
 from level2_devops.release.store import Store
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from level3_training_pipeline.tracking.lineage import file_digest
 from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
 from shared.data.split import future
-from shared.files import short_commit
+from shared.files import file_digest, short_commit
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.foreign import contents, foreign_settings
