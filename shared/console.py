@@ -116,9 +116,10 @@ def in_one_line(name: str) -> Iterator[Working]:
 def _shown_as_step(one: Working) -> Iterator[Working]:
     """Show it while the block works; then print it with a mark, its steps and its seconds."""
     mark, style = "✗", "red"
-    with console.moving.show(one), console.moving.dots(one):
+    with console.moving.show(one):
         try:
-            yield one
+            with console.moving.dots(one):
+                yield one
             mark, style = "✓", "green"
         except UserError as error:
             if error.refusal:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from shared import moving_line
 from shared.console import (
     bar,
     closing,
@@ -68,6 +69,16 @@ def test_on_a_pipe_a_step_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
         "  none is lost",
         "✓ Count them again 0.0 s",
     ]
+
+
+def test_no_dot_follows_the_end_of_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(moving_line, "DOT_EVERY", 0.0)
+    for _ in range(200):
+        with step("Wait"):
+            pass
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 200
+    assert all(re.fullmatch(r"Wait( \.+)? ✓ 0\.\d s", line) for line in lines)
 
 
 def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
