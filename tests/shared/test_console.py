@@ -23,7 +23,6 @@ from shared.console import (
     print_styled,
     record_output,
     show_by_month,
-    show_manual_steps,
     show_table,
     step,
 )
@@ -246,30 +245,6 @@ def test_with_step_each_part_waits_for_a_line_and_goes_on_at_the_end_of_the_file
     assert (refused.status, "STEP='yes' is neither 0 nor 1" in refused.err) == (2, True)
 
 
-def test_hand_overs_are_counted_between_different_people(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = [("scientist", "trains", "a"), ("scientist", "sends", "b"), ("engineer", "deploys", "c")]
-    assert show_manual_steps(steps) == "3 manual steps and 1 hand-overs for one model"
-    assert "what it blocks" in capsys.readouterr().out
-
-
-def test_an_error_that_the_user_can_fix_is_printed_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    def main() -> None:
-        raise UserError("temp: 3 of 720 values outside [-40, 115] °F")
-
-    with pytest.raises(SystemExit) as stopped:
-        command(main)
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == "error: temp: 3 of 720 values outside [-40, 115] °F\n"
-
-
-def test_an_error_of_ours_is_not_hidden() -> None:
-    def main() -> None:
-        raise KeyError("carrier")
-
-    with pytest.raises(KeyError):
-        command(main)
-
-
 @pytest.mark.parametrize(
     ("code", "status", "mark"), [("print('done')", 0, "✓"), ("import sys; sys.exit('bad')", 1, "✗")]
 )
@@ -279,12 +254,6 @@ def test_a_silent_command_is_a_step_and_its_output_follows(code: str, status: in
     assert said.out.startswith("Work")
     assert mark in said.out
     assert said.out.splitlines()[-1] in ("done", "bad")
-
-
-def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
-    code = "from shared.errors import command\ndef main():\n    raise KeyboardInterrupt\ncommand(main)"
-    said = listen([sys.executable, "-c", code])
-    assert (said.status, said.err) == (130, "interrupted\n")
 
 
 def test_a_silent_command_that_is_not_there_says_what_to_do() -> None:

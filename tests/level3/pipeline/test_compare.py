@@ -6,6 +6,7 @@ import pytest
 from level3_training_pipeline.deploy import _compared_with_champion
 from level3_training_pipeline.pipeline import compare
 from level3_training_pipeline.tracking import registry
+from level3_training_pipeline.tracking.registry import Version
 from tests.factories import day_differences
 from tests.level3.world import World
 
@@ -25,9 +26,11 @@ def test_the_finding_has_gain_interval_rows_and_days(gain: float, finding: str) 
 
 
 def test_the_champion_is_named_or_that_there_is_none(
-    world: World, trained: int, monkeypatch: pytest.MonkeyPatch
+    world: World, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = registry.get(world.client, str(trained))
-    for champion, says in ((None, "There is no champion yet"), (version, f"Version {trained} is the champion already")):
+    for champion, says in (
+        (None, "There is no champion yet"),
+        (version, f"Version {version.number} is the"),
+    ):
         monkeypatch.setattr(registry, "by_alias", lambda *_, one=champion: one)
         assert _compared_with_champion(world.client, version, world.settings).startswith(says)
