@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
-from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
@@ -35,7 +35,6 @@ class RunSpec:
 
     folder: Path
     replace: dict[str, str] = field(default_factory=dict)
-    kernel: str = "python3"
 
 
 @dataclass(frozen=True)
@@ -44,10 +43,6 @@ class Claim:
 
     log_loss: float
     auc: float
-
-    def __str__(self) -> str:
-        """As part of a sentence."""
-        return f"log loss {self.log_loss:.3f}, AUC {self.auc:.3f}"
 
 
 @dataclass(frozen=True)
@@ -146,11 +141,6 @@ async def _run(settings: Settings, spec: RunSpec, progress: Callable[[], None]) 
     )
     try:
         await client.async_execute(env=jupyter_environment(settings), cleanup_kc=True)
-    except NoSuchKernel as error:
-        raise NotebookError(
-            f"{NOTEBOOK.name}: the kernel {spec.kernel!r} is not installed. "
-            "Remedy: `python -m pip install ipykernel` in this environment."
-        ) from error
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(_where_it_stopped(notebook, error)) from error
     finally:
@@ -162,7 +152,7 @@ def _kernel(spec: RunSpec) -> AsyncKernelManager:
     """A kernel on loopback with encrypted messages, so that other users of this machine cannot read them."""
     ours = str(Path(sys.prefix, "share", "jupyter", "kernels"))  # the default also reads and makes folders in HOME
     return AsyncKernelManager(
-        kernel_name=spec.kernel,
+        kernel_name="python3",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[ours]),
         connection_file=str(spec.folder / "kernel.json"),
         transport_encryption="auto",

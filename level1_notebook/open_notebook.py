@@ -14,10 +14,9 @@ from pathlib import Path
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
 from shared.console import console, step
 from shared.errors import UserError
-from shared.loopback import answers, free_port
 from shared.processes.children import Process, running
 from shared.settings import Settings
-from shared.waiting import wait_until
+from shared.waiting import comes_up, free_port, wait_until
 
 START_SECONDS = 60
 NO_NEWS = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
@@ -47,7 +46,9 @@ def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, Process]]:
     log = settings.level("level1") / "jupyterlab.log"
     log.unlink(missing_ok=True)
     with running(["jupyterlab", *_options(port, folder)], log, environment) as process:
-        _wait_until_up(process, f"{address}/api", log)
+        if not comes_up(f"{address}/api", START_SECONDS, lambda: process.poll() is not None):
+            last = (log.read_text().strip().splitlines() or ["nothing was logged"])[-1]
+            raise LabError(f"JupyterLab does not answer at {address} ({last}). Remedy: see {log}.")
         yield f"{address}/lab/tree/{NOTEBOOK.name}?token={environment['JUPYTER_TOKEN']}", process
 
 
@@ -66,14 +67,6 @@ def _options(port: int, folder: Path) -> list[str]:
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         "--LabApp.extension_manager=readonly",
     ]
-
-
-def _wait_until_up(process: Process, url: str, log: Path) -> None:
-    with suppress(TimeoutError):
-        wait_until(lambda: answers(url, timeout=5) or process.poll() is not None, START_SECONDS, pause=0.2)
-    if not answers(url, timeout=5):
-        last = (log.read_text().strip().splitlines() or ["nothing was logged"])[-1]
-        raise LabError(f"JupyterLab did not answer at {url} ({last}). Remedy: read {log}; is jupyterlab installed?")
 
 
 def has_screen() -> bool:

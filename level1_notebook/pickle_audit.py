@@ -1,6 +1,5 @@
 """What a pickle says about its origin, read without running it."""
 
-import hashlib
 import pickletools
 import re
 from dataclasses import dataclass
@@ -8,8 +7,6 @@ from datetime import datetime
 from pathlib import Path
 
 from sklearn.ensemble import HistGradientBoostingClassifier
-
-from shared.files import short_digest
 
 COMMIT_OR_DIGEST = re.compile(r"\b[0-9a-f]{7,64}\b")
 FILE_OR_DATE = re.compile(r"[\w-]+\.(parquet|csv|zip|ipynb|py)\b|\d{4}-\d\d-\d\d")
@@ -42,11 +39,6 @@ def read_contents(file: Path) -> Contents:
         if instruction.name == "STACK_GLOBAL":  # takes the module and the name, which were pushed last
             callables.add(".".join(pushed[-2:]))
     return Contents(sorted(set(pushed)), sorted(callables))
-
-
-def sha256(file: Path) -> str:
-    """The file's SHA-256, shortened."""
-    return short_digest(hashlib.sha256(file.read_bytes()).hexdigest())
 
 
 def questions(file: Path, model: HistGradientBoostingClassifier) -> list[list[str]]:

@@ -6,11 +6,12 @@ from level1_notebook.demo import draw_months, manual_steps, score_months
 from level1_notebook.failure_demos import METRIC, export_by_hand, load_as_other_version, load_malicious
 from level1_notebook.jupyter_environment import NOTEBOOK
 from level1_notebook.notebook_runner import RunSpec, code_cells, run_notebooks
-from level1_notebook.pickle_audit import questions, read_contents, sha256
+from level1_notebook.pickle_audit import questions, read_contents
 from level1_notebook.receiver import columns, difference, hand_over, open_pickle, predict
 from shared.console import bar, closing, console, part, show_by_month, show_manual_steps, show_path, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
+from shared.files import file_digest, short_digest
 from shared.progress import keep_summary
 from shared.score import mean_score, over_runs, plus_minus, score
 from shared.settings import read_settings
@@ -34,7 +35,7 @@ def main() -> None:
     specs.append(RunSpec(place / "metric", {"load": load_export}))
     with bar(f"Run the notebook: {RUNS} times as it is, and on the export", total=len(specs) * code_cells()) as advance:
         *runs, metric = run_notebooks(settings, specs, advance)
-    first, again = runs[:2]
+    first = runs[0]
 
     part(3, "Evaluate", "what the notebook claims")
     claimed = plus_minus([run.claim.log_loss for run in runs])
@@ -58,7 +59,8 @@ def main() -> None:
         months = score_months(later, chances, past["late"].mean())
         picture = draw_months(months, mean(run.claim.log_loss for run in runs), settings)
     apart = difference(*chances[:2])
-    console.print(f"  Two runs of one notebook: sha256 {sha256(first.model)} and {sha256(again.model)}, {apart}")
+    digests = " and ".join(short_digest(file_digest(run.model)) for run in runs[:2])
+    console.print(f"  Two runs of one notebook: sha256 {digests}, {apart}")
     misled = f"log loss {metric.claim.log_loss:.3f} claimed, then {then_metric.log_loss:.3f}"
     console.print(f"  With {len(METRIC)} columns in other units: {len(metric.warnings)} warnings, {misled}")
     show_by_month(f"Log loss: claimed {claimed}, and then (mean of {RUNS} runs)", months, mean_score(then))

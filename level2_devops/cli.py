@@ -2,14 +2,12 @@
 
 import argparse
 import threading
-from collections.abc import Callable
-from pathlib import Path
+from contextlib import ExitStack
 
-from shared import arguments
 from shared.console import console, record_output, step
 from shared.errors import UserError, on_end
 from shared.processes.at_work import at_work
-from shared.settings import read_settings, user
+from shared.settings import Settings, read_settings, user
 
 
 def main() -> None:
@@ -19,42 +17,28 @@ def main() -> None:
     parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(metavar="VERB")
 
-    def verb(run: Callable[..., None], about: str) -> argparse.ArgumentParser:
-        command = verbs.add_parser(run.__name__, help=about, description=about)
-        command.set_defaults(run=run)
-        return command
-
-    verb(train, "train on the labels known today, and save the model with its card")
-    command = verb(release, "test, build, smoke-test and switch to a new release")
-    command.add_argument("--model", type=Path, help="folder of the model; without it, the one of `train`")
-    command.add_argument("--note", default="", help="why, for the history")
-    command = verb(rollback, "switch back to the release before the current one")
-    command.add_argument("--note", default="", help="why, for the history")
-    command = verb(serve, "serve the current release until Ctrl-C")
-    command.add_argument("--port", type=arguments.port, default=0, help="on 127.0.0.1; without it, a free one")
-    verb(load, "load the running service for five seconds with flights of the future")
-    options = vars(parser.parse_args())
-    run, quiet = options.pop("run"), options.pop("quiet")
-    name = "level2" if run is run_level else run.__name__
+    for run in (train, release, rollback, serve, load):
+        verbs.add_parser(run.__name__, help=run.__doc__, description=run.__doc__).set_defaults(run=run)
+    options = parser.parse_args()
+    name = "level2" if options.run is run_level else options.run.__name__
     settings = read_settings()
-    with at_work(settings, "level2", f"make {name}", once=run is run_level):
-        if run is run_level:
-            with record_output("Level 2 · DevOps without MLOps", settings, "level2", quiet=quiet):
-                run_level()
-        else:
-            run(**options)
+    with ExitStack() as stack:
+        stack.enter_context(at_work(settings, "level2", f"make {name}", once=options.run is run_level))
+        if options.run is run_level:
+            title = "Level 2 · DevOps without MLOps"
+            stack.enter_context(record_output(title, settings, "level2", quiet=options.quiet))
+        options.run(settings)
 
 
-def run_level() -> None:
+def run_level(_settings: Settings) -> None:
     """Run the level from end to end."""
     with step("Load the libraries"):
         from level2_devops import run
     run.main()
 
 
-def train() -> None:
-    """Train on what is known today."""
-    settings = read_settings()
+def train(settings: Settings) -> None:
+    """Train on the labels known today, and save the model with its card."""
     with step("Load the libraries"):
         from level2_devops import model
         from shared.data.flights import load_flights
@@ -66,38 +50,37 @@ def train() -> None:
     console.print(f"The model and its card are in {folder}")
 
 
-def release(model: Path | None, note: str) -> None:
-    """Release the code of this project with a trained model."""
+def release(settings: Settings) -> None:
+    """Test, build, smoke-test and switch to a new release."""
     from level2_devops.release import pipeline
 
-    settings = read_settings()
-    made = pipeline.release(model or settings.level("level2") / "model", settings, actor=user(), note=note)
+    made = pipeline.release(settings.level("level2") / "model", settings, actor=user())
     for gate, result in made.gates.items():
         console.print(f"  {gate}: {result}")
     switched = "no service runs: make serve" if made.switched_in is None else f"switched in {made.switched_in:.1f} s"
     console.print(f"Release {made.version} is current after {made.seconds:.1f} s; {switched}. It is in {made.app}")
 
 
-def rollback(note: str) -> None:
-    """Go back by one release."""
+def rollback(settings: Settings) -> None:
+    """Switch back to the release before the current one."""
     from level2_devops.release import pipeline
 
-    back = pipeline.roll_back(read_settings(), actor=user(), note=note)
+    back = pipeline.roll_back(settings, actor=user())
     switched = "no service runs" if back.switched_in is None else f"the service switched in {back.switched_in:.1f} s"
     console.print(f"Release {back.version} is current again after {back.seconds:.1f} s; {switched}.")
 
 
-def serve(port: int) -> None:
-    """Serve until SIGTERM or Ctrl-C."""
+def serve(settings: Settings) -> None:
+    """Serve the current release until Ctrl-C."""
     from level2_devops import supervisor
 
     stop = threading.Event()
     on_end(stop.set)
-    supervisor.serve(read_settings(), port, stop)
+    supervisor.serve(settings, stop)
 
 
-def load() -> None:
-    """Load the running service, and compare its figures with its clients'."""
+def load(settings: Settings) -> None:
+    """Load the running service for five seconds with flights of the future."""
     from level2_devops.load_generator import CLIENTS, measure, traffic
     from level2_devops.release.service_status import read_service_status
     from level2_devops.release.store import Store
@@ -105,7 +88,6 @@ def load() -> None:
     from shared.data.flights import load_flights
     from shared.data.split import future
 
-    settings = read_settings()
     running = read_service_status(Store(settings.level("level2")))
     if running is None:
         raise UserError("no service runs here. Remedy: make serve, in another terminal.")

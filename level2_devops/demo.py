@@ -1,6 +1,5 @@
 """The demonstration of `make level2`: the service under load, its figures, its clients' view, and what is missing."""
 
-import hashlib
 import json
 import os
 from collections import Counter
@@ -19,7 +18,7 @@ from level2_devops.service.worker_process import wait_ready
 from shared import pictures
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.console import console, show_table, step
-from shared.files import short_digest
+from shared.files import file_digest, short_digest
 from shared.pictures import BASE_RATE, CHALLENGER, CHAMPION, FONT, NEUTRAL, WORSE
 from shared.processes.children import start, stop
 from shared.settings import NEW_YORK, Settings
@@ -127,9 +126,7 @@ def draw_switches(seen: Traffic, settings: Settings) -> Path:
 
 def compare_files(first: Path, second: Path) -> str:
     """What the files of two models reveal about their difference; returns one line."""
-    models = [
-        short_digest(hashlib.sha256((folder / MODEL_FILE).read_bytes()).hexdigest()) for folder in (first, second)
-    ]
+    models = [short_digest(file_digest(folder / MODEL_FILE)) for folder in (first, second)]
     cards = [json.loads((folder / MODEL_CARD).read_text()) for folder in (first, second)]
     differing = [name for name in cards[0] if cards[0][name] != cards[1][name]]
     return f"sha256 {models[0]}, {models[1]}; {len(differing)} of {len(cards[0])} card lines differ"

@@ -125,8 +125,8 @@ class Supervisor:
         console.print(f"{time.strftime('%H:%M:%S')} {self.address} {event}")
 
 
-def serve(settings: Settings, port: int, stop: threading.Event) -> None:
-    """Serve the current release on 127.0.0.1 until `stop` is set; port 0 takes a free one."""
+def serve(settings: Settings, stop: threading.Event) -> None:
+    """Serve the current release on a free port of 127.0.0.1 until `stop` is set."""
     store = Store(settings.level("level2"))
     try:
         lock = service_lock(store).acquire(timeout=1)
@@ -134,7 +134,7 @@ def serve(settings: Settings, port: int, stop: threading.Event) -> None:
         at = read_service_status(store)
         where = f"at {at.address} by process {number_of(at.process)}" if at else "by another process"
         raise UserError(f"a service already runs {where}. Remedy: use that one, or end it with Ctrl-C.") from None
-    with lock, open_socket(port) as listening:
+    with lock, open_socket() as listening:
         try:
             (store.home / STATE).unlink(missing_ok=True)
             Supervisor(store, listening, stop).follow()

@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
 from level3_training_pipeline.library_setup import set_up_libraries
@@ -17,28 +18,25 @@ def main() -> None:
     """Run the verb on the command line, or the whole level when there is none."""
     parser = argparse.ArgumentParser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
     parser.add_argument("--again", action="store_true", help="train also where nothing has changed")
-    parser.set_defaults(run=run_level)
+    parser.set_defaults(run=run_level, target="make level3")
     parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(title="verbs")
+
+    def verb(run: Callable[..., None], target: str = "") -> argparse.ArgumentParser:
+        name = run.__name__.replace("_", "-")
+        one = verbs.add_parser(name, help=run.__doc__)
+        one.set_defaults(run=run, target=target or f"make {name}")
+        return one
+
     for run in (deploy, reproduce, seeds):
-        verb = verbs.add_parser(run.__name__, help=run.__doc__)
-        verb.add_argument("version", type=version, nargs="?", default="", metavar="VERSION")
-        verb.set_defaults(run=run)
-    verb = verbs.add_parser("ui", help=ui.__doc__)
-    verb.add_argument("--level", choices=["3", "4", "5"], help="whose store to open")
-    verb.set_defaults(run=ui)
-    verb = verbs.add_parser("score", help=score.__doc__)
-    verb.add_argument("--keep", action="store_true", help="compare later codes with this one")
-    verb.set_defaults(run=score)
-    verb = verbs.add_parser("schedule", help=schedule.__doc__)
-    verb.add_argument(
-        "--every", type=arguments.seconds, metavar="SECONDS", help="train this often, not at 6 a.m. on the 1st"
-    )
-    verb.add_argument("--trials", type=arguments.count, help="tuning trials per training")
-    verb.set_defaults(run=schedule)
-    verb = verbs.add_parser("emit-data-event", help=emit_data_event.__doc__)
-    verb.add_argument("month", nargs="?", default="", help="such as 2013-04")
-    verb.set_defaults(run=emit_data_event)
+        verb(run).add_argument("version", type=version, nargs="?", default="", metavar="VERSION")
+    verb(ui).add_argument("--level", choices=["3", "4", "5"], help="whose store to open")
+    verb(score).add_argument("--keep", action="store_true", help="compare later codes with this one")
+    timed = verb(schedule)
+    often = "train this often, not at 6 a.m. on the 1st"
+    timed.add_argument("--every", type=arguments.seconds, metavar="SECONDS", help=often)
+    timed.add_argument("--trials", type=arguments.count, help="tuning trials per training")
+    verb(emit_data_event, "make data-arrives").add_argument("month", nargs="?", default="", help="such as 2013-04")
     options = parser.parse_args()
     if getattr(options, "version", None) == "":
         name = options.run.__name__
@@ -51,8 +49,9 @@ def main() -> None:
     set_up_libraries(settings)
     once = options.run in (run_level, schedule)
     with ExitStack() as stack:
-        for level in WORKS_IN.get(options.run, ["level3"]):
-            stack.enter_context(at_work(settings, level, TARGETS[options.run], once=once))
+        stack.enter_context(at_work(settings, "level3", options.target, once=once))
+        if options.run in (run_level, deploy):  # they put a version into level 2's service
+            stack.enter_context(at_work(settings, "level2", options.target, once=once))
         options.run(settings, options)
 
 
@@ -148,16 +147,3 @@ def emit_data_event(settings: Settings, options: argparse.Namespace) -> None:
     with step("Send the event"):
         today = emit_data_event.emit(options.month, settings)
     console.print(f"The pipeline trains as of {today}, with the data of {options.month}; make ui shows the run.")
-
-
-TARGETS = {
-    run_level: "make level3",
-    deploy: "make deploy",
-    reproduce: "make reproduce",
-    seeds: "make seeds",
-    ui: "make ui",
-    score: "make score",
-    schedule: "make schedule",
-    emit_data_event: "make data-arrives",
-}
-WORKS_IN = {run_level: ["level3", "level2"], deploy: ["level3", "level2"]}  # both put a version into level 2's service

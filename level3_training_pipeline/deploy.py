@@ -27,7 +27,7 @@ def deploy(number: str, settings: Settings, actor: str) -> tuple[Release, Reprod
             client = mlflow_runs.open_tracking(settings)
             version = registry.get(client, number)
             model = registry.fetch(client, version, Path(folder))
-        console.print(_compared_with_deployed(client, version, settings))
+        console.print(_compared_with_champion(client, version, settings))
         with candidate(settings, actor=actor, note=f"registry version {version.number}") as made:
             with step(f"Build version {version.number} again from its record, while the tests run"):
                 rebuilt = reproduce(number, settings)
@@ -41,14 +41,14 @@ def deploy(number: str, settings: Settings, actor: str) -> tuple[Release, Reprod
     return release, rebuilt
 
 
-def _compared_with_deployed(client: MlflowClient, version: Version, settings: Settings) -> str:
-    """Whether the version is better than the deployed one; a record that cannot be read stops no deployment."""
+def _compared_with_champion(client: MlflowClient, version: Version, settings: Settings) -> str:
+    """Whether the version is better than the champion; a record that cannot be read stops no deployment."""
     champion = registry.by_alias(client, registry.CHAMPION)
     if champion is None:
-        return "No version is deployed yet, so there is nothing to compare this one with."
+        return "There is no champion yet, so there is nothing to compare this version with."
     if champion.number == version.number:
-        return f"Version {version.number} is the one that is deployed."
+        return f"Version {version.number} is the champion already."
     try:
         return better_or_worse(client, version, champion, settings)
     except UserError as error:
-        return f"Whether it is better than version {champion.number}, which is deployed, cannot be told: {error}"
+        return f"Whether it is better than version {champion.number}, the champion, cannot be told: {error}"

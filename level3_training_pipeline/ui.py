@@ -1,16 +1,15 @@
 """`make ui`: the pages of MLflow and Prefect on free ports, until Ctrl-C."""
 
 import os
-from contextlib import AbstractContextManager, ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack
 from math import inf
 from pathlib import Path
 
 from level3_training_pipeline.orchestration.prefect_server import START_LIMIT, ServerError, prefect_server
 from shared.console import console, step
-from shared.loopback import answers, free_port
 from shared.processes.children import Process, running
 from shared.settings import Settings
-from shared.waiting import wait_until
+from shared.waiting import comes_up, free_port, wait_until
 
 
 def mlflow_pages(port: int, store: str, log: Path) -> AbstractContextManager[Process]:
@@ -45,10 +44,8 @@ def serve_pages(settings: Settings) -> None:
         try:
             with step("Start the pages"):
                 server.wait()
-                health = f"{address}/health"
-                with suppress(TimeoutError):
-                    wait_until(lambda: answers(health) or mlflow.poll() is not None, START_LIMIT, pause=0.2)
-            if answers(health):
+                is_up = comes_up(f"{address}/health", START_LIMIT, lambda: mlflow.poll() is not None)
+            if is_up:
                 console.print(f"MLflow   {page_of_runs(address)}")
                 if client.search_registered_models():  # without a version, its page is an error
                     console.print(f"         {address}/#/models/{MODEL}")

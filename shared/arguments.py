@@ -17,11 +17,6 @@ def count(text: str) -> int:
     return _whole(text, 1, 1_000_000, "a whole number of at least 1, and of a million at most")
 
 
-def port(text: str) -> int:
-    """A port to listen on; 0 takes a free one."""
-    return _whole(text, 0, 65_535, "a port, 0 to 65535")
-
-
 def seconds(text: str) -> float:
     """A time of at least 1 second, and of a year at most."""
     value = _real(text)

@@ -24,9 +24,8 @@ from rich.table import Table
 from rich.text import Text
 
 from shared.environment import begin
-from shared.errors import UserError, command
+from shared.errors import UserError, command, printable
 from shared.moving_line import MovingLine, Working
-from shared.printable import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -117,9 +116,10 @@ def in_one_line(name: str) -> Iterator[Working]:
 def _shown_as_step(one: Working) -> Iterator[Working]:
     """Show it while the block works; then print it with a mark, its steps and its seconds."""
     mark, style = "✗", "red"
-    with console.moving.show(one), console.moving.dots(one):
+    with console.moving.show(one):
         try:
-            yield one
+            with console.moving.dots(one):
+                yield one
             mark, style = "✓", "green"
         except UserError as error:
             if error.refusal:
@@ -202,12 +202,12 @@ def show_table(title: str, columns: list[str], rows: list[list[str]], *, detail:
         console.print(f"  {title}: {len(rows)} rows, in {show_path(console.story_file)}")
 
 
-MONTHLY = {  # column of the table by month: its title and format; another seed changes the third digit of a month
-    "rows": ("flights", ",.0f"),
-    "late": ("late", ".1%"),
-    "log_loss": ("log loss", ".2f"),
-    "base_rate": ("base rate's log loss", ".2f"),
-    "auc": ("AUC", ".2f"),
+MONTHLY = {  # column: its title, and its format; another seed changes the third digit of a month, but not of all
+    "rows": ("flights", ",.0f", ",.0f"),
+    "late": ("late", ".1%", ".1%"),
+    "log_loss": ("log loss", ".2f", ".3f"),
+    "base_rate": ("base rate's log loss", ".2f", ".3f"),
+    "auc": ("AUC", ".2f", ".2f"),
 }
 
 
@@ -220,10 +220,12 @@ def show_by_month(title: str, months: "pd.DataFrame", overall: "Score") -> None:
     total = overall.as_dict()
     if "base_rate" in columns:
         total["base_rate"] = float((months["base_rate"] * months["rows"]).sum() / overall.rows)
-    figures = [*months[list(columns)].itertuples(), ("all", *(total[key] for key in columns))]
-    forms = [form for _, form in columns.values()]
-    rows = [[str(name), *(format(one, form) for one, form in zip(row, forms, strict=True))] for name, *row in figures]
-    show_table(title, ["month", *(heading for heading, _ in columns.values())], rows)
+    rows = [
+        [str(name), *(format(month[key], form) for key, (_, form, _) in columns.items())]
+        for name, month in months.iterrows()
+    ]
+    rows.append(["all", *(format(total[key], form) for key, (_, _, form) in columns.items())])
+    show_table(title, ["month", *(heading for heading, _, _ in columns.values())], rows)
 
 
 def show_manual_steps(steps: list[tuple[str, str, str]]) -> str:

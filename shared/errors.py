@@ -1,4 +1,4 @@
-"""Errors that the user can fix, and how a command shows them and ends."""
+"""Errors that the user can fix, how a command shows them, and how it ends."""
 
 import io
 import os
@@ -9,8 +9,8 @@ import textwrap
 from collections.abc import Callable
 from types import FrameType
 
-from shared.printable import printable
-
+# C0 and C1 controls but newline and tab, marks that reverse the direction of writing, and halves of surrogate pairs.
+HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 ENDS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # Ctrl-C, a polite kill, a closed terminal; Windows: both of these
 
 
@@ -26,6 +26,11 @@ class UserError(ValueError):
     def reason(self) -> str:
         """The message without the remedy."""
         return str(self).partition(" Remedy:")[0]
+
+
+def printable(text: str) -> str:
+    """Text from outside, with its control characters as escapes: one could rewrite a terminal's lines."""
+    return HIDDEN.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
 
 
 def on_end(do: Callable[[], object]) -> None:

@@ -73,7 +73,7 @@ def read_parquet(file: Path, remedy: str) -> "pd.DataFrame":
             known = _checksums(file).read_text().split()
         except FileNotFoundError:
             known = []
-        if _sha256(content) not in known:
+        if hashlib.sha256(content).hexdigest() not in known:
             raise StateError(
                 f"{file} is not what was written: its SHA-256 is not in {_checksums(file).name}. Remedy: {remedy}"
             )
@@ -122,7 +122,7 @@ def write_parquet(table: "pd.DataFrame", file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with _replacement(file) as beside:
         table.to_parquet(beside)
-        sums = [_sha256(one.read_bytes()) for one in (beside, file) if one.exists()]
+        sums = [file_digest(one) for one in (beside, file) if one.exists()]
         with _replacement(_checksums(file)) as list_beside:
             list_beside.write_text("\n".join(sums) + "\n")
 
@@ -131,8 +131,9 @@ def _checksums(file: Path) -> Path:
     return file.with_name(f"{file.name}.sha256")
 
 
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+def file_digest(file: Path) -> str:
+    """SHA-256 of a file."""
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The artefact: one folder with everything that a service needs, and a checksum of each of its files."""
 
-import hashlib
 import json
 import os
 import platform
@@ -13,7 +12,7 @@ from typing import Any
 from level2_devops.release.store import ReleaseError
 from level2_devops.service.worker_process import MODEL
 from shared.artefacts import MODEL_CARD, MODEL_FILE
-from shared.files import read_json
+from shared.files import file_digest, read_json
 
 SOURCES = ["shared", "level2_devops"]
 REQUIREMENTS = "requirements.txt"
@@ -59,7 +58,7 @@ def seal(app: Path, version: str, commit: str | None, actor: str, note: str) -> 
     (app / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
     for file in _files(app):
         _protect(file)  # folders stay writable, so that `make clean` can remove them
-    return _sha256(app / MANIFEST)
+    return file_digest(app / MANIFEST)
 
 
 def pack(app: Path, archive: Path) -> None:
@@ -75,7 +74,7 @@ def verify(app: Path, digest: str) -> int:
     Raises ReleaseError that names the files that are missing, changed or additional.
     """
     try:
-        intact = _sha256(app / MANIFEST) == digest
+        intact = file_digest(app / MANIFEST) == digest
         recorded = read_json(app / MANIFEST, dict[str, Any], "make release")["files"] if intact else {}
     except OSError:
         raise ReleaseError(f"there is no release in {app}. Remedy: make release.") from None
@@ -99,12 +98,8 @@ def _protect(file: Path) -> None:
 
 def checksums(app: Path) -> dict[str, str]:
     """SHA-256 of each file except the manifest, by its path in the release."""
-    return {file.relative_to(app).as_posix(): _sha256(file) for file in _files(app) if file != app / MANIFEST}
+    return {file.relative_to(app).as_posix(): file_digest(file) for file in _files(app) if file != app / MANIFEST}
 
 
 def _files(folder: Path) -> list[Path]:
     return sorted(file for file in folder.rglob("*") if file.is_file())
-
-
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()

@@ -97,9 +97,9 @@ def candidate(settings: Settings, *, actor: str, note: str = "", source: Path = 
             raise ReleaseError(f"release {version} is refused; {serving}. {error}") from error
 
 
-def release(model: Path, settings: Settings, *, actor: str, note: str = "", source: Path = PROJECT) -> Release:
+def release(model: Path, settings: Settings, *, actor: str, source: Path = PROJECT) -> Release:
     """Release the code in `source` with the model in the folder `model`; raises ReleaseError when a gate fails."""
-    with candidate(settings, actor=actor, note=note, source=source) as made:
+    with candidate(settings, actor=actor, source=source) as made:
         return made.finish(model)
 
 

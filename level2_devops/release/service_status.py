@@ -54,15 +54,13 @@ def wait_until_served(store: Store, current: Current) -> float | None:
     Raises ReleaseError when it refused to switch, or does not answer.
     """
     begun = time.monotonic()
-    status: ServiceStatus | None = None
 
-    def switched_or_gone() -> bool:
-        nonlocal status
-        status = read_service_status(store)
-        return status is None or status.change >= current.change
+    def switched_or_gone() -> tuple[ServiceStatus | None] | None:
+        found = read_service_status(store)
+        return (found,) if found is None or found.change >= current.change else None
 
     try:
-        wait_until(switched_or_gone, SWITCHED_WITHIN)
+        (status,) = wait_until(switched_or_gone, SWITCHED_WITHIN)
     except TimeoutError:
         logs = store.home / "logs"
         raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {logs}") from None

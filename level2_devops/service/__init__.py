@@ -1,5 +1,5 @@
 """The prediction service of one release: read `app` first, then `requests`, which defines what a caller may send.
 
 A release runs it as `python -m level2_devops.service`. `worker_process` starts that command on a shared socket;
-`graceful_server`, `limits` and `observability` hold what level 4's service uses too.
+`uvicorn_server`, `limits`, `strict_json` and `observability` hold what the servers of later levels use too.
 """

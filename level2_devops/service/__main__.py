@@ -20,8 +20,8 @@ def main() -> None:
     options = parser.parse_args()
 
     from level2_devops.service.app import create_app
-    from level2_devops.service.graceful_server import GracefulServer
     from level2_devops.service.observability import log_as_json
+    from level2_devops.service.uvicorn_server import GracefulServer
 
     log_as_json()
     on_end(lambda: sys.exit(0))  # uvicorn raises the signal again once it has stopped

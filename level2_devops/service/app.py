@@ -1,7 +1,6 @@
 """The prediction service: one release with one model, and no global state."""
 
 import asyncio
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +15,20 @@ from level2_devops.model import ModelCard, ModelError, known_categories, load, p
 from level2_devops.service.limits import protect
 from level2_devops.service.observability import Metrics, RequestLogMiddleware, request_id
 from level2_devops.service.pages import pages
-from level2_devops.service.replies import REFUSALS, Answer, Answers, Prediction, Refusal
-from level2_devops.service.requests import Batch, Flight, as_table, example
+from level2_devops.service.requests import (
+    REFUSALS,
+    Answer,
+    Answers,
+    Batch,
+    Flight,
+    Prediction,
+    Refusal,
+    as_table,
+    example,
+)
 from level2_devops.service.strict_json import use_strict_json
 from shared.artefacts import MODEL_FILE
+from shared.files import file_digest
 
 
 @dataclass
@@ -45,7 +54,7 @@ def _start(model_folder: Path, version: str) -> State:
     state, digest = State(version, Metrics()), ""
     try:
         state.model, state.card = load(model_folder)
-        digest = hashlib.sha256((model_folder / MODEL_FILE).read_bytes()).hexdigest()
+        digest = file_digest(model_folder / MODEL_FILE)
     except ModelError as error:
         state.reason = str(error)
     state.metrics.release.labels(version, digest).set(1)

@@ -17,8 +17,8 @@ def guard() -> None:
     import uvicorn
     from starlette.types import ASGIApp
 
-    from level2_devops.service.callers import CallerMiddleware
-    from level2_devops.service.limits import LimitedConnection
+    from level2_devops.service.limits import CallerMiddleware
+    from level2_devops.service.uvicorn_server import LimitedConnection
 
     run = uvicorn.run
 

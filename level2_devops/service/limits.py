@@ -1,20 +1,19 @@
-"""Limits of every server of the project: it refuses requests that are too large, too slow, or too many at once."""
+"""What every server of the project refuses: pages of other sites; requests too large, too slow, or too many at once.
+
+`uvicorn_server` holds the limits of a connection, before there is a request.
+"""
 
 import asyncio
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from level2_devops.service.callers import CallerMiddleware
-
-MAX_BYTES = 1 << 20  # of a body; of a head too
+LOOPBACK = (b"127.0.0.1", b"localhost")
+READING = ("GET", "HEAD", "OPTIONS")
+MAX_BYTES = 1 << 20  # of a body
 MAX_BYTES_HELD = 64 << 20  # of all bodies, complete or not
-HEAD_SECONDS = BODY_SECONDS = REPLY_SECONDS = 10.0  # from the first byte to the last
-MAX_CONNECTIONS = 1_000
-MAX_PIPELINED = 32  # requests of one connection that wait for the reply to the one before them
+BODY_SECONDS = 10.0  # from the first byte to the last
 MAX_IN_FLIGHT = 32  # small requests with a complete body
 MAX_ROWS = 8_000  # of all large requests in flight: about four full batches
 ROW = 256  # bytes of a body that count as a row: a flight takes more
@@ -26,20 +25,6 @@ def protect(app: Starlette, most_in_flight: int = MAX_IN_FLIGHT) -> None:
     """Add the limits and, around them, the check of the caller; for middleware that is added later, both are inside."""
     app.add_middleware(LimitsMiddleware, most_in_flight=most_in_flight)
     app.add_middleware(CallerMiddleware)
-
-
-def server_config(app: ASGIApp) -> uvicorn.Config:
-    """The settings of uvicorn for every server, with the limits of its connections."""
-    return uvicorn.Config(
-        app,
-        http=LimitedConnection,
-        ws="none",  # no server of ours needs it, and it has limits of its own
-        log_config=None,  # a middleware logs requests, where they are logged
-        access_log=False,
-        proxy_headers=False,
-        timeout_keep_alive=30,  # seconds
-        timeout_graceful_shutdown=10,
-    )
 
 
 class LimitsMiddleware:
@@ -138,82 +123,38 @@ def _refusal(status: int, detail: str) -> JSONResponse:
     return JSONResponse({"detail": detail}, status, {"retry-after": "1"} if status == 503 else {"connection": "close"})
 
 
-class PipelineError(RuntimeError):
-    """Too many requests of one connection wait."""
+class CallerMiddleware:
+    """ASGI middleware that refuses a request with a foreign Host, or with a foreign Origin if it changes something.
 
-
-class LimitedConnection(HttpToolsProtocol):
-    """uvicorn's protocol with limits, where uvicorn reads, keeps or waits without end.
-
-    A head: its size and its time; the sizes and extensions of chunks, and the trailers after them, count too. Requests
-    that are sent before the last one is answered: uvicorn would parse all that have arrived. A reply that the client
-    does not read. And the number of connections.
+    Host: the name in a page's address may be made to mean this machine (DNS rebinding). It is checked where the request
+    arrived on loopback; in a container, the person who runs it chooses the name. Origin: browsers send it with each
+    request that may change something; a client without one is no page.
     """
 
-    deadline: asyncio.TimerHandle | None = None  # set while a head is incomplete
-    unread: asyncio.TimerHandle | None = None  # set while the client does not read
-    head_bytes = 0
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Start to wait for the first head."""
-        super().connection_made(transport)
-        self._await_head()
-        if len(self.connections) > MAX_CONNECTIONS:
-            transport.write(b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1\r\ncontent-length: 0\r\n")
-            transport.write(b"connection: close\r\n\r\n")
-            transport.close()
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it with 403."""
+        if scope["type"] == "lifespan" or not (why := _foreign(scope)):
+            await self.app(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await send({"type": "websocket.close"})  # before it is accepted: uvicorn answers with 403
+        else:
+            await JSONResponse({"detail": why}, 403, {"connection": "close"})(scope, receive, send)
 
-    def on_message_begin(self) -> None:
-        """Start to wait for the rest of a head; uvicorn itself closes a connection that is idle between requests."""
-        super().on_message_begin()
-        self._await_head()
 
-    def on_headers_complete(self) -> None:
-        """Stop waiting: the head is complete. An error ends the parsing, and uvicorn closes the connection with 400."""
-        self._end_wait()
-        if len(self.pipeline) >= MAX_PIPELINED:
-            raise PipelineError
-        super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Do not count the body as head: LimitsMiddleware limits it."""
-        self.head_bytes -= len(body)
-        super().on_body(body)
-
-    def data_received(self, data: bytes) -> None:
-        """Refuse a head that is too large."""
-        super().data_received(data)
-        self.head_bytes += len(data)
-        if self.head_bytes > MAX_BYTES and not self.transport.is_closing():
-            self.send_400_response(f"The head has more than {MAX_BYTES:,} bytes.")
-
-    def pause_writing(self) -> None:
-        """Give the client some time to read its reply."""
-        super().pause_writing()
-        self.unread = self.loop.call_later(REPLY_SECONDS, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        """Stop waiting: it reads."""
-        super().resume_writing()
-        self._end_reply()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Stop waiting."""
-        self._end_wait()
-        self._end_reply()
-        super().connection_lost(exc)
-
-    def _await_head(self) -> None:
-        self._end_wait()
-        self.head_bytes = 0
-        self.deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
-
-    def _end_reply(self) -> None:
-        if self.unread:
-            self.unread.cancel()
-            self.unread = None
-
-    def _end_wait(self) -> None:
-        if self.deadline:
-            self.deadline.cancel()
-            self.deadline = None
+def _foreign(scope: Scope) -> str:
+    """Why the caller is refused, or nothing."""
+    host = origin = None
+    for name, value in scope["headers"]:
+        if name == b"host":
+            host = value.lower()
+        elif name == b"origin":
+            origin = value.lower()
+    on_loopback = scope["server"] and scope["server"][0].startswith("127.")
+    if on_loopback and (not host or (host.rpartition(b":")[0] or host) not in LOOPBACK):
+        return f"the header Host must be 127.0.0.1 or localhost, with the port; it is {host!r}"
+    if origin not in (None, b"http://" + (host or b"")) and scope.get("method") not in READING:
+        return f"only this server's own pages may do that, not those of {origin!r}"
+    return ""

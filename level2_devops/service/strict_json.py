@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from level2_devops.service.observability import request_id
-from shared.printable import printable
+from shared.errors import printable
 
 MAX_NAMES = 100  # in one JSON object
 ODD_TEXT = re.compile(rb"\\u(0000|[dD][89a-fA-F])")  # escapes of NUL and of surrogates, which come in pairs

@@ -89,12 +89,9 @@ def wait_ready(
         raise WorkerError(f"{name} is not ready after {READY_WITHIN:g} s. Remedy: see {log}") from None
 
 
-def open_socket(port: int = 0) -> socket.socket:
-    """A listening socket on loopback; port 0 takes a free one. Raises UserError for a port in use."""
-    try:
-        return socket.create_server(("127.0.0.1", port), backlog=1024)
-    except OSError as error:
-        raise UserError(f"port {port} cannot be used: {error.strerror}. Remedy: leave --port out.") from error
+def open_socket() -> socket.socket:
+    """A listening socket on loopback, on a free port."""
+    return socket.create_server(("127.0.0.1", 0), backlog=1024)
 
 
 def address_of(listening: socket.socket) -> str:

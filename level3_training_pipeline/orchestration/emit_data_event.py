@@ -3,7 +3,6 @@
 import asyncio
 import os
 from datetime import date
-from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -11,9 +10,7 @@ from level3_training_pipeline.orchestration.prefect_server import PrefectServer,
 from level3_training_pipeline.orchestration.schedule import DEPLOYMENT, MONTH_ARRIVED
 from shared.errors import UserError
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
-
-if TYPE_CHECKING:
-    from prefect.events import Event
+from shared.waiting import answers
 
 
 def emit(month: str, settings: Settings) -> str:
@@ -33,25 +30,23 @@ def emit(month: str, settings: Settings) -> str:
     server = running_server(settings)
     if server:
         os.environ["PREFECT_API_URL"] = server.api  # before Prefect is imported: its sender of events reads it once
-    if server is None or not server.healthy() or not _has_listener(server):
+    if server is None or not answers(server.health) or not _has_listener(server):
         raise UserError("no schedule listens. Remedy: start it first, in another terminal: make schedule")
     from prefect.events import Event, Resource
+    from prefect.events.clients import get_events_client
 
     event = Event(
         event=MONTH_ARRIVED,
         resource=Resource({"prefect.resource.id": "flights"}),
         payload={"month": month, "today": str(after), "cause": f"data of {month} arrived"},
     )
-    asyncio.run(_send(event))
+
+    async def send() -> None:
+        async with get_events_client() as client:
+            await client.emit(event)
+
+    asyncio.run(send())  # Prefect's `emit_event` would send it when the process ends
     return str(after)
-
-
-async def _send(event: "Event") -> None:
-    """Send an event and wait until it is sent; Prefect's `emit_event` would do that when the process ends."""
-    from prefect.events.clients import get_events_client
-
-    async with get_events_client() as client:
-        await client.emit(event)
 
 
 def _has_listener(server: PrefectServer) -> bool:

@@ -15,10 +15,9 @@ from level3_training_pipeline.orchestration.shared_server import RECORD, is_used
 from shared.console import step
 from shared.errors import UserError
 from shared.files import StateError, read_json, write_json
-from shared.loopback import answers, free_port
-from shared.processes.process_identity import this_process
+from shared.processes.process_identity import find, identity, number_of, still_runs, this_process
 from shared.settings import PROJECT, Settings
-from shared.waiting import wait_until
+from shared.waiting import comes_up, free_port
 
 GUARDED = "level2_devops.service.guarded"  # the module that runs a library's server with checks of its callers
 SHARED_SERVER = "level3_training_pipeline.orchestration.shared_server"
@@ -31,9 +30,9 @@ class ServerError(UserError):
 
 @dataclass(frozen=True)
 class PrefectServer:
-    """The server's process and address (`http://127.0.0.1:…`)."""
+    """The server's process, by its identity, and its address (`http://127.0.0.1:…`)."""
 
-    pid: int
+    process: str
     address: str
     log: str
 
@@ -42,24 +41,16 @@ class PrefectServer:
         """The address for PREFECT_API_URL."""
         return f"{self.address}/api"
 
-    def healthy(self) -> bool:
-        """Whether it answers now."""
-        return answers(f"{self.api}/health")
-
-    def _has_ended(self) -> bool:
-        """Whether its process has ended; a zombie, whose parent has not read its status yet, has ended too."""
-        try:
-            return bool(psutil.Process(self.pid).status() == psutil.STATUS_ZOMBIE)
-        except psutil.NoSuchProcess:
-            return True
+    @property
+    def health(self) -> str:
+        """The address at which it answers once it is up."""
+        return f"{self.api}/health"
 
     def wait(self) -> None:
         """Return when it answers; raises ServerError when it has ended or takes too long."""
-        with suppress(TimeoutError):
-            wait_until(lambda: self.healthy() or self._has_ended(), START_LIMIT, pause=0.1)
-        if not self.healthy():
+        if not comes_up(self.health, START_LIMIT, lambda: not still_runs(self.process)):
             raise ServerError(
-                f"the Prefect server (process {self.pid}) does not answer at {self.address}. "
+                f"the Prefect server (process {number_of(self.process)}) does not answer at {self.address}. "
                 f"Remedy: see {self.log}; then give the same command again."
             )
 
@@ -95,15 +86,13 @@ def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
 
 
 def running_server(settings: Settings) -> PrefectServer | None:
-    """The server that another command runs now, if the process on record still is one: its port is in its command."""
+    """The server that another command runs now, if there is one."""
     record = settings.level("level3") / "prefect" / RECORD
     try:
         server = read_json(record, PrefectServer, "give the same command again")
     except (FileNotFoundError, StateError):  # without its record none can be joined; it ends with its users
         return None
-    with suppress(psutil.NoSuchProcess):
-        return server if server.address.rpartition(":")[2] in psutil.Process(server.pid).cmdline() else None
-    return None
+    return server if still_runs(server.process) else None
 
 
 def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
@@ -126,16 +115,16 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
             env=os.environ | own,
             start_new_session=True,  # so that Ctrl-C reaches this command only, which then stops the server
         )
-    server = PrefectServer(process.pid, f"http://127.0.0.1:{port}", str(log))
+    server = PrefectServer(identity(process.pid), f"http://127.0.0.1:{port}", str(log))
     write_json(folder / RECORD, asdict(server))
     return server, process
 
 
 def _stop(server: PrefectServer) -> None:
     with suppress(psutil.NoSuchProcess):
-        process = psutil.Process(server.pid)
-        process.terminate()
-        try:
-            process.wait(timeout=15)
-        except psutil.TimeoutExpired:
-            process.kill()
+        if process := find(server.process):
+            process.terminate()
+            try:
+                process.wait(timeout=15)
+            except psutil.TimeoutExpired:
+                process.kill()

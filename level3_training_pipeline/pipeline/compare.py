@@ -44,8 +44,8 @@ def days_of_champion(
     try:
         return pd.concat([own, _days_since(client, version, champion, settings)]), ""
     except (RegistryError, ModelError) as error:
-        fault = str(error).partition(" Remedy:")[0]
-        return own, f"only days of version {champion.number}'s own evaluation count, for its model is unusable: {fault}"
+        only = f"only days of version {champion.number}'s own evaluation count"
+        return own, f"{only}, for its model is unusable: {error.reason}"
 
 
 def in_common(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
@@ -71,7 +71,7 @@ def _days_since(client: MlflowClient, version: Version, champion: Version, setti
 def better_or_worse(client: MlflowClient, version: Version, champion: Version, settings: Settings) -> str:
     """Whether a version is better than the champion, as a sentence with its figures."""
     theirs, left_out = days_of_champion(client, version, champion, settings)
-    name = f"Version {version.number}, compared with version {champion.number}, which is deployed"
+    name = f"Version {version.number}, compared with version {champion.number}, the champion"
     return f"{name}: {judge_days(in_common(evaluated_days(version), theirs))}. {left_out}".strip()
 
 

@@ -49,25 +49,23 @@ async def report_failure(this: Any, _run: TaskRun, state: State[Any]) -> None:
 
 def report_kept_tuning(flow: Any, flow_run: FlowRun, state: State[Any]) -> None:  # noqa: ARG001 - as Prefect calls it
     """Print what to do after a training that failed."""
-    console.print(f"The tuning is kept: fix the cause and give the same command again. All runs: {make_ui()}")
+    say(f"The tuning is kept: fix the cause and give the same command again. All runs: {make_ui()}")
+
+
+def say(text: str) -> None:
+    """Print a line; a function of its own, because Prefect cannot pickle a flow or a step with a console."""
+    console.print(text)
 
 
 def report_unchanged(version: Version) -> None:
-    """Print that there is nothing to do; a function of its own, because Prefect cannot pickle a flow with a console."""
+    """Print that there is nothing to do; a function of its own, as `say`."""
+    if line := console.moving.folding():  # which stands for all that its steps would print
+        line.result = f"nothing has changed since version {version.number}, "
+        return
     anyway = "" if read_settings().workspace else " (make level3 AGAIN=1 trains it all the same)"
     console.print(
         f"Nothing has changed since version {version.number} was trained, so it is not trained again{anyway}."
     )
-
-
-def report_damaged(error: Exception, consequence: str) -> None:
-    """Print that a version's files are damaged, and what follows; a function of its own, for the same reason."""
-    console.print(f"{str(error).partition(' Remedy:')[0]} {consequence}")
-
-
-def report_garbled(error: StateError) -> None:
-    """Print why the trials are run again; a function of its own, for the same reason."""
-    console.print(f"{error.reason} The trials are run again.")
 
 
 RETRIED: Any = {
@@ -116,7 +114,7 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
     except FileNotFoundError:
         pass
     except StateError as error:
-        report_garbled(error)
+        say(f"{error.reason} The trials are run again.")
     with bar(f"Tune: {trials} trials", trials) as advance:
 
         def report(trial: Trial) -> None:
@@ -215,7 +213,7 @@ def training(  # noqa: PLR0913, PLR0917
     validate_step(snapshot)
     champion = registry.by_alias(client, registry.CHAMPION)
     if champion and (error := registry.fault(client, champion)):
-        report_damaged(error, "The champion is left out of this training.")
+        say(f"{error.reason} The champion is left out of this training.")
         champion = None
     mean_with = champion if averaged else None
     key = training_key(snapshot, trials, mean_with)
@@ -223,7 +221,7 @@ def training(  # noqa: PLR0913, PLR0917
         report_unchanged(made)
         return made.number
     for error in registry.faults(client, key):
-        report_damaged(error, "It is trained again, as a new version.")
+        say(f"{error.reason} It is trained again, as a new version.")
     tags = {
         "training_key": key,
         "today": snapshot.today,

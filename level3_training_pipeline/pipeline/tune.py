@@ -1,6 +1,7 @@
 """Tuning: Optuna proposes parameters, and later flights validate them; several trials run at once."""
 
 import os
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,6 +13,7 @@ from pydantic.dataclasses import dataclass
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import SEED, fit_features, predict_features
 from level3_training_pipeline.pipeline.data import TEST_DAYS, VALIDATION_DAYS
+from shared.console import console
 from shared.data.split import future, history
 from shared.score import Score, score
 
@@ -58,6 +60,14 @@ def propose(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
+def report_outside(first: optuna.Trial) -> None:
+    """Print which parameters of START, the first trial, lie outside the search space: it is tried all the same."""
+    for name, space in first.distributions.items():
+        low, high = getattr(space, "low", START[name]), getattr(space, "high", START[name])
+        if not low <= START[name] <= high:
+            console.print(f"  START has {name} {START[name]:g}, outside the search space: {low:g} to {high:g}")
+
+
 def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, report: Callable[[Trial], None]) -> Trial:
     """Run `trials` trials, call `report` after each, and return the best; the same inputs give the same best.
 
@@ -75,6 +85,12 @@ def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, report: Callable[[
         scored = score(validate_on["late"], probability)
         return scored.log_loss, Trial(proposed[0].number, proposed[1], scored)
 
+    def ask() -> tuple[optuna.Trial, dict[str, Any]]:
+        trial = study.ask()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of a START that lies outside: it is reported in our words
+            return trial, propose(trial)
+
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         sampler=optuna.samplers.TPESampler(seed=SEED, n_startup_trials=BATCH, constant_liar=True)
@@ -83,8 +99,10 @@ def tune(table: pd.DataFrame, now: pd.Timestamp, trials: int, report: Callable[[
     done: list[tuple[float, Trial]] = []
     with ThreadPoolExecutor(min(BATCH, os.cpu_count() or 1)) as pool:
         while len(done) < trials:
-            asked = [study.ask() for _ in range(min(BATCH, trials - len(done)))]
-            for trial, result in zip(asked, pool.map(run, [(trial, propose(trial)) for trial in asked]), strict=True):
+            asked = [ask() for _ in range(min(BATCH, trials - len(done)))]
+            if not done:
+                report_outside(asked[0][0])
+            for (trial, _), result in zip(asked, pool.map(run, asked), strict=True):
                 study.tell(trial, result[0])
                 report(result[1])
                 done.append(result)

@@ -1,13 +1,11 @@
 """Which code and which environment made a version, and how runs and versions keep it."""
 
-import hashlib
 import json
 import platform
 from importlib.metadata import version
-from pathlib import Path
 
 from shared.data import flights
-from shared.files import commit_of, source_digest
+from shared.files import commit_of, file_digest, source_digest
 from shared.settings import PROJECT
 
 PACKAGES = ["numpy", "pandas", "scikit-learn", "scipy", "skops"]  # what a fitted pipeline needs to predict
@@ -63,8 +61,3 @@ def environment() -> dict[str, str]:
         "platform": platform.platform(),
         "requirements_sha256": file_digest(PROJECT / "requirements.txt"),
     }
-
-
-def file_digest(file: Path) -> str:
-    """SHA-256 of a file."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()

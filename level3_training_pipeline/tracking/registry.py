@@ -18,13 +18,14 @@ from sklearn.pipeline import Pipeline
 
 from level2_devops.features import CATEGORIES
 from level2_devops.model import TRUSTED_TYPES, ModelCard, load
-from level3_training_pipeline.tracking.lineage import bundle, file_digest, requirements, unbundle
+from level3_training_pipeline.tracking.lineage import bundle, requirements, unbundle
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
+from shared.files import file_digest
 
 MODEL = "flight-delays"
 CHAMPION = "champion"
-ABOUT = "The probability that a flight arrives 15 or more minutes late, an hour before departure. Alias: who serves."
+ABOUT = "The probability of arriving 15 or more minutes late, an hour before departure. Alias champion: deployed last."
 BROUGHT_BY = {  # a workspace with a registry of its own, and the command that brings a version there
     "level4": "make deliver VERSION=n, which takes a version of level 3 there",
     "level5": "make level5",
@@ -133,7 +134,7 @@ def get(client: MlflowClient, number: str) -> Version:
 
 
 def by_alias(client: MlflowClient, alias: str) -> Version | None:
-    """The version that the alias names, if there is one: `champion` is the one in production."""
+    """The version that the alias names, if there is one: `champion` is the one that was deployed last."""
     try:
         return _version(client.get_model_version_by_alias(MODEL, alias))
     except MlflowException as error:

@@ -19,10 +19,9 @@ from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.routes import MODELS, Package, Routes, Split, write_routes
 from level4_deployment.serving.worker import start_worker, stop_workers
 from shared.errors import UserError
-from shared.loopback import answers, free_port
 from shared.processes.children import start, stop
 from shared.settings import Settings
-from shared.waiting import wait_until
+from shared.waiting import answers, free_port, wait_until
 
 UP_WITHIN = 120.0  # seconds
 BARE, MLFLOW = "bare FastAPI", "mlflow serve"

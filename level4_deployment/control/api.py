@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from level2_devops.service.callers import READING
-from level2_devops.service.limits import protect
+from level2_devops.service.limits import READING, protect
 from level2_devops.service.pages import curl, pages
 from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.control import audit, auth

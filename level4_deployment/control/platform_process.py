@@ -8,8 +8,8 @@ from pathlib import Path
 
 from level2_devops.service.worker_process import wait_ready
 from level4_deployment.control.client import is_running, read_addresses
-from shared.loopback import answers
 from shared.processes.children import Process, start, stop
+from shared.waiting import answers
 
 DOWN_WITHIN = 30.0  # seconds
 SERVE = ["level4_deployment", "platform"]  # what `python -m` runs

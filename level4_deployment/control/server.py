@@ -17,8 +17,8 @@ from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
 from starlette.types import ASGIApp
 
-from level2_devops.service.limits import server_config
 from level2_devops.service.pages import curl
+from level2_devops.service.uvicorn_server import server_config
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK

@@ -7,8 +7,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 
 from level2_devops.service.pages import curl
-from level2_devops.service.replies import REFUSALS, Prediction
-from level2_devops.service.requests import SHORT_EXAMPLE
+from level2_devops.service.requests import REFUSALS, SHORT_EXAMPLE, Prediction
 from level4_deployment.serving.requests import EXAMPLE, NamedBatch, NamedFlight
 
 TITLE = "The platform's prediction service"

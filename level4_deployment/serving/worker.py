@@ -83,8 +83,8 @@ def main() -> None:
     os.environ.update({SHARED_FOLDER: str(options.home / COUNTS), "ORT_DISABLE_TELEMETRY": "1"})
     from filelock import FileLock
 
-    from level2_devops.service.graceful_server import GracefulServer
     from level2_devops.service.observability import log_as_json
+    from level2_devops.service.uvicorn_server import GracefulServer
     from level4_deployment.prediction_log import open_log, url_of
     from level4_deployment.serving.app import create_app
 

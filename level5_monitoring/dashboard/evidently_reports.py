@@ -18,10 +18,9 @@ from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
 from shared.errors import UserError
 from shared.files import garbled
-from shared.loopback import answers, free_port
 from shared.processes.children import running
 from shared.settings import Settings
-from shared.waiting import wait_until
+from shared.waiting import answers, free_port, wait_until
 
 START_LIMIT = 120  # seconds; Evidently alone takes about 10 s on two cores
 WORKSPACE, PROJECT, LOG = "evidently", "flights", "evidently-pages.log"

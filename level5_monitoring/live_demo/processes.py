@@ -13,12 +13,11 @@ from level5_monitoring import config
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import read_json, write_json
-from shared.loopback import answers
 from shared.processes.at_work import at_work, looking, present, put_on_record
 from shared.processes.process_identity import find, identity
 from shared.processes.reset import remove
 from shared.settings import Settings, read_settings
-from shared.waiting import wait_until
+from shared.waiting import answers, wait_until
 
 WORKSPACE = "demo"  # the demo has its own state: what `make level5` has made stays as it is
 DEMO = "the live demo of make up"  # as it is called while it is at work

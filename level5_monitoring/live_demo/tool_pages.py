@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from level5_monitoring.live_demo.activity import Activities
 from shared.errors import UserError
-from shared.loopback import answers, free_port
 from shared.processes.children import Process
+from shared.waiting import answers, free_port
 
 Start = Callable[[int], Process]  # on a port
 WAITING = "<!doctype html><meta charset='utf-8'><title>{0}</title><p>{0} is starting; it takes about ten seconds.</p>"

@@ -8,7 +8,7 @@ from shared.settings import Settings
 
 @dataclass(frozen=True)
 class Runs:
-    """The notebook as it is, once more, and on the export in metric units."""
+    """The notebook as it is, once more (it keeps its columns in X.parquet), and on the export in metric units."""
 
     settings: Settings
     first: Run

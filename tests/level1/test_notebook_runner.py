@@ -6,16 +6,11 @@ import nbformat
 import pandas as pd
 import pytest
 
-from level1_notebook.notebook_runner import NotebookError, Run, RunSpec, code_cells, read_notebook, run_notebooks
+from level1_notebook.notebook_runner import NotebookError, Run, RunSpec, code_cells, run_notebooks
 from level1_notebook.receiver import columns, open_pickle, predict
 from shared.score import score
 from shared.settings import Settings
 from tests.level1.runs import Runs
-
-
-def test_a_kernel_that_is_not_installed_is_named_with_the_remedy(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(NotebookError, match=r"the kernel 'conda-of-my-colleague' is not installed.*pip install"):
-        run_notebooks(settings, [RunSpec(tmp_path / "run", kernel="conda-of-my-colleague")], lambda: None)
 
 
 @pytest.mark.slow
@@ -95,12 +90,7 @@ def test_a_table_in_other_units_trains_without_a_word_and_claims_as_much(
 
 
 @pytest.mark.slow
-def test_the_receivers_copy_of_the_columns_is_what_the_notebook_makes(
-    runs: Runs, known: pd.DataFrame, tmp_path: Path
-) -> None:
-    cell = next(c for c in read_notebook().cells if "features" in c.metadata.get("tags", []))
-    spec = RunSpec(tmp_path / "run", {"features": f'{cell.source}\nX.to_parquet("X.parquet")'})
-    run = run_notebooks(runs.settings, [spec], lambda: None)[0]
-    made = pd.read_parquet(run.model.with_name("X.parquet"))
+def test_the_receivers_copy_of_the_columns_is_what_the_notebook_makes(runs: Runs, known: pd.DataFrame) -> None:
+    made = pd.read_parquet(runs.again.model.with_name("X.parquet"))
     pd.testing.assert_frame_equal(columns(known, known), made, check_dtype=False)
-    assert list(open_pickle(run.model).feature_names_in_) == list(made.columns)
+    assert list(open_pickle(runs.again.model).feature_names_in_) == list(made.columns)

@@ -60,10 +60,10 @@ def make_current(store: Store, version: str) -> Current:
 
 
 @contextmanager
-def serving(settings: Settings, *more: str) -> Iterator[tuple["subprocess.Popen[str]", ServiceStatus]]:
+def serving(settings: Settings) -> Iterator[tuple["subprocess.Popen[str]", ServiceStatus]]:
     """`python -m level2_devops serve` as a process, once it serves."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "level2_devops", "serve", *more],
+        [sys.executable, "-m", "level2_devops", "serve"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -11,6 +12,9 @@ from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from shared.settings import Settings
 from tests.level3.world import TODAY, World
 from tests.support import environment
+
+if TYPE_CHECKING:
+    from level3_training_pipeline.tracking.registry import Version
 
 
 @pytest.fixture(scope="package")
@@ -31,3 +35,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 def trained(world: World) -> int:
     """The version made by a training as of 1 March 2013 with two trials."""
     return world.train()
+
+
+@pytest.fixture
+def version(world: World, trained: int) -> "Version":
+    """That version, as the registry has it."""
+    from level3_training_pipeline.tracking import registry
+
+    return registry.get(world.client, str(trained))

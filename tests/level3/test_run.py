@@ -14,11 +14,10 @@ from mlflow import MlflowClient
 from level2_devops.model import load, predict
 from level2_devops.release.store import Store
 from level3_training_pipeline.tracking import mlflow_runs, registry
-from level3_training_pipeline.tracking.lineage import file_digest
 from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
 from shared.data.split import future
-from shared.files import short_commit
+from shared.files import file_digest, short_commit
 from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.foreign import contents, foreign_settings
@@ -110,7 +109,8 @@ def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) ->
 
 
 def test_it_trains_once_builds_the_same_again_and_refuses_stale_labels(april: Level) -> None:
-    assert "once more, on purpose" in april.printed.partition("Nothing has changed since version 1")[0]
+    assert "once more, on purpose ." in april.printed
+    assert re.search(r"✓ nothing has changed since version 1, 2 steps \d", april.printed)
     assert "7 steps, one command; given again: version 1" in april.printed
     assert re.search(r"\b0 of [\d,]{6,} predictions differ", april.printed)
     assert re.search(r"the newest label is 3 days .* old, at most 2 days .* is allowed", april.printed)

@@ -11,6 +11,7 @@ from typing import IO
 import httpx
 import pytest
 
+from shared.waiting import answers
 from tests.level3.world import World
 from tests.support import interrupt
 
@@ -56,4 +57,4 @@ def test_ui_serves_both_pages_and_ends_what_it_started(world: World, trained: in
     assert process.returncode == 0
     with pytest.raises(OSError, match="refused"):
         urllib.request.urlopen(addresses[0], timeout=2)
-    assert world.server.healthy()
+    assert answers(world.server.health)

@@ -19,7 +19,6 @@ NO_EFFECT = {
     "shared/console.py": "prints",
     "shared/environment.py": "removes variables",
     "shared/moving_line.py": "prints",
-    "shared/printable.py": "shows text from outside",
     "shared/errors.py": "raises errors",
     "shared/files.py": "writes and reads files as they are",
 }

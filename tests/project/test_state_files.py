@@ -22,7 +22,6 @@ from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.pipeline import data, flow, record
 from level3_training_pipeline.pipeline.tune import START
 from level3_training_pipeline.tracking import mlflow_runs
-from level3_training_pipeline.tracking.lineage import file_digest
 from level4_deployment.control import auth, client
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import routes
@@ -37,7 +36,7 @@ from level5_monitoring.monitors import reference
 from level5_monitoring.policy_backtest import calendars, comparison
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
-from shared.files import write_json, write_parquet
+from shared.files import file_digest, write_json, write_parquet
 from shared.processes.process_identity import this_process
 from shared.progress import LEVELS, keep_summary, read_summaries
 from shared.score import score

@@ -13,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from shared import moving_line
 from shared.console import (
     bar,
     closing,
@@ -22,7 +23,6 @@ from shared.console import (
     print_styled,
     record_output,
     show_by_month,
-    show_manual_steps,
     show_table,
     step,
 )
@@ -68,6 +68,16 @@ def test_on_a_pipe_a_step_is_one_line(capsys: pytest.CaptureFixture[str]) -> Non
         "  none is lost",
         "✓ Count them again 0.0 s",
     ]
+
+
+def test_no_dot_follows_the_end_of_a_step(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(moving_line, "DOT_EVERY", 0.0)
+    for _ in range(200):
+        with step("Wait"):
+            pass
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 200
+    assert all(re.fullmatch(r"Wait( \.+)? ✓ 0\.\d s", line) for line in lines)
 
 
 def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,12 +144,12 @@ def test_the_table_by_month_ends_with_all_months_together(capsys: pytest.Capture
     assert rows_of(capsys.readouterr().out) == [
         ["2013-04", "2", "50.0%", "0.11", "1.00"],
         ["2013-05", "2", "50.0%", "0.51", "1.00"],
-        ["all", "4", "50.0%", "0.31", "1.00"],
+        ["all", "4", "50.0%", "0.308", "1.00"],
     ]
     show_by_month("Months", months.assign(base_rate=[0.6, 0.8]), overall)
     shown = capsys.readouterr().out
     assert "base rate's log loss" in shown
-    assert rows_of(shown)[-1] == ["all", "4", "50.0%", "0.31", "0.70", "1.00"]
+    assert rows_of(shown)[-1] == ["all", "4", "50.0%", "0.308", "0.700", "1.00"]
 
 
 def levels_end() -> None:
@@ -235,30 +245,6 @@ def test_with_step_each_part_waits_for_a_line_and_goes_on_at_the_end_of_the_file
     assert (refused.status, "STEP='yes' is neither 0 nor 1" in refused.err) == (2, True)
 
 
-def test_hand_overs_are_counted_between_different_people(capsys: pytest.CaptureFixture[str]) -> None:
-    steps = [("scientist", "trains", "a"), ("scientist", "sends", "b"), ("engineer", "deploys", "c")]
-    assert show_manual_steps(steps) == "3 manual steps and 1 hand-overs for one model"
-    assert "what it blocks" in capsys.readouterr().out
-
-
-def test_an_error_that_the_user_can_fix_is_printed_without_a_traceback(capsys: pytest.CaptureFixture[str]) -> None:
-    def main() -> None:
-        raise UserError("temp: 3 of 720 values outside [-40, 115] °F")
-
-    with pytest.raises(SystemExit) as stopped:
-        command(main)
-    assert stopped.value.code == 2
-    assert capsys.readouterr().err == "error: temp: 3 of 720 values outside [-40, 115] °F\n"
-
-
-def test_an_error_of_ours_is_not_hidden() -> None:
-    def main() -> None:
-        raise KeyError("carrier")
-
-    with pytest.raises(KeyError):
-        command(main)
-
-
 @pytest.mark.parametrize(
     ("code", "status", "mark"), [("print('done')", 0, "✓"), ("import sys; sys.exit('bad')", 1, "✗")]
 )
@@ -268,12 +254,6 @@ def test_a_silent_command_is_a_step_and_its_output_follows(code: str, status: in
     assert said.out.startswith("Work")
     assert mark in said.out
     assert said.out.splitlines()[-1] in ("done", "bad")
-
-
-def test_ctrl_c_ends_a_command_without_a_traceback() -> None:
-    code = "from shared.errors import command\ndef main():\n    raise KeyboardInterrupt\ncommand(main)"
-    said = listen([sys.executable, "-c", code])
-    assert (said.status, said.err) == (130, "interrupted\n")
 
 
 def test_a_silent_command_that_is_not_there_says_what_to_do() -> None:

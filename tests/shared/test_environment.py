@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from shared.environment import FOREIGN, HARMLESS, cleaned
-from shared.loopback import answers
 from shared.settings import PROJECT
+from shared.waiting import answers
 from tests.foreign import NOBODY, foreign_settings
 from tests.project.sources import LEVELS, PACKAGES, modules
 from tests.support import environment

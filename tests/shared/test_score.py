@@ -5,7 +5,6 @@ from math import isnan, log
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from shared.score import by_month, by_slice, calibration, log_losses, mean_score, over_runs, plus_minus, score
 
@@ -21,27 +20,11 @@ def test_four_flights_by_hand() -> None:
     assert result.rows == 4
 
 
-def test_a_year_of_flights_against_scikit_learn(later: pd.DataFrame) -> None:
-    chance = np.random.default_rng(2013).uniform(0.01, 0.99, len(later))
-    result = score(later["late"], chance)
-    assert result.log_loss == pytest.approx(log_loss(later["late"], chance), abs=1e-12)
-    assert result.auc == pytest.approx(roc_auc_score(later["late"], chance), abs=1e-12)
-    assert result.brier == pytest.approx(brier_score_loss(later["late"], chance), abs=1e-12)
-
-
 def test_the_losses_of_the_flights_have_the_log_loss_as_their_mean_and_none_is_infinite() -> None:
     late, chance = [1, 0, 1, 0], [0.9, 0.2, 0.4, 0.5]
     assert log_losses(late, chance) == pytest.approx([-log(0.9), -log(0.8), -log(0.4), -log(0.5)])
     assert log_losses(late, chance).mean() == pytest.approx(score(late, chance).log_loss)
     assert log_losses([1, 0], [0, 1]) == pytest.approx([-log(1e-15)] * 2, rel=1e-2)
-
-
-def test_the_log_loss_of_the_share_late_is_its_entropy(later: pd.DataFrame) -> None:
-    share = later["late"].mean()
-    result = score(later["late"], np.full(len(later), share))
-    assert result.log_loss == pytest.approx(-share * log(share) - (1 - share) * log(1 - share))
-    assert result.auc == 0.5
-    assert result.calibration_error == pytest.approx(0, abs=1e-9)
 
 
 def test_of_equal_probabilities_the_order_of_the_flights_changes_nothing() -> None:
@@ -51,14 +34,6 @@ def test_of_equal_probabilities_the_order_of_the_flights_changes_nothing() -> No
     for order in (slice(None), slice(None, None, -1)):
         result = score(late[order], chance[order])
         assert result.calibration_error == pytest.approx((0.1 + 0.2) / 2, abs=1e-9)
-
-
-def test_right_probabilities_are_calibrated_and_others_are_not() -> None:
-    generator = np.random.default_rng(2013)
-    chance = generator.uniform(0, 1, 100_000)
-    late = (generator.uniform(0, 1, 100_000) < chance).astype(float)
-    assert score(late, chance).calibration_error < 0.01
-    assert score(late, chance**2).calibration_error > 0.1
 
 
 def test_where_all_flights_end_alike_there_is_no_area_under_the_curve() -> None:

@@ -25,20 +25,15 @@ def test_without_settings_today_is_the_first_of_april_and_the_data_is_the_instal
     assert read_settings() == Settings(today=date(2013, 4, 1), data=None, state=PROJECT / ".state")
 
 
-def test_the_environment_sets_all_three(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("TODAY", "2013-07-01")
-    monkeypatch.setenv("FLIGHTS_DATA", str(tmp_path / "data"))
-    monkeypatch.setenv("MLOPS_STATE", str(tmp_path / "state"))
-    assert read_settings() == Settings(today=date(2013, 7, 1), data=tmp_path / "data", state=tmp_path / "state")
-
-
-def test_a_folder_named_from_here_is_the_same_folder_for_a_process_that_starts_elsewhere(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize("named", ["{here}/", ""], ids=["in full", "from here"])
+def test_the_environment_sets_all_three_and_folders_are_the_same_wherever_a_process_starts(
+    named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("FLIGHTS_DATA", "data")
-    monkeypatch.setenv("MLOPS_STATE", "state")
-    assert read_settings() == Settings(today=date(2013, 4, 1), data=tmp_path / "data", state=tmp_path / "state")
+    monkeypatch.setenv("TODAY", "2013-07-01")
+    monkeypatch.setenv("FLIGHTS_DATA", named.format(here=tmp_path) + "data")
+    monkeypatch.setenv("MLOPS_STATE", named.format(here=tmp_path) + "state")
+    assert read_settings() == Settings(today=date(2013, 7, 1), data=tmp_path / "data", state=tmp_path / "state")
 
 
 @pytest.mark.parametrize("text", ["July", "2013-07-32", "07/01/2013", "2013-02-29"])
@@ -66,12 +61,6 @@ def test_today_begins_at_midnight_in_new_york(day: date, hour: int, settings: Se
     assert now == pd.Timestamp(day, tz="UTC") + pd.Timedelta(hours=hour)
 
 
-def test_a_level_gets_a_folder_of_its_own(settings: Settings) -> None:
-    assert not settings.state.exists()
-    assert settings.level("level2") == settings.state / "level2"
-    assert settings.level("level2").is_dir()
-
-
 def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -84,6 +73,7 @@ def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_d
         "level5": tmp_path / "level5",
         "shared": tmp_path / "shared",
     }
+    assert all(folder.is_dir() for folder in folders.values())
 
 
 def test_the_old_name_of_the_workspace_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:

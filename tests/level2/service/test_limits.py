@@ -18,7 +18,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from level2_devops.service.limits import MAX_BYTES, MAX_PIPELINED, MAX_ROWS, REPLY_SECONDS, ROW, protect, server_config
+from level2_devops.service.limits import MAX_BYTES, MAX_ROWS, ROW, protect
+from level2_devops.service.uvicorn_server import MAX_PIPELINED, REPLY_SECONDS, server_config
 from tests.level2.running_service import Service
 from tests.support import eventually
 

@@ -104,12 +104,6 @@ def test_a_duplicate_key_is_named_even_one_that_utf8_cannot_hold(service: Servic
     assert "twice" in answer.json()["detail"][0]["problem"]
 
 
-def test_a_name_that_utf8_cannot_hold_is_refused(service: Service) -> None:
-    answer = post(service, r'{"\ud800": 1}')
-    assert answer.status_code == 422
-    assert "ud800" in answer.text
-
-
 def test_an_arrival_before_the_departure_is_refused(service: Service) -> None:
     answer = service.client.post("/predict", json={**EXAMPLE, "scheduled_arrival": EXAMPLE["scheduled_departure"]})
     assert answer.status_code == 422

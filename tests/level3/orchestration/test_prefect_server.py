@@ -13,7 +13,7 @@ from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration import prefect_server as servers
 from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
 from level3_training_pipeline.orchestration.shared_server import is_used
-from shared.processes.process_identity import this_process
+from shared.processes.process_identity import identity, this_process
 from shared.settings import Settings
 from tests.level3.world import World
 from tests.support import eventually
@@ -24,7 +24,7 @@ def test_a_server_that_died_at_once_is_not_waited_for(tmp_path: Path) -> None:
     eventually(lambda: psutil.Process(dead.pid).status() == psutil.STATUS_ZOMBIE)
     begun = time.monotonic()
     with pytest.raises(ServerError, match=r"does not answer .*Remedy: see .*server\.log"):
-        PrefectServer(dead.pid, "http://127.0.0.1:9", str(tmp_path / "server.log")).wait()
+        PrefectServer(identity(dead.pid), "http://127.0.0.1:9", str(tmp_path / "server.log")).wait()
     assert time.monotonic() - begun < 10
     dead.wait()
 

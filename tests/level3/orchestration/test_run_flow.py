@@ -26,7 +26,7 @@ from level3_training_pipeline.orchestration.run_flow import run_flow
 def killed():
     os.kill(os.getpid(), signal.SIGKILL)
 
-run_flow(PrefectServer(int(sys.argv[1]), *sys.argv[2:]), killed)
+run_flow(PrefectServer(*sys.argv[1:]), killed)
 """
 
 
@@ -41,7 +41,7 @@ def next_flow() -> None:
 def test_a_run_that_was_killed_is_crashed_once_the_next_one_begins(world: World) -> None:
     server = world.server
     server.wait()
-    words = [sys.executable, "-c", KILLED, str(server.pid), server.address, server.log]
+    words = [sys.executable, "-c", KILLED, server.process, server.address, server.log]
     assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
     with temporary_settings({PREFECT_API_URL: server.api}), get_client(sync_client=True) as prefect:
         (before,) = [run for run in prefect.read_flow_runs(**ALL) if run.state_name == "Running"]

@@ -13,6 +13,7 @@ from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from level3_training_pipeline.pipeline.flow import training
 from shared.errors import UserError
 from shared.settings import Settings
+from shared.waiting import answers
 from tests.level3.world import World
 from tests.support import eventually, interrupt
 
@@ -48,7 +49,7 @@ def test_a_month_after_which_no_training_is_possible_is_refused(month: str, sett
 def test_commands_share_a_server_and_the_last_one_stops_it(world: World) -> None:
     with prefect_server(world.settings) as joined:
         assert joined == world.server
-    assert world.server.healthy()
+    assert answers(world.server.health)
     assert running_server(world.settings) == world.server
 
 

@@ -3,9 +3,10 @@
 import pandas as pd
 import pytest
 
-from level3_training_pipeline.deploy import _compared_with_deployed
+from level3_training_pipeline.deploy import _compared_with_champion
 from level3_training_pipeline.pipeline import compare
 from level3_training_pipeline.tracking import registry
+from level3_training_pipeline.tracking.registry import Version
 from tests.factories import day_differences
 from tests.level3.world import World
 
@@ -24,10 +25,12 @@ def test_the_finding_has_gain_interval_rows_and_days(gain: float, finding: str) 
     assert fewer == "cannot tell, for there are 2 days that both were evaluated on"
 
 
-def test_what_is_deployed_is_named_or_that_nothing_is(
-    world: World, trained: int, monkeypatch: pytest.MonkeyPatch
+def test_the_champion_is_named_or_that_there_is_none(
+    world: World, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    version = registry.get(world.client, str(trained))
-    for champion, says in ((None, "No version is deployed yet"), (version, f"Version {trained} is the one that is")):
+    for champion, says in (
+        (None, "There is no champion yet"),
+        (version, f"Version {version.number} is the"),
+    ):
         monkeypatch.setattr(registry, "by_alias", lambda *_, one=champion: one)
-        assert _compared_with_deployed(world.client, version, world.settings).startswith(says)
+        assert _compared_with_champion(world.client, version, world.settings).startswith(says)

@@ -23,14 +23,14 @@ from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import reproduce
 from level3_training_pipeline.pipeline.tune import Trial
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
 from shared.data.schema import FLIGHT, DataError
 from shared.files import write_parquet
 from tests.level3.world import TODAY, World
 
 
-def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int) -> None:
-    version = registry.get(world.client, str(trained))
+def test_a_training_makes_a_version_with_its_lineage_and_prefect_knows_the_run(world: World, version: Version) -> None:
     assert version.tags["today"] == TODAY
     assert version.tags["cause"] == "test"
     assert len(version.tags["commit"]) >= 40
@@ -39,21 +39,17 @@ def test_a_training_makes_a_version_with_its_lineage(world: World, trained: int)
     inputs = world.client.get_run(version.run_id).inputs
     assert inputs
     assert [entry.dataset.digest for entry in inputs.dataset_inputs] == [version.tags["data_digest"][:36]]
+    with temporary_settings({PREFECT_API_URL: world.server.api}), get_client(sync_client=True) as prefect:
+        assert prefect.read_flow_run(UUID(version.tags["prefect_flow_run"])).state_name == "Completed"
 
 
-def test_every_trial_can_be_queried_back(world: World, trained: int) -> None:
-    run_id = registry.get(world.client, str(trained)).run_id
-    trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{run_id}'")
+def test_every_trial_can_be_queried_back_with_data_code_and_environment(world: World, version: Version) -> None:
+    training = world.client.get_run(version.run_id)
+    trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{version.run_id}'")
     assert len(trials) == 2
     assert all(re.fullmatch(r"trial \d: \d+ trees, learning rate 0\.\d\d", run.info.run_name) for run in trials)
     best = min(trials, key=lambda run: run.data.metrics["validation_log_loss"])
-    chosen = world.client.get_run(run_id).data.params
-    assert {name: chosen[name] for name in best.data.params} == best.data.params
-
-
-def test_every_trial_has_the_data_code_and_environment_of_its_training_on_record(world: World, trained: int) -> None:
-    training = world.client.get_run(registry.get(world.client, str(trained)).run_id)
-    trials = mlflow_runs.runs(world.client, f"tags.`mlflow.parentRunId` = '{training.info.run_id}'")
+    assert {name: training.data.params[name] for name in best.data.params} == best.data.params
     assert training.inputs
     for trial in trials:
         assert trial.data.tags["today"] == training.data.tags["today"] == TODAY
@@ -70,13 +66,12 @@ def test_every_trial_has_the_data_code_and_environment_of_its_training_on_record
     assert columns["carrier"] == {"type": "string", "name": "carrier", "required": True}
 
 
-def test_the_candidate_is_compared_with_baselines_and_by_slice(world: World, trained: int) -> None:
-    run_id = registry.get(world.client, str(trained)).run_id
-    metrics = world.client.get_run(run_id).data.metrics
+def test_the_candidate_is_compared_with_baselines_and_by_slice(world: World, version: Version) -> None:
+    metrics = world.client.get_run(version.run_id).data.metrics
     assert metrics["test_log_loss"] < metrics["logistic_regression_log_loss"] < metrics["base_rate_log_loss"]
     assert metrics["test_rows"] == metrics["base_rate_rows"] > 10_000
     assert {"origin_EWR_log_loss", "origin_JFK_log_loss", "origin_LGA_log_loss", "carrier_UA_log_loss"} <= set(metrics)
-    kept = {artefact.path for artefact in world.client.list_artifacts(run_id)}
+    kept = {artefact.path for artefact in world.client.list_artifacts(version.run_id)}
     assert {"calibration.png", "slices.png", "scores.png", "by_origin.csv", "by_carrier.csv"} <= kept
 
 
@@ -88,13 +83,11 @@ def test_nothing_changed_means_no_new_version_and_how_to_train_all_the_same(
 
 
 @pytest.mark.slow
-def test_two_dates_make_two_models_and_the_later_meets_the_champion(world: World, trained: int) -> None:
-    registry.promote(world.client, registry.get(world.client, str(trained)), "tester", "0.0.1")
-    later = world.train("2013-03-20")
-    assert later != trained
-    versions = [registry.get(world.client, str(number)) for number in (trained, later)]
-    assert versions[0].tags["model_sha256"] != versions[1].tags["model_sha256"]
-    metrics = world.client.get_run(versions[1].run_id).data.metrics
+def test_two_dates_make_two_models_and_the_later_meets_the_champion(world: World, version: Version) -> None:
+    registry.promote(world.client, version, "tester", "0.0.1")
+    later = registry.get(world.client, str(world.train("2013-03-20")))
+    assert later.tags["model_sha256"] != version.tags["model_sha256"]
+    metrics = world.client.get_run(later.run_id).data.metrics
     assert metrics["champion_rows"] == metrics["test_rows"]
 
 
@@ -221,12 +214,6 @@ def test_a_training_without_days_in_doubt_has_them_on_record(world: World) -> No
     assert reproduce(str(number), world.settings).differing == 0
 
 
-def test_prefect_knows_the_run_and_its_steps(world: World, trained: int) -> None:
-    flow_run = registry.get(world.client, str(trained)).tags["prefect_flow_run"]
-    with temporary_settings({PREFECT_API_URL: world.server.api}), get_client(sync_client=True) as prefect:
-        assert prefect.read_flow_run(UUID(flow_run)).state_name == "Completed"
-
-
 class Malicious:
     """What its pickle stores instead of the object: a call that is made when it is loaded."""
 
@@ -259,9 +246,10 @@ def test_no_file_of_the_state_is_loaded_as_a_pickle(world: World, tmp_path: Path
 
 
 @pytest.mark.slow
-def test_a_training_that_is_wanted_again_makes_another_version_of_the_same_choice(world: World, trained: int) -> None:
-    again = run_training(world.server, TODAY, 2, again=True)
-    versions = [registry.get(world.client, str(number)) for number in (trained, again)]
-    assert again != trained
-    assert versions[0].tags["parameters"] == versions[1].tags["parameters"]
-    assert len({one.run_id for one in versions}) == 2
+def test_a_training_that_is_wanted_again_makes_another_version_of_the_same_choice(
+    world: World, version: Version
+) -> None:
+    again = registry.get(world.client, str(run_training(world.server, TODAY, 2, again=True)))
+    assert again.number != version.number
+    assert again.run_id != version.run_id
+    assert again.tags["parameters"] == version.tags["parameters"]

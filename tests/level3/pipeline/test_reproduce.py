@@ -12,6 +12,7 @@ from level3_training_pipeline.orchestration.run_flow import run_flow
 from level3_training_pipeline.pipeline.flow import training
 from level3_training_pipeline.pipeline.reproduce import NotReproducibleError, reproduce
 from level3_training_pipeline.tracking import registry
+from level3_training_pipeline.tracking.registry import Version
 from shared.data.raw import FILES, data_folder
 from tests.level3.world import World
 
@@ -23,21 +24,18 @@ def test_a_version_is_built_again_bit_for_bit(world: World, trained: int) -> Non
 
 
 @pytest.mark.slow
-def test_a_version_that_was_averaged_with_the_champion_is_built_again_too(world: World, trained: int) -> None:
+def test_a_version_that_was_averaged_with_the_champion_is_built_again_too(world: World, version: Version) -> None:
     """Its record names the champion. Trained again beside another one, it is another model."""
-    champion = registry.get(world.client, str(trained))
-    registry.promote(world.client, champion, "tester", "0.0.1")
+    registry.promote(world.client, version, "tester", "0.0.1")
     ask = "2013-03-20", 1, "test", (), True
     averaged = run_flow(world.server, training, *ask)
-    version = registry.get(world.client, str(averaged))
-    assert version.tags["averaged_with"] == str(trained)
-    trees = [
-        len(registry.load_version(world.client, one).named_steps["trees"]._predictors) for one in (champion, version)
-    ]
-    assert trees[1] == trees[0] + json.loads(version.tags["parameters"])["max_iter"]
+    mean = registry.get(world.client, str(averaged))
+    assert mean.tags["averaged_with"] == str(version.number)
+    trees = [len(registry.load_version(world.client, one).named_steps["trees"]._predictors) for one in (version, mean)]
+    assert trees[1] == trees[0] + json.loads(mean.tags["parameters"])["max_iter"]
     result = reproduce(str(averaged), world.settings)
     assert (result.differing, result.largest) == (0, 0.0)
-    registry.promote(world.client, version, "tester", "0.0.2")
+    registry.promote(world.client, mean, "tester", "0.0.2")
     assert run_flow(world.server, training, *ask) != averaged
 
 

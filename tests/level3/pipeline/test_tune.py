@@ -38,6 +38,16 @@ def test_the_number_of_cores_changes_no_trial(table: pd.DataFrame, monkeypatch: 
     assert len({str(trial.parameters) for trial in reported[1]}) == 6
 
 
+def test_a_first_trial_outside_the_search_space_is_reported_and_tried_all_the_same(
+    table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(tune, "START", tune.START | {"max_iter": 10})
+    reported: list[Trial] = []
+    tune.tune(table, NOW, 2, reported.append)
+    assert [trial.parameters["max_iter"] for trial in reported] == [10, 160]
+    assert capsys.readouterr().out == "  START has max_iter 10, outside the search space: 100 to 160\n"
+
+
 def test_a_single_trial_has_no_other_to_beat_and_is_fitted_to_nothing(
     table: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:

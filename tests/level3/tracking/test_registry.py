@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import predict
 from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
-from level3_training_pipeline.tracking.registry import RegistryError
+from level3_training_pipeline.tracking.registry import RegistryError, Version
 from tests.level3.world import World
 
 ELSEWHERE = """
@@ -49,8 +49,7 @@ def test_a_clock_that_was_set_makes_no_crash_of_a_training_that_runs(world: Worl
 
 @pytest.mark.parametrize("damage", ["one byte more", "missing"])
 @pytest.mark.parametrize("name", registry.FILES)
-def test_a_damaged_file_of_a_version_is_refused(world: World, trained: int, name: str, damage: str) -> None:
-    version = registry.get(world.client, str(trained))
+def test_a_damaged_file_of_a_version_is_refused(world: World, version: Version, name: str, damage: str) -> None:
     file = registry.artefacts(world.client, version) / name
     kept = file.read_bytes()
     try:
@@ -58,24 +57,16 @@ def test_a_damaged_file_of_a_version_is_refused(world: World, trained: int, name
             file.unlink()
         else:
             file.write_bytes(kept + b"x")
-        with pytest.raises(RegistryError, match=rf"^version {trained}: .*{file}.* Remedy: .*train again"):
+        with pytest.raises(RegistryError, match=rf"^version {version.number}: .*{file}.* Remedy: .*train again"):
             registry.load_version(world.client, version)
     finally:
         file.write_bytes(kept)
     assert registry.load_version(world.client, version)
 
 
-def test_it_is_saved_without_pickle(world: World, trained: int) -> None:
-    version = registry.get(world.client, str(trained))
-    folder = registry.artefacts(world.client, version)
-    assert not [file for file in folder.rglob("*") if file.suffix in {".pkl", ".pickle", ".joblib"}]
-    assert "serialization_format: skops" in (folder / "MLmodel").read_text()
-
-
 def test_it_predicts_in_a_folder_without_this_repository(
-    world: World, trained: int, known: pd.DataFrame, tmp_path: Path
+    world: World, version: Version, known: pd.DataFrame, tmp_path: Path
 ) -> None:
-    version = registry.get(world.client, str(trained))
     folder = registry.artefacts(world.client, version)
     shutil.copytree(folder, tmp_path / "model")
     features(known.head(1_000)).to_parquet(tmp_path / "features.parquet")
@@ -84,8 +75,9 @@ def test_it_predicts_in_a_folder_without_this_repository(
     assert np.array_equal(np.load(tmp_path / "predicted.npy"), here)
 
 
-def test_it_records_its_columns_an_example_and_what_it_needs(world: World, trained: int, known: pd.DataFrame) -> None:
-    version = registry.get(world.client, str(trained))
+def test_it_records_its_columns_an_example_and_what_it_needs(
+    world: World, version: Version, known: pd.DataFrame
+) -> None:
     folder = registry.artefacts(world.client, version)
     model = mlflow.pyfunc.load_model(str(folder))
     signature, example = model.metadata.signature, model.input_example
@@ -104,38 +96,18 @@ def test_it_records_its_columns_an_example_and_what_it_needs(world: World, train
     assert version.tags["platform"] == platform.platform()
 
 
-def test_registering_again_makes_the_next_version(world: World, trained: int) -> None:
-    version = registry.get(world.client, str(trained))
-    uri = str(world.client.get_model_version(registry.MODEL, str(trained)).source)
-    made = registry.register(world.client, uri, version.run_id, {**version.tags, "training_key": "another"})
-    assert made.number > trained
-    assert made.tags["model_sha256"] == version.tags["model_sha256"]
-
-
-def test_a_promotion_is_on_record(world: World, trained: int) -> None:
-    version = registry.get(world.client, str(trained))
-    registry.promote(world.client, version, "Ada", "1.2.3")
-    champion = registry.by_alias(world.client, registry.CHAMPION)
-    assert champion is not None
-    assert champion.number == trained
-    assert (champion.tags["deployed_by"], champion.tags["release"]) == ("Ada", "1.2.3")
-    assert pd.Timestamp(champion.tags["deployed_at"]).tzinfo is not None
-
-
-def test_a_promotion_cut_short_leaves_the_right_champion(
-    world: World, trained: int, monkeypatch: pytest.MonkeyPatch
+def test_a_promotion_is_on_record_and_one_cut_short_leaves_the_right_champion(
+    world: World, version: Version, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cut_short(*_: object) -> None:
         raise OSError("the disk is full")
 
-    version = registry.get(world.client, str(trained))
-    other = registry.register(
-        world.client,
-        str(world.client.get_model_version(registry.MODEL, str(trained)).source),
-        version.run_id,
-        version.tags,
-    )
+    uri = str(world.client.get_model_version(registry.MODEL, str(version.number)).source)
+    other = registry.register(world.client, uri, version.run_id, version.tags)
     registry.promote(world.client, version, "Ada", "1.2.3")
+    champion = registry.by_alias(world.client, registry.CHAMPION)
+    assert champion
+    assert (champion.number, champion.tags["release"]) == (version.number, "1.2.3")
     monkeypatch.setattr(world.client, "set_model_version_tag", cut_short)
     with pytest.raises(OSError, match="disk"):
         registry.promote(world.client, other, "Ada", "1.2.4")

@@ -17,10 +17,10 @@ from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import CODES, NUMBERS
-from shared.loopback import answers, free_port
 from shared.processes.children import running
 from shared.score import score
 from shared.settings import Settings
+from shared.waiting import answers, free_port
 from tests.factories import insert, prediction
 from tests.support import eventually
 

@@ -52,9 +52,7 @@ def test_a_second_one_is_refused_at_once_and_names_the_first(settings: Settings)
         message = rf"at work in level4 already: make level4 \(process {first.pid}, since \d\d:\d\d:\d\d\). Remedy: "
         with pytest.raises(UserError, match=message), at_work(settings, "level4", "make level4", alone=True):
             pytest.fail("two of them")
-        with at_work(settings, "level3", "make level3", once=True):
-            pass
-        with at_work(settings, "level4", "make ui"):
+        with at_work(settings, "level3", "make level3", once=True), at_work(settings, "level4", "make ui"):
             pass
     with at_work(settings, "level4", "make level4", alone=True):
         pass
