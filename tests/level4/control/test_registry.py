@@ -37,7 +37,7 @@ def test_a_package_that_was_touched_is_not_routed_to(platform: ControlPlane, reg
         with pytest.raises(UserError, match=r"model\.onnx"):
             platform.promote(3, "operator", "try")
         registry_.client.set_registered_model_alias(MODEL, "champion", "3")  # past the platform
-        platform.sync()
+        platform.follow_alias()
     finally:
         file.write_bytes(whole)
     routes = read_routes(platform.home)

@@ -148,22 +148,10 @@ def test_days_without_evidence_do_not_count() -> None:
     assert judge(PLAN, empty).kind == "running"
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (
-            lambda days: days.assign(mean_loss_difference=np.nan),
-            r"14 of 14 differences are no finite numbers \(first: 2013-04-01",
-        ),
-        (lambda days: days.replace({"mean_loss_difference": {days["mean_loss_difference"][3]: np.inf}}), "1 of 14"),
-        (lambda days: days.drop(columns="flights"), "no column flights"),
-        (lambda days: days[::-1], "not in order"),
-        (lambda days: pd.concat([days, days.tail(1)]), "comes twice"),
-    ],
-)
-def test_days_that_cannot_be_judged_are_told(wrong: Any, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        judge(PLAN, wrong(closed_days(day_differences(0.01, 14))))
+def test_days_that_cannot_be_judged_are_told() -> None:
+    days = closed_days([*day_differences(0.01, 13), np.inf])
+    with pytest.raises(UserError, match=r"1 of 14 differences are no finite numbers \(first: 2013-04-14"):
+        judge(PLAN, days)
 
 
 def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
