@@ -219,11 +219,14 @@ def show_audit(_options: argparse.Namespace) -> None:
         from level4_deployment.control import audit
 
         print_styled(("Audit trail (UTC)", "bold"))
+        last = ""
         for one in platform.get("/audit"):
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one["at"]))
             ended = "" if one["status"] == audit.DONE else f" ({one['status'].replace('_', ' ')})"
             console.print(f"{at} {one['actor']}: {audit.describe(one)}{ended}")
-            console.print(f"    {one['reason']}")
+            if one["reason"] != last:  # a promotion ends its experiment for the same reason
+                last = one["reason"]
+                console.print(f"    {last}")
 
 
 def explain_prediction(options: argparse.Namespace) -> None:
