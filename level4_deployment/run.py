@@ -19,7 +19,8 @@ from shared.progress import keep_summary
 from shared.settings import read_settings
 
 TRIALS = 4
-CAUSE, PLAN = "a month of newer flights", {"promote_non_inferior": True}  # the champion's recipe: no gain is required
+CAUSE = "a month of newer flights"  # why the challenger is trained
+PLAN = {"promote_non_inferior": True}  # it has the champion's recipe, so no gain is required of it
 
 
 def main() -> None:
