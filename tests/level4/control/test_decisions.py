@@ -336,15 +336,6 @@ def test_a_challenger_without_a_whole_package_ends_its_experiment(
     assert registry.aliases == {CHAMPION: 1}
 
 
-def test_a_guardrail_ends_the_experiment_at_a_poll(platform: ControlPlane) -> None:
-    running = platform.submit(2, PLAN, "pipeline")
-    assert running
-    insert(platform.log, INFERENCE_BATCHES, [batch(running.experiment, failed=20)] * 60)
-    platform.poll()
-    (one,) = experiment_store.find(platform.log)
-    assert (one.state, "no score for 1,200 of 1,200" in one.reason) == ("failed", True)
-
-
 def test_what_a_person_tries_twice_in_vain_is_twice_on_record_and_the_platform_s_own_tries_once(
     platform: ControlPlane, registry: InMemoryRegistry
 ) -> None:

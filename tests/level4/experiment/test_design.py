@@ -57,11 +57,6 @@ def test_a_day_more_never_changes_what_was_decided(mean: float) -> None:
         assert len(decided) == 29 - decided[0].day
 
 
-def test_days_after_the_last_planned_one_change_nothing() -> None:
-    days = closed_days([*day_differences(0.001, 28), *day_differences(0.2, 20)])
-    assert judge(PLAN, days) == judge(PLAN, days.head(28))
-
-
 def test_harm_is_seen_on_any_day_but_not_before_the_first_harm_day() -> None:
     days = closed_days([*day_differences(-0.005, 7), *np.full(21, -0.03)])
     verdicts = [judge(PLAN, days.head(n)) for n in range(29)]
