@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
-from shared.arguments import reason, share, version
-from shared.console import console, record_output, show_table, step
-from shared.errors import UserError
+from shared.arguments import Parser, reason, share, version
+from shared.console import console, print_styled, record_output, show_table, step
 from shared.processes.at_work import at_work
 from shared.settings import user
 
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 Verb = Callable[[argparse.Namespace], None]
-ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what it does, type of its value, an example
+ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what it does, its value's type, an example
     "promote": ("versions/{value}/promote", "Make a version the champion by hand.", version, "VERSION=2"),
     "rollback": ("rollback", "Make the version before this champion the champion again.", None, ""),
     "approve": ("experiment/approve", "Let the winner that waits for approval become the champion.", None, ""),
@@ -35,24 +34,26 @@ ACTIONS: dict[str, tuple[str, str, Any, str]] = {  # the platform's path, what i
 
 def main() -> None:
     """Read a verb from the command line, and do it; without a verb, run the level."""
-    parser = argparse.ArgumentParser(prog="python -m level4_deployment", description=main.__doc__)
+    parser = Parser(prog="python -m level4_deployment", description=main.__doc__)
     parser.set_defaults(do=run_level)
     parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
     verbs = parser.add_subparsers(title="verbs", metavar="")
 
-    def add(name: str, do: Verb, about: str | None = None, kind: Any = None, example: str = "") -> Any:
+    def add(name: str, do: Verb, about: str | None = None, kind: Any = None, example: str = "") -> Parser:
         """A verb; one that has a `kind` needs a value of that type, for example `example`."""
         verb = verbs.add_parser(name, help=about or do.__doc__, description=about or do.__doc__)
-        verb.set_defaults(do=do, name=name, example=example)
+        verb.set_defaults(do=do, name=name)
         if kind:
-            verb.add_argument("value", nargs="?", type=kind, metavar=example.partition("=")[0])
+            verb.add_argument("value", type=kind, metavar=example.partition("=")[0])
+        if example:
+            verb.example = f"make {name} {example}, for example"
         return verb
 
     platform = add("platform", run_platform)
     platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
     platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
     add("deliver", deliver, kind=version, example="VERSION=1")
-    streaming = add("stream", stream)
+    streaming = add("stream", stream, example="FROM=2013-05-01 TO=2013-06-01")
     streaming.add_argument("--from", dest="begin", default="", metavar="DAY", help="the first day; else the next one")
     streaming.add_argument("--to", dest="end", default="", metavar="DAY", help="the day after the last; else a month")
     streaming.add_argument("--level", choices=["4", "5"], default="4", help="whose platform")
@@ -65,8 +66,6 @@ def main() -> None:
     add("simulate-ab", simulate_ab)
     add("benchmark-serving", benchmark_serving)
     options = parser.parse_args()
-    if getattr(options, "value", "") is None:
-        raise UserError(f"{options.name} needs a value. Remedy: make {options.name} {options.example}, for example.")
     options.do(options)
 
 
@@ -105,35 +104,26 @@ def operator() -> Iterator["PlatformClient"]:
 def act(options: argparse.Namespace) -> None:
     """Change what the running platform does."""
     with operator() as platform:
-        if not _worth_doing(platform.get("/status"), options):
+        from level4_deployment.experiment.experiment_store import APPROVAL, RUNNING
+
+        now = platform.get("/status")
+        if options.name == "stop" and not any(one["state"] in {RUNNING, APPROVAL} for one in now["experiments"]):
+            console.print("No experiment is running: there is nothing to stop.")
             print_status(platform)
             return
         begun = time.perf_counter()
         path = ACTIONS[options.name][0].format(**vars(options))
         body = {"share": options.value} if options.name == "traffic-split" else {"reason": options.reason}
         if options.name == "rollback":  # only once, also where the request is sent again
-            routes = platform.get("/status")["routes"]
-            body["expected"] = routes and routes["champion"]["version"]
-        platform.post(f"/{path}", **body)
+            body["expected"] = now["routes"] and now["routes"]["champion"]["version"]
+        done = platform.post(f"/{path}", **body)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
+        if options.name == "promote" and done["against"]:
+            console.print(
+                f"Warning: version {options.value} serves now, although it {done['against']}. This is on record; "
+                "make platform-rollback goes back."
+            )
         print_status(platform)
-
-
-def _worth_doing(now: dict[str, Any], options: argparse.Namespace) -> bool:
-    """Whether there is something to do; prints that there is not, or that a version has lost its experiment."""
-    from level4_deployment.experiment.experiment_store import APPROVAL, LOST, RUNNING
-
-    experiments = now["experiments"]
-    if options.name == "stop" and not any(one["state"] in (RUNNING, APPROVAL) for one in experiments):
-        console.print("No experiment is running: there is nothing to stop.")
-        return False
-    tried = [one for one in experiments if options.name == "promote" and one["challenger"] == options.value]
-    if tried and tried[-1]["state"] in LOST:
-        console.print(
-            f"Warning: version {options.value} was {tried[-1]['state']} in {tried[-1]['experiment']}: "
-            f"{tried[-1]['reason']}. It becomes the champion all the same, on record; make platform-rollback goes back."
-        )
-    return True
 
 
 def submit(options: argparse.Namespace) -> None:
@@ -152,7 +142,7 @@ def deliver(options: argparse.Namespace) -> None:
             from level4_deployment.delivery.from_level3 import import_version
         with step(f"Bring version {options.value} of level 3"):
             made = import_version(options.value, settings).number
-        console.print(f"Version {options.value} of level 3 is version {made} of level 4's registry.")
+        console.print(f"Level 3's version {options.value} is version {made} here.")
         now = platform.get("/status")
         if now["routes"] and now["routes"]["champion"]["version"] == made:
             console.print("It is the champion already.")
@@ -205,38 +195,38 @@ def show_status(_options: argparse.Namespace) -> None:
 
 def print_status(platform: "PlatformClient") -> None:
     """Print what serves, and the experiments."""
+    from level4_deployment.experiment.design import Plan
+
     now = platform.get("/status")
     if now["routes"]:
         champion = now["routes"]["champion"]["version"]
         console.print(f"champion: version {champion} (generation {now['routes']['generation']})")
     if now["degraded"]:
         console.print(f"degraded: {now['degraded']}")
-    rows = [
-        [one["experiment"], f"{one['challenger']} against {one['champion']}", one["state"], one["reason"]]
-        for one in now["experiments"]
-    ]
-    show_table("Experiments", ["", "Versions", "State", "Reason"], rows)
-    for one in now["experiments"]:
-        console.print(f"{one['experiment']}, as planned: {one['planned']}")
+    rows = [[one["experiment"], one["state"], one["reason"]] for one in now["experiments"]]
+    show_table("Experiments", ["challenger-against-champion", "state", "reason"], rows)
+    plans = {one["experiment"]: Plan.of(**one["plan"]) for one in now["experiments"]}
+    for rules in dict.fromkeys(plan.rules for plan in plans.values()):
+        console.print(f"The plan: {rules}.")
+        for name, plan in plans.items():
+            if plan.rules == rules:
+                console.print(f"  {name}: {plan.power}")
 
 
 def show_audit(_options: argparse.Namespace) -> None:
     """Show the audit trail: every action, with actor and reason."""
     with operator() as platform:
-        from level4_deployment.control.audit import describe_change
+        from level4_deployment.control import audit
 
-        rows = [
-            [
-                time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one["at"])),
-                one["actor"],
-                one["action"],
-                describe_change(one),
-                one["status"],
-                one["reason"],
-            ]
-            for one in platform.get("/audit")
-        ]
-    show_table("Audit trail (UTC)", ["At", "Actor", "Action", "Change", "Status", "Reason"], rows)
+        print_styled(("Audit trail (UTC)", "bold"))
+        last = ""
+        for one in platform.get("/audit"):
+            at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(one["at"]))
+            ended = "" if one["status"] == audit.DONE else f" ({one['status'].replace('_', ' ')})"
+            console.print(f"{at} {one['actor']}: {audit.describe(one)}{ended}")
+            if one["reason"] != last:  # a promotion ends its experiment for the same reason
+                last = one["reason"]
+                console.print(f"    {last}")
 
 
 def explain_prediction(options: argparse.Namespace) -> None:

@@ -7,11 +7,11 @@ from level3_training_pipeline.orchestration.run_flow import run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import running_platform
-from level4_deployment.delivery.flow import delivery
+from level4_deployment.delivery.flow import delivery, show_report
 from level4_deployment.demo import candidates, report
-from level4_deployment.demo.console_view import ConsoleView, digests_in_a_line, show_digests
+from level4_deployment.demo.console_view import ConsoleView, digests_by_stage, digests_in_a_line
 from level4_deployment.demo.drills import kill_a_worker_under_load, roll_back_under_load
-from shared.console import closing, console, part, show_path, step
+from shared.console import closing, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.replay import replay
 from shared.data.split import future
@@ -19,7 +19,8 @@ from shared.progress import keep_summary
 from shared.settings import read_settings
 
 TRIALS = 4
-CAUSE, PLAN = "a month of newer flights", {"promote_non_inferior": True}  # the champion's recipe: no gain is required
+CAUSE = "a month of newer flights"  # why the challenger is trained
+PLAN = {"promote_non_inferior": True}  # it has the champion's recipe, so no gain is required of it
 
 
 def main() -> None:
@@ -45,20 +46,19 @@ def main() -> None:
         challenger = run_flow(server, delivery, str(settings.today), home, TRIALS, CAUSE, PLAN)
 
         part(3, "Evaluate", "the gates, and two candidates that must not pass")
+        show_report(challenger.version, challenger.report)
         refusals = candidates.try_bad_candidates(server, client, settings, home)
-        gates = report.show_gates(challenger, refusals)
         overall = report.score_version(client, challenger.version, later)
 
         part(4, "Release", f"live flights of {settings.today} to {in_three_months.today}, hour by hour, unattended")
         operator = stack.enter_context(PlatformClient.at(home, "operator"))
         view = ConsoleView(home, stack.enter_context(PlatformClient.at(home, "feed")))
-        console.print(f"  The plan: {str(challenger.report.plan).partition(' (simulated')[0]}")
         replayed = view.replay(replay(flights, settings.now, in_two_months.now), platform.service)
         operator.post("/experiment/stop", reason="the two months are over")  # an experiment without a verdict by now
         leaky = candidates.deploy_leaky(server, client, in_two_months, home)
         replayed += view.replay(replay(flights, in_two_months.now, in_three_months.now), platform.service)
         better, worse = report.show_experiments(home, challenger.version, leaky)
-        stages = show_digests(challenger, view.digests[challenger.version])
+        stages = digests_by_stage(challenger, view.digests[challenger.version])
 
         part(5, "Operate", "rollback and a killed worker under load; a prediction explained")
         rollback = roll_back_under_load(operator, platform.service, later.head(500), challenger.version, home)
@@ -71,12 +71,12 @@ def main() -> None:
     adds = {
         "Deployment is a stage": f"version {challenger.version}, from data to {challenger.experiment}, in one flow",
         "One package everywhere": digests_in_a_line(stages),
-        "Gates": gates,
+        "Gates": report.gates_in_a_line(challenger.report.gates, refusals),
         "A/B test": report.verdict_in_a_line(better),
         "Live labels overrule": report.verdict_in_a_line(worse),
         "No request is lost": str(replayed),
-        "Rollback by one command": rollback.summary,
-        "A worker is killed": kill.summary,
+        "Rollback by one command": str(rollback),
+        "A worker is killed": str(kill),
         "A prediction is traced": traced,
     }
     hurts = {

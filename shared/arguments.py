@@ -1,10 +1,23 @@
 """Values on the command line: each kind is checked once, and a wrong one ends the command with what is allowed."""
 
 import argparse
+from typing import NoReturn
+
+from shared.errors import UserError
 
 LAST_VERSION = 2**31 - 1  # what every database holds
 YEAR = 366 * 86_400  # seconds
 WANTED = "the number of a version, such as VERSION=1 (make ui shows all of level 3, make ui LEVEL=4 those of level 4)"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are a UserError with a remedy. example: a command that is right."""
+
+    example = "--help shows what there is"
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the error."""
+        raise UserError(f"{message.removeprefix('argument ')}. Remedy: {self.example}.")
 
 
 def version(text: str) -> int:

@@ -65,8 +65,9 @@ class MovingLine:
         with self.lock:
             self.working.append(one)
             if self.live is None and self.console.is_interactive:
+                shown_on = Console() if self.console.quiet else self.console  # a quiet level shows that it lives
                 self.live = Live(
-                    get_renderable=lambda: self.working[-1], console=self.console, transient=True, refresh_per_second=10
+                    get_renderable=lambda: self.working[-1], console=shown_on, transient=True, refresh_per_second=10
                 )
                 self.live.start()
         try:

@@ -179,7 +179,7 @@ def show_pairs(pairs: dict[str, Days]) -> None:
     rows = []
     for pair, real in pairs.items():
         gain = real.mean
-        correlation, _ = sequential.lag_one_correlation(gain)
+        correlation = stats.pearsonr(gain[:-1], gain[1:]).statistic  # of each day with the next
         figures = f"{gain.mean():+.4f}", f"{gain.std(ddof=1):.4f}", f"{stats.skew(gain):+.1f}", f"{correlation:+.2f}"
         rows.append([pair, str(len(gain)), f"{real.flights.sum():,.0f}", *figures])
     title = "Each model against the one of a month before: gain by day, nats per flight"

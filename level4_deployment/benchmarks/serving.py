@@ -5,7 +5,6 @@ of the machine disturbs all of them alike. The load comes from a process of its 
 """
 
 import json
-import os
 import subprocess
 import tempfile
 from contextlib import ExitStack
@@ -21,7 +20,6 @@ from level3_training_pipeline.pipeline import tune
 from level4_deployment.benchmarks.services import (
     BARE,
     CHAMPION_ONLY,
-    MLFLOW,
     TWO_WORKERS,
     WITH_SHADOW,
     Service,
@@ -34,7 +32,6 @@ from shared.data.split import future, history
 
 CONNECTIONS, ROUNDS, SECONDS = (1, 8, 32), 5, 1.0
 FLIGHTS = 2_000  # different requests
-ENOUGH_CORES = 4  # for two workers, their log writers and challengers, and the load
 
 
 def load(service: Service, connections: int, folder: Path, seconds: float) -> dict[str, Any]:
@@ -91,30 +88,6 @@ def show(services: list[Service], rounds: pd.DataFrame) -> None:
     )
 
 
-def show_aims(services: list[Service], rounds: pd.DataFrame) -> None:
-    """Print the figures of level 4 beside its aims."""
-    most = CONNECTIONS[-1]
-    own = rounds[(rounds["service"] == WITH_SHADOW) & (rounds["connections"] == most)]
-    p99 = float(np.percentile(np.concatenate(own["ms"].to_list()), 99))
-    errors = rounds["errors"][rounds["service"].isin([CHAMPION_ONLY, WITH_SHADOW, TWO_WORKERS])].sum()
-    memory = next(service for service in services if service.name == WITH_SHADOW).megabytes()
-    aims = [
-        ("requests/s relative to bare FastAPI", ratio(rounds, WITH_SHADOW, BARE, most), ">=", 0.45),
-        ("requests/s relative to mlflow models serve", ratio(rounds, WITH_SHADOW, MLFLOW, most), ">=", 25.0),
-        ("ms, 99th percentile", p99, "<", 50.0),
-        ("errors", float(errors), "<", 1.0),
-        ("MB of one worker", memory, "<", 250.0),
-        ("requests/s of two workers relative to one", ratio(rounds, TWO_WORKERS, WITH_SHADOW, most), ">=", 1.6),
-    ]
-    rows = [
-        [what, f"{value:.2f}", f"{sign} {aim:g}", "yes" if (value >= aim if sign == ">=" else value < aim) else "no"]
-        for what, value, sign, aim in aims
-    ]
-    show_table(f"Level 4 at {most} connections", ["Figure", "Result", "Aim", "Met"], rows)
-    if (cores := os.cpu_count() or 1) < ENOUGH_CORES:
-        console.print(f"Two workers and the load share {cores} cores here, so the last figure is too low.")
-
-
 def main() -> None:
     """Start the services, measure them, print the tables."""
     settings = configure()
@@ -137,5 +110,4 @@ def main() -> None:
             ]
         rounds = measure(services, folder)
         show(services, rounds)
-        show_aims(services, rounds)
         console.print(f"{sum(map(len, rounds['ms'])):,} requests were measured.")

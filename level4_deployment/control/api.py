@@ -129,9 +129,9 @@ def _add_actions(api: FastAPI, platform: ControlPlane, known: dict[str, str]) ->
 
     @api.post("/versions/{number}/promote")
     def promote(number: Number, why: MoveIn, actor: str = operator) -> dict[str, Any]:
-        """Make a version the champion by hand."""
-        platform.promote(number, actor, why.reason, why.expected)
-        return describe(platform)
+        """Make a version the champion by hand; `against`: what speaks against it, on record."""
+        against = platform.promote(number, actor, why.reason, why.expected)
+        return describe(platform) | {"against": against}
 
     @api.post("/rollback")
     def roll_back(why: MoveIn, actor: str = operator) -> dict[str, Any]:
@@ -213,5 +213,5 @@ def describe(platform: ControlPlane) -> dict[str, Any]:
         "code": platform.code,
         "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),
-        "experiments": [asdict(one) | {"planned": str(one.plan)} for one in experiment_store.find(platform.log)],
+        "experiments": [asdict(one) for one in experiment_store.find(platform.log)],
     }

@@ -121,8 +121,13 @@ def took_effect(action: Mapping[str, Any], experiments: Mapping[str, Experiment]
             return bool(one.state == action["new_value"])
 
 
+def describe(action: Mapping[str, Any]) -> str:
+    """An action for people: "promote 1 → 2", or "end experiment 2-against-1-no1: running → promoted"."""
+    return f"{action['action'].replace('_', ' ')} {describe_change(action)}"
+
+
 def describe_change(action: Mapping[str, Any]) -> str:
-    """What an action changes, for people: "1 → 2", or "2-against-1-no1: running → promoted"."""
-    about = action["experiment"] or (f"version {action['version']}" if action["new_value"] is None else "")
-    change = f"{action['old_value'] or 'none'} → {action['new_value']}" if action["new_value"] else ""
+    """What an action changes: "1 → 2", or "2-against-1-no1: running → promoted"; of something new, what it is."""
+    change = f"{action['old_value']} → {action['new_value']}" if action["old_value"] else ""
+    about = action["experiment"] or ("" if change else f"version {action['version']}")
     return ": ".join(part for part in (about, change) if part)

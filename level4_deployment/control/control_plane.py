@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from level3_training_pipeline.tracking.registry import CHAMPION
 from level4_deployment.control import audit
 from level4_deployment.control.audit import PLATFORM, PROMOTE, REGISTRY, ROLL_BACK, Action
-from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, gates_passed
+from level4_deployment.control.registry_client import ModelRegistry, UnavailableError, not_passed
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict, judge
 from level4_deployment.experiment.experiment_store import (
@@ -97,14 +97,14 @@ class ControlPlane:
         with self.lock:
             if not self.reconciled:
                 with self.mark_degraded_on_error(START, "actions that were cut off are not finished"):
-                    self.reconcile()
+                    self.finish_what_was_cut_off()
                     self.reconciled = True
             if not self.reconciled:
                 return
             self._check_routes_file()
-            self.sync()
+            self.follow_alias()
             with self.mark_degraded_on_error(GUARD, "the guardrails are not checked"):
-                self.guard()
+                self.check_guardrails()
             if self.problems.keys() == {VERDICT}:
                 self.judge()
 
@@ -118,7 +118,7 @@ class ControlPlane:
         else:
             self.problems.pop(step, None)
 
-    def reconcile(self) -> None:
+    def finish_what_was_cut_off(self) -> None:
         """Finish the actions that a sudden end has cut off; a move of the alias only if no other came after it."""
         with self.lock:
             last_move = audit.last_move(self.log)
@@ -128,10 +128,10 @@ class ControlPlane:
                     self.registry.set_alias(CHAMPION, action["version"])
                 done = redo or audit.took_effect(action, experiments)
                 audit.close(self.log, action["number"], audit.DONE if done else audit.CUT_OFF)
-            self.sync()
+            self.follow_alias()
             self.judge(again=True)
 
-    def sync(self) -> None:
+    def follow_alias(self) -> None:
         """Bring record and routes in line with the alias champion."""
         serving = f"version {self.routes.champion.version} keeps serving" if self.routes else "nothing serves"
         with self.lock, self.mark_degraded_on_error(ALIASES, serving):
@@ -141,7 +141,8 @@ class ControlPlane:
                 remedy = "make promote VERSION=n" if self.routes else "make level3, then make deliver VERSION=1"
                 raise UserError(f"the alias champion names no version. Remedy: {remedy}.")
             self._record_bypass(champion.number)
-            challenger = self._end_what_is_over(champion.number)
+            self._end_unreadable()
+            challenger = self._challenger(champion.number)
             running = self.running()
             split = Split(running.experiment, running.salt, running.share) if running else None
             known = [self.routes.generation] if self.routes else [one["generation"] for one in workers(self.home)]
@@ -176,15 +177,18 @@ class ControlPlane:
             why = "the alias was moved past the platform"
             audit.record(self.log, audit.move(REGISTRY, PROMOTE, known, champion, why))
 
-    def _end_what_is_over(self, champion: int) -> Package | None:
-        """End the experiment if its champion was replaced, or if its record or its challenger cannot be used.
-
-        Returns the challenger's package of an experiment that goes on. A promotion ends its experiment itself; here,
-        one that was cut off before it could.
-        """
+    def _end_unreadable(self) -> None:
+        """End the experiments on record whose plan or verdict cannot be read."""
         for one in experiment_store.unreadable(self.log):
             with self._on_record(self._action(audit.STOP, one, one.reason, (RUNNING, STOPPED))):
                 experiment_store.end_unreadable(self.log, one)
+
+    def _challenger(self, champion: int) -> Package | None:
+        """The package that is tried against this champion, if one is.
+
+        Ends the experiment if its champion was replaced, which a promotion does itself unless it was cut off, or if its
+        challenger cannot be used.
+        """
         running = self.running()
         if running is None:
             return None
@@ -203,7 +207,7 @@ class ControlPlane:
             self._end(running, FAILED, PLATFORM, str(error))
             return None
 
-    def guard(self) -> None:
+    def check_guardrails(self) -> None:
         """Stop the experiment as soon as its challenger fails, or is slow, more often than is tolerated."""
         with self.lock:
             running = self.running()
@@ -233,7 +237,7 @@ class ControlPlane:
             days = experiment_store.days_of(self.log, running.experiment)
             verdict = judge(running.plan, days)
             self._carry_out(verdict, running, len(days))
-            self.sync()
+            self.follow_alias()
             return verdict
         return None  # after an error
 
@@ -256,7 +260,7 @@ class ControlPlane:
             self.promote(running.challenger, PLATFORM, reason, expected=running.champion)
 
     def _go_live(self, running: Experiment) -> None:
-        share, why = running.plan.share, f"{SHADOW_DAYS} days in shadow without a guardrail violation"
+        share, why = running.plan.share, f"{SHADOW_DAYS} days in shadow, no violation"
         today = str(pd.Timestamp(read_watermark(self.log) or 0.0, unit="s", tz=NEW_YORK).date())  # of the replay
         reason = f"live: the challenger answers {share:.0%} of flights"
         with self._on_record(self._action(audit.GO_LIVE, running, why, (f"{running.share:g}", f"{share:g}"))):
@@ -278,10 +282,10 @@ class ControlPlane:
                     f"Remedy: make promote VERSION={self.routes.champion.version}, which keeps serving."
                 )
             version = self.registry.version(number)
-            if not gates_passed(version):
-                raise UserError(f"version {number} has not passed the gates. Remedy: make submit VERSION={number}.")
+            if why := not_passed(version):
+                raise UserError(f"version {number} {why}. Remedy: make submit VERSION={number} puts it through them.")
             if champion is None:
-                self.promote(number, actor, "the first: there is no champion to try it against")
+                self.promote(number, actor, "there is no champion to try it against")
                 return None
             if champion.number == number:
                 raise UserError(f"version {number} is the champion already. Remedy: submit another version.")
@@ -299,7 +303,7 @@ class ControlPlane:
             with self._on_record(Action(actor, audit.BEGIN, why, number, made.experiment, None, made.state)):
                 self.registry.set_alias(CHALLENGER, number)
                 experiment_store.save(self.log, made)  # last: the experiment runs from now on
-            self.sync()
+            self.follow_alias()
             return made
 
     def _refuse(self, number: int, running: Experiment, actor: str) -> ConflictError:
@@ -311,23 +315,31 @@ class ControlPlane:
             "make stop-experiment."
         )
 
-    def promote(self, number: int, actor: str, reason: str, expected: int | None = None) -> None:
+    def promote(self, number: int, actor: str, reason: str, expected: int | None = None) -> str:
         """Make a version the champion; with `expected`, only if that one still is. Raises ConflictError.
 
         If it is the champion already, nothing is done or recorded: a client that was cut off may ask twice.
+        Returns and records what speaks against a version that is promoted by hand, or "".
         """
         with self.lock:
             champion = self.registry.champion()
             before = champion.number if champion else None
             if before == number:
-                self.sync()
-                return
+                self.follow_alias()
+                return ""
             if expected is not None and before != expected:
                 raise stale_champion_error(number, expected, before)
-            tried = [one for one in experiment_store.find(self.log) if one.challenger == number]
-            if actor != PLATFORM and tried and tried[-1].state in LOST:
-                reason = f"{reason}; although it was {tried[-1].state} in {tried[-1].experiment}"
-            self._move_champion(actor, PROMOTE, before, number, reason)
+            against = "" if actor == PLATFORM else self._against(number)
+            although = f"; although it {against}" if against else ""
+            self._move_champion(actor, PROMOTE, before, number, reason + although)
+            return against
+
+    def _against(self, number: int) -> str:
+        """How a version has lost its experiment or failed at the gates; "" where neither is on record."""
+        tried = [one for one in experiment_store.find(self.log) if one.challenger == number]
+        if tried and tried[-1].state in LOST:
+            return f"was {tried[-1].state} in {tried[-1].experiment}"
+        return not_passed(self.registry.version(number))
 
     def roll_back(self, actor: str, reason: str, expected: int | None = None) -> int:
         """Make the version before this champion the champion again; returns its number.
@@ -337,7 +349,7 @@ class ControlPlane:
         with self.lock:
             champion = self.registry.champion()
             if expected is not None and champion and champion.number != expected:
-                self.sync()
+                self.follow_alias()
                 return champion.number
             now = champion.number if champion else None
             before = audit.champion_before(self.log, now)
@@ -355,7 +367,7 @@ class ControlPlane:
         if running and (action, new) == (PROMOTE, running.challenger):
             with self.mark_degraded_on_error(ALIASES, "the experiment that this decides has not ended"):
                 self._end(running, PROMOTED, PLATFORM, reason)
-        self.sync()
+        self.follow_alias()
 
     def approve(self, actor: str) -> int:
         """Let the winner that waits for approval become the champion; returns its number."""
@@ -371,7 +383,7 @@ class ControlPlane:
         with self.lock:
             if running := self.running():
                 self._end(running, state, actor, reason)
-                self.sync()
+                self.follow_alias()
 
     def change_traffic_split(self, share: float, actor: str) -> Experiment:
         """Let the challenger answer another share of flights: the running experiment is stopped, a new one begins."""
@@ -388,7 +400,7 @@ class ControlPlane:
             shares = f"{running.plan.share:g}", f"{share:g}"
             with self._on_record(self._action(audit.CHANGE_SPLIT, made, why, shares, actor)):
                 experiment_store.save(self.log, over, made)
-            self.sync()
+            self.follow_alias()
             return made
 
     # Changes, each on record

@@ -1,4 +1,4 @@
-"""The platform as a child process: started, waited for, ended."""
+"""Starts the platform beside another command, as its child process; waits for it, and ends it."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -116,10 +116,11 @@ def _keep_time_out(
     return statement, parameters
 
 
-def gates_passed(version: Version) -> bool:
-    """Whether the version has been at the gates and has passed all of them."""
+def not_passed(version: Version) -> str:
+    """Why the gates do not let the version through, on record; "" for one that has passed all of them."""
     found = json.loads(version.tags.get(GATES, "{}"))
-    return bool(found) and all(gate["passed"] for gate in found.values())
+    failed = [name for name, gate in found.items() if not gate["passed"]]
+    return f"was refused by the gate {' and '.join(failed)}" if failed else "" if found else "was never at the gates"
 
 
 def package_of(version: Version) -> Package:

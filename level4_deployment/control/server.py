@@ -8,10 +8,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import sqlalchemy as sa
 import uvicorn
 from filelock import FileLock, Timeout
 from prometheus_client.multiprocess import mark_process_dead
@@ -20,9 +21,10 @@ from starlette.types import ASGIApp
 from level2_devops.service.pages import curl
 from level2_devops.service.uvicorn_server import server_config
 from level2_devops.service.worker_process import address_of, open_socket
+from level4_deployment.control import audit
 from level4_deployment.control.auth import make_tokens
 from level4_deployment.control.client import ADDRESSES, LOCK
-from level4_deployment.prediction_log import open_log, url_of
+from level4_deployment.prediction_log import AUDIT, open_log, url_of
 from level4_deployment.serving.worker import COUNTS, Worker, forget_workers, start_worker, stop_workers
 from shared.console import console, step
 from shared.errors import UserError, on_end
@@ -72,18 +74,35 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
                 console.print(
                     f"{curl(addresses['control'] + '/status')}\n{example(addresses['service'])}", soft_wrap=True
                 )
-                printed = ""
+                shown = Shown(platform.log)
                 while not stop.wait(POLL_EVERY):
                     platform.poll()
-                    if platform.degraded != printed:
-                        printed = platform.degraded
-                        console.print(f"degraded: {printed}" if printed else "no longer degraded")
+                    shown.update(platform.degraded)
                     pool.replace_dead()
                     if keep_json(home / ADDRESSES, addresses):
                         console.print(f"{ADDRESSES} was garbled or gone, and is written again")
         finally:
             (home / ADDRESSES).unlink(missing_ok=True)
             pool.stop()
+
+
+class Shown:
+    """What the platform's terminal shows while it runs: a line for each action, and what is wrong."""
+
+    def __init__(self, log: sa.Engine) -> None:
+        self.log, self.degraded = log, ""
+        self.last = max((one["number"] for one in audit.trail(log)), default=0)
+
+    def update(self, degraded: str) -> None:
+        """Print the actions that were done since the last call, and what has become wrong or is right again."""
+        with suppress(sa.exc.SQLAlchemyError):  # then the platform is degraded, and the next call prints them
+            for one in audit.trail(self.log, AUDIT.c.number > self.last, AUDIT.c.status == audit.DONE):
+                at = time.strftime("%H:%M:%S", time.localtime(one["at"]))
+                console.print(f"{at} {audit.describe(one)}, by {one['actor']}: {one['reason']}")
+                self.last = one["number"]
+        if degraded != self.degraded:
+            self.degraded = degraded
+            console.print(f"degraded: {degraded}" if degraded else "no longer degraded")
 
 
 @dataclass

@@ -50,6 +50,14 @@ def submit_step(number: int, report: Report, home: Path) -> str | None:
         return platform.submit(number, report.plan, report.champion)
 
 
+def show_report(number: int, report: Report) -> None:
+    """Print what each gate has measured of a version, and by which rules its experiment is decided."""
+    console.print(f"  version {number} passes all gates")
+    for gate in report.gates:
+        console.print(f"    {gate.name}: {gate.seen}")
+    console.print(f"  the plan: {report.plan.rules if report.plan else 'none, there is no champion to try it against'}")
+
+
 @flow(
     name="deployment",
     flow_run_name="deployment of version {number}",
@@ -66,9 +74,7 @@ def deployment(number: int, home: Path, plan: dict[str, Any] | None = None, show
     digest = package_step(number)
     report = gates_step(number, settings, home, plan)
     if show:
-        for gate in report.gates:
-            console.print(f"  passed: {gate.name}: {gate.seen}")
-        console.print(f"  the plan: {report.plan or 'none, for there is no champion to be tried against'}")
+        show_report(number, report)
     return Deployed(number, digest, report, submit_step(number, report, home))
 
 

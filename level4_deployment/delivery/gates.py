@@ -23,7 +23,6 @@ from level4_deployment.serving.model import ServedModel, load_served
 from level4_deployment.serving.package import PackageError, inputs_of
 from shared.data.flights import load_flights
 from shared.errors import UserError
-from shared.files import short_digest
 from shared.settings import Settings
 
 WORSE_BY = 0.02  # how far a candidate's log loss may exceed the champion's, relatively: chance over two weeks
@@ -41,7 +40,7 @@ class GateError(UserError):
     @property
     def reason(self) -> str:
         """The gates that failed."""
-        return super().reason.partition(" is refused: ")[2] or super().reason
+        return (super().reason.partition(" is refused: ")[2] or super().reason).rstrip(".")
 
 
 @dataclass(frozen=True)
@@ -92,9 +91,9 @@ def run_gates(
     served_features.check(client, version, champion, flights)
     rival = _load_champion(champion, version.number, home) if champion else served
     differences, quality = compare(client, version, champion, settings)
-    opened = f"{len(package.files)} files as on record (package {short_digest(package.digest)})"
+    opened = f"{len(package.files)} files as on record, inputs and output as served"
     gates = [
-        Gate(OPENED, passed=True, seen=f"{opened}, inputs and output as the service's"),
+        Gate(OPENED, passed=True, seen=opened),
         quality,
         parity_gate(registry.load_version(client, version), served, flights.sample(PARITY_ROWS, random_state=0)),
         latency_gate(served, rival, flights),
@@ -167,7 +166,7 @@ def parity_gate(model: Any, served: ServedModel, flights: pd.DataFrame) -> Gate:
         float(np.abs(predict_features(model, table) - served.score(*inputs_of(table))).max(initial=0.0))
         for table in (real, made)
     ]
-    seen = f"largest difference {apart[0]:.1e} on {len(real):,} flights, {apart[1]:.1e} on {len(made):,} rows at splits"
+    seen = f"{apart[0]:.0e} apart on {len(real):,} flights, {apart[1]:.0e} on {len(made):,} rows at splits"
     return Gate("parity", max(apart) <= PARITY, seen)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 
-from level4_deployment.control.audit import describe_change
+from level4_deployment.control.audit import describe
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.delivery.flow import Deployed
 from level4_deployment.replay_client import ReplayStats, replay_over_http
@@ -45,7 +45,7 @@ class ConsoleView:
                 status.update(line)
                 self._show_audit_trail(f"{local:%Y-%m-%d}")
                 self._collect_digests()
-                if local.weekday() == 0 and (gain or not console.is_interactive):
+                if local.weekday() == 0 and (gain or (stats.flights and not console.is_interactive)):
                     console.print(f"  {line}")
 
             stats = replay_over_http(ticks, service, self.feed, after_tick)
@@ -58,8 +58,7 @@ class ConsoleView:
         new = trail[self.shown :]
         for row, following in zip_longest(new, new[1:]):
             same = following and following["reason"] == row["reason"]  # printed once, with the last of them
-            action = f"{row['action'].replace('_', ' ')} {describe_change(row)}, by {row['actor']}"
-            console.print(f"  {day}  {action}{'' if same else ': ' + row['reason']}")
+            console.print(f"  {day}  {describe(row)}{'' if same else ': ' + row['reason']}")
         self.shown = len(trail)
 
     def _collect_digests(self) -> None:
@@ -70,21 +69,16 @@ class ConsoleView:
                     self.digests[model["version"]][stage].add(model["digest"])
 
 
-def show_digests(deployed: Deployed, served: Digests) -> Digests:
-    """Print and return the package digest that each stage reported, for every stage that the version has reached."""
+def digests_by_stage(deployed: Deployed, served: Digests) -> Digests:
+    """The package digests that each stage reported, for every stage that the version has reached."""
     every = {"train": {deployed.digest}, "test": {deployed.report.digest}, **served}
-    stages = {stage: every[stage] for stage in STAGES if stage in every}
-    found = "; ".join(f"{stage} {', '.join(map(short_digest, sorted(one)))}" for stage, one in stages.items())
-    console.print(f"  The package of version {deployed.version} at each stage: {found}")
-    return stages
+    return {stage: every[stage] for stage in STAGES if stage in every}
 
 
 def digests_in_a_line(stages: Digests) -> str:
     """One line of evidence."""
     every = sorted(set.union(*stages.values()))
-    digests = f"{len(every)} digest{'s' * (len(every) > 1)}, {', '.join(map(short_digest, every))}"
-    first, *_, last = stages
-    return f"{digests}, from {first} to {last}"
+    return f"{', '.join(map(short_digest, every))} at {', '.join(stages)}"
 
 
 def _latest_gain(stats: ReplayStats) -> str:

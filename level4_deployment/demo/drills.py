@@ -32,15 +32,8 @@ class RollbackDrill:
 
     def __str__(self) -> str:
         """One line of evidence."""
-        return (
-            f"version {self.version} serves after {self.first_restored:.2f} s, and no other version after "
-            f"{max(self.last_replaced, 0):.2f} s; {self.failed} of {self.requests:,} requests failed"
-        )
-
-    @property
-    def summary(self) -> str:
-        """The same for the closing screen."""
-        return f"after {self.first_restored:.1f} s; {self.failed} of {self.requests:,} requests failed"
+        alone = max(self.first_restored, self.last_replaced)
+        return f"version {self.version} after {alone:.2f} s; {self.failed} of {self.requests:,} requests failed"
 
 
 def roll_back_under_load(
@@ -81,14 +74,6 @@ class KillDrill:
 
     def __str__(self) -> str:
         """One line of evidence."""
-        return (
-            f"another worker was ready after {self.replaced_after:.1f} s; "
-            f"{self.lost} of {self.requests:,} requests were lost with the killed one"
-        )
-
-    @property
-    def summary(self) -> str:
-        """The same for the closing screen."""
         return f"replaced in {self.replaced_after:.1f} s; {self.lost} of {self.requests:,} requests lost"
 
 

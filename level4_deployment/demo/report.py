@@ -11,7 +11,7 @@ from mlflow import MlflowClient
 from level2_devops.model import predict
 from level3_training_pipeline.tracking import registry
 from level4_deployment.control.client import is_running
-from level4_deployment.delivery.flow import Deployed
+from level4_deployment.delivery.gates import Gate
 from level4_deployment.demo.console_view import STAGES, Digests
 from level4_deployment.demo.drills import CLIENTS, KillDrill, RollbackDrill
 from level4_deployment.experiment.design import judge
@@ -20,7 +20,7 @@ from level4_deployment.experiment.plots import verdict_plot
 from level4_deployment.explain import explain
 from level4_deployment.prediction_log import PREDICTIONS, first_predictions, open_log, url_of
 from level4_deployment.replay_client import ReplayStats
-from shared.console import console, show_path, show_table, step
+from shared.console import console, step
 from shared.errors import UserError
 from shared.files import short_commit, short_digest
 from shared.pictures import save
@@ -54,32 +54,25 @@ def months_around(settings: Settings) -> tuple[date, Settings, Settings]:
     return before, replace(settings, today=two), replace(settings, today=three)
 
 
-def show_gates(deployed: Deployed, refusals: dict[str, str]) -> str:
-    """Print what the gates measured, and which bad candidate they let through; returns one line of evidence."""
-    for gate in deployed.report.gates:
-        console.print(f"  passed: {gate.name}: {gate.seen}")
-    for candidate in (candidate for candidate, why in refusals.items() if not why):
-        console.print(f"  LET THROUGH: {candidate}")
-    refused = sum(map(bool, refusals.values()))
-    return f"{len(deployed.report.gates)} gates; {refused} of {len(refusals)} bad candidates refused"
+def gates_in_a_line(passed: list[Gate], refusals: dict[str, str]) -> str:
+    """One line of evidence. refusals: by bad candidate why it was refused, or "" if it was let through."""
+    return f"{len(passed)} gates; {sum(map(bool, refusals.values()))} of {len(refusals)} bad candidates refused"
 
 
 def show_experiments(home: Path, *versions: int) -> list[Experiment]:
-    """Print and draw every experiment; returns those in which these versions were the challengers."""
-    rows, pictures = [], []
+    """Draw every experiment, and print its live split; returns those in which these versions were the challengers."""
     with open_log(url_of(home)) as log:
         experiments = find(log)
         for one in experiments:
             days = days_of(log, one.experiment)
-            arms = {arm: int(days[f"{arm}_arm"].sum()) for arm in ("champion", "challenger")}
+            live, answered = (
+                int(days[["champion_arm", "challenger_arm"]].sum().sum()),
+                int(days["challenger_arm"].sum()),
+            )
+            share = f"answered {answered / max(1, live):.1%} of {live:,} live flights, {one.plan.share:.0%} was planned"
+            console.print(f"  version {one.challenger} {share}")
             figure = verdict_plot(one.plan, days, judge(one.plan, days), one.challenger)
-            pictures.append(save(figure, home / f"{one.experiment}.png"))
-            share = f"{arms['challenger'] / max(1, sum(arms.values())):.1%} of {sum(arms.values()):,}"
-            name = f"{one.challenger} against {one.champion}"
-            rows.append([name, one.state, f"{len(days)}", f"{days['flights'].sum():,}", share])
-    planned = f"{experiments[0].plan.share:.0%}"
-    show_table("The experiments", ["version", "state", "days", "flights", f"live share (planned {planned})"], rows)
-    console.print(f"  drawn: {', '.join(map(show_path, pictures))}")
+            save(figure, home / f"{one.experiment}.png")
     by_challenger = {one.challenger: one for one in experiments}
     return [by_challenger[version] for version in versions]
 
@@ -100,8 +93,8 @@ def show_served(home: Path) -> str:
     departure = pd.to_datetime(found["departs_at"], unit="s", utc=True)
     months = by_month(found.assign(scheduled_departure=departure), found["probability"])
     months = months[months["rows"] >= FEWEST_FLIGHTS]
-    each = (f"{row.log_loss:.4f} on {row.rows:,.0f} flights of {name}" for name, row in months.iterrows())
-    console.print(f"  Log loss of the served predictions, from the prediction log: {', '.join(each)}")
+    each = (f"{row.log_loss:.4f} on {row.rows:,.0f} of {name}" for name, row in months.iterrows())
+    console.print(f"  log loss as served, by flights of a month: {', '.join(each)}")
     return "log loss by month " + ", ".join(f"{loss:.2f}" for loss in months["log_loss"])
 
 
@@ -117,7 +110,7 @@ def show_explanation(settings: Settings, home: Path, request: str) -> str:
     moved = ", ".join(f"{name} {parts[name]:+.2f}" for name in parts.abs().nlargest(3).index)
     traced = f"version {version} → run {run} → commit {short_commit(lineage['commit'])}"
     console.print(f"  {answer['flight_id']}: probability {answer['probability']:.2f}, moved most by {moved}")
-    console.print(f"  {traced} → {lineage['trained on']}")
+    console.print(f"  {traced} → {lineage['trained on'].partition(', rows')[0]}")
     console.print(f"  all of it: make explain REQUEST={request}")
     return traced
 

@@ -1,6 +1,5 @@
 """`make stream`: the real flights of a span, and the labels that became known in it, go to a running platform."""
 
-from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -24,24 +23,6 @@ from shared.settings import LAST_TODAY, NEW_YORK, Settings
 FIRST = date(2013, 1, 1)
 
 
-@dataclass(frozen=True)
-class Span:
-    """From midnight of one day in New York to midnight of another."""
-
-    begin: date
-    end: date
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.begin} to {self.end}"
-
-    @property
-    def instants(self) -> tuple[pd.Timestamp, pd.Timestamp]:
-        """Both ends, in UTC."""
-        begin, end = (pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC") for day in (self.begin, self.end))
-        return begin, end
-
-
 def earliest(client: PlatformClient, settings: Settings, home: Path) -> tuple[date, str]:
     """The first day that may be sent, and why no day before it; raises UserError where no version serves."""
     now = client.get("/status")
@@ -62,8 +43,8 @@ def earliest(client: PlatformClient, settings: Settings, home: Path) -> tuple[da
     return max(reasons)
 
 
-def span(begin: str, end: str, first: tuple[date, str]) -> Span:
-    """The span that is meant: without a begin, from the first day possible; without an end, a month.
+def span(begin: str, end: str, first: tuple[date, str]) -> tuple[date, date]:
+    """The first day that is meant, and the day after the last: without a begin, the first possible; else a month.
 
     Raises UserError for dates that are none, lie outside 2013, in the wrong order, or before the first day possible.
     """
@@ -78,7 +59,7 @@ def span(begin: str, end: str, first: tuple[date, str]) -> Span:
         raise UserError(f"FROM={start} is before {day}: {why}. Remedy: FROM={day}, or leave FROM out.")
     if (start - day).days * 86_400 > FURTHEST and "already" in why:
         raise UserError(f"FROM={start} leaves out more than a month since {day}. Remedy: FROM={day}.")
-    return Span(start, stop)
+    return start, stop
 
 
 def _day(name: str, text: str) -> date:
@@ -99,13 +80,16 @@ def stream(settings: Settings, home: Path, begin: str, end: str) -> ReplayStats:
     settings: those of the platform's level; home: the platform's folder.
     """
     with PlatformClient.at(home, "feed") as feed:
-        wanted = span(begin, end, earliest(feed, settings, home))
+        days = span(begin, end, earliest(feed, settings, home))
+        begin_at, end_at = (pd.Timestamp(day, tz=NEW_YORK).tz_convert("UTC") for day in days)
         with step("Load the year"):
             flights = load_flights(settings)
         before = [one["experiment"] for one in feed.get("/status")["experiments"] if one["state"] == RUNNING]
         view = ConsoleView(home, feed, shown=len(feed.get("/audit")))
-        stats = view.replay(replay(flights, *wanted.instants), read_addresses(home)["service"])
-        console.print(f"{wanted}: {stats.flights:,} flights were answered, {stats.labels:,} labels sent; {stats}.")
+        stats = view.replay(replay(flights, begin_at, end_at), read_addresses(home)["service"])
+        console.print(
+            f"{days[0]} to {days[1]}: {stats.flights:,} flights were answered, {stats.labels:,} labels sent; {stats}."
+        )
         for one in feed.get("/status")["experiments"]:
             if one["experiment"] in before:
                 console.print(outcome(one, stats))

@@ -20,7 +20,6 @@ BETTER, HARM, UNDECIDED = 1, -1, 0
 SIMULATED = 4000  # experiments, to predict the power of a plan
 YEAR = 366  # days: the longest plan
 MISMATCH = 0.001  # no verdict where the sample ratio is less likely than this
-COLUMNS = ("day", "flights", "mean_loss_difference", "champion_arm", "challenger_arm")  # of closed days
 Kind = Literal["running", "promote", "reject", "inconclusive", "blocked"]
 
 
@@ -90,19 +89,28 @@ class Plan:
 
     def __str__(self) -> str:
         """For people."""
-        plan = (
+        return f"{self.rules}; {self.power}"
+
+    @property
+    def rules(self) -> str:
+        """What decides, for people."""
+        return (
             f"up to {self.max_days} days, a look every {self.look_every}, one-sided alpha {self.alpha:g}, standard "
             f"errors x {self.inflation:g}, non-inferiority margin {self.margin:g} nats per flight"
         )
+
+    @property
+    def power(self) -> str:
+        """What the experiment can be expected to find, for people."""
         if self.power_from is None or self.power_to is None:
-            return f"{plan}; power unknown: there are no earlier days"
+            return "power unknown: there are no earlier days"
         found = f"a gain of {self.smallest_gain:g} nats per flight is found"
         if self.non_inferior_counts:
             found = "an equal challenger is found non-inferior, or better by chance,"
         return (
-            f"{plan}; {found} with a power of {self.power_from:.0%} to {self.power_to:.0%}, in about "
-            f"{self.expected_days:.0f} days (simulated; {self.history_days} earlier days have an SD of "
-            f"{self.history_sd:.4f}, which leaves this range)"
+            f"{found} with a power of {self.power_from:.0%} to {self.power_to:.0%}, in about {self.expected_days:.0f} "
+            f"days (simulated; {self.history_days} earlier days have an SD of {self.history_sd:.4f}, which leaves this "
+            "range)"
         )
 
     @property
@@ -319,10 +327,6 @@ def _in_nats(bound: Floats, error: Floats) -> Floats:
 
 def _evidence(days: pd.DataFrame) -> pd.DataFrame:
     """The days that count, checked."""
-    if missing := [name for name in COLUMNS if name not in days]:
-        raise UserError(f"days: no column {', '.join(missing)}. Remedy: {', '.join(COLUMNS)}.")
-    if not (days["day"].is_monotonic_increasing and days["day"].is_unique):
-        raise UserError("days: not in order, or one comes twice. Remedy: give each closed day once, oldest first.")
     found = days[days["flights"] > 0]
     wrong = ~np.isfinite(found["mean_loss_difference"].to_numpy(float))
     if wrong.any():

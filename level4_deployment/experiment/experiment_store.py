@@ -13,7 +13,7 @@ from shared.errors import UserError
 RUNNING, APPROVAL = "running", "awaiting approval"  # in every other state, the experiment has ended
 PROMOTED, REJECTED, INCONCLUSIVE = "promoted", "rejected", "inconclusive"  # by its verdict
 STOPPED, FAILED = "stopped", "failed"  # without a verdict; failed: because its challenger was
-LOST = (REJECTED, FAILED)  # the challenger must not be promoted, unless by a person, on record
+LOST = (REJECTED, FAILED)  # the states in which an experiment has ended against its challenger
 
 
 @dataclass(frozen=True)

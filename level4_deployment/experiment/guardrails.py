@@ -20,22 +20,18 @@ def guardrail_violation(log: sa.Engine, experiment: Experiment) -> str:
     """Why the experiment must stop now, or "". The test is valid at any time: it is made twice a second."""
     batch = INFERENCE_BATCHES.c
     own = batch.experiment == experiment.experiment, batch.version == experiment.challenger
-    counted = (batch.rows, batch.failed, batch.slow, batch.fell_back)
-    totals = [sa.func.coalesce(sa.func.sum(one), 0) for one in counted]
-    ends = [sa.func.coalesce(end(batch.number), 0) for end in (sa.func.min, sa.func.max)]
-    parts = [
-        sa.cast(batch.failed, sa.Double) / batch.rows,
-        batch.slow,
-        sa.cast(batch.fell_back, sa.Double) / batch.rows,
-    ]
-    shares = [sa.func.sum(part) / float(BLOCK) for part in parts]
-    with_events = sa.select(*shares).where(*own, batch.failed + batch.slow + batch.fell_back > 0)
-    with_events = with_events.group_by(batch.number // BLOCK)
+    sums = [sa.func.sum(one) for one in (batch.rows, batch.failed, batch.slow, batch.fell_back)]
+    totals = sa.select(sa.func.count(), sa.func.min(batch.number), sa.func.max(batch.number), *sums).where(*own)
+    rows_as_real = sa.cast(batch.rows, sa.Double)
+    shares = [batch.failed / rows_as_real, batch.slow, batch.fell_back / rows_as_real]
+    blocks = sa.select(*(sa.func.sum(one) / float(BLOCK) for one in shares)).group_by(batch.number // BLOCK)
+    with_events = blocks.where(*own, batch.failed + batch.slow + batch.fell_back > 0)
     with log.connect() as connection:
-        times, first, last, rows, failed, slow, fell_back = connection.execute(
-            sa.select(sa.func.count(), *ends, *totals).where(*own)
-        ).one()
-        blocks = connection.execute(with_events).all()
+        times, first, last, rows, failed, slow, fell_back = connection.execute(totals).one()
+        found = connection.execute(with_events).all()
+    if not times:
+        return ""
+    trials = last // BLOCK - first // BLOCK + 1
     known = f"{fell_back:,} of {rows:,} flights that the champion knows"
     checks = [
         (FAILED, f"gave no score for {failed:,} of {rows:,} flights"),
@@ -43,7 +39,6 @@ def guardrail_violation(log: sa.Engine, experiment: Experiment) -> str:
         (FELL_BACK, f"gave only its base rate for {known}"),
     ]
     for which, (limits, what) in enumerate(checks):
-        found = [min(one[which], 1.0) for one in blocks if one[which] > 0]
-        if guardrail(found, last // BLOCK - first // BLOCK + 1, *limits, ALPHA):
+        if guardrail([min(one[which], 1.0) for one in found if one[which] > 0], trials, *limits, ALPHA):
             return f"version {experiment.challenger} {what}; {limits[0]:.0%} is tolerated"
     return ""

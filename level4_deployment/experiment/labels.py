@@ -142,13 +142,11 @@ def _last_written(log: sa.Engine, experiment: str) -> str:
 
 def _days_with_predictions(log: sa.Engine, experiment: str) -> list[str]:
     """The days of departure that it has predictions for, without the first: it may have begun within that day."""
-    ends = (  # two queries: for both ends in one, SQLite would read the whole index
-        sa.select(end(PREDICTIONS.c.departs_at)).where(PREDICTIONS.c.experiment == experiment).scalar_subquery()
-        for end in (sa.func.min, sa.func.max)
-    )
-    with log.connect() as connection:
-        first, last = connection.execute(sa.select(*ends)).one()
-    if first is None:
+    own = PREDICTIONS.c.experiment == experiment
+    queries = [sa.select(pick(PREDICTIONS.c.departs_at)).where(own) for pick in (sa.func.min, sa.func.max)]
+    with log.connect() as connection:  # two queries: for both in one, SQLite would read the whole index
+        first, last = (connection.execute(query).scalar() for query in queries)
+    if first is None or last is None:
         return []
     start, end = (pd.Timestamp(at, unit="s", tz=NEW_YORK).normalize() for at in (first, last))
     return [str(day.date()) for day in pd.date_range(start + pd.DateOffset(days=1), end, freq="D")]

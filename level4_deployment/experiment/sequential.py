@@ -157,12 +157,3 @@ def flights_to_detect_loss(lost: float, share: float, alpha: float) -> int:
         )
 
     return int(np.ceil(optimize.brentq(missing, 1, 1e12)))
-
-
-def lag_one_correlation(days: ArrayLike) -> tuple[float, float]:
-    """The correlation of each day with the next, and its p-value (one-sided: above 0)."""
-    values = np.asarray(days, dtype=float)
-    if len(values) < 4 or np.ptp(values) == 0:
-        return 0.0, 1.0
-    test = stats.pearsonr(values[:-1], values[1:], alternative="greater")
-    return float(test.statistic), float(test.pvalue)

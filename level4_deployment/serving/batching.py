@@ -86,7 +86,7 @@ class ChallengerRunner:
         wait: float,
         settle: Callable[[ChallengerResult], None],
     ) -> None:
-        """Score a batch that took the champion `champion_seconds`; wait: seconds, see `_patience`."""
+        """Score a batch that took the champion `champion_seconds`; wait: seconds, see `_longest_wait`."""
         job = ChallengerJob(strings, numbers, champion_seconds, wait + TIMES * champion_seconds, settle)
         over_at = self.over_at  # read once, because the thread may set it to None at any time
         if over_at is not None and time.monotonic() > over_at:
@@ -208,7 +208,7 @@ class MicroBatcher:
         self._log(answered, {})
         settle = partial(self._use_challenger, experiment, flights, held)
         experiment.challenger.submit(
-            strings, numbers, seconds, _patience(held or requests) if share else SHADOW, settle
+            strings, numbers, seconds, _longest_wait(held or requests) if share else SHADOW, settle
         )
 
     def _use_challenger(
@@ -268,9 +268,9 @@ def _split_by_arm(requests: list[PendingRequest]) -> tuple[list[PendingRequest],
     return answered, held
 
 
-def _patience(callers: list[PendingRequest]) -> float:
-    """Seconds that the most impatient of these callers waits: one with many flights expects to wait longer."""
-    return min(LIVE * min(len(request.flights) for request in callers), SHADOW)
+def _longest_wait(requests: list[PendingRequest]) -> float:
+    """Seconds that all of these requests may wait: LIVE for each flight of the one with the fewest, SHADOW at most."""
+    return min(LIVE * min(len(request.flights) for request in requests), SHADOW)
 
 
 def _shadow_row(flight: PendingPrediction, version: int, answer: Prediction | str) -> tuple[Any, ...]:

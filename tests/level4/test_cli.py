@@ -1,12 +1,17 @@
-"""Level 4's command line: its verbs, and what it says to a verb without its value."""
+"""Level 4's command line: its verbs, what it refuses, and what it shows in a narrow terminal."""
 
 import re
-from argparse import Namespace
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 
 from level4_deployment import cli
+from shared.console import console
 from shared.errors import UserError
+from tests.factories import experiment
 
 
 def test_the_verbs_are_those_that_the_make_targets_use(
@@ -22,43 +27,29 @@ def test_the_verbs_are_those_that_the_make_targets_use(
     assert re.findall(r"^    (\S+)", shown, re.MULTILINE) == [*names.split(), "benchmark-serving"]
 
 
-@pytest.mark.parametrize(
-    ("verb", "remedy"),
-    [
-        ("deliver", "make deliver VERSION=1"),
-        ("submit", "make submit VERSION=2"),
-        ("promote", "make promote VERSION=2"),
-        ("traffic-split", "make traffic-split SHARE=0.3"),
-        ("explain", "make explain REQUEST=id"),
-    ],
-)
-def test_a_verb_without_its_value_is_refused_with_an_example(
-    monkeypatch: pytest.MonkeyPatch, verb: str, remedy: str
-) -> None:
-    monkeypatch.setattr("sys.argv", ["level4_deployment", verb])
-    with pytest.raises(UserError, match=f"{verb} needs a value. Remedy: {remedy}"):
-        cli.main()
+NUMBER, SHARE = "is not the number of a version, such as VERSION=1", "is not a share between 0 and 1"
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "why", "remedy"),
     [
-        (["submit", "abc"], "'abc' is not the number of a version"),
-        (["promote", "0"], "'0' is not the number of a version"),
-        (["promote", "99999999999999999999"], "is not the number of a version"),
-        (["traffic-split", "nan"], "'nan' is not a share between 0 and 1"),
-        (["traffic-split", "1"], "'1' is not a share between 0 and 1"),
-        (["rollback", "--reason", "no"], "a reason needs 3 to 500 characters"),
+        (["deliver"], "required: VERSION", "make deliver VERSION=1"),
+        (["explain"], "required: REQUEST", "make explain REQUEST=id"),
+        (["submit", "abc"], f"VERSION: 'abc' {NUMBER}", "make submit VERSION=2"),
+        (["promote", "0"], f"'0' {NUMBER}", "make promote VERSION=2"),
+        (["promote", "99999999999999999999"], NUMBER, "make promote VERSION=2"),
+        (["traffic-split", "nan"], f"'nan' {SHARE}", "make traffic-split SHARE=0.3"),
+        (["traffic-split", "1"], f"'1' {SHARE}", "make traffic-split SHARE=0.3"),
+        (["stream", "--level", "3"], "invalid choice: '3'", "make stream FROM=2013-05-01"),
+        (["rollback", "--reason", "no"], "a reason needs 3 to 500 characters", "--help shows"),
     ],
 )
-def test_a_wrong_value_is_refused_before_anything_is_asked(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: list[str], says: str
+def test_a_missing_or_wrong_value_is_refused_with_a_remedy_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, words: list[str], why: str, remedy: str
 ) -> None:
     monkeypatch.setattr("sys.argv", ["level4_deployment", *words])
-    with pytest.raises(SystemExit) as ended:
+    with pytest.raises(UserError, match=rf"{re.escape(why)}.*\. Remedy: {re.escape(remedy)}"):
         cli.main()
-    assert ended.value.code == 2
-    assert says in capsys.readouterr().err
 
 
 def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,22 +60,46 @@ def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(run) == 1
 
 
-EXPERIMENT = {"experiment": "4-against-2-no2", "challenger": 4, "state": "rejected", "reason": "worse: mean gain -0.06"}
+class Platform:
+    """Version 4 has lost to version 2, and version 3 was refused by a gate."""
+
+    def get(self, path: str) -> Any:
+        if path == "/status":
+            lost = [
+                asdict(experiment(experiment=name, state="rejected")) for name in ("4-against-2-no2", "5-against-2-no3")
+            ]
+            return {"routes": None, "degraded": "", "experiments": lost}
+        moved = {"at": 0.0, "actor": "operator", "version": 3, "experiment": None, "reason": "no better one was there"}
+        return [moved | {"action": "promote", "old_value": "2", "new_value": "3", "status": "cut_off"}]
+
+    def post(self, path: str, **_body: object) -> dict[str, str]:
+        return {"against": "was refused by the gate quality" if "/3/" in path else ""}
 
 
-@pytest.mark.parametrize(
-    ("name", "value", "goes_on", "says"),
-    [
-        ("stop", None, False, "No experiment is running: there is nothing to stop."),
-        ("promote", 4, True, "Warning: version 4 was rejected in 4-against-2-no2: worse: mean gain -0.06."),
-        ("promote", 2, True, ""),
-        ("rollback", None, True, ""),
-    ],
-)
-def test_what_is_in_vain_or_against_a_verdict_is_said_first(
-    capsys: pytest.CaptureFixture[str], name: str, value: int | None, goes_on: bool, says: str
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """What a command prints in 80 columns, words apart by one space."""
+    monkeypatch.setattr(cli, "operator", lambda: nullcontext(Platform()))
+    monkeypatch.setattr(console, "width", 80)
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr("sys.argv", ["level4_deployment", *words])
+        cli.main()
+        return " ".join(capsys.readouterr().out.split())
+
+    return run
+
+
+def test_nothing_to_stop_and_a_promotion_against_a_gate_are_told(told: Callable[..., str]) -> None:
+    assert "No experiment is running: there is nothing to stop." in told("stop")
+    assert "Warning: version 3 serves now, although it was refused by the gate quality." in told("promote", "3")
+    assert "Warning" not in told("promote", "2")
+
+
+def test_in_80_columns_every_name_is_whole_and_a_plan_that_experiments_share_comes_once(
+    told: Callable[..., str],
 ) -> None:
-    assert cli._worth_doing({"experiments": [EXPERIMENT]}, Namespace(name=name, value=value)) == goes_on
-    said = capsys.readouterr().out
-    assert says in said
-    assert bool(said) == bool(says)
+    assert told("audit").endswith("operator: promote 2 → 3 (cut off) no better one was there")
+    shown = told("status")
+    assert (shown.count("a look every 7"), shown.count("5-against-2-no3: power unknown")) == (1, 1)
+    assert "4-against-2-no2 rejected" in shown

@@ -54,11 +54,6 @@ EARLIER = {
         r"predictions\.request_payload",
     ),
     "tables of other names": ("ALTER TABLE inference_batches RENAME TO scoring", "inference_batches"),
-    "labels of another name": ("ALTER TABLE labels RENAME TO outcomes", "labels"),
-    "experiments with other names and states": (
-        "ALTER TABLE experiments RENAME COLUMN actor TO submitted_by",
-        r"experiments\.actor",
-    ),
 }
 
 

@@ -1,5 +1,6 @@
 """What people see in the terminal; on a pipe, without a moving line, no step is silent for two seconds either."""
 
+import io
 import os
 import re
 import subprocess
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from shared import moving_line
 from shared.console import (
+    PlainConsole,
     bar,
     closing,
     console,
@@ -27,6 +30,7 @@ from shared.console import (
     step,
 )
 from shared.errors import UserError, command
+from shared.moving_line import Working
 from shared.score import by_month, score
 from shared.settings import PROJECT, read_settings
 from tests.silence import listen
@@ -268,3 +272,13 @@ def test_a_pipe_whose_encoding_knows_no_tick_gets_one_all_the_same() -> None:
     said = listen([sys.executable, "-c", f"{code}command(main)"], PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
     assert (said.status, said.err) == (0, "")
     assert "Work ✓" in said.out
+
+
+def test_a_quiet_level_shows_in_a_terminal_that_it_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(moving_line, "Console", lambda: Console(file=terminal, force_terminal=True))
+    quiet = PlainConsole(force_terminal=True, quiet=True)
+    with quiet.moving.show(Working("Train the model")):
+        quiet.print("not shown")
+    assert "Train the model" in terminal.getvalue()
+    assert "not shown" not in terminal.getvalue()

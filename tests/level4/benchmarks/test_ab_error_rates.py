@@ -9,7 +9,7 @@ import pytest
 from level4_deployment.benchmarks import ab_error_rates
 from level4_deployment.benchmarks.ab_error_rates import (
     METHODS,
-    OTHERS,
+    MODELS,
     OURS,
     PLAN,
     burst_rates,
@@ -89,7 +89,8 @@ def test_z_by_flight_is_of_the_same_means_with_too_small_an_error(replays: Days)
 def test_only_real_blocks_show_that_days_come_in_rows(stormy: Days, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ab_error_rates, "REPLAYS", 2000)
     noise = np.random.default_rng(3).standard_normal(201) * 0.02
-    found = simulate({"independent": stormy, "in rows": days_with(noise[1:] + 0.5 * noise[:-1])})
+    pairs = {"independent": stormy, "in rows": days_with(noise[1:] + 0.5 * noise[:-1])}
+    found = simulate(pairs, methods=(OURS, "SE x 1", "daily peeking", "by flight"))
     rates = found.groupby(["method", "pair"])[["symmetric", "false", "power"]].mean()
     mean: dict[Any, dict[str, float]] = {key: dict(row) for key, row in rates.iterrows()}
     for pair in ("independent", "in rows"):
@@ -129,13 +130,14 @@ def test_on_real_days_the_planned_test_errs_as_seldom_as_is_said(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ab_error_rates, "REPLAYS", 1000)
-    monkeypatch.setattr(ab_error_rates, "OTHERS", (OTHERS[0][:4], 3))  # one pair: the others change nothing here
+    monkeypatch.setattr(ab_error_rates, "MODELS", (MODELS[0][:5], 1))
+    monkeypatch.setattr(ab_error_rates, "OTHERS", (MODELS[0][:2], 1))  # one pair: it changes nothing here
     seen: list[pd.DataFrame] = []
     monkeypatch.setattr(ab_error_rates, "show_rates", seen.append)
     main()
     (rates,) = seen
     ours = rates[rates["method"] == OURS]
-    assert len(ours) == 18
+    assert len(ours) == 8, "four pairs in both orientations"
     assert ours["false"].mean() <= 0.055
     assert ours["false"].max() <= 0.1
     assert ours["power"].mean() >= 0.8

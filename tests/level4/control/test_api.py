@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from itertools import product
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -27,6 +28,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from tests.level4.registries import Registry
 
 As = Callable[[str], PlatformClient]
+JSON = {"content-type": "application/json"}
 
 
 @pytest.fixture
@@ -88,14 +90,13 @@ def test_of_two_that_were_trained_at_once_one_is_tried_and_the_other_is_told(as_
     assert pipeline.submit(lost, plan, champion=won)
 
 
-@pytest.mark.parametrize(
-    "path", ["/versions/1/promote", "/rollback", "/experiment/stop", "/experiment/traffic-split", "/experiment/approve"]
-)
-def test_who_may_not_operate_changes_nothing(as_: As, address: str, home: Path, path: str) -> None:
-    body = {"share": 0.3} if path.endswith("split") else {"reason": "because"}
-    for token in ("", "Bearer x", f"Bearer {read_token(home, 'pipeline')}", f"Bearer {read_token(home, 'feed')}"):
+def test_who_may_not_operate_changes_nothing(as_: As, address: str, home: Path) -> None:
+    experiment = ("/experiment/stop", "/experiment/traffic-split", "/experiment/approve")
+    strangers = ("", "Bearer x", *(f"Bearer {read_token(home, name)}" for name in ("pipeline", "feed")))
+    for path, token in product(("/versions/1/promote", "/rollback", *experiment), strangers):
+        body = {"share": 0.3} if path.endswith("split") else {"reason": "because"}
         answer = httpx.post(address + path, json=body, headers={"authorization": token})
-        assert answer.status_code == 403, answer.text
+        assert answer.status_code == 403, (path, token, answer.text)
     assert as_("operator").get("/audit") == []
 
 
@@ -111,26 +112,18 @@ def test_outcomes_are_taken_once_and_bad_ones_are_named(as_: As) -> None:
         as_("operator").post("/experiment/approve")
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"first_harm_day": None}, {"first_harm_day": "7"}, {"look_evry": 1}, {"share": True}]
-)
-def test_a_plan_with_a_wrong_field_is_refused_by_its_name(as_: As, wrong: dict[str, Any]) -> None:
+def test_a_plan_with_a_wrong_field_is_refused_by_its_name(as_: As) -> None:
     pipeline = as_("pipeline")
     pipeline.submit(1, None)
-    with pytest.raises(RefusedError, match=f"422: .*{next(iter(wrong))}"):
-        pipeline.post("/versions", version=2, plan=wrong)
+    wrong: dict[str, Any] = {"first_harm_day": "7", "max_days": None, "look_evry": 1, "share": True}
+    for name, value in wrong.items():
+        with pytest.raises(RefusedError, match=f"422: .*{name}"):
+            pipeline.post("/versions", version=2, plan={name: value})
 
 
-BAD = {
-    "a number that is none": "NaN",
-    "half a pair": r'"\ud800"',
-    "beyond 64 bits": "9" * 25,
-    "no end": "1e999",
-    "NUL": r'"\u0000!!"',
-}
+BAD = ("NaN", r'"\ud800"', "9" * 25, "1e999", r'"\u0000!!"')  # half a pair, beyond 64 bits, no end, NUL
 
 
-@pytest.mark.parametrize("value", BAD.values(), ids=BAD)
 @pytest.mark.parametrize(
     "body",
     [
@@ -145,16 +138,16 @@ BAD = {
         '{"why": VALUE, "why": 1}',
     ],
 )
-def test_what_cannot_be_stored_or_sent_is_refused_everywhere(as_: As, address: str, body: str, value: str) -> None:
+def test_what_cannot_be_stored_or_sent_is_refused_everywhere(as_: As, body: str) -> None:
     operator = as_("operator")
     operator.submit(1, None)
     before = operator.get("/audit")
     name = next(part for part in ("labels", "version", "expected", "share", "reason", "why") if f'"{part}"' in body)
     paths = {"labels": "/labels", "version": "/versions", "share": "/experiment/traffic-split"}
-    content = body.replace("VALUE", value)
-    path = paths.get(name, "/rollback")
-    answer = operator.http.post(path, content=content, headers={"content-type": "application/json"})
-    assert answer.status_code in (400, 422), answer.text
+    for value in BAD:
+        content = body.replace("VALUE", value)
+        answer = operator.http.post(paths.get(name, "/rollback"), content=content, headers=JSON)
+        assert answer.status_code in (400, 422), (value, answer.text)
     assert operator.get("/audit") == before
     assert operator.get("/status")["watermark"] is None
 
@@ -162,8 +155,7 @@ def test_what_cannot_be_stored_or_sent_is_refused_everywhere(as_: As, address: s
 def test_a_body_in_another_encoding_is_refused(as_: As) -> None:
     """Python's reader of JSON guesses the encoding; NUL would pass in this one."""
     operator = as_("operator")
-    content = r'{"reason": "ab\u0000"}'.encode("utf-16")
-    answer = operator.http.post("/rollback", content=content, headers={"content-type": "application/json"})
+    answer = operator.http.post("/rollback", content=r'{"reason": "ab\u0000"}'.encode("utf-16"), headers=JSON)
     assert answer.status_code == 400, answer.text
 
 
@@ -204,7 +196,7 @@ def test_no_request_that_follows_or_breaks_the_schema_gets_a_5xx(address: str, h
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{address}/openapi.json"),
         *("--header", f"Authorization: Bearer {read_token(home, 'operator')}", "--checks", "not_a_server_error"),
-        *("--max-examples", "40", "--seed", "2013", "--phases", "examples,coverage,fuzzing"),
+        *("--max-examples", "20", "--seed", "2013", "--phases", "examples,coverage,fuzzing"),
     ]
     plain = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=plain, check=False)

@@ -29,8 +29,8 @@ AUDIT = {"version": 2, "who": "operator", "act": "promote"}
 OTHER: dict[str, tuple[str, Any, Callable[[PlatformClient], object]]] = {  # the path, its old answer, what is asked for
     "'degraded'": ("/status", {"routes": None, "trouble": ""}, cli.print_status),
     "'generation'": ("/status", STATUS | {"routes": {"champion": {"version": 1}}}, cli.print_status),
-    "'planned'": ("/status", STATUS | {"experiments": [EXPERIMENT]}, cli.print_status),
-    "'experiment'": ("/audit", [AUDIT], lambda platform: describe_change(platform.get("/audit")[0])),
+    "'plan'": ("/status", STATUS | {"experiments": [EXPERIMENT]}, cli.print_status),
+    "'old_value'": ("/audit", [AUDIT], lambda platform: describe_change(platform.get("/audit")[0])),
     "/experiment/stop: 404": ("/", {}, lambda platform: platform.post("/experiment/stop", reason="because")),
     "/audit: 405": ("/audit", [], lambda platform: platform.post("/audit")),
 }

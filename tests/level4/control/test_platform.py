@@ -166,12 +166,17 @@ def test_a_students_version_is_delivered_to_an_experiment_that_a_stream_of_real_
     mlflow_runs.open_tracking(registered.settings)
     act = [sys.executable, "-m", "level4_deployment", "deliver", str(made.number)]
     told = subprocess.run(act, capture_output=True, text=True, check=True).stdout
-    shown = [told.index(words) for words in ("passed: quality", "the plan: up to 56 days", "as planned", "Next: make")]
+    shown = [
+        told.index(words) for words in ("passes all gates", "the plan: up to 56 days", "The plan: up to", "Next: make")
+    ]
     assert shown == sorted(shown)
     with PlatformClient.at(idle.home, "pipeline") as pipeline:
         tried = pipeline.get("/status")
         begin, _ = stream.earliest(pipeline, registered.settings, idle.home)
-    assert f"Version {made.number} of level 3 is version {tried['experiments'][-1]['challenger']} of level 4" in told
+    here = tried["experiments"][-1]["challenger"]
+    assert f"Level 3's version {made.number} is version {here} here" in told
+    own = (idle.home / "platform.log").read_text()
+    assert f"begin experiment {tried['experiments'][-1]['experiment']}, by pipeline" in own, "its terminal shows it"
     played = stream.stream(registered.settings, idle.home, "", str(begin + timedelta(days=4)))
     assert (played.failed, played.flights > 2_000, played.labels > 2_000) == (0, True, True)
     told = " ".join(capsys.readouterr().out.split())

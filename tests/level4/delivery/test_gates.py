@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from level3_training_pipeline.tracking import registry
-from level4_deployment.control.registry_client import gates_passed, package_of, pull
+from level4_deployment.control.registry_client import not_passed, package_of, pull
 from level4_deployment.delivery import gates, served_features
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.serving.model import ServedModel, load_served
@@ -81,7 +81,7 @@ def test_a_worse_candidate_is_refused_with_both_losses(registry_: Registry, home
         with pytest.raises(gates.GateError, match=r"version 1 is refused: quality: log loss 0\.\d+, version 3 0\.\d+"):
             gates.run_gates(registry_.client, version, registry_.settings, home)
         assert '"passed": false' in registry.get(registry_.client, "1").tags["gates"]
-        assert not gates_passed(registry.get(registry_.client, "1"))
+        assert not_passed(registry.get(registry_.client, "1")) == "was refused by the gate quality"
     finally:
         registry_.client.set_model_version_tag("flight-delays", "1", "gates", version.tags["gates"])
 
@@ -97,11 +97,11 @@ def test_a_package_that_cannot_be_opened_is_refused_on_record(registry_: Registr
     try:
         with pytest.raises(gates.GateError, match="version 2 is refused: digest, signature: version 2"):
             gates.run_gates(client, registry.get(client, "2"), registry_.settings, home)
-        assert not gates_passed(registry.get(client, "2"))
+        assert not_passed(registry.get(client, "2"))
     finally:
         client.set_model_version_tag("flight-delays", "2", "package", manifest)
         client.set_model_version_tag("flight-delays", "2", "gates", version.tags["gates"])
-    assert gates_passed(registry.get(client, "2"))
+    assert not not_passed(registry.get(client, "2"))
 
 
 def test_a_champion_whose_package_is_damaged_is_reported_with_the_commands_that_help(

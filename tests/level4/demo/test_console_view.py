@@ -22,7 +22,7 @@ class Platform:
 
     def get(self, _path: str) -> list[dict[str, Any]]:
         number = str(len(self.rows))
-        values = {"old_value": None, "new_value": number, "experiment": None, "version": None}
+        values = {"old_value": "old", "new_value": number, "experiment": None, "version": None}
         self.rows.append({"action": f"act {number}", "actor": "platform", "reason": "why", **values})
         return self.rows
 
@@ -51,8 +51,8 @@ def test_a_replay_shows_each_act_once_a_line_on_mondays_and_the_digest_of_every_
     assert view.replay(ticks, "http://service") is seen
     shown = capsys.readouterr().out
     assert [line.strip() for line in shown.splitlines()] == [
-        "2013-04-07  act 0 none → 0, by platform: why",
-        "2013-04-08  act 1 none → 1, by platform: why",
+        "2013-04-07  act 0 old → 0: why",
+        "2013-04-08  act 1 old → 1: why",
         "2013-04-08  900 predictions, day 7: gain +0.0100 (-0.0200 to +0.0400) nats",
     ]
     assert view.digests[1] == {"production": {"a"}}

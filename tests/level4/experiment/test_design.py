@@ -57,11 +57,6 @@ def test_a_day_more_never_changes_what_was_decided(mean: float) -> None:
         assert len(decided) == 29 - decided[0].day
 
 
-def test_days_after_the_last_planned_one_change_nothing() -> None:
-    days = closed_days([*day_differences(0.001, 28), *day_differences(0.2, 20)])
-    assert judge(PLAN, days) == judge(PLAN, days.head(28))
-
-
 def test_harm_is_seen_on_any_day_but_not_before_the_first_harm_day() -> None:
     days = closed_days([*day_differences(-0.005, 7), *np.full(21, -0.03)])
     verdicts = [judge(PLAN, days.head(n)) for n in range(29)]
@@ -148,22 +143,10 @@ def test_days_without_evidence_do_not_count() -> None:
     assert judge(PLAN, empty).kind == "running"
 
 
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        (
-            lambda days: days.assign(mean_loss_difference=np.nan),
-            r"14 of 14 differences are no finite numbers \(first: 2013-04-01",
-        ),
-        (lambda days: days.replace({"mean_loss_difference": {days["mean_loss_difference"][3]: np.inf}}), "1 of 14"),
-        (lambda days: days.drop(columns="flights"), "no column flights"),
-        (lambda days: days[::-1], "not in order"),
-        (lambda days: pd.concat([days, days.tail(1)]), "comes twice"),
-    ],
-)
-def test_days_that_cannot_be_judged_are_told(wrong: Any, told: str) -> None:
-    with pytest.raises(UserError, match=told):
-        judge(PLAN, wrong(closed_days(day_differences(0.01, 14))))
+def test_days_that_cannot_be_judged_are_told() -> None:
+    days = closed_days([*day_differences(0.01, 13), np.inf])
+    with pytest.raises(UserError, match=r"1 of 14 differences are no finite numbers \(first: 2013-04-14"):
+        judge(PLAN, days)
 
 
 def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
@@ -193,11 +176,6 @@ def test_false_verdicts_keep_to_alpha_and_power_to_the_fixed_horizons() -> None:
     fixed = TTestPower().power(effect, 56, 0.05, alternative="larger")
     assert fixed - 0.02 < (kinds == BETTER).mean() <= fixed + 0.01
     assert ends.mean() < 45, "days are saved"
-
-
-def test_few_days_cost_no_more_than_is_said() -> None:
-    noise = np.random.default_rng(10).standard_normal((40_000, 28))
-    assert 0.045 < (decide(PLAN, noise)[0] == BETTER).mean() < 0.055
 
 
 def test_inflated_errors_need_a_gain_that_is_larger_by_this_factor() -> None:

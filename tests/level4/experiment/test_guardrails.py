@@ -52,16 +52,6 @@ def test_a_challenger_that_fails_is_found_after_so_many_batches(failing: float, 
     assert not is_found(shares[:-1])
 
 
-@pytest.mark.parametrize("burst", [5, 10])
-def test_bursts_within_what_is_tolerated_stop_no_challenger(burst: int) -> None:
-    """A batch is the first of a burst with such a probability that 1% of all batches fail."""
-    random = np.random.default_rng(14)
-    for _ in range(20):
-        starts = random.random(3000) < FAILED[0] / burst
-        failed = np.convolve(starts, np.ones(burst))[:3000] > 0
-        assert not any(is_found(failed[:n]) for n in range(100, 3001, 100))
-
-
 def is_found(batches: ArrayLike) -> bool:
     """By the share of rows of each batch that failed."""
     shares = np.asarray(batches, dtype=float)

@@ -35,27 +35,6 @@ def known_to_tables(sent: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [of_carrier(one, TEN_CARRIERS[i % 10]) | {"dest": "BOS"} for i, one in enumerate(sent)]
 
 
-@pytest.mark.slow
-def test_a_challenger_that_fails_on_a_tenth_of_flights_fails_no_request(
-    tmp_path: Path, sent: list[dict[str, Any]]
-) -> None:
-    champion = table_of_carriers(tmp_path, 1, CHANCES)
-    route(tmp_path, 1, champion, table_of_carriers(tmp_path, 2, CHANCES, failing="VX"), 0.5)
-    with plane(tmp_path) as running:
-        with load(running.address, known_to_tables(sent), clients=8) as seen:
-            time.sleep(2.0)
-        ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
-        arms = running.rows(
-            "SELECT request_payload LIKE '%\"VX\"%', predictions.version, failure, count(*) FROM predictions "
-            "LEFT JOIN shadow_predictions USING (request_id) WHERE arm = 'challenger' GROUP BY 1, 2, 3"
-        )
-    assert seen.failures == []
-    assert failed / rows > 0.05
-    in_time = [row for row in arms if "deadline" not in (row[2] or "")]  # on a busy machine, some answers are late
-    assert {(bool(is_vx), version) for is_vx, version, _, _ in in_time} == {(False, 2), (True, 1)}
-    assert all("out of" in failure for is_vx, _, failure, _ in in_time if is_vx)
-
-
 def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardrail(
     tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
@@ -72,20 +51,6 @@ def test_a_challenger_that_knows_fewer_codes_than_the_champion_violates_a_guardr
         ((rows, fell_back),) = running.rows("SELECT sum(rows), sum(fell_back) FROM inference_batches")
     assert "version 2 gave only its base rate for" in why
     assert 3 <= fell_back <= 0.15 * rows
-
-
-@pytest.mark.slow
-def test_a_challenger_that_is_ten_times_slower_is_reported_and_callers_hardly_wait(
-    tmp_path: Path, sent: list[dict[str, Any]]
-) -> None:
-    route(tmp_path, 1, busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000), 0.5)
-    with plane(tmp_path) as running:
-        with load(running.address, known_to_tables(sent), clients=2) as seen:
-            time.sleep(2.0)
-        ((slow, times),) = running.rows("SELECT sum(slow), count(*) FROM inference_batches WHERE version = 2")
-    assert seen.failures == []
-    assert slow > 0.8 * times > 20
-    assert sorted(seen.seconds)[int(len(seen.seconds) * 0.9)] < 0.5
 
 
 @pytest.mark.slow
@@ -158,7 +123,7 @@ def test_callers_do_not_wait_for_a_shadow_challenger_that_is_ten_times_slower(
     route(tmp_path, 1, champion)
     with plane(tmp_path) as running:
         ratios = []
-        for number in range(5):  # alternating, so that other load on the machine affects both alike
+        for number in range(3):  # alternating, so that other load on the machine affects both alike
             route(tmp_path, 2 * number + 2, champion)
             without = median_seconds(running, 2 * number + 2, known_flights)
             route(tmp_path, 2 * number + 3, champion, slow)

@@ -7,14 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pandas as pd
 import psutil
 import pytest
 import sqlalchemy as sa
 from sklearn.pipeline import Pipeline
 
 from level2_devops.load_generator import traffic
-from level2_devops.model import fit
 from level2_devops.service.worker_process import address_of, open_socket
 from level4_deployment.control.server import api_server
 from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
@@ -47,27 +45,6 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
         assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid], (
             "the killed one has no file"
         )
-
-
-@pytest.mark.slow
-def test_routes_are_swapped_under_load_and_no_request_fails(
-    trained: Pipeline, known: pd.DataFrame, tmp_path: Path, sent: list[dict[str, Any]]
-) -> None:
-    one, two = package(tmp_path, 1, trained), package(tmp_path, 2, fit(known.iloc[::30], max_iter=5))
-    route(tmp_path, 1, one)
-    with plane(tmp_path, 2) as running:
-        with traffic(running.address, sent) as seen:
-            time.sleep(1.0)
-            for generation in range(2, 14):
-                champion, challenger = (one, two) if generation % 2 else (two, one)
-                route(tmp_path, generation, champion, challenger if generation % 3 else None, 0.3)
-                running.wait(generation)
-        assert seen.failed == []
-        assert len(seen.rows) > 30
-        assert {row[3] for row in seen.rows} == {1, 2}
-        last = running.ready()
-        assert {worker["champion"]["version"] for worker in last["workers"]} == {1}
-        assert {worker["generation"] for worker in last["workers"]} == {13}
 
 
 @pytest.mark.slow
