@@ -113,11 +113,15 @@ def test_every_entry_of_the_glossary_has_two_sentences_and_a_file_that_exists() 
             assert (PROJECT / file).is_file(), f"{term}: {file}"
 
 
-@pytest.mark.parametrize("readme", README_FILES, ids=named)
-def test_every_readme_links_the_glossary(readme: Path) -> None:
-    links = re.findall(r"\]\(([^)#\s]*glossary\.md)", readme.read_text(encoding="utf-8"))
-    assert links
-    assert {(readme.parent / link).resolve() for link in links} == {GLOSSARY}
+def test_every_link_to_the_glossary_finds_its_word_under_its_letter(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    links = re.findall(r"\[([^]]+)\]\(([^)#\s]*glossary\.md)(?:#(\w))?\)", text)
+    assert links or document not in README_FILES
+    for words, link, letter in links:
+        assert (document.parent / link).resolve() == GLOSSARY
+        if letter:
+            entries = [f"{term} {text}".lower() for term, (text, _) in glossary().items() if term[0].lower() == letter]
+            assert any(words.lower()[:4] in entry for entry in entries), f"{named(document)}: {words} under {letter}"
 
 
 @pytest.mark.parametrize("level", LEVELS)
