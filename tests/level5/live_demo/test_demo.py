@@ -73,12 +73,11 @@ def starting(settings: Settings) -> Iterator[tuple["subprocess.Popen[str]", psut
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_up_that_is_interrupted_leaves_no_demo(
-    settings: Settings, starting: tuple["subprocess.Popen[str]", psutil.Process], name: str
+    settings: Settings, starting: tuple["subprocess.Popen[str]", psutil.Process]
 ) -> None:
     up, child = starting
-    up.send_signal(signal.Signals[name])
+    up.send_signal(signal.SIGINT)
     up.wait(timeout=60)
     assert up.returncode == 130
     assert living([child]) == []
