@@ -42,7 +42,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 LONGEST = ("tests/level3/", "tests/level5/loop/", "tests/level2/test_run.py", "tests/level4/")  # the longest first
-TOGETHER = ("level3", "level4")  # a server and a training are shared by all tests of these levels
+TOGETHER = ("level1", "level3", "level4")  # a run, or a server and a training, is shared by all tests of these levels
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

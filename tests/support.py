@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -68,4 +68,17 @@ def without(what: str) -> NoReturn:
 
 def living(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
     """Those that have not ended; a zombie has, though nobody has read its status."""
-    return [one for one in processes if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+    def lives(one: psutil.Process) -> bool:
+        with suppress(psutil.NoSuchProcess):  # it may end between the two questions
+            return bool(one.is_running() and one.status() != psutil.STATUS_ZOMBIE)
+        return False
+
+    return [one for one in processes if lives(one)]
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """The command line of a process; empty if it has ended."""
+    with suppress(psutil.NoSuchProcess):  # a zombie too
+        return list(process.cmdline())
+    return []

@@ -47,8 +47,8 @@ def test_the_lab_serves_the_copy_on_loopback_to_the_holder_of_the_token_only(
     with lab(settings, own_copy(settings).parent) as (address, process):
         assert address.startswith("http://127.0.0.1:")
         base, token = address.split("/lab/tree/")[0], address.split("token=")[1]
-        answer = httpx.get(f"{base}/api/contents", headers={"Authorization": f"token {token}"})
+        answer = httpx.get(f"{base}/api/contents", headers={"Authorization": f"token {token}"}, timeout=60)
         assert [item["name"] for item in answer.json()["content"]] == [NOTEBOOK.name]
-        assert httpx.get(f"{base}/api/contents").status_code == HTTPStatus.FORBIDDEN
+        assert httpx.get(f"{base}/api/contents", timeout=60).status_code == HTTPStatus.FORBIDDEN
     assert process.poll() is not None
     assert not (tmp_path / "home").exists()

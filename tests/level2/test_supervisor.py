@@ -196,12 +196,12 @@ def status_again(store: Store) -> ServiceStatus | None:
     return None
 
 
-@pytest.mark.parametrize("content", [b"", b"\x80\x04\xff", b'{"version": "1.0.0"}'])
 def test_garbled_state_files_do_not_end_a_running_service(
-    running: Running, settings: Settings, store: Store, small_model: Path, content: bytes
+    running: Running, settings: Settings, store: Store, small_model: Path
 ) -> None:
     process, service = running
-    for name in ("current.json", "serving.json", "history.jsonl"):
+    contents = {"current.json": b"", "serving.json": b"\x80\x04\xff", "history.jsonl": b'{"version": "1.0.0"}'}
+    for name, content in contents.items():
         whole = (store.home / name).read_bytes()
         (store.home / name).write_bytes(content + b"\n")
         time.sleep(1)

@@ -16,9 +16,8 @@ from level2_devops.release.store import Store
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
-from shared.data.split import future
 from shared.files import file_digest, short_commit
-from shared.score import Score, by_month, score
+from shared.score import by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.foreign import contents, foreign_settings
 from tests.silence import ALLOWED, Said, listen
@@ -68,7 +67,13 @@ def run_level(state: Path, today: date, **more: str) -> Level:
 
 @pytest.fixture(scope="module")
 def april(tmp_path_factory: pytest.TempPathFactory) -> Level:
-    return run_level(tmp_path_factory.mktemp("april"), date(2013, 4, 1))
+    """A run among settings of other projects."""
+    folder = tmp_path_factory.mktemp("april")
+    foreign = foreign_settings(folder / "foreign")
+    untouched = contents(folder / "foreign")
+    level = run_level(folder / "state", date(2013, 4, 1), **foreign)
+    assert contents(folder / "foreign") == untouched
+    return level
 
 
 def test_it_is_never_silent_for_long(april: Level) -> None:
@@ -91,7 +96,7 @@ def test_the_scores_it_prints_are_those_of_the_model_it_deploys(april: Level, la
     assert f"{overall} of 2013-04 to 2013-12" in april.printed
     for month, row in months.iterrows():
         assert f"{month} {row.rows:,.0f} {row.late:.1%} {row.log_loss:.2f} {row.auc:.2f}" in april.printed
-    assert card.trained_as_of == "2013-04-01"
+    assert april.champion.tags["today"] == april.summary["today"] == card.trained_as_of == "2013-04-01"
 
 
 def test_what_serves_is_the_version_on_record_with_who_and_when(april: Level) -> None:
@@ -121,17 +126,3 @@ def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> No
     run = client_of(april.settings).get_run(april.champion.run_id)
     readme = (PROJECT / "level3_training_pipeline" / "README.md").read_text(encoding="utf-8")
     assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
-
-
-def test_another_today_trains_as_of_that_day_among_settings_of_other_projects(
-    flights: pd.DataFrame, tmp_path: Path
-) -> None:
-    foreign = foreign_settings(tmp_path / "foreign")
-    untouched = contents(tmp_path / "foreign")
-    july = run_level(tmp_path / "state", date(2013, 7, 1), **foreign)
-    assert contents(tmp_path / "foreign") == untouched
-    assert july.champion.tags["today"] == july.summary["today"] == "2013-07-01"
-    assert load(july.app / "model")[1].trained_as_of == "2013-07-01"
-    measured = Score(**july.summary["score"])  # type: ignore[arg-type]
-    assert measured.rows == len(future(flights, july.settings.now))
-    assert f"{measured} of 2013-07 to 2013-12" in july.printed

@@ -13,7 +13,7 @@ from level4_deployment.prediction_log import LogError, open_log, url_of
 from shared.errors import show_address
 from tests.level4.postgres import new_database
 from tests.level4.registries import Registry
-from tests.support import environment
+from tests.support import environment, words_of
 
 PASSWORD = "s3cr3t@/:#?%"  # noqa: S105
 QUOTED = "s3cr3t%40%2F%3A%23%3F%25"
@@ -80,7 +80,7 @@ def test_a_platform_never_shows_the_password_of_its_log(
         pages += [f"{addresses['service']}{path}" for path in ("/ready", "/metrics")]
         seen = [httpx.get(page, trust_env=False).text for page in pages]
         platform = psutil.Process(running.process.pid)
-        seen += [" ".join(one.cmdline()) for one in (platform, *platform.children(recursive=True))]
+        seen += [" ".join(words_of(one)) for one in (platform, *platform.children(recursive=True))]
     seen += [file.read_text(errors="replace") for file in home.rglob("*") if file.is_file()]
     seen += [*capfd.readouterr()]
     assert len(seen) > 10

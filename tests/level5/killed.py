@@ -31,18 +31,12 @@ class Point:
 LEVEL4, LOOP = "level4_deployment", "level5_monitoring.loop"
 PLAYER = [
     Point("flights are predicted, labels not sent", f"{LEVEL4}.replay_client", "ask", AFTER, nth=3),
-    Point(
-        "decided, and the alert sent", f"{LOOP}.outbox", "FileSink.send", AFTER, lambda _, one: one.title == "retrain"
-    ),
     Point("trained, before the gates", f"{LEVEL4}.delivery.flow", "run_gates", BEFORE, lambda *a: a[1].number > 1),
     Point("carried out, not recorded", f"{LOOP}.loop_store", "close_decision", BEFORE, lambda *a: "experiment" in a[2]),
 ]
 CONTROL = f"{LEVEL4}.control"
 PLATFORM = [
     Point("labels are in, no verdict yet", f"{CONTROL}.api", "ingest", AFTER, nth=2),
-    Point(
-        "an experiment begins", f"{LEVEL4}.experiment.experiment_store", "save", AFTER, lambda _log, one: one.share == 0
-    ),
     Point(
         "a promotion",
         f"{CONTROL}.registry_client",

@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,6 @@ import pytest
 from filelock import FileLock
 
 from level2_devops.model import ModelCard, fit, load, save
-from level2_devops.release.artefact import MANIFEST, seal, verify
 from level2_devops.release.service_status import ServiceStatus, read_service_status, service_lock
 from level2_devops.release.store import Current, Store
 from level3_training_pipeline.library_setup import set_up_libraries
@@ -25,18 +24,16 @@ from level3_training_pipeline.tracking import mlflow_runs
 from level4_deployment.control import auth, client
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import routes
-from level4_deployment.serving.package import Package, read_verified
+from level4_deployment.serving.package import Package
 from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import DELAYED, Clock
 from level5_monitoring.live_year import year_record
-from level5_monitoring.loop.alerts import Alert
-from level5_monitoring.loop.outbox import FileSink
 from level5_monitoring.monitors import reference
 from level5_monitoring.policy_backtest import calendars, comparison
 from shared.artefacts import MODEL_CARD, MODEL_FILE
 from shared.errors import UserError
-from shared.files import file_digest, write_json, write_parquet
+from shared.files import write_json, write_parquet
 from shared.processes.process_identity import this_process
 from shared.progress import LEVELS, keep_summary, read_summaries
 from shared.score import score
@@ -292,28 +289,6 @@ def test_a_garbled_line_of_the_history_is_named_and_can_be_removed(settings: Set
     assert store.next_version() == "1.0.2", "a number is never used twice, even without the history"
 
 
-@pytest.mark.parametrize("damage", BYTES)
-def test_a_garbled_manifest_is_named(tmp_path: Path, damage: str) -> None:
-    (tmp_path / "code.py").write_text("")
-    digest = seal(tmp_path, "1.0.0", None, "ann", "")
-    assert verify(tmp_path, digest) == 1
-    file = tmp_path / MANIFEST
-    file.chmod(0o644)
-    file.write_bytes(BYTES[damage](file.read_bytes()))
-    with pytest.raises(UserError, match=rf"{MANIFEST}: .* in {tmp_path} .* Remedy: .* make release"):
-        verify(tmp_path, digest)
-
-
-@pytest.mark.parametrize("damage", BYTES)
-def test_a_garbled_file_of_a_package_is_named(tmp_path: Path, damage: str) -> None:
-    file = tmp_path / "model.json"
-    file.write_text("{}  ")
-    on_record = {file.name: file_digest(file)}
-    file.write_bytes(BYTES[damage](file.read_bytes()))
-    with pytest.raises(UserError, match=f"{file} has SHA-256 .* Remedy: remove the folder"):
-        read_verified(tmp_path, on_record)
-
-
 @pytest.mark.parametrize("damage", [*BYTES, *FIELDS])
 def test_garbled_tuning_is_done_again(
     settings: Settings, damage: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -349,18 +324,6 @@ def test_garbled_weeks_are_named(settings: Settings, damage: str) -> None:
         return
     with pytest.raises(UserError, match=f"{file} is garbled .* Remedy: remove the folder {file.parent}"):
         evidently_reports._reported(file)
-
-
-def test_alerts_wait_for_another_file_where_theirs_is_garbled(tmp_path: Path) -> None:
-    alert = Alert("one", "2013-05-06", "page", "contract alarm begins", "temp", "decision")
-    sink = FileSink(tmp_path / "alerts.jsonl")
-    sink.send(alert)
-    sink.path.write_bytes(b"\x80\x04\xff\n" + sink.path.read_bytes())
-    with pytest.raises(UserError, match=f"{sink.path}: .* Remedy: move {sink.path} away"):
-        sink.send(replace(alert, key="two"))
-    sink.path.rename(tmp_path / "away")
-    sink.send(replace(alert, key="two"))
-    assert json.loads(sink.path.read_text())["key"] == "two"
 
 
 def _log(settings: Settings) -> Path:

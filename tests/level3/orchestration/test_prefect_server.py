@@ -36,7 +36,7 @@ def test_pages_of_other_sites_can_neither_read_nor_start_anything(world: World) 
     for headers in refused:
         answer = httpx.post(f"{world.server.api}/flows/", json={"name": "foreign"}, headers=headers, timeout=60)
         assert answer.status_code == 403, answer.text
-    read = httpx.get(f"{world.server.api}/health", headers={"origin": "http://evil.example"})
+    read = httpx.get(f"{world.server.api}/health", headers={"origin": "http://evil.example"}, timeout=60)
     assert "access-control-allow-origin" not in read.headers
     own = httpx.post(
         f"{world.server.api}/flows/", json={"name": "own"}, headers={"origin": world.server.address}, timeout=60

@@ -62,12 +62,12 @@ def test_the_clock_and_a_new_month_start_trainings(world: World, trained: int) -
     command = [sys.executable, "-m", "level3_training_pipeline", "schedule", "--every", "45", "--trials", "1"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        eventually(lambda: caused_by("schedule"), 300)
+        eventually(lambda: caused_by("schedule"), 600)
         arrives = [sys.executable, "-m", "level3_training_pipeline", "emit-data-event", "2013-03"]
         done = subprocess.run(arrives, capture_output=True, text=True, timeout=180, check=False)
         assert "The pipeline trains as of 2013-04-01" in done.stdout, done.stderr
         assert "Still processing" not in done.stdout + done.stderr
-        eventually(lambda: caused_by("data of 2013-03 arrived"), 300)
+        eventually(lambda: caused_by("data of 2013-03 arrived"), 600)
     finally:
         interrupt(process)
     assert caused_by("data of 2013-03 arrived")[0].tags["today"] == "2013-04-01"

@@ -35,7 +35,7 @@ from shared.errors import UserError
 from tests.level4 import graphs
 from tests.level4.graphs import known_to_graphs
 from tests.level4.registries import Registry
-from tests.support import eventually
+from tests.support import eventually, living
 
 pytestmark = pytest.mark.slow
 START = pd.Timestamp("2013-04-01", tz="America/New_York").tz_convert("UTC")
@@ -209,8 +209,7 @@ def test_after_a_kill_its_workers_leave_and_it_serves_again_what_it_served(
     workers = psutil.Process(running.process.pid).children(recursive=True)
     running.process.kill()
     running.process.wait()
-    psutil.wait_procs(workers, timeout=20)
-    assert not any(worker.is_running() for worker in workers), "workers leave with the platform"
+    eventually(lambda: not living(workers), within=60, shows=lambda: living(workers))
     with pytest.raises(UserError, match="no platform runs"):
         PlatformClient.at(home, "operator")
     with running_platform(home) as again:

@@ -100,7 +100,7 @@ def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: 
             assert said.readline() == b"deaf\n"
     begun = time.monotonic()
     pool.stop()
-    assert 1.0 <= time.monotonic() - begun < 2.0
+    assert 1.0 <= time.monotonic() - begun < 3.0, "one after another they take 3 s"
     assert not any(one.alive for one in pool.workers)
 
 

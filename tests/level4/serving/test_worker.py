@@ -33,13 +33,11 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
     route(tmp_path, 1, made, Package(2, made.files))
     with plane(tmp_path) as running:
         with load(running.address, sent) as seen:
-            time.sleep(1.5)
+            eventually(lambda: len(seen.answers) > 50, within=60)
             running.workers[0].process.kill()
             before = len(seen.answers)
             running.start_another()
-            time.sleep(0.5)
-        assert before > 50
-        assert len(seen.answers) > before + 20, "requests that waited on the socket are answered by the next worker"
+            eventually(lambda: len(seen.answers) > before + 20, within=60)  # also requests that waited on the socket
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         assert {answer["request_id"] for answer in seen.answers} <= running.logged()
         assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid], (
@@ -140,11 +138,10 @@ def test_postgresql_serves_as_the_log(
     route(tmp_path, 1, made, Package(2, made.files), 0.5)
     with plane(tmp_path, 2, url) as running:
         with load(running.address, sent) as seen:
-            time.sleep(1.5)
+            eventually(lambda: len(seen.answers) > 50, within=60)
             running.workers[0].process.kill()
-            time.sleep(0.5)
+            eventually(lambda: len(seen.answers) > 100, within=60)
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
         with open_log(url) as log, log.connect() as connection:
             kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
         assert {answer["request_id"] for answer in seen.answers} <= kept
-        assert len(seen.answers) > 100

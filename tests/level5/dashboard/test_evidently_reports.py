@@ -73,7 +73,7 @@ def test_pages_of_other_sites_may_neither_read_nor_post(tmp_path: Path) -> None:
         project = {"name": "a project"}
         for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
             assert httpx.post(f"{address}/api/projects", json=project, headers=headers, timeout=60).status_code == 403
-        assert httpx.get(f"{address}/api/projects", headers={"host": "evil.example"}).status_code == 403
+        assert httpx.get(f"{address}/api/projects", headers={"host": "evil.example"}, timeout=60).status_code == 403
         own = httpx.post(f"{address}/api/projects", json=project, headers={"origin": address}, timeout=60)
         assert own.is_success, own.text
 
