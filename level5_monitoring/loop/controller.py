@@ -87,14 +87,8 @@ class LoopController:
         rate = performance.base_rate(days[days["day"] < day])
         if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             loop_store.save_performance(self.log, measured)
-        days = loop_store.performance_until(self.log, day)
-        days = days[days["version"] == champion]
-        results = [check(day, champion, days) for check in performance.QUALITY_CHECKS]
-        if previous and len(both := performance.compared_with(days, previous)) <= performance.COMPARED_DAYS:
-            gains = self._experiment_gains(champion, previous)
-            results.append(performance.check_severe_regression(day, champion, previous, both))
-            results.append(performance.check_regression(day, champion, previous, both, gains))
-        return results
+        gains = self._experiment_gains(champion, previous) if previous else []
+        return performance.check_champion(day, champion, loop_store.performance_until(self.log, day), previous, gains)
 
     def _reference(self, day: str) -> Reference:
         """What is normal on a day, with the codes that a person has accepted."""
