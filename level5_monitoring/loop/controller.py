@@ -68,7 +68,8 @@ class LoopController:
 
     def run_monitors(self, day: str) -> list[MonitorResult]:
         """Data quality and labels of the day, drift of the week that ends with it, and the champion's performance."""
-        window, reference = self._window(day), self._reference(day)
+        window = self._window(day)
+        reference = normal_for(day, self.reference, accepted_codes(self.log), self.log)
         results = check_contract(window, reference, day) + check_labels(window, day)
         if is_end_of_week(day):
             results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
@@ -89,10 +90,6 @@ class LoopController:
             loop_store.save_performance(self.log, measured)
         gains = self._experiment_gains(champion, previous) if previous else []
         return performance.check_champion(day, champion, loop_store.performance_until(self.log, day), previous, gains)
-
-    def _reference(self, day: str) -> Reference:
-        """What is normal on a day, with the codes that a person has accepted."""
-        return normal_for(day, self.reference, accepted_codes(self.log), self.log)
 
     def _window(self, day: str) -> pd.DataFrame:
         """The window of a closed day; the last week's are kept, because drift needs them again on Sunday."""

@@ -45,11 +45,6 @@ class Trial:
     days: list[dict[str, Any]] = field(default_factory=list)
     verdict: Verdict | None = None
 
-    @property
-    def gains(self) -> list[float]:
-        """The gain of each day with evidence, nats per flight."""
-        return [day["mean_loss_difference"] for day in self.days if day["flights"]]
-
 
 class Platform:
     """The platform of one policy: champion, trial and answers, night by night.
@@ -267,7 +262,8 @@ class Loop:
         if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             self.measured.append(measured)
         days = pd.DataFrame(self.measured, columns=performance.COLUMNS)
-        gains = [gain for one in self.promoted_from[-1:] for gain in one.gains]
+        tried = [day for one in self.promoted_from[-1:] for day in one.days if day["flights"]]
+        gains = [float(day["mean_loss_difference"]) for day in tried]
         return performance.check_champion(day, champion, days, previous.number if previous else None, gains)
 
     def _act(self, platform: Platform, decision: Decision, night: str) -> None:
