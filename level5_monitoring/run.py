@@ -30,7 +30,7 @@ def main() -> None:
         with step("Open the tracking store"):
             mlflow_runs.open_tracking(settings)
         platform = opened.enter_context(running_platform(platform_home, "--approval"))
-        with step(f"Load the year, and build the monitors' reference of what is known on {settings.today}"):
+        with step(f"Build the monitors' reference of what is known on {settings.today}"):
             known = history(load_flights(settings), settings.now)
             build_reference(known).save(own)
         with step("Wait for the platform, and for the Prefect server"):
@@ -42,7 +42,7 @@ def main() -> None:
         platform.wait_until_ready()
 
         part(3, "Evaluate", "policies by the calendar, trained in a process beside the live year")
-        train = calendars.train_command()
+        train = [*calendars.TRAIN, calendars.WITH_FAULTS] if faults else calendars.TRAIN
         calendar = opened.enter_context(running(train, own / calendars.LOG_FILE))
 
         part(4, "Release", "live to the end of 2013, unattended: a turn of the loop each night")
@@ -74,7 +74,7 @@ def main() -> None:
         "No user is cut off": str(played),
     }
     hurts = {
-        "One recipe": "people choose features and model; the loop retrains that recipe",
+        "One recipe": "people choose features and model; the loop retrains those",
         "One reference": f"limits of {len(known):,} flights; alarms of weekly drift: {summary.drift}",
         "Is it worth it?": f"without faults: {comparison.summarise(clean)}",
     }

@@ -24,6 +24,7 @@ from level5_monitoring.monitors.monitor_result import MonitorResult
 from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import WEEK, as_window, is_end_of_week, week_of
+from level5_monitoring.policy_backtest.models import shift
 from shared.data.replay import LABEL_COLUMNS, REQUEST_COLUMNS
 from shared.settings import NEW_YORK
 
@@ -98,11 +99,6 @@ def fault_period(months: list[BacktestPeriod], date: str) -> BacktestPeriod:
     return replace(month, flights=flights, first=date, last=last, measured=measured, clean={})
 
 
-def shift(day: str, days: int) -> str:
-    """A day (YYYY-MM-DD) so many days later."""
-    return str((pd.Timestamp(day) + pd.Timedelta(days=days)).date())
-
-
 def run_period(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int = 0) -> pd.DataFrame:
     """All ratios of these days that are near a limit (columns RATIO), with the fault from `first` on."""
     window = window_of(period, fault, size, seed)
@@ -143,19 +139,14 @@ def _check_requests(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay
 def _check_labels(period: BacktestPeriod, window: pd.DataFrame) -> RatiosByDay:
     """The ratios that need labels: of the labels themselves, and of the champion's performance."""
     days = period.measured + measure(window[window["day"] >= period.first], period.measured)
-    measured = pd.DataFrame([day for day in days if day.version == VERSION], columns=performance.COLUMNS)
+    measured = pd.DataFrame(days, columns=performance.COLUMNS)
     ratios = {}
     for day, rows, week in _days(period, window):
-        results = check_labels(rows, day) + check_champion(day, measured)
+        results = check_labels(rows, day)
+        results += performance.check_champion(day, VERSION, measured[measured["day"] <= day])
         of_week = period.baselines.check_labels(week) if len(week) else []
         ratios[day] = [_ratio("monitors", result) for result in results] + of_week
     return ratios
-
-
-def check_champion(day: str, measured: pd.DataFrame) -> list[MonitorResult]:
-    """The monitors of the champion's quality, on its measured days up to `day`."""
-    until = measured[measured["day"] <= day]
-    return [check(day, VERSION, until) for check in performance.QUALITY_CHECKS]
 
 
 def _days(period: BacktestPeriod, window: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:

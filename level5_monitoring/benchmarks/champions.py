@@ -6,7 +6,7 @@ Unlike a fault that begins while a champion serves, these models are faulty from
 import numpy as np
 import pandas as pd
 
-from level5_monitoring.benchmarks.backtest import VERSION, BacktestPeriod, check_champion, measure
+from level5_monitoring.benchmarks.backtest import VERSION, BacktestPeriod, measure
 from level5_monitoring.benchmarks.model_faults import MODEL_FAULTS
 from level5_monitoring.monitors import performance
 
@@ -29,7 +29,8 @@ def first_alarms(period: BacktestPeriod) -> pd.DataFrame:
         measured = pd.DataFrame(days, columns=performance.COLUMNS)
         first = dict.fromkeys(MONITORS, np.nan)
         for number, day in reversed(list(enumerate(days, start=1))):
-            rings = [one.monitor for one in check_champion(day.day, measured) if one.state == "alarm"]
+            checked = performance.check_champion(day.day, VERSION, measured[measured["day"] <= day.day])
+            rings = [one.monitor for one in checked if one.state == "alarm"]
             first |= dict.fromkeys(rings, number)
         loss = np.average([day.loss for day in days], weights=[day.flights for day in days])
         rows.append({"fault": fault, "size": size, "flights": len(flights), "loss": float(loss)} | first)

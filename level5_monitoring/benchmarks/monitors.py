@@ -18,7 +18,7 @@ from sklearn.pipeline import Pipeline
 from level2_devops.model import fit, predict
 from level3_training_pipeline.pipeline import data, tune
 from level5_monitoring import config
-from level5_monitoring.benchmarks.backtest import BacktestPeriod, fault_period, monthly_periods, run_period, shift
+from level5_monitoring.benchmarks.backtest import BacktestPeriod, fault_period, monthly_periods, run_period
 from level5_monitoring.benchmarks.baseline_detectors import BaselineDetectors, fit_baseline_detectors
 from level5_monitoring.benchmarks.champions import MONITORS, SOUND, by_champion, first_alarms
 from level5_monitoring.benchmarks.detection_metrics import (
@@ -40,6 +40,7 @@ from level5_monitoring.benchmarks.detection_metrics import (
 from level5_monitoring.benchmarks.model_faults import ALL_FAULTS
 from level5_monitoring.monitors.monitor_result import in_words
 from level5_monitoring.monitors.reference import Reference, build_reference
+from level5_monitoring.policy_backtest.models import midnight, shift
 from shared import pictures
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
@@ -47,7 +48,7 @@ from shared.data.split import future, history
 from shared.files import write_json
 from shared.pictures import CHAMPION, NEUTRAL
 from shared.score import score
-from shared.settings import NEW_YORK, Settings
+from shared.settings import Settings
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -109,11 +110,6 @@ def learn(flights: pd.DataFrame) -> tuple[Reference, BaselineDetectors]:
 def train(known: pd.DataFrame) -> Pipeline:
     """A champion, by the recipe of level 3's pipeline."""
     return fit(known, **tune.START)
-
-
-def midnight(day: str) -> pd.Timestamp:
-    """The begin of a day in New York."""
-    return pd.Timestamp(day, tz=NEW_YORK)
 
 
 def run_faults(task: tuple[BacktestPeriod, str, list[str]]) -> pd.DataFrame:

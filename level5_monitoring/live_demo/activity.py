@@ -8,17 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
-def unknown() -> None:
-    """The share of an activity whose total nobody knows."""
-
-
 @dataclass(frozen=True)
 class Activity:
     """Something that takes a while. over: whether it has ended; share: how much of it is done, from 0 to 1."""
 
     what: str
     over: Callable[[], bool]
-    share: Callable[[], float | None] = unknown
+    share: Callable[[], float | None] = lambda: None
     begun: float = field(default_factory=time.monotonic)
 
     def as_dict(self) -> dict[str, Any]:
@@ -33,13 +29,13 @@ class Activities:
         self.all: list[Activity] = []
         self.changing = threading.Lock()
 
-    def begin(self, what: str, over: Callable[[], bool], share: Callable[[], float | None] = unknown) -> None:
+    def begin(self, what: str, over: Callable[[], bool], share: Callable[[], float | None] = lambda: None) -> None:
         """Show it until it is over."""
         with self.changing:
             self.all.append(Activity(what, over, share))
 
     @contextmanager
-    def during(self, what: str, share: Callable[[], float | None] = unknown) -> Iterator[None]:
+    def during(self, what: str, share: Callable[[], float | None] = lambda: None) -> Iterator[None]:
         """Show it while the block runs."""
         ended: list[bool] = []
         self.begin(what, lambda: bool(ended), share)

@@ -8,8 +8,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
-import pandas as pd
-
 from level3_training_pipeline.orchestration import prefect_server, run_flow
 from level3_training_pipeline.tracking import mlflow_runs
 from level3_training_pipeline.ui import mlflow_pages
@@ -17,7 +15,7 @@ from level4_deployment.control import audit, platform_process
 from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.dashboard.page import DECISION
-from level5_monitoring.live_demo.activity import Activities, unknown
+from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.doorway import Doorway
 from level5_monitoring.live_demo.server import LivePage, create_app
@@ -26,6 +24,7 @@ from level5_monitoring.monitors.window import is_end_of_week
 from level5_monitoring.policy_backtest import calendars
 from shared.console import console
 from shared.data.flights import load_flights
+from shared.data.replay import HOUR
 from shared.data.split import history
 from shared.errors import UserError, interrupt, on_end
 from shared.files import StateError
@@ -132,7 +131,7 @@ class Demo:
         @flow(name="live year", flow_run_name="live year by the demo's clock", description=about)
         def live_year() -> int:
             with open_loop() as loop:
-                hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, pd.Timedelta(hours=1)))
+                hours = self.live.clock.paced(remaining_ticks(loop, LAST_TODAY, HOUR, load_flights(self.settings)))
                 return play(loop, hours, lambda decision: self.report(decision.day)).flights
 
         self.playing, self.live.stage = True, "live"
@@ -143,7 +142,7 @@ class Demo:
             self.live.stage = f"the year is over; make down, then {again} begins it again"
             self.report_rest()
 
-    def _show(self, what: str, process: Process, share: Callable[[], float | None] = unknown) -> None:
+    def _show(self, what: str, process: Process, share: Callable[[], float | None] = lambda: None) -> None:
         """Show what a process does as long as it runs."""
         self.live.activities.begin(what, lambda: process.poll() is not None, share)
 

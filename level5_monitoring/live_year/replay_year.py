@@ -46,14 +46,12 @@ def year(until: str) -> ReplayStats:
         return play(loop, ticks, story.print_decision, story.print_night)
 
 
-def remaining_ticks(
-    loop: LoopController, until: date, every: pd.Timedelta, flights: pd.DataFrame | None = None
-) -> Iterator[Tick]:
-    """The stream from the end of the log to the beginning of the day `until`; flights: instead of the real ones."""
+def remaining_ticks(loop: LoopController, until: date, every: pd.Timedelta, flights: pd.DataFrame) -> Iterator[Tick]:
+    """The stream of the year's flights from the end of the log to the beginning of the day `until`."""
     watermark = labels.read_watermark(loop.log)
     begin = pd.Timestamp(watermark, unit="s", tz="UTC") if watermark else loop.settings.now
     end = pd.Timestamp(until, tz=NEW_YORK).tz_convert("UTC")
-    return replay(load_flights(loop.settings) if flights is None else flights, begin, end, every)
+    return replay(flights, begin, end, every)
 
 
 def play(

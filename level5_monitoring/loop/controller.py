@@ -68,7 +68,8 @@ class LoopController:
 
     def run_monitors(self, day: str) -> list[MonitorResult]:
         """Data quality and labels of the day, drift of the week that ends with it, and the champion's performance."""
-        window, reference = self._window(day), self._reference(day)
+        window = self._window(day)
+        reference = normal_for(day, self.reference, accepted_codes(self.log), self.log)
         results = check_contract(window, reference, day) + check_labels(window, day)
         if is_end_of_week(day):
             results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
@@ -87,18 +88,8 @@ class LoopController:
         rate = performance.base_rate(days[days["day"] < day])
         if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             loop_store.save_performance(self.log, measured)
-        days = loop_store.performance_until(self.log, day)
-        days = days[days["version"] == champion]
-        results = [check(day, champion, days) for check in performance.QUALITY_CHECKS]
-        if previous and len(both := performance.compared_with(days, previous)) <= performance.COMPARED_DAYS:
-            gains = self._experiment_gains(champion, previous)
-            results.append(performance.check_severe_regression(day, champion, previous, both))
-            results.append(performance.check_regression(day, champion, previous, both, gains))
-        return results
-
-    def _reference(self, day: str) -> Reference:
-        """What is normal on a day, with the codes that a person has accepted."""
-        return normal_for(day, self.reference, accepted_codes(self.log), self.log)
+        gains = self._experiment_gains(champion, previous) if previous else []
+        return performance.check_champion(day, champion, loop_store.performance_until(self.log, day), previous, gains)
 
     def _window(self, day: str) -> pd.DataFrame:
         """The window of a closed day; the last week's are kept, because drift needs them again on Sunday."""

@@ -23,8 +23,8 @@ OF_FEEDS = 2000  # number of an alert that follows from no decision: after those
 def check_freshness(log: sa.Engine) -> None:
     """Put an alert into the outbox if the label feed has stopped or is back; one of each for a stall."""
     progress = read_progress(log)
-    stopped, back = outbox.count_alerts(log, "labels_stopped"), outbox.count_alerts(log, "labels_back")
-    if progress and (alert := freshness_alert(*progress, stopped, back)):
+    kinds = [one.kind for one in outbox.alerts(log)]
+    if progress and (alert := freshness_alert(*progress, kinds.count("labels_stopped"), kinds.count("labels_back"))):
         with log.begin() as connection:
             outbox.put(log, connection, [alert], first=OF_FEEDS)
 

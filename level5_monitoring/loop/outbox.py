@@ -21,7 +21,7 @@ from filelock import FileLock
 
 from level4_deployment.prediction_log import insert
 from level5_monitoring import config
-from level5_monitoring.loop.alerts import Alert, Kind
+from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.tables import ALERTS, INSTANCE_ID
 from shared.console import console
 from shared.errors import UserError, show_address
@@ -194,14 +194,4 @@ def _alerts(log: sa.Engine, which: sa.ColumnElement[bool]) -> list[Alert]:
 
 def undelivered(log: sa.Engine) -> int:
     """How many alerts the sink has not accepted: those that wait, and those that it refuses."""
-    return _count(log, ALERTS.c.delivered != DELIVERED)
-
-
-def count_alerts(log: sa.Engine, kind: Kind) -> int:
-    """How many alerts there are of this kind."""
-    return _count(log, ALERTS.c.kind == kind)
-
-
-def _count(log: sa.Engine, which: sa.ColumnElement[bool]) -> int:
-    with log.connect() as connection:
-        return int(connection.execute(sa.select(sa.func.count()).select_from(ALERTS).where(which)).scalar_one())
+    return len(_alerts(log, ALERTS.c.delivered != DELIVERED))

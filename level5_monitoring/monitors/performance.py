@@ -6,7 +6,7 @@ Calibration slope: high probabilities are as high, and low ones as low, as they 
 lower than that of the base rate of the last weeks, predicted for every flight.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, NamedTuple
 
@@ -186,8 +186,20 @@ def check_skill(day: str, version: int, days: pd.DataFrame) -> MonitorResult:
 QUALITY_CHECKS = (check_calibration, check_calibration_slope, check_skill)  # of a champion by itself
 
 
+def check_champion(
+    day: str, version: int, days: pd.DataFrame, previous: int | None = None, experiment_gains: Sequence[float] = ()
+) -> list[MonitorResult]:
+    """All checks of a champion; days: of all champions. Compared with the previous one in its first COMPARED_DAYS."""
+    own = days[days["version"] == version]
+    results = [check(day, version, own) for check in QUALITY_CHECKS]
+    if previous and len(both := compared_with(own, previous)) <= COMPARED_DAYS:
+        results.append(check_severe_regression(day, version, previous, both))
+        results.append(check_regression(day, version, previous, both, experiment_gains))
+    return results
+
+
 def check_regression(
-    day: str, version: int, previous: int, days: pd.DataFrame, experiment_gains: list[float]
+    day: str, version: int, previous: int, days: pd.DataFrame, experiment_gains: Sequence[float]
 ) -> MonitorResult:
     """Whether a new champion has a larger loss than the previous one, on the flights that the new one predicted.
 

@@ -117,11 +117,6 @@ def predict_by_calendar(
     return table.merge(columns, on="flight_id", how="left", validate="1:1")
 
 
-def train_command() -> list[str]:
-    """What `python -m` runs beside the live year: with its faults, unless FAULTS says otherwise."""
-    return [*TRAIN, WITH_FAULTS] if config.faults() else TRAIN
-
-
 def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
     """One row per labelled flight: as `predict_by_calendar`, and the loop's first answer to the user."""
     own = config.own(settings)

@@ -54,21 +54,14 @@ class PolicyResult:
     false_promotions: int
 
 
-class Lived(NamedTuple):
-    """How versions did while they answered, against the version before each of them.
+def against_predecessors(days: pd.DataFrame) -> tuple[int, int]:
+    """`worse_days` and `false_promotions` of a PolicyResult.
 
-    worse_days: on which a version answered that was worse over all its days; false_promotions: how many these were.
+    days: of each version that had one before it, by day: version, day, flights, gain (nats per flight; mean).
     """
-
-    worse_days: int
-    false_promotions: int
-
-
-def against_predecessors(days: pd.DataFrame) -> Lived:
-    """days: of each version that had one before it, by day: version, day, flights, gain (nats per flight; mean)."""
     total = (days["gain"] * days["flights"]).groupby(days["version"]).sum()
     worse = days[days["version"].isin(total.index[total < 0])]
-    return Lived(worse["day"].nunique(), worse["version"].nunique())
+    return worse["day"].nunique(), worse["version"].nunique()
 
 
 def days_of_calendar(table: pd.DataFrame, policy: str) -> pd.DataFrame:

@@ -119,20 +119,20 @@ class Models:
 
     def train(self, night: str, without: Sequence[str] = (), *, spoiled: bool = False) -> Floats:
         """(n,) probabilities of a model of what is known at night, of every flight from then on."""
-        return self._once("train", night, tuple(without), spoiled, self._train)
+        return self._once(self._train, night, tuple(without), spoiled)
 
     def evaluate(self, night: str, without: Sequence[str] = (), *, spoiled: bool = False) -> pd.DataFrame:
         """Rows and loss by day of the last 14 days, of a model that was fitted before them, as level 3 evaluates it."""
-        return self._once("evaluate", night, tuple(without), spoiled, self._evaluate)
+        return self._once(self._evaluate, night, tuple(without), spoiled)
 
     def test_rows(self, night: str, without: Sequence[str] = ()) -> pd.DataFrame:
         """The flights of the last 14 days, by which a training is evaluated."""
         return tune.windows(self._known(night, without), midnight(night))[3]
 
-    def _once(self, what: str, night: str, without: Sequence[str], spoiled: bool, make: Callable[..., Any]) -> Any:  # noqa: FBT001
-        key = what, night, without, spoiled
+    def _once(self, make: Callable[..., Any], *of: object) -> Any:
+        key = make.__name__, *of
         if key not in self.made:
-            self.made[key] = make(night, without, spoiled)
+            self.made[key] = make(*of)
         return self.made[key]
 
     def _known(self, night: str, without: Sequence[str], spoiled: bool = False) -> pd.DataFrame:  # noqa: FBT001, FBT002

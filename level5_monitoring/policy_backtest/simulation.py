@@ -45,11 +45,6 @@ class Trial:
     days: list[dict[str, Any]] = field(default_factory=list)
     verdict: Verdict | None = None
 
-    @property
-    def gains(self) -> list[float]:
-        """The gain of each day with evidence, nats per flight."""
-        return [day["mean_loss_difference"] for day in self.days if day["flights"]]
-
 
 class Platform:
     """The platform of one policy: champion, trial and answers, night by night.
@@ -260,8 +255,6 @@ class Loop:
     ) -> list[MonitorResult]:
         champion = platform.champion.number
         previous = None if self.moved_by_rollback else platform.predecessor.get(champion)
-        number = previous.number if previous else None
-
         before = None
         if previous:
             before = performance.Previous(previous.number, lambda own: previous.probability[rows[own.index]])
@@ -269,13 +262,9 @@ class Loop:
         if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             self.measured.append(measured)
         days = pd.DataFrame(self.measured, columns=performance.COLUMNS)
-        days = days[days["version"] == champion]
-        results = [check(day, champion, days) for check in performance.QUALITY_CHECKS]
-        if number and len(both := performance.compared_with(days, number)) <= performance.COMPARED_DAYS:
-            gains = [gain for one in self.promoted_from[-1:] for gain in one.gains]
-            results.append(performance.check_severe_regression(day, champion, number, both))
-            results.append(performance.check_regression(day, champion, number, both, gains))
-        return results
+        tried = [day for one in self.promoted_from[-1:] for day in one.days if day["flights"]]
+        gains = [float(day["mean_loss_difference"]) for day in tried]
+        return performance.check_champion(day, champion, days, previous.number if previous else None, gains)
 
     def _act(self, platform: Platform, decision: Decision, night: str) -> None:
         trial = platform.trial or platform.ended

@@ -37,16 +37,6 @@ def test_an_experiment_that_counted_suspect_days_is_a_ticket_with_the_command_th
         assert ("MLOPS_WORKSPACE=demo make submit VERSION=2" in alert.text) == bool(suspect_days)
 
 
-def test_a_verdict_that_counted_today_is_a_ticket_if_todays_labels_are_in_alarm() -> None:
-    """The platform reaches its verdict when the day closes, before the monitors run."""
-    for today, severity in ((True, "ticket"), (False, "info")):
-        state = PolicyState(ended=(EndedExperiment("2-against-1-no1", 2, "rejected", "worse", counts_today=today),))
-        alerts = alerts_of(decide(DAY, [result("labels")], state), state, "level5")
-        assert [(alert.severity, DAY in alert.text) for alert in alerts if alert.title == "experiment rejected"] == [
-            (severity, today)
-        ]
-
-
 def test_a_deferral_that_needs_a_person_is_one_ticket() -> None:
     """The budget is spent on every following day too: only the first has an alert. A cool-down needs nobody."""
     spent = PolicyState(retrainings=("2013-04-01",) * BUDGET, alarms=(result("calibration"),))

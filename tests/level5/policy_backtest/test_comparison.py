@@ -25,7 +25,6 @@ from shared.settings import NEW_YORK, Settings
 from tests.factories import experiment_day, insert, prediction
 
 FLIGHTS = 40
-START = pd.Timestamp("2013-04-01", tz=NEW_YORK).tz_convert("UTC")
 SHARES = {  # the probability of what really happened
     "frozen": 0.6,
     "six_weeks": 0.65,
@@ -55,10 +54,6 @@ def calendar() -> pd.DataFrame:
     return table
 
 
-def process(code: str) -> "subprocess.Popen[bytes]":
-    return subprocess.Popen([sys.executable, "-c", code])
-
-
 def test_each_policy_is_scored_on_the_same_flights(
     level5_settings: Settings, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +66,7 @@ def test_each_policy_is_scored_on_the_same_flights(
     again = rows[0] | {"request_id": "again", "asked_at": 2.0, "probability": 0.01}
     with config.open_log(level5_settings) as log:
         insert(log, PREDICTIONS, [*rows, again])
-    predictions = calendars.collect_predictions(level5_settings, process("pass"))
+    predictions = calendars.collect_predictions(level5_settings, subprocess.Popen([sys.executable, "-c", ""]))
     loop = Effort(trainings=2, steps=0, alerts=5, false_alarms=1)
     results = comparison.compare_policies(predictions, loop, NONE)
     scores = {name: (one.score.rows, round(one.score.log_loss, 6)) for name, one in results.items()}
