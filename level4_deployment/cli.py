@@ -203,8 +203,8 @@ def print_status(platform: "PlatformClient") -> None:
         console.print(f"champion: version {champion} (generation {now['routes']['generation']})")
     if now["degraded"]:
         console.print(f"degraded: {now['degraded']}")
-    rows = [[one["experiment"], one["state"], one["reason"]] for one in now["experiments"]]
-    show_table("Experiments", ["challenger-against-champion", "state", "reason"], rows)
+    if rows := [[one["experiment"], one["state"], one["reason"]] for one in now["experiments"]]:
+        show_table("Experiments", ["challenger-against-champion", "state", "reason"], rows)
     plans = {one["experiment"]: Plan.of(**one["plan"]) for one in now["experiments"]}
     for rules in dict.fromkeys(plan.rules for plan in plans.values()):
         console.print(f"The plan: {rules}.")

@@ -61,7 +61,8 @@ class ControlPlane:
 
     The champion is the version that the registry's alias names. The challenger is that of the experiment on record.
     What cannot be read, or is not whole, changes nothing: the last good versions keep serving, and `degraded` says why.
-    Commands change something and record it; queries change nothing.
+    Commands change something and record it; queries change nothing. Read `poll` first, which runs twice a second, then
+    `judge` (from labels to a promotion), then the commands of people and of the pipeline.
     """
 
     def __init__(self, home: Path, registry: ModelRegistry, log: sa.Engine, *, approval: bool = False) -> None:
@@ -71,7 +72,7 @@ class ControlPlane:
         self.routes: Routes | None = None
         with self.mark_degraded_on_error(ROUTES_FILE, "the routes are written again from the registry"):
             self.routes = read_routes(home)
-        self.reconciled = False  # whether the actions that a sudden end has cut off are finished
+        self.caught_up = False  # whether the actions that a sudden end has cut off are finished
         self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 
@@ -95,11 +96,11 @@ class ControlPlane:
         A step that fails is retried at the next poll.
         """
         with self.lock:
-            if not self.reconciled:
+            if not self.caught_up:
                 with self.mark_degraded_on_error(START, "actions that were cut off are not finished"):
                     self.finish_what_was_cut_off()
-                    self.reconciled = True
-            if not self.reconciled:
+                    self.caught_up = True
+            if not self.caught_up:
                 return
             self._check_routes_file()
             self.follow_alias()

@@ -63,17 +63,12 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
             platform = ControlPlane(home, registry, log, approval=approval)
             platform.poll()
             with api_server(create_api(platform), control):
-                addresses = {
-                    "service": address_of(service),
-                    "control": address_of(control),
-                    "process": this_process(),
-                }
+                addresses = {"service": address_of(service), "control": address_of(control), "process": this_process()}
                 write_json(home / ADDRESSES, addresses)
                 console.print(f"service: {addresses['service']} · control plane: {addresses['control']} · end: Ctrl-C")
                 console.print("Both have pages. In another terminal, the second command once a version serves:")
-                console.print(
-                    f"{curl(addresses['control'] + '/status')}\n{example(addresses['service'])}", soft_wrap=True
-                )
+                console.print(curl(f"{addresses['control']}/status"), soft_wrap=True)
+                console.print(example(addresses["service"]), soft_wrap=True)
                 shown = Shown(platform.log)
                 while not stop.wait(POLL_EVERY):
                     platform.poll()

@@ -87,9 +87,7 @@ def stream(settings: Settings, home: Path, begin: str, end: str) -> ReplayStats:
         before = [one["experiment"] for one in feed.get("/status")["experiments"] if one["state"] == RUNNING]
         view = ConsoleView(home, feed, shown=len(feed.get("/audit")))
         stats = view.replay(replay(flights, begin_at, end_at), read_addresses(home)["service"])
-        console.print(
-            f"{days[0]} to {days[1]}: {stats.flights:,} flights were answered, {stats.labels:,} labels sent; {stats}."
-        )
+        console.print(f"{days[0]} to {days[1]}: {stats}; {stats.labels:,} labels sent.")
         for one in feed.get("/status")["experiments"]:
             if one["experiment"] in before:
                 console.print(outcome(one, stats))

@@ -282,3 +282,15 @@ def test_a_quiet_level_shows_in_a_terminal_that_it_works(monkeypatch: pytest.Mon
         quiet.print("not shown")
     assert "Train the model" in terminal.getvalue()
     assert "not shown" not in terminal.getvalue()
+
+
+def test_a_step_that_has_ended_is_not_shown_again_by_a_late_dot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(moving_line, "DOT_EVERY", 0.01)
+    one = Working("Train the model")
+    with console.moving.dots(one):
+        time.sleep(0.1)
+        console.moving.finish(one, "✓")
+        time.sleep(0.1)
+    assert re.fullmatch(r"Train the model \.+ ✓\n", capsys.readouterr().out)

@@ -180,7 +180,7 @@ def test_a_students_version_is_delivered_to_an_experiment_that_a_stream_of_real_
     played = stream.stream(registered.settings, idle.home, "", str(begin + timedelta(days=4)))
     assert (played.failed, played.flights > 2_000, played.labels > 2_000) == (0, True, True)
     told = " ".join(capsys.readouterr().out.split())
-    assert f"{played.flights:,} flights were answered" in told
+    assert f"requests for {played.flights:,} flights failed; {played.labels:,} labels sent" in told
     assert "undecided: mean gain" in told
     with pytest.raises(UserError, match=rf"FROM={begin} is before .* has had the flights before it already"):
         stream.stream(registered.settings, idle.home, str(begin), "")

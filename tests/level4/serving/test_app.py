@@ -224,10 +224,10 @@ def test_without_routes_it_is_live_and_not_ready(tmp_path: Path, sent: dict[str,
 
 def test_too_many_requests_at_once_get_503(serving: Plane, sent: dict[str, Any]) -> None:
     async def crowd() -> list[httpx.Response]:
-        limits = httpx.Limits(max_connections=400)
+        limits = httpx.Limits(max_connections=250)
         async with httpx.AsyncClient(base_url=serving.address, limits=limits, timeout=30) as http:
             body = {"flights": [sent] * 100}
-            return await asyncio.gather(*(http.post("/predict/batch", json=body) for _ in range(400)))
+            return await asyncio.gather(*(http.post("/predict/batch", json=body) for _ in range(250)))
 
     answers = asyncio.run(crowd())
     assert {answer.status_code for answer in answers} == {200, 503}
