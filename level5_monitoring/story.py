@@ -88,10 +88,9 @@ class Story:
     def _print_training(
         self, night: pd.Timestamp, decision: Decision, result: dict[str, Any], failed: str | None
     ) -> None:
-        if self.tables and self.tables.spoiled == str(night.date()):
+        if self.tables and self.tables.spoiled == (today := str(night.date())):
             self._line(night, "fault", "this training has learnt labels of other flights", "yellow")
-            day = decision.day  # under which the page shows the training too
-            self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", day, day))
+            self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", today, today))
         without = len(days_left_out(decision))
         why = in_words(decision.cause) + (f", {without} days left out" if without else "")
         if REFUSED in result:  # the line of the training has the reason

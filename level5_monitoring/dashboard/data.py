@@ -22,12 +22,12 @@ from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.controller import excluded_reason
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
-from level5_monitoring.policy_comparison import LOOP, PREDICTIONS_FILE, read_predictions
+from level5_monitoring.policy_comparison import LOOP, PREDICTIONS_FILE, read_predictions, read_results
 from level5_monitoring.tables import DAILY_PERFORMANCE
 from level5_monitoring.user_requests import read_requests
 from shared.errors import UserError
 from shared.files import StateError
-from shared.score import log_losses
+from shared.score import Score, log_losses
 from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
@@ -61,13 +61,12 @@ class Week:
     """Flights that departed in the seven days from `monday` on.
 
     rows, loss: as of Day, over all days; sound_rows, sound_loss: over the days that are not excluded.
-    asked: by day, as of Day. excluded: by day, why its labels or its inputs are suspect, as the loop has found.
+    excluded: by day, why its labels or its inputs are suspect, as the loop has found.
     """
 
     monday: str
     rows: int
     loss: dict[str, float]
-    asked: dict[str, float] = field(default_factory=dict)
     excluded: dict[str, str] = field(default_factory=dict)
     sound_rows: int = 0
     sound_loss: dict[str, float] = field(default_factory=dict)
@@ -81,8 +80,8 @@ class Year:
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
     champion: see `events.champion`. alarms: the active ones. links: by name, an address or a command.
     compared: whether the calendar policies have been trained. answered: predictions that users got.
-    failed_requests: requests of users that got no answer; None where nobody has counted them. shares: see
-    `shares.add_shares`.
+    failed_requests: requests of users that got no answer; None where nobody has counted them. scores: by policy, on
+    all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
     """
 
     made: str
@@ -100,6 +99,7 @@ class Year:
     compared: bool
     answered: int = 0
     failed_requests: int | None = 0
+    scores: dict[str, Score] = field(default_factory=dict)
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -127,10 +127,10 @@ def read_year(
     settled: days that are complete: they are not read again. The caller keeps it from one call to the next.
     """
     health = list(platform)
+    calendar, scores = None, {}
     try:
-        calendar = read_calendar(home)
+        calendar, scores = read_calendar(home), read_scores(home)
     except StateError as error:  # the page goes on without them
-        calendar = None
         health.append(Health("calendar policies", str(error), ok=False))
     days = read_days(log, calendar, {} if settled is None else settled)
     asked = {name: day.asked for name, day in days.items()}
@@ -153,7 +153,16 @@ def read_year(
         compared=calendar is not None,
         answered=answered,
         failed_requests=failed,
+        scores=scores,
     )
+
+
+def read_scores(home: Path) -> dict[str, Score]:
+    """What `make level5` has printed at its end, by policy; empty before. Raises StateError."""
+    try:
+        return {name: result.score for name, result in read_results(home)[0].items()}
+    except FileNotFoundError:
+        return {}
 
 
 def read_calendar(home: Path) -> pd.DataFrame | None:
@@ -221,8 +230,7 @@ def weeks_of(days: dict[str, Day], excluded: dict[str, str]) -> list[Week]:
     for monday, own in mondays.items():
         suspect = {name: excluded[name] for name in own if name in excluded}
         sound = [day for name, day in own.items() if name not in suspect]
-        asked = {name: day.asked for name, day in own.items()}
-        weeks.append(Week(monday, *_mean_loss([*own.values()]), asked, suspect, *_mean_loss(sound)))
+        weeks.append(Week(monday, *_mean_loss([*own.values()]), suspect, *_mean_loss(sound)))
     return weeks
 
 

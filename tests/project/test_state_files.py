@@ -28,7 +28,7 @@ from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import routes
 from level4_deployment.serving.package import Package, read_verified
 from level5_monitoring import config, policy_comparison
-from level5_monitoring.dashboard import events, evidently_reports
+from level5_monitoring.dashboard import events
 from level5_monitoring.live_demo.clock import DELAYED, Clock
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.outbox import FileSink
@@ -125,12 +125,6 @@ def _reference(settings: Settings, name: str) -> Path:
     steps, codes, flights = {"visib": [1.0]}, {"carrier": ["B6"]}, {"JFK": 100.0}
     reference.Reference(TABLE, steps=steps, codes=codes, flights=flights, **of).save(config.own(settings))  # type: ignore[arg-type]
     return config.own(settings) / name
-
-
-def _weeks(settings: Settings) -> Path:
-    file = config.own(settings) / "weeks.txt"
-    file.write_text("2013-04-07\n2013-04-14\n")
-    return file
 
 
 JSON = {
@@ -336,18 +330,6 @@ def test_garbled_tuning_is_done_again(
     assert f"{kept.name} is garbled" in capsys.readouterr().out
     monkeypatch.setattr(mlflow_runs, "runs", lambda *_: [])  # the store was moved away, as its remedy says
     assert tune("fourth")[1] == "fourth"
-
-
-@pytest.mark.parametrize("damage", BYTES)
-def test_garbled_weeks_are_named(settings: Settings, damage: str) -> None:
-    file = _weeks(settings)
-    assert evidently_reports._reported(file) == {"2013-04-07", "2013-04-14"}
-    file.write_bytes(b"2013-04" if damage == "half" else BYTES[damage](file.read_bytes()))
-    if damage == "empty":
-        assert evidently_reports._reported(file) == set(), "all reports are made again"
-        return
-    with pytest.raises(UserError, match=f"{file} is garbled .* Remedy: remove the folder {file.parent}"):
-        evidently_reports._reported(file)
 
 
 def test_alerts_wait_for_another_file_where_theirs_is_garbled(tmp_path: Path) -> None:

@@ -8,13 +8,18 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
+from level5_monitoring import config
 from level5_monitoring.dashboard import page
 from level5_monitoring.dashboard.charts import Axis, Scale
 from level5_monitoring.dashboard.data import Week, Year, empty_year, read_year
+from level5_monitoring.dashboard.evidently_reports import page_of_week
 from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.reference import Reference
+from level5_monitoring.policy_comparison import POLICIES as ALL_POLICIES
+from level5_monitoring.policy_comparison import Effort, PolicyResult, keep_results
 from level5_monitoring.tables import open_log
+from shared.score import Score
 from shared.settings import Settings
 from tests.factories import monitor_result
 
@@ -22,13 +27,13 @@ from tests.factories import monitor_result
 def test_the_verdict_names_effort_loss_and_failed_requests(full: Year) -> None:
     overall = page.overall(full)
     better = 1 - overall["loop"] / overall["weekly"]
-    expected = ["Retrained 1 time instead of 2", f"log loss {better:.2%} below weekly's", "3 failed requests"]
+    expected = ["Retrained 1 time, not 2 (every Monday)", f"log loss {better:.2%} lower", "3 failed requests"]
     assert page.verdict(replace(full, failed_requests=3), trainings=1) == expected
     losses = {"loop": 0.5, "weekly": 0.4, "frozen": 0.6}
     worse = replace(full, weeks=[Week("2013-04-01", 9, losses, sound_rows=9, sound_loss=losses)], failed_requests=None)
-    assert page.verdict(worse, trainings=2) == ["Retrained 2 times instead of 0", "log loss within 25.00% of weekly's"]
+    assert page.verdict(worse, trainings=2) == ["Retrained 2 times, not 0 (every Monday)", "log loss 25.00% higher"]
     html = " ".join(page.render(full).split())
-    assert '<p class="big">Version 2</p> <p>since Sun 21 Apr, after version 1</p>' in html
+    assert '<p class="big">Version 2</p> <p>since Mon 22 Apr, after version 1</p>' in html
     assert f"weekly {overall['weekly']:.4f} · never {overall['frozen']:.4f}" in html
     assert "The loop only" not in html
 
@@ -45,16 +50,24 @@ def test_days_that_are_left_out_are_marked_and_change_neither_headline_nor_axis(
     """The contract broke on 10 April, and a week's labels are all wrong."""
     before = page.draw(full)
     assert before["excluded"] == "1 day with inputs in alarm"
-    assert "Left out (hatched): 1 day with inputs in alarm." in " ".join(page.render(full).split())
+    assert "Left out (hatched)</b>: 1 day with inputs in alarm." in " ".join(page.render(full).split())
     losses = {"loop": 9.0, "weekly": 0.5, "frozen": 0.5}
     days = {f"2013-04-{day}": "labels" for day in range(22, 29)}
-    after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", 49, losses, {}, days, 0, {})]))
+    after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", 49, losses, days, 0, {})]))
     assert after["overall"] == before["overall"]
     assert after["excluded"] == "1 day with inputs in alarm, 7 days with labels in alarm"
     for chart, old in zip(after["charts"], before["charts"], strict=True):
         assert chart["scale"].ticks == old["scale"].ticks
         assert chart["marks"][-1][1] == 0  # beyond the scale: at its edge
         assert chart["lines"]["loop"] == old["lines"]["loop"]
+
+
+def test_the_page_shows_the_score_of_the_terminal_beside_its_own(log: sa.Engine, level5_settings: Settings) -> None:
+    nothing, score = (0.0, 0.0, 0.0), Score(0.4584, 0.78, 0.14, 0.01, 0.25, 249_435)
+    kept = PolicyResult(score, Effort(8, 0), nothing, nothing, 0, 0)
+    keep_results(level5_settings, dict.fromkeys(ALL_POLICIES, kept), 0, faults=True)
+    html = " ".join(page.render(read_year(log, config.own(level5_settings), {})).split())
+    assert "All 249,435 flights by their true labels, as the terminal prints: loop 0.458." in html
 
 
 def test_without_the_calendar_policies_the_page_says_so(log: sa.Engine, tmp_path: Path) -> None:
@@ -82,7 +95,7 @@ def test_alarms_for_which_a_person_must_look_differ_from_those_that_inform(full:
     assert '<div id="alarms" class="good">' in calm
     assert "drift, 1 in all: informs only" in calm
     assert '<div id="alarms" class="bad">' in red
-    assert "temp · a person must look" in red
+    assert "Alarms: a person must look" in red
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 4.0), (0.1, 33.3), (0.3, 100.0), (9.0, 100.0)])
@@ -116,7 +129,11 @@ def test_an_event_leads_to_its_version_and_its_decision(full: Year) -> None:
         ("the whole decision", "make explain DECISION=2013-04-12"),
     ]
     [alert] = [one for one in full.events if one.kind == "alert"]
-    assert page.links(alert, {"Evidently": "make reports"}) == [("Evidently's reports", "make reports")]
+    assert page.links(alert, {"Evidently": "make reports"}) == [("Evidently's dashboard", "make reports")]
+    path = page_of_week("2013-04-14")
+    assert page.links(alert, {"Evidently": "http://127.0.0.1:5000/pages/Evidently"}, {"2013-04-14"}) == [
+        ("Evidently's report of the week to Sun 14 Apr", f"http://127.0.0.1:5000/pages/Evidently?at={path}")
+    ]
 
 
 def test_there_is_one_format_of_dates(full: Year) -> None:

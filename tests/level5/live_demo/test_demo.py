@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,18 +201,8 @@ def work(shown: Any) -> None:
         page.set_default_timeout(240_000)
         page.goto(links[name])
         page.wait_for_url(lambda address: "/pages/" not in address)  # it starts, and then leads to the tool's own
-        if name == "Evidently":  # whose reports, which are made from now on, make the project
-            address = f"{page.url.rstrip('/')}/api/projects"
-            projects = eventually(partial(listed, address), within=240)
-            assert [one["name"] for one in projects] == ["flights"]
-            page.reload()
         page.get_by_text(text).first.wait_for()
         page.close()
-
-
-def listed(address: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = httpx.get(address).json()
-    return found
 
 
 def step(shown: Any) -> None:
