@@ -23,7 +23,6 @@ from level5_monitoring.loop.controller import excluded_reason
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_comparison import LOOP, PREDICTIONS_FILE, read_predictions, read_results
-from level5_monitoring.tables import DAILY_PERFORMANCE
 from level5_monitoring.user_requests import read_requests
 from shared.errors import UserError
 from shared.files import StateError
@@ -78,7 +77,7 @@ class Year:
 
     first, last: the days that the time line spans. now: the newest predicted day, or "". weeks: oldest first.
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
-    champion: see `events.champion`. alarms: the active ones. links: by name, an address or a command.
+    sound_rows, sound_loss: as of Week, of all weeks. alarms: the active ones. links: by name, an address or a command.
     compared: whether the calendar policies have been trained. answered: predictions that users got.
     failed_requests: requests of users that got no answer; None where nobody has counted them. scores: by policy, on
     all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
@@ -92,7 +91,8 @@ class Year:
     drift: dict[str, dict[str, MonitorResult]]
     states: dict[str, dict[str, MonitorResult]]
     events: list[Event]
-    champion: dict[str, str]
+    sound_rows: int
+    sound_loss: dict[str, float]
     alarms: list[MonitorResult]
     health: list[Health]
     links: dict[str, str]
@@ -106,7 +106,7 @@ class Year:
 def empty_year() -> Year:
     """A year of which nothing is known yet."""
     first, last = _span({})
-    return Year("", first, last, "", [], {}, {}, [], {}, [], [], {}, compared=False)
+    return Year("", first, last, "", [], {}, {}, [], 0, {}, [], [], {}, compared=False)
 
 
 def _span(asked: dict[str, float]) -> tuple[str, str]:
@@ -135,6 +135,9 @@ def read_year(
     days = read_days(log, calendar, {} if settled is None else settled)
     asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
+    alarms = {one["day"]: [MonitorResult(**alarm) for alarm in one["alarms"]] for one in decisions}
+    excluded = {day: reason for day, active in alarms.items() if (reason := excluded_reason(active))}
+    sound_rows, sound_loss = _mean_loss([day for name, day in days.items() if name not in excluded])
     answered, failed = _requests(log, home, health)
     first, last = _span(asked)
     return Year(
@@ -142,12 +145,13 @@ def read_year(
         first=first,
         last=last,
         now=max(asked, default=""),
-        weeks=weeks_of(days, read_excluded(log, decisions)),
+        weeks=weeks_of(days, excluded),
         drift=_drift(results),
         states=_states(results),
         events=events.read_events(log, decisions, asked, home),
-        champion=events.champion(log, asked),
-        alarms=[MonitorResult(**one) for one in decisions[-1]["alarms"]] if decisions else [],
+        sound_rows=sound_rows,
+        sound_loss=sound_loss,
+        alarms=alarms[max(alarms)] if alarms else [],
         health=[*loop_health(log, decisions), *health],
         links=links,
         compared=calendar is not None,
@@ -207,21 +211,8 @@ def _next_day(day: str) -> float:
     return (pd.Timestamp(day, tz=NEW_YORK) + pd.DateOffset(days=1)).timestamp()
 
 
-def read_excluded(log: sa.Engine, decisions: list[dict[str, Any]]) -> dict[str, str]:
-    """The days that do not count for the champion's performance, each with the reason.
-
-    While a challenger answers most flights, the champion has too few for a row of its performance: then by the alarms
-    that were active after the day.
-    """
-    reasons = {one["day"]: excluded_reason([MonitorResult(**alarm) for alarm in one["alarms"]]) for one in decisions}
-    with log.connect() as connection:
-        rows = connection.execute(sa.select(DAILY_PERFORMANCE.c.day, DAILY_PERFORMANCE.c.excluded_reason))
-        reasons |= rows.tuples().all()
-    return {day: reason for day, reason in reasons.items() if reason}
-
-
 def weeks_of(days: dict[str, Day], excluded: dict[str, str]) -> list[Week]:
-    """The weeks of these days, oldest first; excluded: as of `read_excluded`."""
+    """The weeks of these days, oldest first; excluded: by day, why."""
     mondays: dict[str, dict[str, Day]] = {}
     for name, day in sorted(days.items()):
         at = pd.Timestamp(name)

@@ -122,13 +122,6 @@ def _after(day: str, time: pd.Timedelta) -> str:
     return str((pd.Timestamp(day) + time).date()) if day else ""
 
 
-def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, str]:
-    """The model in production: its `version`, `since` (night) and `previous` version; empty before the first."""
-    if not (last := audit.last_move(log)):
-        return {}
-    return {"version": str(last["version"]), "since": night_of(last["at"], asked), "previous": last["old_value"] or ""}
-
-
 def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
     return [
         Event(

@@ -89,9 +89,8 @@ def draw(year: Year) -> dict[str, Any]:
         "year": year,
         "axis": axis,
         "policies": policies,
-        "overall": overall(year),
-        "rows": sum(week.sound_rows for week in year.weeks),
-        "verdict": verdict(year, counts["training"]),
+        "champion": next((one for one in year.events[::-1] if one.kind == "promotion"), None),
+        "verdict": verdict(year),
         "charts": charts(weeks, [*policies], axis),
         "bands": [_band(one, axis) for one in year.events if one.kind == "fault"],
         "left_out": [axis.span(days[0], days[-1]) for _, days in left_out],
@@ -113,21 +112,14 @@ def draw(year: Year) -> dict[str, Any]:
     }
 
 
-def overall(year: Year) -> dict[str, float]:
-    """Mean log loss of each policy over the days that are not excluded, per flight."""
-    weeks = [week for week in year.weeks if week.sound_rows]
-    rows = sum(week.sound_rows for week in weeks)
-    names = weeks[0].sound_loss if weeks else ()
-    return {name: sum(week.sound_rows * week.sound_loss.get(name, 0.0) for week in weeks) / rows for name in names}
-
-
-def verdict(year: Year, trainings: int) -> list[str]:
+def verdict(year: Year) -> list[str]:
     """The year in one sentence, by parts: effort, loss, failed requests."""
     if not year.made:
         return ["The year is being read"]
-    if not year.champion:
+    counts = Counter(event.kind for event in year.events)
+    if not counts["promotion"]:
         return ["No model is in production yet: the first one is being trained"]
-    losses = overall(year)
+    losses, trainings = year.sound_loss, counts["training"]
     mondays = f", not {max(len(year.weeks) - 1, 0)} (every Monday)" if year.compared else ""
     found = [f"Retrained {_times(trainings, 'time')}{mondays}"]
     if "weekly" in losses:

@@ -40,7 +40,6 @@ def test_a_promotion_belongs_to_the_night_after_the_predicted_day(log: sa.Engine
         ("2013-04-15", "Version 2 promoted", "good"),
         ("2013-04-16", "Version 1 restored", "bad"),
     ]
-    assert read_year(log, tmp_path, {}).champion == {"version": "1", "since": "2013-04-16", "previous": "2"}
 
 
 def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_path: Path) -> None:
