@@ -31,6 +31,7 @@ from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
 DAILY_MONITORS = [monitor for monitor in get_args(Monitor) if monitor != "drift"]
+BEGIN = "2013-04-01"  # of the time line before the first prediction
 SETTLED_AFTER = 5 * 86_400.0  # seconds from a day's end until no late label of it is missing
 ANSWERS_WITHIN = 2.0  # seconds for the platform to answer
 
@@ -73,7 +74,7 @@ class Week:
 
 @dataclass(frozen=True)
 class Year:
-    """What the page shows. Days are days of departure in New York.
+    """What the page shows; without values, of a year that is still being read. Days are days of departure in New York.
 
     first, last: the days that the time line spans. now: the newest predicted day, or "". weeks: oldest first.
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
@@ -83,35 +84,29 @@ class Year:
     all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
     """
 
-    made: str
-    first: str
-    last: str
-    now: str
-    weeks: list[Week]
-    drift: dict[str, dict[str, MonitorResult]]
-    states: dict[str, dict[str, MonitorResult]]
-    events: list[Event]
-    sound_rows: int
-    sound_loss: dict[str, float]
-    alarms: list[MonitorResult]
-    health: list[Health]
-    links: dict[str, str]
-    compared: bool
+    made: str = ""
+    first: str = BEGIN
+    last: str = "2013-04-29"
+    now: str = ""
+    weeks: list[Week] = field(default_factory=list)
+    drift: dict[str, dict[str, MonitorResult]] = field(default_factory=dict)
+    states: dict[str, dict[str, MonitorResult]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    sound_rows: int = 0
+    sound_loss: dict[str, float] = field(default_factory=dict)
+    alarms: list[MonitorResult] = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    compared: bool = False
     answered: int = 0
     failed_requests: int | None = 0
     scores: dict[str, Score] = field(default_factory=dict)
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def empty_year() -> Year:
-    """A year of which nothing is known yet."""
-    first, last = _span({})
-    return Year("", first, last, "", [], {}, {}, [], 0, {}, [], [], {}, compared=False)
-
-
 def _span(asked: dict[str, float]) -> tuple[str, str]:
     """The first day, and the last one that the time line shows: four weeks at least."""
-    first = min(asked, default="2013-04-01")
+    first = min(asked, default=BEGIN)
     return first, max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())])
 
 
@@ -267,21 +262,13 @@ def _drift(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
     return dict(sorted(table.items(), key=lambda item: COLUMNS.index(item[0])))
 
 
-def ratio(result: MonitorResult) -> float:
-    """A result's value divided by its threshold; 0 if it has none."""
-    return result.value / result.threshold if result.value is not None and result.threshold else 0.0
-
-
 def _states(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
     """One result for each daily monitor and day: an alarm if there is one, else ok, else insufficient data."""
-    order = {"insufficient data": 0, "ok": 1, "alarm": 2}
-    table: dict[str, dict[str, MonitorResult]] = {name: {} for name in DAILY_MONITORS}
-    for one in results:
-        if (days := table.get(one.monitor)) is not None and (
-            one.day not in days or order[one.state] > order[days[one.day].state]
-        ):
-            days[one.day] = one
-    return {name: days for name, days in table.items() if days}
+    order = ["insufficient data", "ok", "alarm"]  # the later one is written over the earlier one
+    table: dict[str, dict[str, MonitorResult]] = {}
+    for one in sorted(results, key=lambda one: order.index(one.state)):
+        table.setdefault(one.monitor, {})[one.day] = one
+    return {name: table[name] for name in DAILY_MONITORS if name in table}
 
 
 def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:

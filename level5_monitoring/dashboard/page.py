@@ -19,7 +19,7 @@ from pandas.tseries.offsets import Week
 from level3_training_pipeline.tracking.registry import MODEL
 from level5_monitoring import config
 from level5_monitoring.dashboard.charts import Axis, charts
-from level5_monitoring.dashboard.data import Year, ratio, read_year
+from level5_monitoring.dashboard.data import Year, read_year
 from level5_monitoring.dashboard.events import KINDS, Event
 from level5_monitoring.dashboard.evidently_reports import page_of_week
 from level5_monitoring.dashboard.shares import add_shares
@@ -106,6 +106,7 @@ def draw(year: Year) -> dict[str, Any]:
         "cells": _cells(states, year.drift),
         "shares": year.shares,
         "height": height,
+        "ratio": ratio,
         "kind_of": kind_of,
         "counts": counts,
         "kinds": KINDS,
@@ -177,7 +178,12 @@ def kind_of(result: MonitorResult) -> str:
 
 def height(result: MonitorResult) -> float:
     """Of a bar of drift, in percent: its threshold stands at a third."""
-    return round(100 * min(max(ratio(result) / TOP, 0.04), 1.0), 1)
+    return round(100 * min(max((ratio(result) or 0.0) / TOP, 0.04), 1.0), 1)
+
+
+def ratio(result: MonitorResult) -> float | None:
+    """A result's value divided by its threshold; None if it has none."""
+    return result.value / result.threshold if result.value is not None and result.threshold else None
 
 
 def event_names(events: list[Event]) -> list[str]:
