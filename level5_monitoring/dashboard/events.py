@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
 import pandas as pd
@@ -34,7 +33,6 @@ STATE_OF = {
     experiment_store.REJECTED: "bad",
     experiment_store.FAILED: "bad",
 }
-SHORT = 120  # characters of a decision's reason; its evidence stands below
 NON_INFERIOR = "non-inferior"  # in the reason of a promotion
 ENDS = ("await_approval", "end_experiment", "stop_experiment")  # actions by which an experiment has a result
 FAULTS_FILE = "faults.json"
@@ -217,9 +215,7 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
             delivered += f": {row['error']}"
         facts = {"severity": row["severity"], "delivered": delivered}
         if row["severity"] == "page" and decision:
-            facts["decision of the day"] = (
-                f"{in_words(decision['kind'])}: {shorten(decision['reason'], SHORT, placeholder=' …')}"
-            )
+            facts["decision of the day"] = in_words(decision["kind"])
         informs = "drift" if (row["kind"], row["subject"]) == ("alarm_begins", "drift") else "note"
         kind = informs if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]

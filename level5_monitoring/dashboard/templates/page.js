@@ -216,7 +216,8 @@ function redraw(html) {
   showWeek();
   for (const [id, left, top] of held.scrolled) if (by(id)) by(id).scrollTo({ left, top, behavior: "instant" });
   if (by("cell").open) mark(by("cell").dataset.cell);
-  if (held.focused) (find(held.focused, held.summary) || year).focus({ preventScroll: true });
+  const focused = by(held.focused);
+  if (held.focused) ((focused && held.summary ? focused.querySelector("summary") : focused) || year).focus({ preventScroll: true });
   const seen = held.seen && by(held.seen), list = by("list");
   if (!seen) return;
   const moved = seen.getBoundingClientRect().top - held.top;
@@ -239,10 +240,6 @@ function hold() {
     seen: seen && seen.id, // stays where it is on the screen
     top: seen && seen.getBoundingClientRect().top,
   };
-}
-
-function find(id, summary) {
-  return summary && by(id) ? by(id).querySelector("summary") : by(id);
 }
 
 async function follow() {

@@ -111,7 +111,7 @@ def test_an_alarm_that_begins_has_its_own_results_whatever_was_decided(log: sa.E
         "Drift is off": ["humid"],
         "Roll back": ["visib"],
     }
-    assert [one.facts["decision of the day"] for one in found] == ["stop experiment: broken"] * 3
+    assert [one.facts["decision of the day"] for one in found] == ["stop experiment"] * 3
 
 
 @pytest.mark.parametrize(

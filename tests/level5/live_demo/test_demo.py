@@ -186,7 +186,7 @@ def work(shown: Any) -> None:
     for _ in range(3):  # the first day of the fault, and two nights until it is closed
         step(shown)
     alert.locator("summary").click()
-    assert alert.locator("dd", has_text="stop experiment: ").is_visible()
+    assert alert.locator("dd", has_text="stop experiment").is_visible()
     assert alert.locator(".evidence b", has_text="contract").first.is_visible()
     shown.click("#health summary")
     health = shown.inner_text("#health dl")
