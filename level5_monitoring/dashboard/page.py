@@ -72,7 +72,7 @@ def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "words": in_words}
+    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "cell": _cell, "words": in_words}
     return made
 
 
@@ -81,9 +81,7 @@ def draw(year: Year) -> dict[str, Any]:
     axis = Axis(year.first, year.last)
     weeks = [week for week in year.weeks if week.loss]
     policies = {name: words for name, words in POLICIES.items() if weeks and name in weeks[0].loss}
-    counts, left_out = Counter(event.kind for event in year.events), _left_out(year)
-    excluded = Counter(reason for reason, days in left_out for _ in days)
-    states = {name: _runs(days) for name, days in year.states.items()}
+    excluded = {day: REASONS[reason] for week in year.weeks for day, reason in week.excluded.items()}
     sundays = {day for weeks in year.drift.values() for day in weeks}
     return {
         "year": year,
@@ -93,8 +91,10 @@ def draw(year: Year) -> dict[str, Any]:
         "verdict": verdict(year),
         "charts": charts(weeks, [*policies], axis),
         "bands": [_band(one, axis) for one in year.events if one.kind == "fault"],
-        "left_out": [axis.span(days[0], days[-1]) for _, days in left_out],
-        "excluded": ", ".join(f"{_times(days, 'day')} with {reason}" for reason, days in excluded.items()),
+        "left_out": [axis.span(days[0], days[-1]) for _, days in _consecutive(excluded, excluded.__getitem__)],
+        "excluded": ", ".join(
+            f"{_times(days, 'day')} with {reason}" for reason, days in Counter(excluded.values()).items()
+        ),
         "events": [
             (event, name, links(event, year.links, sundays))
             for event, name in zip(year.events, event_names(year.events), strict=True)
@@ -102,13 +102,12 @@ def draw(year: Year) -> dict[str, Any]:
         "urgent": [one for one in year.alarms if one.monitor in PAGE_FOR],
         "milder": [one for one in year.alarms if one.monitor not in PAGE_FOR],
         "unwell": [one for one in year.health if not one.ok],
-        "states": states,
-        "cells": _cells(states, year.drift),
+        "states": {name: _runs(days) for name, days in year.states.items()},
         "shares": year.shares,
         "height": height,
         "ratio": ratio,
         "kind_of": kind_of,
-        "counts": counts,
+        "counts": Counter(event.kind for event in year.events),
         "kinds": KINDS,
     }
 
@@ -135,12 +134,6 @@ def verdict(year: Year) -> list[str]:
 
 def _times(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
-
-
-def _left_out(year: Year) -> list[tuple[str, list[str]]]:
-    """The excluded days, in runs of consecutive ones with the same reason."""
-    reasons = {day: reason for week in year.weeks for day, reason in week.excluded.items()}
-    return _consecutive(reasons, lambda day: REASONS.get(reasons[day], reasons[day]))
 
 
 def _band(fault: Event, axis: Axis) -> tuple[str, str]:
@@ -210,21 +203,14 @@ def _consecutive(days: Iterable[str], of: Callable[[str], str]) -> list[tuple[st
     return [(value, [day for day, _ in run]) for (value, _), run in runs]
 
 
-def _cells(
-    states: dict[str, list[tuple[MonitorResult, str, str]]], drift: dict[str, dict[str, MonitorResult]]
-) -> dict[str, dict[str, str]]:
-    """What each cell opens, by the name of its HTML element."""
-    found = {f"{monitor}-{first}": result for monitor, runs in states.items() for result, first, _ in runs}
-    found |= {f"drift-{column}-{day}": result for column, weeks in drift.items() for day, result in weeks.items()}
+def _cell(result: MonitorResult) -> dict[str, str]:
+    """What a cell opens."""
     return {
-        name: {
-            "message": _dated(one.message),
-            "target": one.described_target,
-            "value": _figure(one.value),
-            "threshold": _figure(one.threshold),
-            "rows": f"{one.rows:,}",
-        }
-        for name, one in found.items()
+        "message": _dated(result.message),
+        "target": result.described_target,
+        "value": _figure(result.value),
+        "threshold": _figure(result.threshold),
+        "rows": f"{result.rows:,}",
     }
 
 

@@ -56,12 +56,11 @@ function open(id) {
 
 // A cell of the monitors: its result, and for drift the values behind it.
 function showCell(id) {
-  const cell = JSON.parse(by("cells").textContent)[id], dialog = by("cell");
+  const dialog = by("cell");
   mark(id);
-  if (!cell) return closeCell();
   const close = make("button", "Close", { type: "button", id: "close" });
   close.addEventListener("click", closeCell);
-  const [title, state] = by(id).title.split(": "), { message, ...facts } = cell;
+  const [title, state] = by(id).title.split(": "), { message, ...facts } = JSON.parse(by(id).dataset.cell);
   const list = make("dl", "", {}, ...Object.entries({ state, ...facts }).filter(([, value]) => value)
     .map(([name, value]) => make("div", "", {}, make("dt", name), make("dd", value))));
   dialog.replaceChildren(close, make("h2", title, { id: "cell-title" }), list, make("p", message), spread(id));
