@@ -80,7 +80,7 @@ def reports(options: argparse.Namespace) -> None:
     if not (config.own(settings) / FILE).exists():
         raise UserError("level 5 has not run yet: there is no year to report. Remedy: make level5.")
     with at_work(settings, config.LEVEL, "make reports"):
-        evidently_reports.add_weeks(settings, options.weeks)
+        evidently_reports.add_weeks(settings)
         if not options.no_pages:
             evidently_reports.serve_pages(settings)
 
@@ -155,7 +155,6 @@ def main() -> None:
     of["accept"].add_argument("code", help="the new code, such as VX")
     of["accept"].add_argument("--reason", default="the code is right", help="why, for the record")
     of["reports"].add_argument("--no-pages", action="store_true", help="do not serve the pages")
-    of["reports"].add_argument("--weeks", type=arguments.count, metavar="COUNT", help="report at most so many weeks")
     options = parser.parse_args()
     if getattr(options, "code", None) == "":
         raise UserError("accept needs a value. Remedy: make accept CARRIER=VX, or make accept DEST=ABQ, for example.")

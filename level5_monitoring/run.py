@@ -54,6 +54,7 @@ def main() -> None:
         faults_met = report.show_faults(settings, table)
         results = comparison.compare_policies(table, summary.effort, comparison.days_of_loop(settings))
         comparison.show_comparison(table, results)
+        comparison.keep_results(settings, results, played.failed, faults=faults)
         with step("Draw the year on one page"):
             file = page.write_page(settings)
 
@@ -64,7 +65,6 @@ def main() -> None:
     clean = comparison.clean_losses(table) or losses
     if faults:  # the progression is of the year with faults
         keep_summary(settings, "level5", loop.score, steps=loop.effort.steps)
-    comparison.keep_results(settings, results, played.failed, faults=faults)
     adds = {
         "Monitors": f"{summary.monitor_results:,} results on {summary.days} days; false alarms: {summary.false_alarms}",
         **{f"Fault {number}": f"{one.what}: {one.seen}" for number, one in enumerate(faults_met, start=1)},

@@ -11,7 +11,7 @@ from level5_monitoring.policy_backtest.calendars import LOOP
 
 TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
 Losses = list[float | None]  # by week
-LABEL = 11.0  # percent of a chart's height that a label needs
+LABEL = 13.0  # percent of a chart's height that a label needs
 
 
 class Axis:
@@ -70,7 +70,7 @@ def charts(weeks: list[Week], drawn: list[str], axis: Axis) -> list[dict[str, An
         weekly = losses["weekly"]
         gaps = {name: [_minus(*both) for both in zip(loss, weekly, strict=True)] for name, loss in losses.items()}
         suspect = [week.loss[LOOP] - week.loss["weekly"] if week.excluded else None for week in weeks]
-        about = "Difference to weekly", "log loss, nats per flight; below 0 is better"
+        about = "Log loss minus weekly's", "nats per flight; below 0: better than weekly"
         charts.insert(0, _chart(about, middle, gaps, suspect, FINE_TICK))
     return charts
 

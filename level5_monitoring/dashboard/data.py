@@ -24,14 +24,15 @@ from level5_monitoring.loop.policy import excluded_reason
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_backtest.calendars import LOOP, PREDICTIONS_FILE, read_predictions
-from level5_monitoring.tables import DAILY_PERFORMANCE
+from level5_monitoring.policy_backtest.comparison import read_results
 from shared.errors import UserError
 from shared.files import StateError
-from shared.score import log_losses
+from shared.score import Score, log_losses
 from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
 DAILY_MONITORS = [monitor for monitor in get_args(Monitor) if monitor != "drift"]
+BEGIN = "2013-04-01"  # of the time line before the first prediction
 SETTLED_AFTER = 5 * 86_400.0  # seconds from a day's end until no late label of it is missing
 ANSWERS_WITHIN = 2.0  # seconds for the platform to answer
 
@@ -61,13 +62,12 @@ class Week:
     """Flights that departed in the seven days from `monday` on.
 
     rows, loss: as of Day, over all days; sound_rows, sound_loss: over the days that are not excluded.
-    asked: by day, as of Day. excluded: by day, why its labels or its inputs are suspect, as the loop has found.
+    excluded: by day, why its labels or its inputs are suspect, as the loop has found.
     """
 
     monday: str
     rows: int
     loss: dict[str, float]
-    asked: dict[str, float] = field(default_factory=dict)
     excluded: dict[str, str] = field(default_factory=dict)
     sound_rows: int = 0
     sound_loss: dict[str, float] = field(default_factory=dict)
@@ -75,43 +75,39 @@ class Week:
 
 @dataclass(frozen=True)
 class Year:
-    """What the page shows. Days are days of departure in New York.
+    """What the page shows; without values, of a year that is still being read. Days are days of departure in New York.
 
     first, last: the days that the time line spans. now: the newest predicted day, or "". weeks: oldest first.
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
-    champion: see `events.champion`. alarms: the active ones. links: by name, an address or a command.
+    sound_rows, sound_loss: as of Week, of all weeks. alarms: the active ones. links: by name, an address or a command.
     compared: whether the calendar policies have been trained. answered: predictions that users got.
-    failed_requests: requests of users that got no answer; None where nobody has counted them. shares: see
-    `shares.add_shares`.
+    failed_requests: requests of users that got no answer; None where nobody has counted them. scores: by policy, on
+    all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
     """
 
-    made: str
-    first: str
-    last: str
-    now: str
-    weeks: list[Week]
-    drift: dict[str, dict[str, MonitorResult]]
-    states: dict[str, dict[str, MonitorResult]]
-    events: list[Event]
-    champion: dict[str, str]
-    alarms: list[MonitorResult]
-    health: list[Health]
-    links: dict[str, str]
-    compared: bool
+    made: str = ""
+    first: str = BEGIN
+    last: str = "2013-04-29"
+    now: str = ""
+    weeks: list[Week] = field(default_factory=list)
+    drift: dict[str, dict[str, MonitorResult]] = field(default_factory=dict)
+    states: dict[str, dict[str, MonitorResult]] = field(default_factory=dict)
+    events: list[Event] = field(default_factory=list)
+    sound_rows: int = 0
+    sound_loss: dict[str, float] = field(default_factory=dict)
+    alarms: list[MonitorResult] = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    compared: bool = False
     answered: int = 0
     failed_requests: int | None = 0
+    scores: dict[str, Score] = field(default_factory=dict)
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def empty_year() -> Year:
-    """A year of which nothing is known yet."""
-    first, last = _span({})
-    return Year("", first, last, "", [], {}, {}, [], {}, [], [], {}, compared=False)
 
 
 def _span(asked: dict[str, float]) -> tuple[str, str]:
     """The first day, and the last one that the time line shows: four weeks at least."""
-    first = min(asked, default="2013-04-01")
+    first = min(asked, default=BEGIN)
     return first, max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())])
 
 
@@ -127,14 +123,17 @@ def read_year(
     settled: days that are complete: they are not read again. The caller keeps it from one call to the next.
     """
     health = list(platform)
+    calendar, scores = None, {}
     try:
-        calendar = read_calendar(home)
+        calendar, scores = read_calendar(home), read_scores(home)
     except StateError as error:  # the page goes on without them
-        calendar = None
         health.append(Health("calendar policies", str(error), ok=False))
     days = read_days(log, calendar, {} if settled is None else settled)
     asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
+    alarms = {one["day"]: [MonitorResult(**alarm) for alarm in one["alarms"]] for one in decisions}
+    excluded = {day: reason for day, active in alarms.items() if (reason := excluded_reason(active))}
+    sound_rows, sound_loss = _mean_loss([day for name, day in days.items() if name not in excluded])
     answered, failed = _requests(log, home, health)
     first, last = _span(asked)
     return Year(
@@ -142,18 +141,28 @@ def read_year(
         first=first,
         last=last,
         now=max(asked, default=""),
-        weeks=weeks_of(days, read_excluded(log, decisions)),
+        weeks=weeks_of(days, excluded),
         drift=_drift(results),
         states=_states(results),
         events=events.read_events(log, decisions, asked, home),
-        champion=events.champion(log, asked),
-        alarms=[MonitorResult(**one) for one in decisions[-1]["alarms"]] if decisions else [],
+        sound_rows=sound_rows,
+        sound_loss=sound_loss,
+        alarms=alarms[max(alarms)] if alarms else [],
         health=[*loop_health(log, decisions), *health],
         links=links,
         compared=calendar is not None,
         answered=answered,
         failed_requests=failed,
+        scores=scores,
     )
+
+
+def read_scores(home: Path) -> dict[str, Score]:
+    """What `make level5` has printed at its end, by policy; empty before. Raises StateError."""
+    try:
+        return {name: result.score for name, result in read_results(home)[0].items()}
+    except FileNotFoundError:
+        return {}
 
 
 def read_calendar(home: Path) -> pd.DataFrame | None:
@@ -198,21 +207,8 @@ def _next_day(day: str) -> float:
     return (pd.Timestamp(day, tz=NEW_YORK) + pd.DateOffset(days=1)).timestamp()
 
 
-def read_excluded(log: sa.Engine, decisions: list[dict[str, Any]]) -> dict[str, str]:
-    """The days that do not count for the champion's performance, each with the reason.
-
-    While a challenger answers most flights, the champion has too few for a row of its performance: then by the alarms
-    that were active after the day.
-    """
-    reasons = {one["day"]: excluded_reason([MonitorResult(**alarm) for alarm in one["alarms"]]) for one in decisions}
-    with log.connect() as connection:
-        rows = connection.execute(sa.select(DAILY_PERFORMANCE.c.day, DAILY_PERFORMANCE.c.excluded_reason))
-        reasons |= rows.tuples().all()
-    return {day: reason for day, reason in reasons.items() if reason}
-
-
 def weeks_of(days: dict[str, Day], excluded: dict[str, str]) -> list[Week]:
-    """The weeks of these days, oldest first; excluded: as of `read_excluded`."""
+    """The weeks of these days, oldest first; excluded: by day, why."""
     mondays: dict[str, dict[str, Day]] = {}
     for name, day in sorted(days.items()):
         at = pd.Timestamp(name)
@@ -221,8 +217,7 @@ def weeks_of(days: dict[str, Day], excluded: dict[str, str]) -> list[Week]:
     for monday, own in mondays.items():
         suspect = {name: excluded[name] for name in own if name in excluded}
         sound = [day for name, day in own.items() if name not in suspect]
-        asked = {name: day.asked for name, day in own.items()}
-        weeks.append(Week(monday, *_mean_loss([*own.values()]), asked, suspect, *_mean_loss(sound)))
+        weeks.append(Week(monday, *_mean_loss([*own.values()]), suspect, *_mean_loss(sound)))
     return weeks
 
 
@@ -268,21 +263,13 @@ def _drift(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
     return dict(sorted(table.items(), key=lambda item: COLUMNS.index(item[0])))
 
 
-def ratio(result: MonitorResult) -> float:
-    """A result's value divided by its threshold; 0 if it has none."""
-    return result.value / result.threshold if result.value is not None and result.threshold else 0.0
-
-
 def _states(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
     """One result for each daily monitor and day: an alarm if there is one, else ok, else insufficient data."""
-    order = {"insufficient data": 0, "ok": 1, "alarm": 2}
-    table: dict[str, dict[str, MonitorResult]] = {name: {} for name in DAILY_MONITORS}
-    for one in results:
-        if (days := table.get(one.monitor)) is not None and (
-            one.day not in days or order[one.state] > order[days[one.day].state]
-        ):
-            days[one.day] = one
-    return {name: days for name, days in table.items() if days}
+    order = ["insufficient data", "ok", "alarm"]  # the later one is written over the earlier one
+    table: dict[str, dict[str, MonitorResult]] = {}
+    for one in sorted(results, key=lambda one: order.index(one.state)):
+        table.setdefault(one.monitor, {})[one.day] = one
+    return {name: table[name] for name in DAILY_MONITORS if name in table}
 
 
 def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:

@@ -3,15 +3,16 @@
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
-from textwrap import shorten
 from typing import Any
 
+import pandas as pd
 import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.prediction_log import AUDIT, EXPERIMENT_DAYS
 from level5_monitoring.live_year.year_record import read_faults
+from level5_monitoring.loop.controller import CLOSES_AFTER
 from level5_monitoring.loop.policy import FAILED, REFUSED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.tables import ALERTS
@@ -30,17 +31,16 @@ STATE_OF = {
     experiment_store.REJECTED: "bad",
     experiment_store.FAILED: "bad",
 }
-SHORT = 120  # characters of a decision's reason; its evidence stands below
 NON_INFERIOR = "non-inferior"  # in the reason of a promotion
-ENDS = ("await_approval", "end_experiment")  # actions by which an experiment has a result
+ENDS = ("await_approval", "end_experiment", "stop_experiment")  # actions by which an experiment has a result
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that is known since `day`, and lasted from `first` to `last`, or one day if they are "".
+    """Something that happened in the night to `day`, and lasted from `first` to `last`, or one day if they are "".
 
-    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: what led to it. version: that it is about.
-    decision: the day whose decision it is, or "".
+    kind: of KINDS. state: "good", "bad" or "". facts: by name. evidence: what led to it. versions: that it is about.
+    decision: the day of departure whose decision it is, or "".
     """
 
     kind: str
@@ -52,7 +52,7 @@ class Event:
     last: str = ""
     facts: dict[str, str] = field(default_factory=dict)
     evidence: list[MonitorResult] = field(default_factory=list)
-    version: str = ""
+    versions: tuple[str, ...] = ()
     decision: str = ""
 
 
@@ -62,36 +62,39 @@ def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str
         *_faults(home, today=max(asked, default="")),
         *_alerts(log, decisions),
         *_trainings(decisions),
-        *_experiments(log, asked),
-        *_promotions(log, asked),
+        *_experiments(log, decisions, asked),
+        *_promotions(log, decisions, asked),
     ]
     return sorted(found, key=lambda event: event.day)
 
 
-def day_of(at: float, asked: dict[str, float]) -> str:
-    """The day whose flights were being predicted when the machine's clock was `at`; before the first day, that day."""
+def night_of(at: float, asked: dict[str, float]) -> str:
+    """The day after the one whose flights were being predicted when the machine's clock was `at`."""
     days = sorted(asked)
-    return days[max(bisect_right(days, at, key=asked.__getitem__) - 1, 0)] if days else ""
+    later = bisect_right(days, at, key=asked.__getitem__)
+    return days[later] if later < len(days) else _after(max(days, default=""), pd.Timedelta(days=1))
 
 
-def champion(log: sa.Engine, asked: dict[str, float]) -> dict[str, str]:
-    """The model in production: its `version`, `since` (day) and `previous` version; empty before the first."""
-    if not (last := audit.last_move(log)):
-        return {}
-    return {"version": str(last["version"]), "since": day_of(last["at"], asked), "previous": last["old_value"] or ""}
+def _decided(decision: dict[str, Any]) -> str:
+    """The night of a decision."""
+    return _after(decision["day"], CLOSES_AFTER)
+
+
+def _after(day: str, time: pd.Timedelta) -> str:
+    return str((pd.Timestamp(day) + time).date()) if day else ""
 
 
 def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
     return [
         Event(
             "training",
-            one["day"],
+            _decided(one),
             f"Retraining: {in_words(one['cause'])}",
             one["reason"],
             state="bad" if one["result"].keys() & {REFUSED, FAILED} else "",
             facts={str(name): str(value) for name, value in one["result"].items()},
             evidence=_results(one["evidence"]),
-            version=str(one["result"].get("version", "")),
+            versions=(str(one["result"]["version"]),) if "version" in one["result"] else (),
             decision=one["day"],
         )
         for one in decisions
@@ -99,14 +102,15 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
     ]
 
 
-def _experiments(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
+def _experiments(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float]) -> list[Event]:
     """The experiments with a closed day, each where its result was known, or where it began while it has none."""
     days = EXPERIMENT_DAYS
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
     acts = audit.trail(log, AUDIT.c.action.in_(ENDS))
-    ended = {act["experiment"]: day_of(act["at"], asked) for act in reversed(acts)}
+    ended = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts)}
+    decided = {one["result"].get("experiment") or one["experiment"]: one["day"] for one in decisions}
     found = []
     for one in experiment_store.find(log):
         if one.experiment not in spans:
@@ -121,10 +125,19 @@ def _experiments(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
             else "none, shadow only",
             "submitted by": one.actor,
         }
-        day = first if running else max(ended.get(one.experiment, last), last)
-        about = (STATE_OF.get(one.state, ""), first, last, facts)
-        title, text = _outcome(one)
-        found.append(Event("experiment", day, title, text, *about, version=str(one.challenger)))
+        found.append(
+            Event(
+                "experiment",
+                first if running else max(ended.get(one.experiment, last), last),
+                *_outcome(one),
+                state=STATE_OF.get(one.state, ""),
+                first=first,
+                last=last,
+                facts=facts,
+                versions=(str(one.challenger), str(one.champion)),
+                decision=decided.get(one.experiment, ""),
+            )
+        )
     return found
 
 
@@ -133,21 +146,23 @@ def _outcome(one: experiment_store.Experiment) -> tuple[str, str]:
     versions = f"Version {one.challenger} against {one.champion}"
     if one.state == experiment_store.INCONCLUSIVE and one.verdict and one.verdict.non_inferior:
         rule = "The loop promotes such a version, because it knows newer flights."
-        return f"{versions}: not proven better, not worse", f"{one.reason}. {rule}"
+        return f"{versions}: not worse", f"{one.reason}. {rule}"
     words = {experiment_store.PROMOTED: "better", experiment_store.APPROVAL: "better, awaiting approval"}
     return f"{versions}: {words.get(one.state, one.state)}", one.reason
 
 
-def _promotions(log: sa.Engine, asked: dict[str, float]) -> list[Event]:
+def _promotions(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float]) -> list[Event]:
+    decided = {_decided(one): one["day"] for one in decisions if one["kind"] in ("promote", "roll_back")}
     found = []
     for act in audit.moves(log):
         verb, state = ("promoted", "good") if act["action"] == audit.PROMOTE else ("restored", "bad")
         if NON_INFERIOR in act["reason"]:
             verb += ": not worse, and newer"
         facts = {"by": act["actor"], "previous": act["old_value"] or "none"}
-        version = str(act["version"])
+        version, night = str(act["version"]), night_of(act["at"], asked)
         about = (f"Version {version} {verb}", act["reason"], state)
-        found.append(Event("promotion", day_of(act["at"], asked), *about, facts=facts, version=version))
+        decision = decided.get(night, "")
+        found.append(Event("promotion", night, *about, facts=facts, versions=(version,), decision=decision))
     return found
 
 
@@ -164,9 +179,7 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
             delivered += f": {row['error']}"
         facts = {"severity": row["severity"], "delivered": delivered}
         if row["severity"] == "page" and decision:
-            facts["decision of the day"] = (
-                f"{in_words(decision['kind'])}: {shorten(decision['reason'], SHORT, placeholder=' …')}"
-            )
+            facts["decision of the day"] = in_words(decision["kind"])
         informs = "drift" if (row["kind"], row["subject"]) == ("alarm_begins", "drift") else "note"
         kind = informs if row["severity"] == "info" else "alert"
         title = row["title"][:1].upper() + row["title"][1:]
@@ -176,8 +189,8 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
             evidence = _results(decision["evidence"])
         if kind == "drift" and evidence:
             title = f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
-        decided_on = day if decision else ""
-        found.append(Event(kind, day, title, row["text"], state, facts=facts, evidence=evidence, decision=decided_on))
+        night, decided_on = _after(day, CLOSES_AFTER), day if decision else ""
+        found.append(Event(kind, night, title, row["text"], state, facts=facts, evidence=evidence, decision=decided_on))
     return found
 
 

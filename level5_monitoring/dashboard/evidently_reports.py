@@ -1,11 +1,14 @@
-"""Evidently's own reports of the year, one a week, in an Evidently workspace; `make reports` serves its pages."""
+"""Evidently's own reports of the year, one a week, in an Evidently workspace; `make reports` serves its pages.
+
+Project and reports have ids that follow from their names, so that an event of the year's page can link to its week.
+"""
 
 import warnings
 from contextlib import suppress
-from datetime import date
 from math import inf
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import pandas as pd
 
@@ -17,13 +20,33 @@ from level5_monitoring.monitors.window import CODES, NUMBERS, closed_days, is_en
 from shared.console import bar, console, step
 from shared.data.schema import FLIGHT
 from shared.errors import UserError
-from shared.files import garbled
 from shared.processes.children import running
 from shared.settings import Settings
 from shared.waiting import answers, free_port, wait_until
 
 START_LIMIT = 120  # seconds; Evidently alone takes about 10 s on two cores
 WORKSPACE, PROJECT, LOG = "evidently", "flights", "evidently-pages.log"
+PROJECT_ID = uuid5(NAMESPACE_URL, PROJECT)
+PAGE = f"/projects/{PROJECT_ID}"  # path of the dashboard
+
+
+def page_of_week(sunday: str) -> str:
+    """The path of the report of the data of the week that ends with `sunday`."""
+    return f"{PAGE}/reports/{_id(_name('data', sunday))}"
+
+
+def known_at(page: str) -> str:
+    """Where Evidently answers once it has what a page shows; the page itself answers before."""
+    about = "metadata" if "/reports/" in page else "info"
+    return f"/api{page.replace('/reports/', '/')}/{about}"
+
+
+def _name(of: str, sunday: str) -> str:
+    return f"{of}, week to {sunday}"
+
+
+def _id(name: str) -> UUID:
+    return uuid5(PROJECT_ID, name)
 
 
 def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
@@ -57,11 +80,11 @@ def report(window: pd.DataFrame, reference: Reference) -> list[Any]:
             Dataset.from_pandas(table[NUMBERS + CODES], data_definition=columns) for table in (window, reference.sample)
         ]
         quality = Report([drifted, DatasetMissingValueCount(), RowCount(), *drift, *_quality(numbers, reference)])
-        snapshots.append(quality.run(*tables, name=f"data, week to {sunday}", tags=["data"], **about))
+        snapshots.append(quality.run(*tables, name=_name("data", sunday), tags=["data"], **about))
         if labelled["late"].nunique() == 2:
             table = Dataset.from_pandas(labelled, data_definition=DataDefinition(classification=[model]))
             scores = Report([LogLoss(), RocAuc(), RowCount()])
-            snapshots.append(scores.run(table, None, name=f"model, week to {sunday}", tags=["model"], **about))
+            snapshots.append(scores.run(table, None, name=_name("model", sunday), tags=["model"], **about))
     return snapshots
 
 
@@ -87,10 +110,12 @@ def _panels() -> list[Any]:
 
 def _project(workspace: Any) -> Any:
     """The project in Evidently's workspace, made with its dashboard if there is none."""
-    if found := workspace.search_project(PROJECT):
-        return found[0]
+    from evidently.sdk.models import ProjectModel
+
+    if found := workspace.get_project(PROJECT_ID):
+        return found
     about = "The flights and predictions of 2013: each week has a report of the data, and one of the model."
-    project = workspace.create_project(PROJECT, about)
+    project = workspace.add_project(ProjectModel(id=PROJECT_ID, name=PROJECT, description=about))
     for panel in _panels():
         project.dashboard.add_panel(panel)
     return project
@@ -110,33 +135,26 @@ def _quality(numbers: list[str], reference: Reference) -> list[Any]:
     return found + [OutListValueCount(column=name, values=reference.codes[name], share_tests=few) for name in CODES]
 
 
-def add_weeks(settings: Settings, at_most: int | None = None) -> int:
-    """Add each closed week that the workspace lacks, at most so many; returns how many were added."""
+def add_weeks(settings: Settings) -> int:
+    """Add each closed week that the workspace lacks, the newest first; returns how many were added."""
     with step("Load Evidently"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from evidently.ui.workspace import Workspace
     own = config.own(settings)
     reference = load_reference(own)
     workspace = Workspace.create(str(own / WORKSPACE))
-    project = _project(workspace)
-    done = own / WORKSPACE / "weeks.txt"
-    reported = _reported(done) if done.exists() else set()
+    _project(workspace)
+    reported = {*workspace.list_runs(PROJECT_ID)}
     with config.open_log(settings) as log:
-        weeks = [day for day in closed_days(log, None) if is_end_of_week(day) and day not in reported][:at_most]
-        with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance, done.open("a") as file:
+        sundays = [day for day in closed_days(log, None)[::-1] if is_end_of_week(day)]
+        weeks = [sunday for sunday in sundays if _id(_name("data", sunday)) not in reported]
+        with bar(f"Report {len(weeks)} weeks", len(weeks)) as advance:
             for sunday in weeks:
                 window = read_window(log, week_of(sunday)[0], sunday)
-                for snapshot in report(window, reference) if len(window) else []:
-                    workspace.add_run(project.id, snapshot, include_data=False)
-                print(sunday, file=file, flush=True)
+                for snapshot in reversed(report(window, reference) if len(window) else []):
+                    workspace.state.write_snapshot(PROJECT_ID, _id(snapshot.get_name()), snapshot.to_snapshot_model())
                 advance()
     return len(weeks)
-
-
-def _reported(done: Path) -> set[str]:
-    """The Sundays whose weeks have a report; raises StateError."""
-    with garbled(done, f"remove the folder {done.parent}: all reports are made again"):
-        return {str(date.fromisoformat(line)) for line in done.read_text().split()}
 
 
 def pages(workspace: Path, port: int) -> list[str]:
@@ -153,5 +171,5 @@ def serve_pages(settings: Settings) -> None:
             wait_until(lambda: answers(address) or process.poll() is not None, START_LIMIT, pause=0.2)
         if not answers(address):
             raise UserError(f"Evidently's pages do not answer at {address}. Remedy: see {log}.")
-        console.print(f"Evidently: {address} · end: Ctrl-C")
+        console.print(f"Evidently: {address}{PAGE} · end: Ctrl-C")
         wait_until(lambda: process.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C

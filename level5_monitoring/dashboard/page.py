@@ -5,7 +5,7 @@ Everything on the time line is placed in percent of its width and height, so tha
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -14,23 +14,30 @@ from urllib.parse import quote
 
 import jinja2
 import pandas as pd
+from pandas.tseries.offsets import Week
 
 from level3_training_pipeline.tracking.registry import MODEL
 from level5_monitoring import config
 from level5_monitoring.dashboard.charts import Axis, charts
-from level5_monitoring.dashboard.data import DRAWN, Year, ratio, read_year
+from level5_monitoring.dashboard.data import Year, read_year
 from level5_monitoring.dashboard.events import KINDS, Event
+from level5_monitoring.dashboard.evidently_reports import page_of_week
 from level5_monitoring.dashboard.shares import add_shares
 from level5_monitoring.loop.alerts import PAGE_FOR
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
-from level5_monitoring.policy_backtest.calendars import LOOP, POLICIES
+from level5_monitoring.policy_backtest.calendars import LOOP
 from shared.settings import Settings
 
 FILE = "year.html"
 DECISION = "A decision"  # among the links: the command that explains it
+POLICIES = {  # the short name of each, and what it does
+    LOOP: ("loop", "retrains when its policy decides"),
+    "weekly": ("weekly", "retrains every Monday"),
+    "frozen": ("never", "keeps the first model"),
+}
 REASONS = {"labels": "labels in alarm", "contract": "inputs in alarm"}  # why a day is excluded
+MIDDLE = 50  # percent
 TOP = 3.0  # times its threshold: where a bar of drift is cut off
-NAMES = {"frozen": "never", LOOP: "loop", "weekly": "weekly"}  # as short as the end of a line needs them
 
 
 def write_page(settings: Settings) -> Path:
@@ -65,7 +72,7 @@ def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "words": in_words}
+    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "cell": _cell, "words": in_words}
     return made
 
 
@@ -73,97 +80,83 @@ def draw(year: Year) -> dict[str, Any]:
     """What the templates need: the year, and the place of everything on its axis."""
     axis = Axis(year.first, year.last)
     weeks = [week for week in year.weeks if week.loss]
-    drawn = [name for name in [LOOP, *DRAWN] if weeks and name in weeks[0].loss]
-    counts, left_out = Counter(event.kind for event in year.events), _left_out(year)
-    excluded = Counter(reason for reason, days in left_out for _ in days)
-    states = {name: _runs(days) for name, days in year.states.items()}
+    policies = {name: words for name, words in POLICIES.items() if weeks and name in weeks[0].loss}
+    excluded = {day: REASONS[reason] for week in year.weeks for day, reason in week.excluded.items()}
+    sundays = {day for weeks in year.drift.values() for day in weeks}
     return {
         "year": year,
         "axis": axis,
-        "policies": {name: POLICIES[name] for name in drawn},
-        "names": NAMES,
-        "overall": overall(year),
-        "rows": sum(week.sound_rows for week in year.weeks),
-        "verdict": verdict(year, counts["training"]),
-        "charts": charts(weeks, drawn, axis),
-        "bands": _bands(year, axis),
-        "left_out": [axis.span(days[0], days[-1]) for _, days in left_out],
+        "policies": policies,
+        "champion": next((one for one in year.events[::-1] if one.kind == "promotion"), None),
+        "verdict": verdict(year),
+        "charts": charts(weeks, [*policies], axis),
+        "bands": [_band(one, axis) for one in year.events if one.kind == "fault"],
+        "left_out": [axis.span(days[0], days[-1]) for _, days in _consecutive(excluded, excluded.__getitem__)],
         "excluded": ", ".join(
-            f"{days} day{'' if days == 1 else 's'} with {reason}" for reason, days in excluded.items()
+            f"{_times(days, 'day')} with {reason}" for reason, days in Counter(excluded.values()).items()
         ),
         "events": [
-            (event, name, links(event, year.links))
+            (event, name, links(event, year.links, sundays))
             for event, name in zip(year.events, event_names(year.events), strict=True)
         ],
         "urgent": [one for one in year.alarms if one.monitor in PAGE_FOR],
         "milder": [one for one in year.alarms if one.monitor not in PAGE_FOR],
         "unwell": [one for one in year.health if not one.ok],
-        "states": states,
-        "cells": _cells(states, year.drift),
+        "states": {name: _runs(days) for name, days in year.states.items()},
         "shares": year.shares,
         "height": height,
+        "ratio": ratio,
         "kind_of": kind_of,
-        "counts": counts,
+        "counts": Counter(event.kind for event in year.events),
         "kinds": KINDS,
     }
 
 
-def overall(year: Year) -> dict[str, float]:
-    """Mean log loss of each policy over the days that are not excluded, per flight."""
-    weeks = [week for week in year.weeks if week.sound_rows]
-    rows = sum(week.sound_rows for week in weeks)
-    names = weeks[0].sound_loss if weeks else ()
-    return {name: sum(week.sound_rows * week.sound_loss.get(name, 0.0) for week in weeks) / rows for name in names}
-
-
-def verdict(year: Year, trainings: int) -> list[str]:
+def verdict(year: Year) -> list[str]:
     """The year in one sentence, by parts: effort, loss, failed requests."""
     if not year.made:
         return ["The year is being read"]
-    if not year.champion:
+    counts = Counter(event.kind for event in year.events)
+    if not counts["promotion"]:
         return ["No model is in production yet: the first one is being trained"]
-    losses, times = overall(year), f"{trainings} time{'' if trainings == 1 else 's'}"
-    found = [f"Retrained {times}" + (f" instead of {max(len(year.weeks) - 1, 0)}" if year.compared else "")]
+    losses, trainings = year.sound_loss, counts["training"]
+    mondays = f", not {max(len(year.weeks) - 1, 0)} (every Monday)" if year.compared else ""
+    found = [f"Retrained {_times(trainings, 'time')}{mondays}"]
     if "weekly" in losses:
         worse = losses[LOOP] / losses["weekly"] - 1
-        found.append(f"log loss {f'within {worse:.2%} of' if worse > 0 else f'{-worse:.2%} below'} weekly's")
+        found.append(f"log loss {abs(worse):.2%} {'higher' if worse > 0 else 'lower'}")
     elif losses:
         found.append(f"log loss {losses[LOOP]:.4f}")
     if year.failed_requests is not None:
-        found.append(f"{year.failed_requests:,} failed request{'' if year.failed_requests == 1 else 's'}")
+        found.append(_times(year.failed_requests, "failed request"))
     return found
 
 
-def _left_out(year: Year) -> list[tuple[str, list[str]]]:
-    """The excluded days, in runs of consecutive ones with the same reason."""
-    reasons = {day: reason for week in year.weeks for day, reason in week.excluded.items()}
-    return _consecutive(reasons, lambda day: REASONS.get(reasons[day], reasons[day]))
+def _times(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _bands(year: Year, axis: Axis) -> list[tuple[str, str]]:
-    """Where each injected fault is on the time line, and the room for its words: up to the one after the next.
+def _band(fault: Event, axis: Axis) -> tuple[str, str]:
+    """Where an injected fault is on the time line, and its words: after its begin, or in the right half before it."""
+    left = axis.at(fault.first)
+    return axis.span(fault.first, fault.last), f"left:{left}%" if left <= MIDDLE else f"right:{100 - left:.3f}%"
 
-    The words stand in two lines, in turn.
+
+def links(event: Event, known: dict[str, str], reported: Container[str] = ()) -> list[tuple[str, str]]:
+    """Where an event is shown in full: words and an address, or words and a command.
+
+    known: as of `Year.links`. reported: the Sundays whose weeks are closed, so that Evidently reports them.
     """
-    faults = [one for one in year.events if one.kind == "fault"]
-    begins = [*map(axis.at, (one.first for one in faults)), 100.0, 100.0]
-    rooms = [f"left:{left}%;width:{right - left:.3f}%" for left, right in zip(begins, begins[2:], strict=False)]
-    return list(zip((axis.span(one.first, one.last) for one in faults), rooms, strict=True))
-
-
-def links(event: Event, known: dict[str, str]) -> list[tuple[str, str]]:
-    """Where an event is shown in full: words and an address, or words and a command. known: as of `Year.links`."""
-    found = []
-    if event.version and (mlflow := known.get("MLflow", "")).startswith("http"):
-        at = quote(f"/#/models/{MODEL}/versions/{event.version}")
-        found.append((f"version {event.version} and its run", f"{mlflow}?at={at}"))
-    evidently = known.get("Evidently", "")
-    if (
-        evidently
-        and event.kind in ("alert", "drift")
-        and any(one.monitor in ("drift", "contract") for one in event.evidence)
-    ):
-        found.append(("Evidently's reports", evidently))
+    found, evidently = [], known.get("Evidently", "")
+    if (mlflow := known.get("MLflow", "")).startswith("http"):
+        for version in event.versions:
+            at = quote(f"/#/models/{MODEL}/versions/{version}")
+            found.append((f"version {version} and its run", f"{mlflow}?at={at}"))
+    if evidently and any(one.monitor in ("drift", "contract") for one in event.evidence):
+        sunday = str((pd.Timestamp(event.decision) + Week(0, weekday=6)).date())
+        page = page_of_week(sunday) if sunday in reported else ""
+        words = f"Evidently's report of the week to {_day(sunday)}" if page else "Evidently's dashboard"
+        found.append((words, evidently + (f"?at={page}" if page and evidently.startswith("http") else "")))
     if event.decision and DECISION in known:
         found.append(("the whole decision", known[DECISION].format(day=event.decision)))
     return found
@@ -178,7 +171,12 @@ def kind_of(result: MonitorResult) -> str:
 
 def height(result: MonitorResult) -> float:
     """Of a bar of drift, in percent: its threshold stands at a third."""
-    return round(100 * min(max(ratio(result) / TOP, 0.04), 1.0), 1)
+    return round(100 * min(max((ratio(result) or 0.0) / TOP, 0.04), 1.0), 1)
+
+
+def ratio(result: MonitorResult) -> float | None:
+    """A result's value divided by its threshold; None if it has none."""
+    return result.value / result.threshold if result.value is not None and result.threshold else None
 
 
 def event_names(events: list[Event]) -> list[str]:
@@ -205,21 +203,14 @@ def _consecutive(days: Iterable[str], of: Callable[[str], str]) -> list[tuple[st
     return [(value, [day for day, _ in run]) for (value, _), run in runs]
 
 
-def _cells(
-    states: dict[str, list[tuple[MonitorResult, str, str]]], drift: dict[str, dict[str, MonitorResult]]
-) -> dict[str, dict[str, str]]:
-    """What each cell opens, by the name of its HTML element."""
-    found = {f"{monitor}-{first}": result for monitor, runs in states.items() for result, first, _ in runs}
-    found |= {f"drift-{column}-{day}": result for column, weeks in drift.items() for day, result in weeks.items()}
+def _cell(result: MonitorResult) -> dict[str, str]:
+    """What a cell opens."""
     return {
-        name: {
-            "message": _dated(one.message),
-            "target": one.described_target,
-            "value": _figure(one.value),
-            "threshold": _figure(one.threshold),
-            "rows": f"{one.rows:,}",
-        }
-        for name, one in found.items()
+        "message": _dated(result.message),
+        "target": result.described_target,
+        "value": _figure(result.value),
+        "threshold": _figure(result.threshold),
+        "rows": f"{result.rows:,}",
     }
 
 

@@ -16,7 +16,7 @@ from level2_devops.service.limits import protect
 from level2_devops.service.strict_json import use_strict_json
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard import metrics, page
-from level5_monitoring.dashboard.data import Day, Health, Year, empty_year, platform_health, read_year
+from level5_monitoring.dashboard.data import Day, Health, Year, platform_health, read_year
 from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
@@ -138,7 +138,7 @@ class LivePage:
         """The part of the page that changes, as it was drawn last."""
         self._first.wait(FIRST_WITHIN)
         drawn = self._drawn  # another thread may replace it
-        return drawn.html if drawn else page.render_year(empty_year())
+        return drawn.html if drawn else page.render_year(Year())
 
     def whole(self) -> str:
         """The page with its controls; without anything while the year is being read for the first time."""
@@ -148,7 +148,7 @@ class LivePage:
 
     def _render(self) -> str:
         drawn = self._drawn
-        year, stamp = (drawn.year, drawn.stamp) if drawn else (empty_year(), "")
+        year, stamp = (drawn.year, drawn.stamp) if drawn else (Year(), "")
         speed = self.clock.speed
         if self._whole[0] != (stamp, speed):
             html = page.render(year, {"speeds": list(SPEEDS), "faults": FAULTS, "speed": speed})

@@ -10,23 +10,29 @@ from shared.processes.children import Process
 from shared.waiting import answers, free_port
 
 Start = Callable[[int], Process]  # on a port
-WAITING = "<!doctype html><meta charset='utf-8'><title>{0}</title><p>{0} is starting; it takes about ten seconds.</p>"
+WAITING = (
+    "<!doctype html><meta charset='utf-8'><title>{0}</title><p>{0} is starting; it takes about ten seconds. Evidently "
+    "then makes its reports, the newest week first.</p>"
+)
 
 
 @dataclass
 class ToolPage:
-    """A tool's pages. page: the path to begin with; port: 0 before they were started."""
+    """A tool's pages. page: the path to begin with; port: 0 before they were started.
+
+    known_at: from the path of a page, the one where the tool answers once it can show that page.
+    """
 
     name: str
     start: Start
     page: str
+    known_at: Callable[[str], str]
     port: int = 0
     process: Process | None = None
 
-    @property
-    def answering(self) -> bool:
-        """Whether they answer now."""
-        return bool(self.port) and answers(f"http://127.0.0.1:{self.port}")
+    def shows(self, page: str = "") -> bool:
+        """Whether they answer now, and can show this one."""
+        return bool(self.port) and answers(f"http://127.0.0.1:{self.port}{self.known_at(page) if page else ''}")
 
     @property
     def ended(self) -> bool:
@@ -42,12 +48,12 @@ class ToolPages:
         self.all: dict[str, ToolPage] = {}
         self.starting = threading.Lock()
 
-    def offer(self, name: str, start: Start, page: str = "") -> None:
+    def offer(self, name: str, start: Start, page: str = "", known_at: Callable[[str], str] = str) -> None:
         """From now on, `open` knows this tool."""
-        self.all[name] = ToolPage(name, start, page)
+        self.all[name] = ToolPage(name, start, page, known_at)
 
     def open(self, name: str, at: str = "") -> str:
-        """The address of a tool's page; "" while it starts, which this begins.
+        """The address of a tool's page; "" while the tool starts, which this begins, or makes the page.
 
         at: the path of another page than the first one. Raises KeyError for an unknown tool, and UserError, once, for
         one that has ended.
@@ -63,6 +69,6 @@ class ToolPages:
             if tool.process is None:
                 tool.port = free_port()
                 tool.process = tool.start(tool.port)
-                self.activities.begin(f"starting {name}", lambda: tool.answering or tool.ended)
+                self.activities.begin(f"starting {name}", lambda: tool.shows() or tool.ended)
         page = at if at.startswith("/") else tool.page
-        return f"http://127.0.0.1:{tool.port}{page}" if tool.answering else ""
+        return f"http://127.0.0.1:{tool.port}{page}" if tool.shows(page) else ""

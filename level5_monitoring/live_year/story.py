@@ -86,10 +86,9 @@ class Story:
     def _print_training(
         self, night: pd.Timestamp, decision: Decision, result: dict[str, Any], failed: str | None
     ) -> None:
-        if self.tables and self.tables.spoiled == str(night.date()):
+        if self.tables and self.tables.spoiled == (today := str(night.date())):
             self._line(night, "fault", "this training has learnt labels of other flights", "yellow")
-            day = decision.day  # under which the page shows the training too
-            self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", day, day))
+            self._keep(InjectedFault("spoiled training", 1, SPOILED, "one training", today, today))
         cause = in_words(decision.cause)
         if REFUSED in result:  # the line of the training has the reason
             self._line(night, f"retrained ({cause})", "refused; the champion keeps serving", "red")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -195,6 +196,11 @@ def _kept_results(policies: dict[str, Any], failed: int, faults: bool) -> tuple[
     return {name: PolicyResult(**policies[name]) for name in POLICIES}, int(failed), bool(faults)
 
 
+def read_results(home: Path) -> tuple[dict[str, PolicyResult], int, bool]:
+    """The arguments of `keep_results`; raises StateError or FileNotFoundError."""
+    return read_json(home / RESULTS_FILE, _kept_results, "make level5")
+
+
 def missed_aims(settings: Settings) -> list[str]:
     """The level's aims that the last year missed, each with its figure; raises UserError before the first year.
 
@@ -204,7 +210,7 @@ def missed_aims(settings: Settings) -> list[str]:
     file = config.own(settings) / RESULTS_FILE
     if not file.exists():
         raise UserError(f"level 5 has not run yet: {file} does not exist. Remedy: make level5.")
-    results, failed, faults = read_json(file, _kept_results, "make level5")
+    results, failed, faults = read_results(file.parent)
     loop, weekly = results[LOOP], results["weekly"].effort
     most = MAX_TRAININGS * weekly.trainings
     rivals = [name for name in CALENDAR if faults or results[name].effort.trainings <= loop.effort.trainings]

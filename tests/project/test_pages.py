@@ -22,6 +22,7 @@ from level4_deployment.delivery.packaging import publish
 from level4_deployment.experiment.labels import Label, ingest
 from level4_deployment.prediction_log import PREDICTIONS
 from level5_monitoring import config
+from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import build_reference
 from shared.settings import Settings
 from tests.factories import insert, predictions_of
@@ -122,7 +123,6 @@ def urls(text: str) -> list[str]:
         ("MLflow's runs", [f"training as of {TODAY}", mlflow_runs.ABOUT["mlflow.note.content"]]),
         ("MLflow's model", [registry.ABOUT, "Version 1", f"As of {TODAY}, by hand"]),
         ("Prefect", [f"training as of {TODAY}", "Completed"]),
-        ("Evidently", ["flights", "The flights and predictions of 2013"]),
     ],
 )
 def test_a_page_of_another_tool_shows_what_the_levels_made(
@@ -134,15 +134,18 @@ def test_a_page_of_another_tool_shows_what_the_levels_made(
             page.get_by_text(text).locator("visible=true").first.wait_for(timeout=60_000)
 
 
-def test_evidently_s_dashboard_draws_the_weeks_of_2013(addresses: dict[str, str]) -> None:
+def test_evidently_s_dashboard_draws_the_weeks_of_2013_and_a_week_has_an_address(addresses: dict[str, str]) -> None:
     with opened(addresses["Evidently"]) as page:
-        page.get_by_text("flights", exact=True).click()
         for title in ("Log loss", "columns that drift", "Missing values", "Flights predicted"):
             page.get_by_text(title).first.wait_for(timeout=60_000)
         page.get_by_text("2013-04-07").nth(3).wait_for()  # an axis of each panel
         page.get_by_text("Reports", exact=True).first.click()
         page.get_by_text("data, week to 2013-04-14").wait_for()
         assert page.get_by_text("14 Apr 2013").count() == 2
+        page.goto(addresses["Evidently"].replace(evidently_reports.PAGE, evidently_reports.page_of_week("2013-04-14")))
+        page.get_by_text("Count of Drifted Columns").first.wait_for()
+        page.get_by_text("Projects", exact=True).click()
+        page.get_by_text("The flights and predictions of 2013").first.wait_for()
 
 
 @pytest.mark.parametrize("name", ["level 2", "level 4", "control plane"])

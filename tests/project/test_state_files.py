@@ -26,7 +26,6 @@ from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import routes
 from level4_deployment.serving.package import Package
 from level5_monitoring import config
-from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.live_demo.clock import DELAYED, Clock
 from level5_monitoring.live_year import year_record
 from level5_monitoring.monitors import reference
@@ -123,12 +122,6 @@ def _reference(settings: Settings, name: str) -> Path:
     steps, codes, flights = {"visib": [1.0]}, {"carrier": ["B6"]}, {"JFK": 100.0}
     reference.Reference(TABLE, steps=steps, codes=codes, flights=flights, **of).save(config.own(settings))  # type: ignore[arg-type]
     return config.own(settings) / name
-
-
-def _weeks(settings: Settings) -> Path:
-    file = config.own(settings) / "weeks.txt"
-    file.write_text("2013-04-07\n2013-04-14\n")
-    return file
 
 
 JSON = {
@@ -312,18 +305,6 @@ def test_garbled_tuning_is_done_again(
     assert f"{kept.name} is garbled" in capsys.readouterr().out
     monkeypatch.setattr(mlflow_runs, "runs", lambda *_: [])  # the store was moved away, as its remedy says
     assert tune("fourth")[1] == "fourth"
-
-
-@pytest.mark.parametrize("damage", BYTES)
-def test_garbled_weeks_are_named(settings: Settings, damage: str) -> None:
-    file = _weeks(settings)
-    assert evidently_reports._reported(file) == {"2013-04-07", "2013-04-14"}
-    file.write_bytes(b"2013-04" if damage == "half" else BYTES[damage](file.read_bytes()))
-    if damage == "empty":
-        assert evidently_reports._reported(file) == set(), "all reports are made again"
-        return
-    with pytest.raises(UserError, match=f"{file} is garbled .* Remedy: remove the folder {file.parent}"):
-        evidently_reports._reported(file)
 
 
 def _log(settings: Settings) -> Path:

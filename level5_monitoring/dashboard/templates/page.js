@@ -19,7 +19,7 @@ function make(tag, text = "", about = {}, ...inside) {
 function showWeek() {
   const slider = by("week");
   if (!slider) return;
-  const row = all("#figures tbody tr")[slider.value], names = all("#figures thead th").map((cell) => cell.dataset.name);
+  const row = all("#figures tbody tr")[slider.value], names = all("#figures thead th").map((cell) => cell.textContent);
   const [, flights, ...rest] = [...row.cells].map((cell) => cell.textContent);
   const losses = rest.map((text, i) => text && `${names[i + 2]} ${text}`).filter(Boolean);
   const text = [`Week of ${row.cells[0].textContent}`, `${flights} flights`, ...losses].join(" · ");
@@ -56,12 +56,11 @@ function open(id) {
 
 // A cell of the monitors: its result, and for drift the values behind it.
 function showCell(id) {
-  const cell = JSON.parse(by("cells").textContent)[id], dialog = by("cell");
+  const dialog = by("cell");
   mark(id);
-  if (!cell) return closeCell();
   const close = make("button", "Close", { type: "button", id: "close" });
   close.addEventListener("click", closeCell);
-  const [title, state] = by(id).title.split(": "), { message, ...facts } = cell;
+  const [title, state] = by(id).title.split(": "), { message, ...facts } = JSON.parse(by(id).dataset.cell);
   const list = make("dl", "", {}, ...Object.entries({ state, ...facts }).filter(([, value]) => value)
     .map(([name, value]) => make("div", "", {}, make("dt", name), make("dd", value))));
   dialog.replaceChildren(close, make("h2", title, { id: "cell-title" }), list, make("p", message), spread(id));
@@ -133,7 +132,7 @@ if (location.hash.startsWith("#event-")) open(location.hash.slice(1));
 showWeek();
 
 // The live demo's page has controls, and follows the year by itself.
-let stamp = "", shown = "", posts = 0;
+let stamp = "", shown = "", posts = 0, active = [];
 
 async function post(path, body) {
   posts += 1; // a state that was requested before this post is out of date
@@ -163,12 +162,14 @@ function show(state) {
   by("go").textContent = clock.paused ? "Resume" : "Pause";
   by("go").dataset.action = clock.paused ? "resume" : "pause";
   if (document.activeElement !== by("speed")) by("speed").value = clock.speed; // an open list is not changed
-  const active = faults.map(words).join("\n");
-  if (by("active").dataset.shown !== active) {
-    by("active").dataset.shown = active;
-    by("active").replaceChildren(...faults.map(item));
-    by("controls").classList.toggle("struck", faults.length > 0);
-  }
+  const words = faults.map((one) => `Fault injected: ${one.what}, ${one.size}, since ${day(one.day)}`).join("; ");
+  if (by("active").textContent === words) return;
+  if (!active.length) by("fault").value = faults[0].fault;
+  active = faults;
+  by("active").textContent = words;
+  by("controls").classList.toggle("struck", active.length > 0);
+  for (const option of by("fault").options) option.textContent = (activeOf(option.value) ? "● " : "") + option.dataset.what;
+  sizes();
 }
 
 function doing(activity) {
@@ -179,20 +180,28 @@ function doing(activity) {
   else bar.removeAttribute("value");
 }
 
-function words(fault) {
-  return `${fault.what}, ${fault.size}, since ${day(fault.day)}`;
-}
-
-function item(fault) {
-  const remove = make("button", "Remove", { type: "button" });
-  remove.setAttribute("aria-label", `Remove: ${fault.what}`);
-  remove.addEventListener("click", () => { by("fault").focus(); post("/faults/remove", { fault: fault.fault }); });
-  return make("li", "", {}, make("b", "Fault injected: "), words(fault), remove);
+// One button injects the chosen fault and removes it again, so that nothing moves.
+function activeOf(fault) {
+  return active.find((one) => one.fault === fault);
 }
 
 function sizes() {
-  const names = by("fault").selectedOptions[0].dataset.sizes.split("|");
+  const names = by("fault").selectedOptions[0].dataset.sizes.split("|"), one = activeOf(by("fault").value);
   by("size").replaceChildren(...names.map((name, i) => new Option(name, i + 1)));
+  by("size").value = one ? one.number : 1;
+  offer();
+}
+
+function offer() {
+  const one = activeOf(by("fault").value), remove = one && one.number === Number(by("size").value);
+  by("inject").textContent = remove ? "Remove" : "Inject";
+  by("inject").setAttribute("aria-label", remove ? `Remove: ${one.what}` : "Inject");
+}
+
+function inject() {
+  const fault = by("fault").value, size = Number(by("size").value);
+  if (by("inject").textContent === "Remove") post("/faults/remove", { fault });
+  else post("/faults", { fault, size });
 }
 
 // Replace the year; what is open, filtered, chosen, scrolled to and focused stays so, found again by its id.
@@ -206,7 +215,8 @@ function redraw(html) {
   showWeek();
   for (const [id, left, top] of held.scrolled) if (by(id)) by(id).scrollTo({ left, top, behavior: "instant" });
   if (by("cell").open) mark(by("cell").dataset.cell);
-  if (held.focused) (find(held.focused, held.summary) || year).focus({ preventScroll: true });
+  const focused = by(held.focused);
+  if (held.focused) ((focused && held.summary ? focused.querySelector("summary") : focused) || year).focus({ preventScroll: true });
   const seen = held.seen && by(held.seen), list = by("list");
   if (!seen) return;
   const moved = seen.getBoundingClientRect().top - held.top;
@@ -231,10 +241,6 @@ function hold() {
   };
 }
 
-function find(id, summary) {
-  return summary && by(id) ? by(id).querySelector("summary") : by(id);
-}
-
 async function follow() {
   try {
     const before = posts, state = await (await fetch("/state")).json();
@@ -255,7 +261,8 @@ if (by("controls")) {
   by("step").addEventListener("click", () => post("/clock", { action: "step" }));
   by("speed").addEventListener("change", (event) => post("/speed", { speed: event.target.value }));
   by("fault").addEventListener("change", sizes);
-  by("inject").addEventListener("click", () => post("/faults", { fault: by("fault").value, size: Number(by("size").value) }));
+  by("size").addEventListener("change", offer);
+  by("inject").addEventListener("click", inject);
   sizes();
   follow();
 }

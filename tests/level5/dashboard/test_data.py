@@ -1,6 +1,7 @@
 """What the page shows is what the tables hold: losses by week, health, drift and the monitors' states."""
 
-from dataclasses import fields
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,8 @@ import sqlalchemy as sa
 from level4_deployment.prediction_log import INFERENCE_BATCHES, LABELS, PREDICTIONS, QUARANTINED_LABELS
 from level5_monitoring.dashboard.data import Day, platform_health, read_year
 from level5_monitoring.live_year.year_record import REQUESTS_FILE, UserRequests, keep_requests
-from level5_monitoring.monitors.performance import DayPerformance
-from level5_monitoring.tables import DAILY_PERFORMANCE, open_log
-from tests.factories import insert, label
+from level5_monitoring.tables import DECISIONS, open_log
+from tests.factories import insert, label, monitor_result
 from tests.level5.three_weeks import DAYS, LATE, PROBABILITIES, day_of_predictions, write_calendar
 
 
@@ -58,17 +58,15 @@ def test_settled_days_are_not_read_again(log: sa.Engine, tmp_path: Path) -> None
 
 
 def test_a_day_is_excluded_also_after_its_week_was_read(log: sa.Engine, tmp_path: Path) -> None:
-    """By the active alarms, also where the champion answered too few flights for a measured performance."""
     settled: dict[str, Day] = {}
     before = read_year(log, tmp_path, {}, settled).weeks[0]
     assert (before.excluded, before.sound_rows, before.sound_loss) == ({}, before.rows, before.loss)
-    rest = {field.name: 0.45 for field in fields(DayPerformance)} | {
-        "version": 1,
-        "flights": 7,
-        "previous_version": None,
-    }
-    insert(log, DAILY_PERFORMANCE, rest | {"day": "2013-04-03", "excluded_reason": "labels"})
-    first, second, _ = read_year(log, tmp_path, {}, settled).weeks
+    alarms = json.dumps([asdict(monitor_result("labels", day="2013-04-03"))])
+    with log.begin() as connection:
+        connection.execute(DECISIONS.update().where(DECISIONS.c.day == "2013-04-03").values(alarms=alarms))
+    year = read_year(log, tmp_path, {}, settled)
+    first, second, _ = year.weeks
+    assert year.sound_rows == 3 * 49 - 2 * 7
     assert (first.excluded, first.sound_rows) == ({"2013-04-03": "labels"}, 42)
     assert second.excluded == {"2013-04-10": "contract"}
     assert first.loss == before.loss
@@ -78,6 +76,7 @@ def test_a_day_is_excluded_also_after_its_week_was_read(log: sa.Engine, tmp_path
     again = read_year(log, tmp_path, {}).weeks[0]
     assert again.loss["loop"] > before.loss["loop"]
     assert again.sound_loss == pytest.approx(before.loss)
+    assert again.sound_loss == pytest.approx(year.sound_loss)
 
 
 def test_failed_requests_are_counted_where_they_were_made(log: sa.Engine, tmp_path: Path) -> None:
@@ -120,7 +119,7 @@ def test_health_reports_how_far_flights_labels_and_decisions_are(log: sa.Engine,
 def test_an_empty_log_is_not_healthy_and_has_no_weeks(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         year = read_year(log, tmp_path, {})
-    assert (year.weeks, year.champion, year.alarms, year.failed_requests) == ([], {}, [], 0)
+    assert (year.weeks, year.events, year.alarms, year.failed_requests) == ([], [], [], 0)
     assert [one.state for one in year.health if not one.ok] == ["none yet", "none yet"]
 
 

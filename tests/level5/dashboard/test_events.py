@@ -1,4 +1,4 @@
-"""Trainings, promotions, alerts and faults become events of the day that was being predicted, with their evidence."""
+"""Trainings, promotions, alerts and faults become events of the night in which they happened, with their evidence."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,22 +32,21 @@ def move(log: sa.Engine, action: str, before: int | None, after: int, at: float)
         connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=at))
 
 
-def test_a_promotion_belongs_to_the_day_that_was_being_predicted(log: sa.Engine, tmp_path: Path) -> None:
+def test_a_promotion_belongs_to_the_night_after_the_predicted_day(log: sa.Engine, tmp_path: Path) -> None:
     move(log, "promote", None, 1, CLOCK - 50)
     move(log, "promote", 1, 2, CLOCK + 100 * 13 + 50)
     move(log, "roll_back", 2, 1, CLOCK + 100 * 14)
     assert [(one.day, one.title, one.state) for one in events(log, tmp_path, "promotion")] == [
         ("2013-04-01", "Version 1 promoted", "good"),
-        ("2013-04-14", "Version 2 promoted", "good"),
-        ("2013-04-15", "Version 1 restored", "bad"),
+        ("2013-04-15", "Version 2 promoted", "good"),
+        ("2013-04-16", "Version 1 restored", "bad"),
     ]
-    assert read_year(log, tmp_path, {}).champion == {"version": "1", "since": "2013-04-15", "previous": "2"}
 
 
 def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_path: Path) -> None:
     [training] = events(log, tmp_path, "training")
-    assert (training.day, training.title, training.text) == ("2013-04-12", "Retraining: growth", "new labels")
-    assert (training.facts, training.state) == ({"version": "2"}, "")
+    assert (training.day, training.title, training.text) == ("2013-04-14", "Retraining: growth", "new labels")
+    assert (training.facts, training.state, training.decision) == ({"version": "2"}, "", "2013-04-12")
 
 
 def test_a_retraining_that_failed_is_bad(log: sa.Engine, tmp_path: Path) -> None:
@@ -78,18 +77,18 @@ def test_an_experiment_stands_where_its_result_was_known_and_explains_itself(log
     shown = events(log, tmp_path, "experiment")
     assert [(one.title, one.state, one.day, one.first, one.last) for one in shown] == [
         ("Version 4 against 1: running", "", DAYS[0], *DAYS[:2]),
-        ("Version 2 against 1: not proven better, not worse", "", DAYS[3], *DAYS[:2]),
-        ("Version 3 against 1: rejected", "bad", DAYS[3], *DAYS[:2]),
+        ("Version 2 against 1: not worse", "", DAYS[4], *DAYS[:2]),
+        ("Version 3 against 1: rejected", "bad", DAYS[4], *DAYS[:2]),
     ]
     assert shown[1].facts["labelled flights with both predictions"] == "1,400"
     assert shown[1].text.endswith("The loop promotes such a version, because it knows newer flights.")
     [promoted] = events(log, tmp_path, "promotion")
-    assert (promoted.title, promoted.day) == ("Version 2 promoted: not worse, and newer", DAYS[3])
+    assert (promoted.title, promoted.day) == ("Version 2 promoted: not worse, and newer", DAYS[4])
 
 
 def test_an_alert_leads_to_its_evidence(log: sa.Engine, tmp_path: Path) -> None:
     [alert] = events(log, tmp_path, "alert")
-    assert (alert.day, alert.title, alert.state) == ("2013-04-10", "Contract alarm begins", "bad")
+    assert (alert.day, alert.title, alert.state) == ("2013-04-12", "Contract alarm begins", "bad")
     assert [(one.target, one.value, one.threshold) for one in alert.evidence] == [("temp", 0.5, 0.1)]
 
 
@@ -107,13 +106,13 @@ def test_an_alarm_that_begins_has_its_own_results_whatever_was_decided(log: sa.E
     alerts.append(Alert(f"{day}-b", day, "page", "roll back", "off", "decision"))
     decision = Decision(day, "stop_experiment", "broken", (broken,), "contract", (broken, new, old))
     loop_store.record_decision(log, decision, [broken, new], alerts)
-    found = [one for one in events(log, tmp_path, "alert") if one.day == day]
+    found = [one for one in events(log, tmp_path, "alert") if one.decision == day]
     assert {one.title: [result.target for result in one.evidence] for one in found} == {
         "Contract is off": ["visib"],
         "Drift is off": ["humid"],
         "Roll back": ["visib"],
     }
-    assert [one.facts["decision of the day"] for one in found] == ["stop experiment: broken"] * 3
+    assert [one.facts["decision of the day"] for one in found] == ["stop experiment"] * 3
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) ->
         from evidently.ui.workspace import Workspace
     workspace = Workspace.create(str(config.own(played) / evidently_reports.WORKSPACE))
     (project,) = workspace.search_project(evidently_reports.PROJECT)
-    runs = [workspace.get_run(project.id, one) for one in workspace.list_runs(project.id)]
+    ids = {str(one) for one in workspace.list_runs(project.id)}
+    runs = [workspace.get_run(project.id, one) for one in ids]
     metrics = {run.name: {one.display_name: one.dict() for one in run.metric_results.values()} for run in runs}
     known = week[week["flight_id"] < "2013-04-14"]["late"].notna().sum()
     rows = {name: of_it["Row count in dataset"]["value"] for name, of_it in metrics.items()}

@@ -2,59 +2,61 @@
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
+from level5_monitoring import config
 from level5_monitoring.dashboard import page
 from level5_monitoring.dashboard.charts import Axis, Scale
-from level5_monitoring.dashboard.data import Week, Year, empty_year, read_year
+from level5_monitoring.dashboard.data import Week, Year, read_year
+from level5_monitoring.dashboard.evidently_reports import page_of_week
 from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.monitors.distances import COLUMNS
+from level5_monitoring.monitors.monitor_result import State
 from level5_monitoring.monitors.reference import Reference
+from level5_monitoring.policy_backtest.calendars import POLICIES as ALL_POLICIES
+from level5_monitoring.policy_backtest.comparison import Effort, PolicyResult, keep_results
 from level5_monitoring.tables import open_log
+from shared.score import Score
 from shared.settings import Settings
 from tests.factories import monitor_result
 
 
 def test_the_verdict_names_effort_loss_and_failed_requests(full: Year) -> None:
-    overall = page.overall(full)
-    better = 1 - overall["loop"] / overall["weekly"]
-    expected = ["Retrained 1 time instead of 2", f"log loss {better:.2%} below weekly's", "3 failed requests"]
-    assert page.verdict(replace(full, failed_requests=3), trainings=1) == expected
-    losses = {"loop": 0.5, "weekly": 0.4, "frozen": 0.6}
-    worse = replace(full, weeks=[Week("2013-04-01", 9, losses, sound_rows=9, sound_loss=losses)], failed_requests=None)
-    assert page.verdict(worse, trainings=2) == ["Retrained 2 times instead of 0", "log loss within 25.00% of weekly's"]
+    better = 1 - full.sound_loss["loop"] / full.sound_loss["weekly"]
+    expected = ["Retrained 1 time, not 2 (every Monday)", f"log loss {better:.2%} lower", "3 failed requests"]
+    assert page.verdict(replace(full, failed_requests=3)) == expected
+    worse = replace(full, sound_loss={"loop": 0.5, "weekly": 0.4, "frozen": 0.6}, events=[*full.events, *full.events])
+    assert page.verdict(worse) == ["Retrained 2 times, not 2 (every Monday)", "log loss 25.00% higher"]
     html = " ".join(page.render(full).split())
-    assert '<p class="big">Version 2</p> <p>since Sun 21 Apr, after version 1</p>' in html
-    assert f"weekly {overall['weekly']:.4f} · never {overall['frozen']:.4f}" in html
+    assert '<p class="big">Version 2</p> <p>since Mon 22 Apr, after version 1</p>' in html
+    assert "weekly {weekly:.4f} · never {frozen:.4f}".format(**full.sound_loss) in html
     assert "The loop only" not in html
 
 
-def test_the_overall_loss_weighs_weeks_by_their_flights(full: Year) -> None:
-    weeks = [
-        Week("2013-04-01", 0, {}, sound_rows=100, sound_loss={"loop": 0.2}),
-        Week("2013-04-08", 0, {}, sound_rows=300, sound_loss={"loop": 0.6}),
-    ]
-    assert page.overall(replace(full, weeks=weeks)) == {"loop": pytest.approx(0.5)}
-
-
-def test_days_that_are_left_out_are_marked_and_change_neither_headline_nor_axis(full: Year) -> None:
+def test_days_that_are_left_out_are_marked_and_do_not_change_the_axis(full: Year) -> None:
     """The contract broke on 10 April, and a week's labels are all wrong."""
     before = page.draw(full)
     assert before["excluded"] == "1 day with inputs in alarm"
-    assert "Left out (hatched): 1 day with inputs in alarm." in " ".join(page.render(full).split())
+    assert "Left out (hatched)</b>: 1 day with inputs in alarm." in " ".join(page.render(full).split())
     losses = {"loop": 9.0, "weekly": 0.5, "frozen": 0.5}
     days = {f"2013-04-{day}": "labels" for day in range(22, 29)}
-    after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", 49, losses, {}, days, 0, {})]))
-    assert after["overall"] == before["overall"]
+    after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", 49, losses, days, 0, {})]))
     assert after["excluded"] == "1 day with inputs in alarm, 7 days with labels in alarm"
     for chart, old in zip(after["charts"], before["charts"], strict=True):
         assert chart["scale"].ticks == old["scale"].ticks
         assert chart["marks"][-1][1] == 0  # beyond the scale: at its edge
         assert chart["lines"]["loop"] == old["lines"]["loop"]
+
+
+def test_the_page_shows_the_score_of_the_terminal_beside_its_own(log: sa.Engine, level5_settings: Settings) -> None:
+    nothing, score = (0.0, 0.0, 0.0), Score(0.4584, 0.78, 0.14, 0.01, 0.25, 249_435)
+    kept = PolicyResult(score, Effort(8, 0), nothing, nothing, 0, 0)
+    keep_results(level5_settings, dict.fromkeys(ALL_POLICIES, kept), 0, faults=True)
+    html = " ".join(page.render(read_year(log, config.own(level5_settings), {})).split())
+    assert "All 249,435 flights by their true labels, as the terminal prints: loop 0.458." in html
 
 
 def test_without_the_calendar_policies_the_page_says_so(log: sa.Engine, tmp_path: Path) -> None:
@@ -82,7 +84,7 @@ def test_alarms_for_which_a_person_must_look_differ_from_those_that_inform(full:
     assert '<div id="alarms" class="good">' in calm
     assert "drift, 1 in all: informs only" in calm
     assert '<div id="alarms" class="bad">' in red
-    assert "temp · a person must look" in red
+    assert "Alarms: a person must look" in red
 
 
 @pytest.mark.parametrize(("value", "expected"), [(0.0, 4.0), (0.1, 33.3), (0.3, 100.0), (9.0, 100.0)])
@@ -116,7 +118,11 @@ def test_an_event_leads_to_its_version_and_its_decision(full: Year) -> None:
         ("the whole decision", "make explain DECISION=2013-04-12"),
     ]
     [alert] = [one for one in full.events if one.kind == "alert"]
-    assert page.links(alert, {"Evidently": "make reports"}) == [("Evidently's reports", "make reports")]
+    assert page.links(alert, {"Evidently": "make reports"}) == [("Evidently's dashboard", "make reports")]
+    path = page_of_week("2013-04-14")
+    assert page.links(alert, {"Evidently": "http://127.0.0.1:5000/pages/Evidently"}, {"2013-04-14"}) == [
+        ("Evidently's report of the week to Sun 14 Apr", f"http://127.0.0.1:5000/pages/Evidently?at={path}")
+    ]
 
 
 def test_there_is_one_format_of_dates(full: Year) -> None:
@@ -125,47 +131,31 @@ def test_there_is_one_format_of_dates(full: Year) -> None:
     assert re.findall(r"2013-\d\d-\d\d", html) == []
 
 
-def test_consecutive_days_in_one_state_are_drawn_as_one(log: sa.Engine, tmp_path: Path) -> None:
-    runs = page.draw(read_year(log, tmp_path, {}))["states"]["contract"]
-    assert [(result.state, first, last) for result, first, last in runs] == [
-        ("ok", "2013-04-01", "2013-04-09"),
-        ("alarm", "2013-04-10", "2013-04-10"),
-        ("ok", "2013-04-11", "2013-04-18"),
-    ]
-
-
-def test_a_day_without_a_result_interrupts_a_run(full: Year) -> None:
-    days = {day: monitor_result(day=day, state="ok") for day in ("2013-04-01", "2013-04-03")}
+def test_consecutive_days_in_one_state_are_drawn_as_one(full: Year) -> None:
+    """A day without a result interrupts them."""
+    states: dict[str, State] = {"2013-04-01": "ok", "2013-04-02": "ok", "2013-04-03": "alarm", "2013-04-05": "alarm"}
+    days = {day: monitor_result(day=day, state=state) for day, state in states.items()}
     runs = page.draw(replace(full, states={"contract": days}))["states"]["contract"]
-    assert [run[1:] for run in runs] == [("2013-04-01", "2013-04-01"), ("2013-04-03", "2013-04-03")]
+    assert [(result.state, first, last) for result, first, last in runs] == [
+        ("ok", "2013-04-01", "2013-04-02"),
+        ("alarm", "2013-04-03", "2013-04-03"),
+        ("alarm", "2013-04-05", "2013-04-05"),
+    ]
 
 
 def test_before_the_first_flight_there_is_a_page_too(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
         html = page.render(read_year(log, tmp_path, {}))
     assert "The first model is being trained." in html
-    assert '<h1 id="verdict">The year is being read</h1>' in page.render(empty_year())
+    assert '<h1 id="verdict">The year is being read</h1>' in page.render(Year())
     assert not re.search(r'class="[^"]*\b(good|bad)\b', html)
     assert "No day is closed yet." in html
 
 
-class Links(HTMLParser):
-    """Every address that a browser would load by itself."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.loaded: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.loaded += [value or "" for name, value in attrs if name == "src" or (tag == "link" and name == "href")]
-
-
-def test_the_file_needs_nothing_but_itself(log: sa.Engine, tmp_path: Path) -> None:
-    text = page.write(read_year(log, tmp_path, {}), tmp_path).read_text(encoding="utf-8")
-    parser = Links()
-    parser.feed(text)
-    assert parser.loaded == ["data:,"]
-    assert not re.search(r"@import|url\(", text)
+def test_the_file_needs_nothing_but_itself(full: Year) -> None:
+    html = page.render(full)
+    assert re.findall(r'\bsrc="[^"]*|<link[^>]*', html) == ['<link rel="icon" href="data:,"']
+    assert not re.search(r"@import|url\(", html)
 
 
 def test_every_style_rule_has_an_element(full: Year) -> None:

@@ -81,5 +81,5 @@ def test_faults_alarms_and_models_have_a_line_each_in_order_of_nights(
     ]
     assert [(one.fault, one.day, one.until) for one in read_faults(home)] == [
         ("hours", "2013-07-15", "2013-07-24"),
-        ("spoiled training", "2013-08-01", "2013-08-01"),
+        ("spoiled training", "2013-08-03", "2013-08-03"),
     ]
