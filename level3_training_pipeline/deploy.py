@@ -6,6 +6,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from level2_devops.release.pipeline import Release, candidate
+from level2_devops.release.store import Store
 from level3_training_pipeline.pipeline.compare import better_or_worse
 from level3_training_pipeline.pipeline.reproduce import NotReproducibleError, Reproduction, reproduce
 from level3_training_pipeline.tracking import mlflow_runs, registry
@@ -46,9 +47,12 @@ def _compared_with_champion(client: MlflowClient, version: Version, settings: Se
     champion = registry.by_alias(client, registry.CHAMPION)
     if champion is None:
         return "There is no champion yet, so there is nothing to compare this version with."
+    current = Store(settings.level("level2")).current()
+    elsewhere = current is not None and current.version != champion.tags.get("release")
+    served = f" Level 2's service has another release by now, {current.version}." if current and elsewhere else ""
     if champion.number == version.number:
-        return f"Version {version.number} is the champion already."
+        return f"Version {version.number} is the champion already.{served}"
     try:
-        return better_or_worse(client, version, champion, settings)
+        return better_or_worse(client, version, champion, settings) + served
     except UserError as error:
-        return f"Whether it is better than version {champion.number}, the champion, cannot be told: {error}"
+        return f"Whether it is better than version {champion.number}, the champion, cannot be told: {error}{served}"

@@ -39,14 +39,6 @@ def test_of_the_project_it_imports_only_the_loading_of_the_data() -> None:
     assert ours == {"shared.data.flights", "shared.settings", "shared.data.split"}
 
 
-def test_it_has_the_flaws_that_the_level_is_about() -> None:
-    code = "\n".join(cell.source for cell in read_notebook().cells if cell.cell_type == "code")
-    assert "train_test_split(" in code
-    assert "random_state" not in code
-    assert "seed" not in code
-    assert "pickle.dump(model, file)" in code
-
-
 def _without_pictures(notebook: dict[str, Any]) -> dict[str, Any]:
     """The same notebook without its PNGs, whose base64 may spell anything."""
     for cell in notebook["cells"]:

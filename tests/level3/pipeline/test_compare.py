@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from level2_devops.release.store import Current, Store
 from level3_training_pipeline.deploy import _compared_with_champion
 from level3_training_pipeline.pipeline import compare
 from level3_training_pipeline.tracking import registry
@@ -34,3 +35,6 @@ def test_the_champion_is_named_or_that_there_is_none(
     ):
         monkeypatch.setattr(registry, "by_alias", lambda *_, one=champion: one)
         assert _compared_with_champion(world.client, version, world.settings).startswith(says)
+    monkeypatch.setattr(Store, "current", lambda _: Current("1.0.9", (), 1))
+    told = _compared_with_champion(world.client, version, world.settings)
+    assert told.endswith("champion already. Level 2's service has another release by now, 1.0.9.")

@@ -15,9 +15,17 @@ from shared.data.schema import DataError
 from shared.data.split import history
 from shared.files import write_parquet
 from shared.settings import Settings
+from tests.support import lend_flights
 
 NOW = pd.Timestamp("2013-04-01", tz="America/New_York")
 GAP = NOW - pd.Timedelta(days=43), NOW - pd.Timedelta(days=14)
+
+
+@pytest.fixture
+def settings(settings: Settings, flights: pd.DataFrame) -> Settings:
+    """The test's own, with the project's cache of the flights."""
+    lend_flights(settings.state)
+    return settings
 
 
 def test_three_months_are_learned_from_whole(flights: pd.DataFrame, settings: Settings) -> None:
