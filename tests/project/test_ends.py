@@ -68,5 +68,6 @@ def test_nothing_is_left_and_the_same_command_works_again(name: str, tmp_path: P
     for number in (signal.Signals[one] for one in COMMANDS[name][-1]):
         command = Command(name, tmp_path)
         command.end(number)
-        assert command.process.returncode in ([-number] if number == signal.SIGKILL else [0, 130])
-        assert "Traceback" not in command.output.read_text()
+        printed = command.output.read_text()
+        assert command.process.returncode in ([-number] if number == signal.SIGKILL else [0, 130]), printed
+        assert "Traceback" not in printed
