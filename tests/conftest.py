@@ -41,7 +41,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     threading.Thread(target=tick, daemon=True).start()
 
 
-LONGEST = ("tests/level3/", "tests/level5/loop/", "tests/level2/test_run.py", "tests/level4/")  # the longest first
+LONGEST = (  # the longest first
+    "tests/level3/",
+    "tests/level5/loop/test_killed.py",
+    "tests/level4/",
+    "tests/project/test_ends.py",
+    "tests/level5/live_demo/",
+    "tests/level2/",
+)
 TOGETHER = ("level1", "level3", "level4")  # a run, or a server and a training, is shared by all tests of these levels
 
 

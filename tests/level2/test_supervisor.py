@@ -99,10 +99,15 @@ def test_when_stopped_it_leaves_no_process_behind(running: Running, settings: Se
     assert not (store.home / "serving.json").exists()
 
 
-def test_a_worker_does_not_outlive_a_supervisor_that_was_killed(running: Running) -> None:
+def test_a_killed_supervisor_leaves_no_worker_and_no_status_even_while_another_command_holds_its_lock(
+    running: Running, store: Store
+) -> None:
     process, service = running
     process.kill()
     process.wait()
+    with service_lock(store).acquire(timeout=30):  # as one who looks holds it, for a moment
+        assert read_service_status(store) is None
+    assert read_service_status(store) is None
     assert has_ended(service.worker)
 
 
@@ -132,17 +137,6 @@ def test_without_a_release_it_names_the_remedy(settings: Settings) -> None:
     done = start(settings)
     assert done.returncode == 2
     assert done.stderr == "error: nothing is released yet. Remedy: make release.\n"
-
-
-def test_a_killed_service_has_no_status_even_while_another_command_holds_its_lock(
-    running: Running, store: Store
-) -> None:
-    process, _ = running
-    process.kill()
-    process.wait()
-    with service_lock(store).acquire(timeout=1):  # as one who looks holds it, for a moment
-        assert read_service_status(store) is None
-    assert read_service_status(store) is None
 
 
 def test_the_wait_grows_with_each_failed_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

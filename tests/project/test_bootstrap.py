@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,22 +40,18 @@ def test_a_whole_environment_is_left_as_it_is(elsewhere: Path, capsys: pytest.Ca
     assert not capsys.readouterr().out
 
 
-@pytest.mark.usefixtures("elsewhere")
-def test_an_environment_without_its_last_file_or_its_python_is_not_whole() -> None:
-    bootstrap.PYTHON.unlink()
-    assert not bootstrap.is_ready()
-    bootstrap.PYTHON.touch()
-    bootstrap.READY.unlink()
-    assert not bootstrap.is_ready()
+CHANGES: dict[str, Callable[[pytest.MonkeyPatch], object]] = {
+    "no Python": lambda _: bootstrap.PYTHON.unlink(),
+    "no last file": lambda _: bootstrap.READY.unlink(),
+    "another lock": lambda _: bootstrap.LOCK.write_text("uv==2\n"),
+    "another Python": lambda patch: patch.setattr(sys, "version_info", (3, 99, 0, "final", 0)),
+}
 
 
 @pytest.mark.usefixtures("elsewhere")
-def test_another_lock_or_another_python_needs_another_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    bootstrap.LOCK.write_text("uv==2\n")
-    assert not bootstrap.is_ready()
-    bootstrap.LOCK.write_text("uv==1\n")
-    assert bootstrap.is_ready()
-    monkeypatch.setattr(sys, "version_info", (3, 99, 0, "final", 0))
+@pytest.mark.parametrize("change", CHANGES)
+def test_after_a_change_it_is_not_whole(change: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    CHANGES[change](monkeypatch)
     assert not bootstrap.is_ready()
 
 

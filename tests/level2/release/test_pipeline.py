@@ -51,27 +51,21 @@ def make(small_model: Path, settings: Settings, project: Path) -> Callable[[], R
 
 
 def test_a_release_passes_its_gates_becomes_current_and_can_be_rolled_back(
-    make: Callable[[], Release], settings: Settings, store: Store
+    make: Callable[[], Release], small_model: Path, settings: Settings, store: Store
 ) -> None:
-    first = make()
-    assert "passed" in first.gates["tests"]
-    assert first.gates["smoke test"] == "106 answers, all the model's own"
-    assert first.switched_in is None  # nothing serves here
-    second = make()
-    assert (first.version, second.version) == ("1.0.0", "1.0.1")
+    before = publish(store, small_model)
+    made = make()
+    assert "passed" in made.gates["tests"]
+    assert made.gates["smoke test"] == "106 answers, all the model's own"
+    assert made.switched_in is None  # nothing serves here
+    assert (before, made.version) == ("1.0.0", "1.0.1")
     assert store.current().version == "1.0.1"  # type: ignore[union-attr]
     assert roll_back(settings, actor=ACTOR).version == "1.0.0"
     assert store.current().version == "1.0.0"  # type: ignore[union-attr]
     with pytest.raises(ReleaseError, match="no earlier release"):
         roll_back(settings, actor=ACTOR)
     events = [(event["what"], event["version"]) for event in store.history() if event["what"] != "published"]
-    assert events == [
-        ("building", "1.0.0"),
-        ("released", "1.0.0"),
-        ("building", "1.0.1"),
-        ("released", "1.0.1"),
-        ("rolled back", "1.0.0"),
-    ]
+    assert events[-3:] == [("building", "1.0.1"), ("released", "1.0.1"), ("rolled back", "1.0.0")]
 
 
 BUGS = {  # module, its right and its wrong line, and the reason why it is not released
