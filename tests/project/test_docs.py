@@ -89,6 +89,21 @@ def test_every_level_explains_itself_under_the_same_headings(level: str) -> None
     assert re.findall(r"^## (.+)$", re.sub(FENCED, "", text), re.MULTILINE) == HEADINGS
 
 
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_root_readme_says_how_long_a_level_is_and_the_files_to_begin_with(level: str) -> None:
+    text = (PROJECT / level / "README.md").read_text(encoding="utf-8")
+    numbered = re.findall(r"^\d\. (.+?):", text.partition("\n## Files that hold the idea\n")[2], re.MULTILINE)
+    first = {PROJECT / level / file for words in numbered for file in re.findall(r"`([\w/]+\.py)`", words)}
+    own = [file for file in tracked() if file.suffix == ".py" and file.is_relative_to(PROJECT / level)]
+    lines = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in own}
+    row = re.search(
+        rf"^\| {level[5]} \| ([\d,]+) \| ([\d,]+)", README_FILES[0].read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert row, "the table of lines, seconds and memory"
+    said = [int(figure.replace(",", "")) for figure in row.groups()]
+    assert said == pytest.approx([sum(lines.values()), sum(lines[file] for file in first)], rel=0.02)
+
+
 @pytest.mark.parametrize("readme", README_FILES, ids=named)
 def test_every_command_in_a_readme_fits_a_terminal(readme: Path) -> None:
     for block in re.findall(FENCED, readme.read_text(encoding="utf-8")):
