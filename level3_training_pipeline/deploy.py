@@ -48,8 +48,9 @@ def _compared_with_champion(client: MlflowClient, version: Version, settings: Se
     if champion is None:
         return "There is no champion yet, so there is nothing to compare this version with."
     current = Store(settings.level("level2")).current()
-    elsewhere = current is not None and current.version != champion.tags.get("release")
-    served = f" Level 2's service has another release by now, {current.version}." if current and elsewhere else ""
+    served = ""
+    if current and current.version != champion.tags.get("release"):
+        served = f" Level 2's service has another release by now, {current.version}."
     if champion.number == version.number:
         return f"Version {version.number} is the champion already.{served}"
     try:

@@ -57,7 +57,7 @@ def main() -> None:
         operator.post("/experiment/stop", reason="the two months are over")  # an experiment without a verdict by now
         leaky = candidates.deploy_leaky(server, client, in_two_months, home)
         replayed += view.replay(replay(flights, in_two_months.now, in_three_months.now), platform.service)
-        better, worse = report.show_experiments(home, challenger.version, leaky)
+        better, worse = report.draw_experiments(home, challenger.version, leaky)
         stages = digests_by_stage(challenger, view.digests[challenger.version])
 
         part(5, "Operate", "rollback and a killed worker under load; a prediction explained")

@@ -17,7 +17,7 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise the error."""
-        raise UserError(f"{message.removeprefix('argument ')}. Remedy: {self.example}.")
+        raise UserError(f"{message.removeprefix('argument ').removeprefix(': ')}. Remedy: {self.example}.")
 
 
 def version(text: str) -> int:

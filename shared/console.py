@@ -202,7 +202,7 @@ def show_table(title: str, columns: list[str], rows: list[list[str]], *, detail:
         console.print(f"  {title}: {len(rows)} rows, in {show_path(console.story_file)}")
 
 
-MONTHLY = {  # column: its title, and its format; another seed changes the third digit of a month, but not of all
+MONTHLY = {  # column: title, format of a month, format of all; another seed changes the third digit
     "rows": ("flights", ",.0f", ",.0f"),
     "late": ("late", ".1%", ".1%"),
     "log_loss": ("log loss", ".2f", ".3f"),

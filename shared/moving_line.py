@@ -27,7 +27,7 @@ class Working:
 
     def __init__(self, name: str, *, folds: bool = False) -> None:
         self.name, self.folds, self.steps, self.result = printable(name), folds, 0, ""
-        self.shown, self.begun, self.dotted, self.finished = self.name, time.perf_counter(), False, False
+        self.shown, self.begun, self.dotted = self.name, time.perf_counter(), False
 
     def update(self, text: str) -> None:
         """Show another text from now on."""
@@ -90,8 +90,6 @@ class MovingLine:
         def tick() -> None:
             while not ended.wait(DOT_EVERY):
                 with self.lock:
-                    if one.finished:
-                        return
                     if self.unfinished is None:  # what was printed meanwhile has ended its line
                         self._begin(one)
                     if self.unfinished is one:
@@ -112,7 +110,6 @@ class MovingLine:
     def finish(self, one: Working, words: str) -> bool:
         """On a pipe, end its line with these words; False where it has none, so that they are still to be printed."""
         with self.lock:
-            one.finished = True
             if self.unfinished is not one:
                 return False
             self._write(f" {words}\n")

@@ -5,6 +5,7 @@ import time
 import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
+from http.client import HTTPException
 from typing import TypeVar
 
 Result = TypeVar("Result")
@@ -35,7 +36,7 @@ def answers(url: str, timeout: float = 2.0) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=timeout) as answer:
             return bool(answer.status == 200)
-    except OSError:
+    except (OSError, ValueError, HTTPException):  # no server, no address, or no HTTP
         return False
 
 

@@ -59,16 +59,14 @@ def gates_in_a_line(passed: list[Gate], refusals: dict[str, str]) -> str:
     return f"{len(passed)} gates; {sum(map(bool, refusals.values()))} of {len(refusals)} bad candidates refused"
 
 
-def show_experiments(home: Path, *versions: int) -> list[Experiment]:
+def draw_experiments(home: Path, *versions: int) -> list[Experiment]:
     """Draw every experiment, and print its live split; returns those in which these versions were the challengers."""
     with open_log(url_of(home)) as log:
         experiments = find(log)
         for one in experiments:
             days = days_of(log, one.experiment)
-            live, answered = (
-                int(days[["champion_arm", "challenger_arm"]].sum().sum()),
-                int(days["challenger_arm"].sum()),
-            )
+            answered = int(days["challenger_arm"].sum())
+            live = answered + int(days["champion_arm"].sum())
             share = f"answered {answered / max(1, live):.1%} of {live:,} live flights, {one.plan.share:.0%} was planned"
             console.print(f"  version {one.challenger} {share}")
             figure = verdict_plot(one.plan, days, judge(one.plan, days), one.challenger)

@@ -125,9 +125,13 @@ def read_year(
     health = list(platform)
     calendar, scores = None, {}
     try:
-        calendar, scores = read_calendar(home), read_scores(home)
+        calendar = read_calendar(home)
     except StateError as error:  # the page goes on without them
         health.append(Health("calendar policies", str(error), ok=False))
+    try:
+        scores = read_scores(home)
+    except StateError as error:
+        health.append(Health("scores of all flights", str(error), ok=False))
     days = read_days(log, calendar, {} if settled is None else settled)
     asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)

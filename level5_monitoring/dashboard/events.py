@@ -110,7 +110,7 @@ def _experiments(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[st
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
     acts = audit.trail(log, AUDIT.c.action.in_(ENDS))
     ended = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts)}
-    decided = {one["result"].get("experiment") or one["experiment"]: one["day"] for one in decisions}
+    decided = {one["experiment"]: one["day"] for one in decisions if one["experiment"]}  # not by the platform
     found = []
     for one in experiment_store.find(log):
         if one.experiment not in spans:

@@ -22,7 +22,7 @@ from shared.data.schema import FLIGHT
 from shared.errors import UserError
 from shared.processes.children import running
 from shared.settings import Settings
-from shared.waiting import answers, free_port, wait_until
+from shared.waiting import comes_up, free_port, wait_until
 
 START_LIMIT = 120  # seconds; Evidently alone takes about 10 s on two cores
 WORKSPACE, PROJECT, LOG = "evidently", "flights", "evidently-pages.log"
@@ -167,9 +167,9 @@ def serve_pages(settings: Settings) -> None:
     own, port = config.own(settings), free_port()
     address, log = f"http://127.0.0.1:{port}", own / LOG
     with running(pages(own / WORKSPACE, port), log) as process, suppress(KeyboardInterrupt):
-        with step("Start Evidently's pages"), suppress(TimeoutError):
-            wait_until(lambda: answers(address) or process.poll() is not None, START_LIMIT, pause=0.2)
-        if not answers(address):
+        with step("Start Evidently's pages"):
+            up = comes_up(address, START_LIMIT, lambda: process.poll() is not None)
+        if not up:
             raise UserError(f"Evidently's pages do not answer at {address}. Remedy: see {log}.")
         console.print(f"Evidently: {address}{PAGE} · end: Ctrl-C")
         wait_until(lambda: process.poll() is not None, inf, pause=0.5)  # on Windows, wait() ignores Ctrl-C

@@ -30,7 +30,7 @@ from shared.settings import Settings
 
 FILE = "year.html"
 DECISION = "A decision"  # among the links: the command that explains it
-POLICIES = {  # the short name of each, and what it does
+DRAWN = {  # the short name of each, and what it does
     LOOP: ("loop", "retrains when its policy decides"),
     "weekly": ("weekly", "retrains every Monday"),
     "frozen": ("never", "keeps the first model"),
@@ -80,7 +80,7 @@ def draw(year: Year) -> dict[str, Any]:
     """What the templates need: the year, and the place of everything on its axis."""
     axis = Axis(year.first, year.last)
     weeks = [week for week in year.weeks if week.loss]
-    policies = {name: words for name, words in POLICIES.items() if weeks and name in weeks[0].loss}
+    policies = {name: words for name, words in DRAWN.items() if weeks and name in weeks[0].loss}
     excluded = {day: REASONS[reason] for week in year.weeks for day, reason in week.excluded.items()}
     sundays = {day for weeks in year.drift.values() for day in weeks}
     return {

@@ -73,8 +73,8 @@ class Clock:
             raise UserError(f"no speed {speed!r}. Remedy: one of {', '.join(SPEEDS)}.")
         with self._changed:
             self.speed = speed
-            (self.home / SPEED).write_text(speed, encoding="utf-8")
             self._changed.notify_all()
+        (self.home / SPEED).write_text(speed, encoding="utf-8")  # half a word is read as none
 
     def stop(self) -> None:
         """Let no more hours through."""

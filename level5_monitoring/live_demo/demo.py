@@ -107,7 +107,8 @@ class Demo:
             return self.opened.enter_context(running(words, self.own / evidently_reports.LOG))
 
         self.live.pages.offer("MLflow", mlflow, mlflow_runs.page_of_runs(""))
-        self.live.pages.offer("Evidently", evidently, evidently_reports.PAGE, evidently_reports.known_at)
+        known_at = evidently_reports.known_at
+        self.live.pages.offer("Evidently", evidently, evidently_reports.PAGE, known_at, lambda: self.reports)
         pages = {name: f"{self.address}/pages/{name}" for name in self.live.pages.all}
         self.live.links = {**self.live.links, **pages}  # the drawing thread reads the old one
 

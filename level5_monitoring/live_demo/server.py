@@ -20,7 +20,7 @@ from level5_monitoring.dashboard.data import Day, Health, Year, platform_health,
 from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.live_demo.activity import Activities
 from level5_monitoring.live_demo.clock import SPEEDS, Clock
-from level5_monitoring.live_demo.tool_pages import WAITING, ToolPages
+from level5_monitoring.live_demo.tool_pages import ToolPages
 from level5_monitoring.live_year.fault_injection import FAULTS
 from level5_monitoring.policy_backtest.calendars import PREDICTIONS_FILE
 from level5_monitoring.tables import DECISIONS
@@ -180,7 +180,7 @@ def create_app(live: LivePage) -> FastAPI:
             return JSONResponse({"detail": f"no page {name!r}. Remedy: one of {', '.join(live.pages.all)}."}, 404)
         if address := live.pages.open(name, at):
             return RedirectResponse(address)
-        return HTMLResponse(WAITING.format(name), headers={"refresh": "1"})
+        return HTMLResponse(live.pages.waiting(name), headers={"refresh": "1"})
 
     @app.post("/clock")
     def set_clock(action: Annotated[Literal["pause", "resume", "step"], Body(embed=True)]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from level4_deployment.experiment import experiment_store
 from level4_deployment.prediction_log import AUDIT
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store, outbox
+from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import figure
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from shared.console import console, show_table, step
@@ -31,14 +32,14 @@ def show_decision(day: str) -> None:
         facts["state"] = decision["state"]
         facts |= {str(name): str(value) for name, value in result.items()}
         if experiment:
-            facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {_in_short(experiment.reason)}"
+            facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
         show_table(f"Decision of {day}", ["", ""], [[name, value] for name, value in facts.items()])
         _show_results([MonitorResult(**one) for one in decision["evidence"]], loop_store.monitor_results(log, day))
-        if alerts := [[alert.severity, alert.title, _in_short(alert.text)] for alert in outbox.alerts(log, day)]:
+        if alerts := [[alert.severity, alert.title, _text_of(alert)] for alert in outbox.alerts(log, day)]:
             show_table("Alerts", ["severity", "alert", "text"], alerts)
         versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
         actions = [
-            [_action(one), audit.describe_change(one), one["actor"], _in_short(one["reason"])]
+            [_action(one), audit.describe_change(one), one["actor"], one["reason"]]
             for one in audit.trail(log, AUDIT.c.version.in_(versions) | (AUDIT.c.experiment == name))
         ]
         if actions:
@@ -48,6 +49,11 @@ def show_decision(day: str) -> None:
 def _action(one: dict[str, Any]) -> str:
     status = "" if one["status"] == audit.DONE else f" ({in_words(one['status'])})"
     return f"{in_words(one['action'])}{status}"
+
+
+def _text_of(alert: Alert) -> str:
+    """Short where it repeats the evidence; the others may end with a command that helps."""
+    return _in_short(alert.text) if alert.kind in ("alarm_begins", "decision") else alert.text
 
 
 def _in_short(text: str) -> str:

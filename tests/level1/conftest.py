@@ -24,12 +24,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory, flights: pd.DataFrame) -> Run
     lend_flights(state)
     home.mkdir()
     theirs = foreign_settings(foreign)
-    before = contents(foreign)
+    before, notebook = contents(foreign), NOTEBOOK.read_bytes()
     ours = {"TODAY": "2013-04-01", "MLOPS_STATE": str(state), "HOME": str(home)}
     said = listen([sys.executable, "-m", "level1_notebook"], **theirs, **ours)
     assert (said.status, said.err) == (0, ""), said.out[-2000:] + said.err[-2000:]
     assert list(home.iterdir()) == []
     assert contents(foreign) == before
+    assert NOTEBOOK.read_bytes() == notebook
     first, again, metric = (
         Run(nbformat.read(place / NOTEBOOK.name, as_version=4), place / NOTEBOOK_MODEL)
         for place in (state / "level1" / name for name in ("run1", "run2", "metric"))

@@ -16,8 +16,9 @@ from level2_devops.release.store import Store
 from level3_training_pipeline.tracking import mlflow_runs, registry
 from level3_training_pipeline.tracking.registry import Version
 from shared.artefacts import MODEL_FILE
+from shared.data.split import future
 from shared.files import file_digest, short_commit
-from shared.score import by_month, score
+from shared.score import Score, by_month, score
 from shared.settings import PROJECT, Settings, read_settings
 from tests.foreign import contents, foreign_settings
 from tests.silence import ALLOWED, Said, listen
@@ -126,3 +127,14 @@ def test_the_readmes_flights_are_those_that_it_was_judged_on(april: Level) -> No
     run = client_of(april.settings).get_run(april.champion.run_id)
     readme = (PROJECT / "level3_training_pipeline" / "README.md").read_text(encoding="utf-8")
     assert f"on the {run.data.metrics['test_rows']:,.0f} labelled flights" in " ".join(readme.split())
+
+
+def test_another_today_trains_as_of_that_day_and_is_judged_on_the_flights_from_then_on(
+    flights: pd.DataFrame, tmp_path: Path
+) -> None:
+    july = run_level(tmp_path / "state", date(2013, 7, 1))
+    assert july.champion.tags["today"] == july.summary["today"] == "2013-07-01"
+    assert load(july.app / "model")[1].trained_as_of == "2013-07-01"
+    measured = Score(**july.summary["score"])  # type: ignore[arg-type]
+    assert measured.rows == len(future(flights, july.settings.now))
+    assert f"{measured} of 2013-07 to 2013-12" in july.printed

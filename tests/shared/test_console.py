@@ -249,6 +249,14 @@ def test_with_step_each_part_waits_for_a_line_and_goes_on_at_the_end_of_the_file
     assert (refused.status, "STEP='yes' is neither 0 nor 1" in refused.err) == (2, True)
 
 
+def test_an_error_of_ours_is_not_hidden() -> None:
+    def main() -> None:
+        raise KeyError("carrier")
+
+    with pytest.raises(KeyError):
+        command(main)
+
+
 @pytest.mark.parametrize(
     ("code", "status", "mark"), [("print('done')", 0, "✓"), ("import sys; sys.exit('bad')", 1, "✗")]
 )
@@ -282,15 +290,3 @@ def test_a_quiet_level_shows_in_a_terminal_that_it_works(monkeypatch: pytest.Mon
         quiet.print("not shown")
     assert "Train the model" in terminal.getvalue()
     assert "not shown" not in terminal.getvalue()
-
-
-def test_a_step_that_has_ended_is_not_shown_again_by_a_late_dot(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(moving_line, "DOT_EVERY", 0.01)
-    one = Working("Train the model")
-    with console.moving.dots(one):
-        time.sleep(0.1)
-        console.moving.finish(one, "✓")
-        time.sleep(0.1)
-    assert re.fullmatch(r"Train the model \.+ ✓\n", capsys.readouterr().out)

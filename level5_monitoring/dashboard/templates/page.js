@@ -64,12 +64,12 @@ function showCell(id) {
   const list = make("dl", "", {}, ...Object.entries({ state, ...facts }).filter(([, value]) => value)
     .map(([name, value]) => make("div", "", {}, make("dt", name), make("dd", value))));
   dialog.replaceChildren(close, make("h2", title, { id: "cell-title" }), list, make("p", message), spread(id));
-  dialog.dataset.cell = id;
+  dialog.dataset.of = id;
   if (!dialog.open) dialog.show();
 }
 
 function closeCell() {
-  const from = by(by("cell").dataset.cell);
+  const from = by(by("cell").dataset.of);
   by("cell").close();
   if (from) from.focus({ preventScroll: true });
   mark();
@@ -214,7 +214,7 @@ function redraw(html) {
   filter();
   showWeek();
   for (const [id, left, top] of held.scrolled) if (by(id)) by(id).scrollTo({ left, top, behavior: "instant" });
-  if (by("cell").open) mark(by("cell").dataset.cell);
+  if (by("cell").open) mark(by("cell").dataset.of);
   const focused = by(held.focused);
   if (held.focused) ((focused && held.summary ? focused.querySelector("summary") : focused) || year).focus({ preventScroll: true });
   const seen = held.seen && by(held.seen), list = by("list");

@@ -22,6 +22,7 @@ from level4_deployment.delivery.gates import parity_gate
 from level4_deployment.delivery.packaging import convert, publish
 from level4_deployment.serving.model import load_served
 from level4_deployment.serving.package import GRAPH, PackageError, read_verified
+from shared.artefacts import MODEL_CARD
 from shared.errors import UserError
 from tests.level4.plane import CARD, package
 from tests.level4.registries import Registry
@@ -62,10 +63,12 @@ def test_parity_sees_a_conversion_that_is_silently_wrong(
 def test_what_was_altered_is_refused_by_name_and_digest(trained: Pipeline, tmp_path: Path) -> None:
     files = convert(trained, CARD, tmp_path)
     read_verified(tmp_path, files)
-    whole = (tmp_path / GRAPH).read_bytes()
-    (tmp_path / GRAPH).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    with pytest.raises(PackageError, match=f"{GRAPH} has SHA-256 .*{files[GRAPH][:8]}…"):
-        read_verified(tmp_path, files)
+    for name in (GRAPH, MODEL_CARD):
+        whole = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        with pytest.raises(PackageError, match=f"{name} has SHA-256 .*{files[name][:8]}…"):
+            read_verified(tmp_path, files)
+        (tmp_path / name).write_bytes(whole)
     (tmp_path / GRAPH).unlink()
     with pytest.raises(PackageError, match="cannot be read"):
         read_verified(tmp_path, files)

@@ -1,4 +1,4 @@
-"""Workers as real processes: killed, swapped and ended under load, out of disk, on PostgreSQL."""
+"""Workers as real processes: killed and ended under load, out of disk, on PostgreSQL."""
 
 import subprocess
 import sys

@@ -16,7 +16,7 @@ from level5_monitoring.dashboard.shares import Shares, add_shares
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import State
 from level5_monitoring.monitors.reference import Reference
-from level5_monitoring.policy_backtest.calendars import POLICIES as ALL_POLICIES
+from level5_monitoring.policy_backtest.calendars import POLICIES
 from level5_monitoring.policy_backtest.comparison import Effort, PolicyResult, keep_results
 from level5_monitoring.tables import open_log
 from shared.score import Score
@@ -54,7 +54,7 @@ def test_days_that_are_left_out_are_marked_and_do_not_change_the_axis(full: Year
 def test_the_page_shows_the_score_of_the_terminal_beside_its_own(log: sa.Engine, level5_settings: Settings) -> None:
     nothing, score = (0.0, 0.0, 0.0), Score(0.4584, 0.78, 0.14, 0.01, 0.25, 249_435)
     kept = PolicyResult(score, Effort(8, 0), nothing, nothing, 0, 0)
-    keep_results(level5_settings, dict.fromkeys(ALL_POLICIES, kept), 0, faults=True)
+    keep_results(level5_settings, dict.fromkeys(POLICIES, kept), 0, faults=True)
     html = " ".join(page.render(read_year(log, config.own(level5_settings), {})).split())
     assert "All 249,435 flights by their true labels, as the terminal prints: loop 0.458." in html
 
@@ -163,7 +163,7 @@ def test_every_style_rule_has_an_element(full: Year) -> None:
     templates = Path(page.__file__).with_name("templates")
     css = (templates / "page.css").read_text(encoding="utf-8")
     others = "".join(file.read_text(encoding="utf-8") for file in templates.iterdir() if file.suffix != ".css")
-    made = {"alarm", "mild", *page.KINDS, *page.POLICIES}
+    made = {"alarm", "mild", *page.KINDS, *page.DRAWN}
     named = set(re.findall(r"\.([a-z][\w-]*)", css))
     assert {name for name in named - made if not re.search(rf"\b{name}\b", others)} == set()
     variables = set(re.findall(r"(--[\w-]+):", css))

@@ -284,6 +284,13 @@ def test_another_tools_page_starts_when_it_is_opened(live: LivePage, tmp_path: P
         )
         assert (deep, bad) == (there.replace("/made.txt", "/#/x"), there)
         assert live.state()["activity"] is None
+        for unknown in ("/never.txt", "/a b", "/ü"):
+            assert http.get("/pages/MLflow", params={"at": unknown}).headers["location"] == there
+        broken = started.enter_context(running(["no_such_module"], tmp_path / "log"))
+        eventually(broken.poll, within=20)
+        live.pages.all["MLflow"].maker = lambda: broken
+        refused = http.get("/pages/MLflow", params={"at": "/never.txt"})
+        assert (refused.status_code, "reports.log" in refused.json()["detail"]) == (409, True)
 
 
 def test_a_tool_that_ends_is_named_once_and_started_again_by_the_next_click(live: LivePage, tmp_path: Path) -> None:

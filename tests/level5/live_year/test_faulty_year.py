@@ -10,7 +10,7 @@ import pytest
 from level3_training_pipeline.pipeline import data
 from level5_monitoring import config
 from level5_monitoring.live_year import faulty_year
-from level5_monitoring.live_year.faulty_year import FaultyTables, injected_faults, shuffle_labels
+from level5_monitoring.live_year.faulty_year import FaultyTables, feed_faults, injected_faults, shuffle_labels
 from shared.data.flights import load_flights
 from shared.data.schema import FLIGHT, check
 from shared.settings import SettingError, Settings
@@ -40,6 +40,12 @@ def test_the_first_retraining_from_august_on_reads_labels_of_other_flights_and_n
     assert read("2013-08-03")["late"].equals(spoiled["late"])
     assert read("2013-08-25")["late"].equals(tables.flights["late"])
     check(spoiled, FLIGHT, "the spoiled table")
+
+
+def test_only_faults_that_begin_in_the_live_year_are_put_in() -> None:
+    """A training before it would learn them unseen."""
+    assert [one.first for one in feed_faults("2013-07-15")] == ["2013-07-15", "2013-09-02"]
+    assert feed_faults("2013-10-01") == []
 
 
 def test_the_spoiled_labels_are_those_of_the_simulation(flights: pd.DataFrame) -> None:
