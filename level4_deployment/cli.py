@@ -62,7 +62,7 @@ def main() -> None:
     add("audit", show_audit)
     for name, (_, *described) in ACTIONS.items():
         add(name, act, *described).add_argument("--reason", type=reason, default=f"by {user()}")
-    add("explain", explain_prediction, kind=str, example="REQUEST=id")
+    add("explain", explain_prediction, kind=str, example="REQUEST=id, or make explain DECISION=2013-07-15 of level 5")
     add("simulate-ab", simulate_ab)
     add("benchmark-serving", benchmark_serving)
     options = parser.parse_args()

@@ -189,7 +189,8 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
             evidence = _results(decision["evidence"])
         if kind == "drift" and evidence:
             title = f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
-        night, decided_on = _after(day, CLOSES_AFTER), day if decision else ""
+        night = _after(day, CLOSES_AFTER)
+        decided_on = day if decision and row["kind"] != "experiment_ended" else ""  # which an earlier decision has done
         found.append(Event(kind, night, title, row["text"], state, facts=facts, evidence=evidence, decision=decided_on))
     return found
 

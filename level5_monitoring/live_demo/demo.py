@@ -125,7 +125,7 @@ class Demo:
             log = self.own / calendars.LOG_FILE
             calendar = self.opened.enter_context(running(calendars.TRAIN, log))
             share = partial(calendars.read_share, self.own)
-            self._show("training the policies that retrain by the calendar", calendar, share)
+            self._show("training the calendar policies", calendar, share)
 
         about = "Live flights by the demo's clock, and a turn of the loop each night."
 

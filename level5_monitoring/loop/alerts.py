@@ -78,8 +78,8 @@ def _ended(decision: Decision, one: EndedExperiment, workspace: str) -> Alert:
         suspect_days = (*suspect_days, decision.day)
     if suspect_days:
         command = f"MLOPS_WORKSPACE={workspace} make submit VERSION={one.challenger}"
-        reason = f"{reason.rstrip('.')}; but data or labels were in alarm on {', '.join(suspect_days)}"
-        reason += f": {command}, while the platform runs, repeats the experiment"
+        reason = f"{reason.rstrip('.;')}; but data or labels were in alarm on {', '.join(suspect_days)}"
+        reason += f": {command} tries it again, against the champion of now (without make up, first make monitor)"
     severity: Severity = "ticket" if one.state == experiment_store.FAILED or suspect_days else "info"
     key, title = f"ended-{one.experiment}", f"experiment {one.state}"
     return Alert(key, decision.day, severity, title, reason, "experiment_ended", one.experiment)

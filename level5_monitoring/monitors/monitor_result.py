@@ -16,6 +16,7 @@ Monitor = Literal[
 ]
 State = Literal["ok", "alarm", "insufficient data"]
 CHAMPION = "champion"  # the target of the monitors of performance
+OF_LABELS = {"labels": "label count", "late": "label values"}  # the targets of that monitor, for people
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class MonitorResult:
     @property
     def described_target(self) -> str:
         """The target, for people: "temp", or "champion (version 3)"."""
+        if self.monitor == "labels":
+            return OF_LABELS.get(self.target, self.target)
         return self.target if self.version is None else f"{self.target} (version {self.version})"
 
 
