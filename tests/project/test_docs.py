@@ -89,6 +89,12 @@ def test_every_level_explains_itself_under_the_same_headings(level: str) -> None
     assert re.findall(r"^## (.+)$", re.sub(FENCED, "", text), re.MULTILINE) == HEADINGS
 
 
+def test_every_test_that_a_document_names_exists(document: Path) -> None:
+    named_tests = {code for code in code_of(document) if re.fullmatch(r"test_\w+", code)}
+    sources = "".join(file.read_text(encoding="utf-8") for file in tracked() if file.name.startswith("test_"))
+    assert not [name for name in named_tests if f"def {name}(" not in sources]
+
+
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_root_readme_says_how_long_a_level_is_and_the_files_to_begin_with(level: str) -> None:
     text = (PROJECT / level / "README.md").read_text(encoding="utf-8")
