@@ -30,13 +30,13 @@ $(READY): requirements.txt bootstrap.py $(MOVED)
 FORCE: # no file has this name: a checkout that was moved or copied makes its environment again
 
 ##@ The levels (STEP=1: wait for Enter before each part; QUIET=1: only the end)
-level1: $(READY) ## A notebook, and who gets its model (29 s)
+level1: $(READY) ## A notebook, and who gets its model (24 s)
 	@$(BIN)/python -m level1_notebook $(if $(QUIET),--quiet)
 
-level2: $(READY) ## DevOps without MLOps: service, releases (37 s)
+level2: $(READY) ## DevOps without MLOps: service, releases (34 s)
 	@$(BIN)/python -m level2_devops $(if $(QUIET),--quiet)
 
-level3: $(READY) ## Automated training; TODAY=2013-07-01 (37 s)
+level3: $(READY) ## Automated training; TODAY=2013-07-01 (32 s)
 	@$(BIN)/python -m level3_training_pipeline $(if $(AGAIN),--again) $(if $(QUIET),--quiet)
 
 level4: $(READY) ## Automated deployment: gates, A/B test (1.5 minutes)
@@ -175,10 +175,10 @@ diff-4-5: ## What level 5 changes in level 4's run.py
 test: $(READY) ## The quick tests (3 minutes)
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --no-loadscope-reorder
 
-test-slow: $(READY) ## The slow tests, three files at a time (14 minutes)
+test-slow: $(READY) ## The slow tests, three files at a time (12 minutes)
 	@$(BIN)/python -m pytest -m slow -n 3 --no-loadscope-reorder
 
-test-all: test test-slow ## All tests (17 minutes)
+test-all: test test-slow ## All tests (15 minutes)
 
 check: lint types imports ## All three static checks
 
