@@ -120,7 +120,9 @@ def not_passed(version: Version) -> str:
     """Why the gates do not let the version through, on record; "" for one that has passed all of them."""
     found = json.loads(version.tags.get(GATES, "{}"))
     failed = [name for name, gate in found.items() if not gate["passed"]]
-    return f"was refused by the gate {' and '.join(failed)}" if failed else "" if found else "was never at the gates"
+    if failed:
+        return f"was refused by the gate {' and '.join(failed)}"
+    return "" if found else "was never at the gates"
 
 
 def package_of(version: Version) -> Package:

@@ -45,7 +45,7 @@ class Story:
         if decision.kind == "retrain":
             self._print_training(night, decision, result, failed)
         elif decision.kind == "promote":
-            outcome = f"refused: {failed}" if failed else f"{_gain(self.log, result)}"
+            outcome = f"refused: {failed}" if failed else _gain(self.log, result)
             self._line(night, f"version {result.get('version', '')} promoted", outcome)
         elif decision.kind == "roll_back":
             self._line(night, "rolled back", failed or f"to version {result['version']}; {decision.reason}")

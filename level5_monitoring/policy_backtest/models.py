@@ -1,4 +1,4 @@
-"""The year that a policy is simulated in, and the models that are trained in it: each once, whoever needs it.
+"""The simulated year and its models. Policies share them: a model that two policies need is trained once.
 
 A night is named by the day that begins with it (YYYY-MM-DD, New York).
 """
