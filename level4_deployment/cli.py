@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from level4_deployment.config import configure
-from shared.arguments import Parser, reason, share, version
+from shared.arguments import Parser, count, reason, share, version
 from shared.console import console, print_styled, record_output, show_table, step
 from shared.processes.at_work import at_work
 from shared.settings import user
@@ -52,6 +52,7 @@ def main() -> None:
     platform = add("platform", run_platform)
     platform.add_argument("--home", type=Path, help="the platform's folder; without it, level 4's state")
     platform.add_argument("--approval", action="store_true", help="a winner waits until a person approves of it")
+    platform.add_argument("--workers", type=count, default=2, metavar="N", help="processes that predict; else 2")
     add("deliver", deliver, kind=version, example="VERSION=1")
     streaming = add("stream", stream, example="FROM=2013-05-01 TO=2013-06-01")
     streaming.add_argument("--from", dest="begin", default="", metavar="DAY", help="the first day; else the next one")
@@ -85,10 +86,10 @@ def run_platform(options: argparse.Namespace) -> None:
     from level4_deployment.control import server
 
     if options.home:  # a later level's, or a demonstration's, which is at work there
-        server.serve(settings, options.home, approval=options.approval)
+        server.serve(settings, options.home, options.workers, approval=options.approval)
         return
     with at_work(settings, "level4", "make platform", once=True):
-        server.serve(settings, settings.level("level4"), approval=options.approval)
+        server.serve(settings, settings.level("level4"), options.workers, approval=options.approval)
 
 
 @contextmanager

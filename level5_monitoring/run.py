@@ -15,7 +15,6 @@ from level5_monitoring.policy_backtest import calendars, comparison
 from shared.console import closing, part, show_path, step
 from shared.data.flights import load_flights
 from shared.data.split import history
-from shared.processes.children import running
 from shared.progress import keep_summary
 from shared.settings import LAST_TODAY, read_settings
 
@@ -41,15 +40,15 @@ def main() -> None:
         run_flow.run_flow(server, delivery, str(settings.today), platform_home, TRIALS)
         platform.wait_until_ready()
 
-        part(3, "Evaluate", "policies by the calendar, trained in a process beside the live year")
-        train = [*calendars.TRAIN, calendars.WITH_FAULTS] if faults else calendars.TRAIN
-        calendar = opened.enter_context(running(train, own / calendars.LOG_FILE))
+        part(3, "Evaluate", "policies by the calendar, trained in a thread beside the live year")
+        calendar = opened.enter_context(calendars.calendar_training(settings, faults=faults))
 
         part(4, "Release", "live to the end of 2013, unattended: a turn of the loop each night")
         played = run_flow.run_flow(server, replay_year.year, str(LAST_TODAY))
 
         part(5, "Operate", "the year in figures")
-        table = calendars.collect_predictions(settings, calendar)
+        calendar.wait()
+        table = calendars.collect_predictions(settings)
         summary = report.summarise_year(settings)
         faults_met = report.show_faults(settings, table)
         results = comparison.compare_policies(table, summary.effort, comparison.days_of_loop(settings))

@@ -51,13 +51,13 @@ def gather(settings: Settings, without: Sequence[str] = ()) -> Snapshot:
     without: days of departure (YYYY-MM-DD) whose data are in doubt; their flights are left out.
     """
     known = history(read_year(settings), settings.now)
-    doubtful = known["flight_id"].str[:10].isin(without)
-    known = sample(known[~doubtful], settings.now)
+    left_out = int(in_doubt(known, without).sum())
+    known = sample(known, settings.now, without)
     name = digest(known)
     file = settings.level("level3") / "data" / f"history-{name[:16]}.parquet"
     write_parquet(known, file)
     raw = raw_digests(data_folder(settings.data))
-    return Snapshot(file, name, len(known), settings.now, raw, tuple(without), int(doubtful.sum()))
+    return Snapshot(file, name, len(known), settings.now, raw, tuple(without), left_out)
 
 
 def gather_again(settings: Settings, tags: Mapping[str, str]) -> Snapshot:
@@ -71,13 +71,22 @@ def read(file: Path) -> pd.DataFrame:
     return read_parquet(file, "give the command again; the file is written anew.")
 
 
-def sample(known: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
-    """At most MOST_ROWS of the known flights: all recent ones, and a random sample of the older ones."""
-    recent = known["predicted_at"] >= now - WHOLE
-    older = known[~recent]
+def in_doubt(flights: pd.DataFrame, days: Sequence[str]) -> "pd.Series[bool]":
+    """Whether each flight departs on one of these days (YYYY-MM-DD)."""
+    return flights["flight_id"].str[:10].isin(days)
+
+
+def sample(known: pd.DataFrame, now: pd.Timestamp, without: Sequence[str] = ()) -> pd.DataFrame:
+    """At most MOST_ROWS of the known flights: all recent ones, and a random sample of the older ones.
+
+    without: as of `gather`.
+    """
+    certain = ~in_doubt(known, without)
+    recent = certain & (known["predicted_at"] >= now - WHOLE)
+    older = known.index[certain & ~recent].to_series()
     room = max(0, MOST_ROWS - int(recent.sum()))
     drawn = older if len(older) <= room else older.sample(room, random_state=SEED)
-    return pd.concat([drawn, known[recent]]).sort_index().reset_index(drop=True)
+    return known[recent | known.index.isin(drawn)].reset_index(drop=True)
 
 
 def validate(snapshot: Snapshot) -> None:

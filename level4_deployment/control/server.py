@@ -33,13 +33,12 @@ from shared.processes.process_identity import this_process
 from shared.settings import Settings
 from shared.waiting import wait_until
 
-WORKERS = 2
 STABLE_AFTER, LONGEST_PAUSE = 30.0, 30.0  # seconds
 POLL_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 UP_WITHIN = 30.0  # seconds, for the control plane's service
 
 
-def serve(settings: Settings, home: Path, *, approval: bool) -> None:
+def serve(settings: Settings, home: Path, workers: int, *, approval: bool) -> None:
     """Serve in the folder `home` until SIGTERM or Ctrl-C; raises UserError when a platform runs there already."""
     stop = threading.Event()
     on_end(stop.set)
@@ -57,7 +56,7 @@ def serve(settings: Settings, home: Path, *, approval: bool) -> None:
             from level4_deployment.control.registry_client import ModelRegistry, open_client
             from level4_deployment.serving.description import example
         forget_workers(home)
-        pool = WorkerPool(lambda: start_worker(home, service, url), WORKERS)  # they serve what they served before
+        pool = WorkerPool(lambda: start_worker(home, service, url), workers)  # they serve what they served before
         try:
             registry = ModelRegistry(lambda: open_client(settings, home), home)
             platform = ControlPlane(home, registry, log, approval=approval)

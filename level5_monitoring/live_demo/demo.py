@@ -5,7 +5,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
 
 from level3_training_pipeline.orchestration import prefect_server, run_flow
@@ -45,6 +44,7 @@ class Demo:
         self.reports_wanted = False  # nobody has opened Evidently's pages yet
         self.reporting = threading.Lock()
         self.playing = False
+        self.trains: Callable[[], bool] = lambda: False  # whether the loop trains a model now
 
     def stop(self) -> None:
         """On SIGTERM: end at once, or once the hour and the turn that are being played are over; on a second one, now.
@@ -66,7 +66,7 @@ class Demo:
         from level4_deployment.delivery.flow import delivery
         from level5_monitoring.loop.controller import TRIALS
 
-        show_trainings(self.live.activities)
+        self.trains = show_trainings(self.live.activities)
         if not audit.last_move(self.live.log):
             self.live.stage = "training the first model"
             run_flow.run_flow(server, delivery, str(self.settings.today), self.platform_home, TRIALS)
@@ -76,7 +76,8 @@ class Demo:
     def _start_servers(self) -> tuple[prefect_server.PrefectServer, platform_process.RunningPlatform]:
         server = self.opened.enter_context(prefect_server.prefect_server(self.settings))
         mlflow_runs.open_tracking(self.settings)  # makes the store's tables, before the platform looks for them
-        platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, "--approval"))
+        options = ["--approval", "--workers", "1"]  # a worker takes 120 MB, and the replay is one client
+        platform = self.opened.enter_context(platform_process.running_platform(self.platform_home, *options))
         self._offer_pages()
         self._load_year()
         server.wait()
@@ -122,10 +123,8 @@ class Demo:
         try:
             calendars.read_predictions(self.own)
         except (FileNotFoundError, StateError):
-            log = self.own / calendars.LOG_FILE
-            calendar = self.opened.enter_context(running(calendars.TRAIN, log))
-            share = partial(calendars.read_share, self.own)
-            self._show("training the calendar policies", calendar, share)
+            training = self.opened.enter_context(calendars.calendar_training(self.settings, busy=self.trains))
+            self.live.activities.begin("training the calendar policies", training.over, lambda: training.share)
 
         about = "Live flights by the demo's clock, and a turn of the loop each night."
 
@@ -143,10 +142,6 @@ class Demo:
             self.live.stage = f"the year is over; make down, then {again} begins it again"
             self.report_rest()
 
-    def _show(self, what: str, process: Process, share: Callable[[], float | None] = lambda: None) -> None:
-        """Show what a process does as long as it runs."""
-        self.live.activities.begin(what, lambda: process.poll() is not None, share)
-
     def report(self, day: str | None = None) -> None:
         """Make Evidently's reports of the closed weeks beside the stream, one process at a time, once they are wanted.
 
@@ -157,8 +152,8 @@ class Demo:
             ready = self.reports_wanted and self.report_due
             if ready and (self.reports is None or self.reports.poll() is not None):
                 self.report_due = False
-                self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
-                self._show("making Evidently's reports", self.reports)
+                reports = self.reports = self.opened.enter_context(running(REPORTS, self.own / "reports.log"))
+                self.live.activities.begin("making Evidently's reports", lambda: reports.poll() is not None)
 
     def report_rest(self) -> None:
         """Report the last weeks at the end of the year, since no further day follows."""
@@ -167,8 +162,11 @@ class Demo:
         self.report()
 
 
-def show_trainings(activities: Activities) -> None:
-    """Show each run of the delivery flow in this process; its share is that of its tasks that are done."""
+def show_trainings(activities: Activities) -> Callable[[], bool]:
+    """Show each run of the delivery flow in this process; its share is that of its tasks that are done.
+
+    Returns what tells whether one is under way.
+    """
     from mlflow import MlflowClient
     from prefect import Task
 
@@ -194,6 +192,7 @@ def show_trainings(activities: Activities) -> None:
     level4.delivery.on_running(begin)
     for ended in (level4.delivery.on_completion, level4.delivery.on_failure, level4.delivery.on_crashed):
         ended(end)
+    return lambda: bool(going_on)
 
 
 def run(settings: Settings, opened: ExitStack, doorway: Doorway, address: str) -> None:

@@ -1,14 +1,13 @@
 """Retraining by the calendar, which the loop is compared with: never, every six weeks, each month, each week.
 
 Each model learns from what was known on its night, by the recipe of level 3's pipeline, and is in production at once;
-one policy tries it first, as the loop does. `python -m level5_monitoring.policy_backtest.calendars` trains them all, in
-a process of its own beside the replayed year.
+one policy tries it first, as the loop does. `calendar_training` trains them all, in a thread beside the replayed year.
 """
 
-import os
-import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -20,10 +19,8 @@ from level5_monitoring.policy_backtest.models import Models, faulty_year, real_y
 from level5_monitoring.policy_backtest.simulation import Loop, Platform, Turn, by_calendar, simulate
 from shared.console import step
 from shared.data.flights import load_flights
-from shared.environment import begin
-from shared.errors import UserError, command
-from shared.files import StateError, read_json, read_parquet, write_json, write_parquet
-from shared.processes.children import Process
+from shared.errors import UserError
+from shared.files import read_parquet, write_parquet
 from shared.settings import NEW_YORK, Settings
 
 LOOP, CALENDAR = "loop", ["frozen", "six_weeks", "six_weeks_tried", "monthly", "weekly"]
@@ -37,10 +34,7 @@ POLICIES = {
 }
 CLEAN = ["frozen", "six_weeks", "monthly"]  # compared in the clean year too: weekly's 24 more models take too long
 SIX_WEEKS = 6  # Mondays
-PREDICTIONS_FILE, LOG_FILE = "calendar_policies.parquet", "calendar_policies.log"
-SHARE_FILE = "calendar_policies.json"  # how much of their training is done
-TRAIN = ["level5_monitoring.policy_backtest.calendars"]  # what `python -m` runs: in the year without faults
-WITH_FAULTS = "with-faults"  # its argument: in the year with faults, and a part in the one without
+PREDICTIONS_FILE = "calendar_policies.parquet"
 
 
 def training_nights(start: pd.Timestamp, end: pd.Timestamp) -> dict[str, list[str]]:
@@ -117,56 +111,80 @@ def predict_by_calendar(
     return table.merge(columns, on="flight_id", how="left", validate="1:1")
 
 
-def collect_predictions(settings: Settings, process: Process) -> pd.DataFrame:
-    """One row per labelled flight: as `predict_by_calendar`, and the loop's first answer to the user."""
-    own = config.own(settings)
-    name = "Models of the other policies, trained beside the year"
-    with step(name) as waiting:
-        while process.poll() is None:
-            waiting.update(f"{name}: {read_share(own) or 0:.0%}")
+class CalendarTraining:
+    """The calendar policies' predictions, made in a thread of this process; see `calendar_training`."""
+
+    def __init__(self, settings: Settings, busy: Callable[[], bool], *, faults: bool) -> None:
+        self.settings, self.busy, self.faults = settings, busy, faults
+        self.share = 0.0  # of the trainings that are done
+        self.error: Exception | None = None
+        self.given_up = False
+        self.thread = threading.Thread(target=self._train, name="calendar policies", daemon=True)
+
+    def over(self) -> bool:
+        """Whether nothing is trained any more."""
+        return not self.thread.is_alive()
+
+    def _train(self) -> None:
+        try:
+            table = predict_by_calendar(load_flights(self.settings), self.settings.now, self._keep, faults=self.faults)
+            write_parquet(table, config.own(self.settings) / PREDICTIONS_FILE)
+        except _GivenUpError:
+            pass
+        except Exception as error:
+            self.error = error
+            raise  # Python prints it
+
+    def _keep(self, share: float) -> None:
+        self.share = share
+        while self.busy() and not self.given_up:
             time.sleep(0.2)
-    if process.poll():
-        raise UserError(f"the calendar policies were not trained. Remedy: read why in {own / LOG_FILE}")
+        if self.given_up:
+            raise _GivenUpError
+
+    def wait(self) -> None:
+        """Return when all is trained; raises UserError where a training failed."""
+        name = "Models of the other policies, trained beside the year"
+        with step(name) as waiting:
+            while not self.over():
+                waiting.update(f"{name}: {self.share:.0%}")
+                self.thread.join(0.2)
+        if self.error:
+            raise UserError("the calendar policies were not trained. Remedy: read why above.") from self.error
+
+
+class _GivenUpError(Exception):
+    """Nobody waits for the calendar policies any more."""
+
+
+@contextmanager
+def calendar_training(
+    settings: Settings, *, faults: bool = False, busy: Callable[[], bool] = lambda: False
+) -> Iterator[CalendarTraining]:
+    """Train the calendar policies while the block runs; at its end, what is not done yet is given up.
+
+    faults: in the year with faults, and a part of the policies in the one without. busy: no model is begun while it
+    returns True. A process of their own would need 400 MB more, since a thread shares the libraries and the year with
+    the replay beside it.
+    """
+    training = CalendarTraining(settings, busy, faults=faults)
+    training.thread.start()
+    try:
+        yield training
+    finally:
+        training.given_up = True
+        training.thread.join()  # seconds: until the model is done that is being trained
+
+
+def collect_predictions(settings: Settings) -> pd.DataFrame:
+    """One row per labelled flight: as `predict_by_calendar`, and the loop's first answer to the user."""
     columns = [prediction_log.PREDICTIONS.c.flight_id, prediction_log.PREDICTIONS.c.probability]
     with config.open_log(settings) as log:
         loop = prediction_log.first_predictions(log, columns)[["flight_id", "probability"]]
-    calendar = read_predictions(own)
+    calendar = read_predictions(config.own(settings))
     return calendar.merge(loop.set_axis(["flight_id", LOOP], axis=1), on="flight_id", how="left", validate="1:1")
 
 
 def read_predictions(home: Path) -> pd.DataFrame:
     """Each calendar policy's probability, by `predict_by_calendar`; raises StateError or FileNotFoundError."""
-    return read_parquet(home / PREDICTIONS_FILE, f"make them again: python -m {' '.join(TRAIN)}")
-
-
-def read_share(home: Path) -> float | None:
-    """How much of the calendar policies' training is done, from 0 to 1; None where that is not known."""
-    try:
-        return read_json(home / SHARE_FILE, _kept_share, "make down, then make up")
-    except (FileNotFoundError, StateError):
-        return None
-
-
-def _kept_share(share: float) -> float:
-    return float(share)
-
-
-def main() -> None:
-    """Train by the calendar and write each policy's predictions."""
-    if hasattr(os, "nice"):  # Windows has none
-        os.nice(10)  # the service that answers users has priority on this machine
-    settings = config.configure()
-    own = config.own(settings)
-
-    def keep_share(share: float) -> None:
-        write_json(own / SHARE_FILE, {"share": share})
-
-    keep_share(0.0)  # what an earlier process has done is done again
-    faults = WITH_FAULTS in sys.argv[1:]
-    table = predict_by_calendar(load_flights(settings), settings.now, keep_share, faults=faults)
-    write_parquet(table, own / PREDICTIONS_FILE)
-
-
-if __name__ == "__main__":
-    begin()
-    command(main)
+    return read_parquet(home / PREDICTIONS_FILE, "make down, then make up; or make level5")
