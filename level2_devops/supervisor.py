@@ -9,15 +9,13 @@ import threading
 import time
 from dataclasses import asdict
 
-from filelock import Timeout
-
-from level2_devops.release.service_status import STATE, ServiceStatus, read_service_status, service_lock
+from level2_devops.release.service_status import STATE, ServiceStatus
 from level2_devops.release.store import Current, ReleaseError, Store
-from level2_devops.service.worker_process import Worker, WorkerError, address_of, open_socket, start_worker
+from level2_devops.service.worker_process import Worker, address_of, open_socket, start_worker
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import StateError, keep_json, write_json
-from shared.processes.process_identity import number_of, this_process
+from shared.processes.process_identity import this_process
 from shared.settings import Settings
 
 LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next
@@ -27,8 +25,8 @@ SETTLED = 30.0  # seconds after which a worker counts as stable, and its end as 
 class Supervisor:
     """Follows the pointer to the current release, and restarts a worker that ended unexpectedly."""
 
-    def __init__(self, store: Store, listening: socket.socket, stop: threading.Event) -> None:
-        self.store, self.listening, self.stop = store, listening, stop
+    def __init__(self, store: Store, listening: socket.socket) -> None:
+        self.store, self.listening = store, listening
         self.address = address_of(listening)
         self.unreadable = ""  # why the pointer cannot be read
         self.ends = 0  # unexpected ends in a row
@@ -44,9 +42,10 @@ class Supervisor:
         console.print(f"In a browser, {self.address} has pages. In a terminal:\n{example(self.address)}")
 
     def follow(self) -> None:
-        """Check ten times a second whether the release changed or the worker ended, until `stop` is set."""
+        """Check ten times a second whether the release changed or the worker ended, until Ctrl-C."""
         try:
-            while not self.stop.wait(0.1):
+            while True:
+                time.sleep(0.1)
                 wanted = self._wanted()
                 if wanted is not None and wanted.change != self.current.change:
                     self._switch(wanted)
@@ -87,8 +86,7 @@ class Supervisor:
         status = self.worker.process.returncode
         self.worker.stop()  # what is left of it
         self._log(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
-        if self.stop.wait(wait):
-            return
+        time.sleep(wait)
         try:
             self.worker = self._start(self.worker.version)
         except UserError as error:
@@ -106,7 +104,7 @@ class Supervisor:
         self.started += 1
         worker = start_worker(app, version, self.listening, self.store.home / "logs" / f"serve-{self.started}.log")
         try:
-            worker.wait_ready(self.stop.is_set)
+            worker.wait_ready()
         except BaseException:
             worker.stop()
             raise
@@ -125,21 +123,13 @@ class Supervisor:
         console.print(f"{time.strftime('%H:%M:%S')} {self.address} {event}")
 
 
-def serve(settings: Settings, stop: threading.Event) -> None:
-    """Serve the current release on a free port of 127.0.0.1 until `stop` is set."""
+def serve(settings: Settings) -> None:
+    """Serve the current release on a free port of 127.0.0.1 until Ctrl-C."""
     store = Store(settings.level("level2"))
-    try:
-        lock = service_lock(store).acquire(timeout=1)
-    except Timeout:
-        at = read_service_status(store)
-        where = f"at {at.address} by process {number_of(at.process)}" if at else "by another process"
-        raise UserError(f"a service already runs {where}. Remedy: use that one, or end it with Ctrl-C.") from None
-    with lock, open_socket() as listening:
+    status = store.home / STATE
+    with open_socket() as listening:
         try:
-            (store.home / STATE).unlink(missing_ok=True)
-            Supervisor(store, listening, stop).follow()
-        except WorkerError:
-            if not stop.is_set():  # otherwise it was stopped while it started
-                raise
+            status.unlink(missing_ok=True)  # of a service that was killed
+            Supervisor(store, listening).follow()
         finally:
-            (store.home / STATE).unlink(missing_ok=True)
+            status.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, pack, seal, verify
+from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, seal, verify
 from level2_devops.release.gates import Tests, smoke_test, tests_running
 from level2_devops.release.service_status import wait_until_served
 from level2_devops.release.store import Current, ReleaseError, Store
@@ -60,7 +60,6 @@ class Candidate:
         with step(f"Build {name}, while its tests run"):
             add_model(model, app)
             digest = seal(app, name, self.commit, self.actor, self.note)
-            pack(app, self.folder / f"level2-{name}.tar.gz")
             verify(app, digest)
         with step(f"Smoke-test {name}: start it from its own folder and compare its answers"):
             answers = smoke_test(app, name, self.settings, store.home / "logs" / f"smoke-{name}.log")

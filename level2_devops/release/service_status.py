@@ -2,12 +2,10 @@
 
 import time
 
-from filelock import FileLock
 from pydantic.dataclasses import dataclass
 
 from level2_devops.release.store import Current, ReleaseError, Store
-from shared.files import StateError, read_json
-from shared.processes.at_work import is_held
+from shared.files import read_json
 from shared.processes.process_identity import still_runs
 from shared.waiting import wait_until
 
@@ -30,21 +28,13 @@ class ServiceStatus:
     worker: int
 
 
-def service_lock(store: Store) -> FileLock:
-    """The supervisor holds it as long as it lives."""
-    return FileLock(store.home / "serving.lock")
-
-
 def read_service_status(store: Store) -> ServiceStatus | None:
     """The state of the running service; None when none runs, or when it has only just started."""
+    file = store.home / STATE
     try:
-        state = read_json(store.home / STATE, ServiceStatus, "try again, for the running service has written it anew")
+        state = read_json(file, ServiceStatus, f"try again: a service that runs writes it anew; else remove {file}")
     except FileNotFoundError:
         return None
-    except StateError:
-        if is_held(service_lock(store)):
-            raise
-        return None  # of a service that was killed
     return state if still_runs(state.process) else None
 
 

@@ -150,8 +150,5 @@ class Store:
         """An empty folder for a release in the making; folders that killed releases left behind are removed."""
         for left in self.home.glob("building-*"):
             shutil.rmtree(left)
-        folder = Path(tempfile.mkdtemp(prefix="building-", dir=self.home))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="building-", dir=self.home, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)

@@ -39,7 +39,6 @@ class Metrics(RequestMetrics):
 
     def __init__(self) -> None:
         super().__init__()
-        self.in_flight = Gauge("http_requests_in_flight", "Requests being answered", registry=self.registry)
         self.predictions = Counter("predictions", "Flights predicted", registry=self.registry)
         self.fallbacks = Counter("fallbacks", "Flights answered by the base rate", ["unknown"], registry=self.registry)
         self.release = Gauge(
@@ -106,17 +105,7 @@ class RequestMetricsMiddleware:
 
 
 class RequestLogMiddleware(RequestMetricsMiddleware):
-    """Level 2's: it also logs a line for each request, and measures how many are being answered."""
-
-    metrics: Metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":  # the lifespan of the service is no request
-            await self.app(scope, receive, send)
-            return
-        with self.metrics.in_flight.track_inprogress():
-            await super().__call__(scope, receive, send)
+    """Level 2's: it also logs a line for each request."""
 
     def observe(self, scope: Scope, route: str, status: int, seconds: float) -> None:
         """Count and log one answered request."""

@@ -38,13 +38,13 @@ class Worker:
         """Whether the process still runs."""
         return self.process.poll() is None
 
-    def wait_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
+    def wait_ready(self) -> None:
         """Wait until this very process reports in its log that it is ready; raises WorkerError.
 
         On a socket that two processes share, the other one could answer a request to /ready.
         """
         name = f"the service of {self.version}"
-        line = wait_ready(self.process, self._ready_line, name, self.log, cancelled)
+        line = wait_ready(self.process, self._ready_line, name, self.log)
         if line["event"] != "ready":
             raise WorkerError(f"{name} is not ready: {line['reason']}")
 
@@ -67,18 +67,10 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     return Worker(start(words, log, release_environment(), app), version, log)
 
 
-def wait_ready(
-    process: Process,
-    ready: Callable[[], Result | None],
-    name: str,
-    log: Path,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> Result:
-    """The first true result of `ready`; raises WorkerError when the process ends, takes too long or is cancelled."""
+def wait_ready(process: Process, ready: Callable[[], Result | None], name: str, log: Path) -> Result:
+    """The first true result of `ready`; raises WorkerError when the process ends or takes too long."""
 
     def running_and_ready() -> Result | None:
-        if cancelled():
-            raise WorkerError(f"{name} was stopped before it was ready")
         if process.poll() is not None:
             raise WorkerError(f"{name} ended with {process.returncode}. Remedy: see {log}")
         return ready()

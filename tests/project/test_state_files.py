@@ -15,7 +15,7 @@ import pytest
 from filelock import FileLock
 
 from level2_devops.model import ModelCard, fit, load, save
-from level2_devops.release.service_status import ServiceStatus, read_service_status, service_lock
+from level2_devops.release.service_status import ServiceStatus, read_service_status
 from level2_devops.release.store import Current, Store
 from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.pipeline import data, flow, record
@@ -72,12 +72,6 @@ def _status(settings: Settings) -> Path:
     return _json(settings.level("level2") / "serving.json", asdict(status))
 
 
-def _read_status(settings: Settings) -> object:
-    store = Store(settings.level("level2"))
-    with service_lock(store):
-        return read_service_status(store)
-
-
 def _card(settings: Settings) -> Path:
     folder = settings.level("level2")
     (folder / MODEL_FILE).write_bytes((settings.state.parent / MODEL_FILE).read_bytes())
@@ -126,7 +120,7 @@ def _reference(settings: Settings, name: str) -> Path:
 
 JSON = {
     "a level's summary": StateFile(_summary, read_summaries),
-    "the service's status": StateFile(_status, _read_status),
+    "the service's status": StateFile(_status, lambda settings: read_service_status(Store(settings.level("level2")))),
     "the model's card": StateFile(_card, lambda settings: load(settings.level("level2"))),
     "the platform's addresses": StateFile(_addresses, _read_addresses),
     "the routes": StateFile(_routes, lambda settings: routes.read_routes(settings.level("level4"))),
