@@ -23,12 +23,12 @@ SETTLED = 30.0  # seconds after which a worker counts as stable, and its end as 
 
 
 class Supervisor:
-    """Follows the pointer to the current release, and restarts a worker that ended unexpectedly."""
+    """Follows what the history says is current, and restarts a worker that ended unexpectedly."""
 
     def __init__(self, store: Store, listening: socket.socket) -> None:
         self.store, self.listening = store, listening
         self.address = address_of(listening)
-        self.unreadable = ""  # why the pointer cannot be read
+        self.unreadable = ""  # why the history cannot be read
         self.ends = 0  # unexpected ends in a row
         self.started = 0  # workers
         current = store.current()
@@ -57,7 +57,7 @@ class Supervisor:
             self.worker.stop()
 
     def _wanted(self) -> Current | None:
-        """The pointer; None, and a line in the log, while neither it nor the history can be read."""
+        """The current release; None, and a line in the log, while the history cannot be read."""
         try:
             wanted, self.unreadable = self.store.current(), ""
         except StateError as error:

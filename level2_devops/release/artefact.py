@@ -66,18 +66,17 @@ def verify(app: Path, digest: str) -> int:
 
     Raises ReleaseError that names the files that are missing, changed or additional.
     """
-    try:
-        intact = file_digest(app / MANIFEST) == digest
-        recorded = read_json(app / MANIFEST, dict[str, Any], "make release")["files"] if intact else {}
-    except OSError:
-        raise ReleaseError(f"there is no release in {app}. Remedy: make release.") from None
-    found = checksums(app) if intact else {}
+    manifest = app / MANIFEST
+    if not manifest.is_file():
+        raise ReleaseError(f"there is no release in {app}. Remedy: make release.")
+    recorded, found = {MANIFEST: digest}, {MANIFEST: file_digest(manifest)}
+    if found == recorded:
+        recorded |= read_json(manifest, dict[str, Any], "make release")["files"]
+        found |= checksums(app)
     wrong = sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name))
-    if not intact:
-        wrong = [MANIFEST]
     if wrong:
         raise ReleaseError(
-            f"{', '.join(wrong[:5])}: {len(wrong)} of {len(recorded) or 1} files in {app} are not what was released. "
+            f"{', '.join(wrong[:5])}: {len(wrong)} of {len(recorded)} files in {app} are not what was released. "
             "Remedy: do not serve this release; roll back, or make a new one: make release."
         )
     return len(recorded)

@@ -4,7 +4,7 @@ import time
 
 from pydantic.dataclasses import dataclass
 
-from level2_devops.release.store import Current, ReleaseError, Store
+from level2_devops.release.store import ReleaseError, Store
 from shared.files import read_json
 from shared.processes.process_identity import still_runs
 from shared.waiting import wait_until
@@ -38,16 +38,16 @@ def read_service_status(store: Store) -> ServiceStatus | None:
     return state if still_runs(state.process) else None
 
 
-def wait_until_served(store: Store, current: Current) -> float | None:
-    """Wait until the running service has switched to `current`; returns the seconds, or None when none runs.
+def wait_until_served(store: Store) -> float | None:
+    """Wait until the running service has switched to the current release; returns the seconds, or None without one.
 
     Raises ReleaseError when it refused to switch, or does not answer.
     """
-    begun = time.monotonic()
+    begun, current = time.monotonic(), store.current()
 
     def switched_or_gone() -> tuple[ServiceStatus | None] | None:
         found = read_service_status(store)
-        return (found,) if found is None or found.change >= current.change else None
+        return None if found and current and found.change < current.change else (found,)
 
     try:
         (status,) = wait_until(switched_or_gone, SWITCHED_WITHIN)

@@ -13,7 +13,7 @@ import psutil
 
 from level2_devops.release.artefact import add_model, copy_source, seal
 from level2_devops.release.service_status import ServiceStatus, read_service_status
-from level2_devops.release.store import Current, Store
+from level2_devops.release.store import Store
 from shared.settings import PROJECT, Settings
 from tests.support import eventually, living
 
@@ -45,17 +45,8 @@ def publish(store: Store, model: Path, *, current: bool = True) -> str:
     add_model(model, made / "app")
     store.publish(made, version, seal(made / "app", version, None, ACTOR, ""), ACTOR)
     if current:
-        make_current(store, version)
+        store.record("released", version, ACTOR)
     return version
-
-
-def make_current(store: Store, version: str) -> Current:
-    """Point to a published release."""
-    now = store.current()
-    before = (*now.before, now.version) if now else ()
-    pointed = Current(version, before, now.change + 1 if now else 1)
-    store.point_to(pointed)
-    return pointed
 
 
 def serve(settings: Settings) -> "subprocess.Popen[str]":

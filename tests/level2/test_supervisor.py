@@ -21,7 +21,7 @@ from level2_devops.service.requests import EXAMPLE
 from level2_devops.service.worker_process import open_socket
 from shared.files import StateError
 from shared.settings import Settings
-from tests.level2.releases import ACTOR, has_ended, make_current, publish, serve, serving, wait_for_service
+from tests.level2.releases import ACTOR, has_ended, publish, serve, serving, wait_for_service
 from tests.support import eventually
 
 pytestmark = [
@@ -54,10 +54,7 @@ def test_releases_change_under_load_no_request_fails_and_no_process_is_left(
     with traffic(service.address, [EXAMPLE], pause=0.02) as seen:
         time.sleep(2)
         publish(store, small_model)
-        current = store.current()
-        assert current
-        took = wait_until_served(store, current)
-        assert took is not None
+        assert wait_until_served(store) is not None
         time.sleep(2)
         back = roll_back(settings, actor=ACTOR)
         assert back.switched_in is not None
@@ -85,8 +82,9 @@ def test_one_address_stays_served_though_its_worker_is_killed_a_release_tampered
     card = store.app(version) / "model" / "model.json"
     card.chmod(0o644)
     card.write_text("{}")
+    store.record("released", version, ACTOR)
     with pytest.raises(ReleaseError, match=r"model/model\.json"):
-        wait_until_served(store, make_current(store, version))
+        wait_until_served(store)
     second = serve(settings)
     assert f"at work in level2 already: make serve (process {process.pid}, since " in second.communicate()[0]
     assert second.returncode == 2
@@ -146,7 +144,7 @@ def test_garbled_state_files_do_not_end_a_running_service(
     running: Running, settings: Settings, store: Store, small_model: Path
 ) -> None:
     process, service = running
-    contents = {"current.json": b"", "serving.json": b"\x80\x04\xff", "history.jsonl": b'{"version": "1.0.0"}'}
+    contents = {"serving.json": b"\x80\x04\xff", "history.jsonl": b'{"version": "1.0.0"}'}
     for name, content in contents.items():
         whole = (store.home / name).read_bytes()
         (store.home / name).write_bytes(content + b"\n")
@@ -157,7 +155,5 @@ def test_garbled_state_files_do_not_end_a_running_service(
             assert eventually(lambda: status_again(store)) == service, "it is written again"
         (store.home / name).write_bytes(whole)
     second = publish(store, small_model)
-    current = store.current()
-    assert current
-    wait_until_served(store, current)
+    wait_until_served(store)
     eventually(lambda: post(service.address, "/predict", EXAMPLE)["version"] == second, 30)  # the old one still drains

@@ -61,16 +61,19 @@ def untimed(printed: str) -> list[str]:
     return re.sub(r"\d+\.\d s\b", "0.0 s", printed).splitlines()
 
 
-def test_on_a_pipe_a_step_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_on_a_pipe_a_step_is_one_line_and_one_that_fails_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     with step("Count the flights"):
         pass
     with step("Count them again"):
         console.print("  none is lost")
+    with pytest.raises(ZeroDivisionError), step("Divide"):
+        _ = 1 / 0
     assert untimed(capsys.readouterr().out) == [
         "Count the flights ✓ 0.0 s",
         "Count them again",
         "  none is lost",
         "✓ Count them again 0.0 s",
+        "Divide ✗ 0.0 s",
     ]
 
 
@@ -82,12 +85,6 @@ def test_no_dot_follows_the_end_of_a_step(monkeypatch: pytest.MonkeyPatch, capsy
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 200
     assert all(re.fullmatch(r"Wait( \.+)? ✓ 0\.\d s", line) for line in lines)
-
-
-def test_a_step_that_fails_is_marked_and_its_error_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(ZeroDivisionError), step("Divide"):
-        _ = 1 / 0
-    assert untimed(capsys.readouterr().out) == ["Divide ✗ 0.0 s"]
 
 
 class RefusedError(UserError):

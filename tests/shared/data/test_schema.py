@@ -8,14 +8,10 @@ import pandera.pandas as pa
 import pytest
 
 from shared.data.flights import load_flights
-from shared.data.raw import FILES, read_raw
+from shared.data.raw import FILES
 from shared.data.schema import AIRPORTS_CSV, FLIGHT, FLIGHTS_CSV, WEATHER_CSV, DataError, check
 from shared.settings import read_settings
 from tests.shared.data.tables import Change, To, one, refusal
-
-
-def test_the_sound_tables_are_accepted(folder: Path) -> None:
-    assert len(read_raw(folder).flights) > 10_000
 
 
 @pytest.mark.parametrize(

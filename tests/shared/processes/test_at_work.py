@@ -47,23 +47,17 @@ class Other:
         self.process.communicate()
 
 
-def test_a_second_one_is_refused_at_once_and_names_the_first(settings: Settings) -> None:
-    with Other(settings, "level4", "make level4", "alone") as first:
-        message = rf"at work in level4 already: make level4 \(process {first.pid}, since \d\d:\d\d:\d\d\). Remedy: "
+def test_alone_is_refused_beside_any_command_of_the_level_and_once_beside_its_own_kind(settings: Settings) -> None:
+    with Other(settings, "level4", "make ui") as first:
+        message = rf"at work in level4 already: make ui \(process {first.pid}, since \d\d:\d\d:\d\d\). Remedy: "
         with pytest.raises(UserError, match=message), at_work(settings, "level4", "make level4", alone=True):
-            pytest.fail("two of them")
-        with at_work(settings, "level3", "make level3", once=True), at_work(settings, "level4", "make ui"):
+            pytest.fail("the pages' state would go")
+        with at_work(settings, "level4", "make level4", once=True), at_work(settings, "level3", "make ui", once=True):
             pass
+        with pytest.raises(UserError, match=message), at_work(settings, "level4", "make ui", once=True):
+            pytest.fail("two of them")
     with at_work(settings, "level4", "make level4", alone=True):
         pass
-
-
-def test_alone_is_refused_beside_any_command_and_once_beside_its_own_kind(settings: Settings) -> None:
-    with Other(settings, "level4", "make ui"):
-        with pytest.raises(UserError, match="make ui"), at_work(settings, "level4", "make level4", alone=True):
-            pytest.fail("the pages' state would go")
-        with at_work(settings, "level4", "make platform", once=True):
-            pass
 
 
 def test_all_levels_of_a_workspace_are_one_place(settings: Settings) -> None:
