@@ -172,7 +172,6 @@ WAYS_OUT = {
     "a bug": (RuntimeError("a bug"), "a bug"),
     "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt"),
     "an error of the user": (UserError("no model"), "no model"),
-    "the end of the process": (SystemExit(1), "1"),
 }
 
 
