@@ -18,8 +18,7 @@ from shared.files import StateError, keep_json, write_json
 from shared.processes.process_identity import this_process
 from shared.settings import Settings
 
-LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next
-SETTLED = 30.0  # seconds after which a worker counts as stable, and its end as the first
+WAIT = 0.2  # seconds between the end of a worker and the start of the next, which takes longer than that
 
 
 class Supervisor:
@@ -29,7 +28,6 @@ class Supervisor:
         self.store, self.listening = store, listening
         self.address = address_of(listening)
         self.unreadable = ""  # why the history cannot be read
-        self.ends = 0  # unexpected ends in a row
         self.started = 0  # workers
         current = store.current()
         if current is None:
@@ -79,14 +77,11 @@ class Supervisor:
         self._publish(to, refused)
 
     def _start_again(self) -> None:
-        """Start the same release again, after a wait that doubles with each end."""
-        lived = time.monotonic() - self.began
-        self.ends = 1 if lived > SETTLED else self.ends + 1
-        wait = min(0.1 * 2**self.ends, LONGEST_WAIT)
+        """Start the same release again, as often as it ends."""
         status = self.worker.process.returncode
         self.worker.stop()  # what is left of it
-        self._log(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
-        time.sleep(wait)
+        self._log(f"{self.worker.version} ended with {status}; starting it again in {WAIT:.1f} s")
+        time.sleep(WAIT)
         try:
             self.worker = self._start(self.worker.version)
         except UserError as error:
@@ -98,7 +93,6 @@ class Supervisor:
         """A worker that is ready; raises UserError when its files were changed or it does not become ready."""
         from level2_devops.release.artefact import verify  # with pandas, which takes a moment
 
-        self.began = time.monotonic()
         app = self.store.app(version)
         verify(app, self.store.manifest_digest(version))
         self.started += 1

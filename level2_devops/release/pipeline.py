@@ -59,12 +59,11 @@ class Candidate:
         with step(f"Build {name}, while its tests run"):
             add_model(model, app)
             digest = seal(app, name, self.commit, self.actor, self.note)
-            verify(app, digest)
         with step(f"Smoke-test {name}: start it from its own folder and compare its answers"):
             answers = smoke_test(app, name, self.settings, store.home / "logs" / f"smoke-{name}.log")
         with step(f"Wait for the tests of {name}"):
             passed = self.tests.result()
-        files = verify(app, digest)  # again, because the smoke test ran it
+        files = verify(app, digest)  # after the smoke test, which ran it
         store.publish(self.folder, name, digest, self.actor)
         return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers, all the model's own"}
 

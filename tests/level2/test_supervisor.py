@@ -11,14 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import supervisor
 from level2_devops.load_generator import traffic
 from level2_devops.release.gates import post
 from level2_devops.release.pipeline import roll_back
 from level2_devops.release.service_status import STATE, ServiceStatus, read_service_status, wait_until_served
 from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
-from level2_devops.service.worker_process import open_socket
 from shared.files import StateError
 from shared.settings import Settings
 from tests.level2.releases import ACTOR, has_ended, publish, serve, serving, wait_for_service
@@ -103,23 +101,6 @@ def test_without_a_release_it_names_the_remedy(settings: Settings) -> None:
     process = serve(settings)
     assert process.communicate()[0] == "error: nothing is released yet. Remedy: make release.\n"
     assert process.returncode == 2
-
-
-def test_the_wait_grows_with_each_failed_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "SETTLED", 1.0)
-    monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.1)
-    with open_socket() as listening:
-        one = supervisor.Supervisor(store, listening)
-        time.sleep(1.1)  # it has settled
-        one.worker.stop()
-        card = store.app("1.0.0") / "model" / "model.json"
-        card.chmod(0o644)
-        card.write_text("{}")
-        ends = []
-        for _ in range(3):
-            one._start_again()
-            ends.append(one.ends)
-    assert ends == [1, 2, 3]
 
 
 def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Settings, store: Store) -> None:

@@ -89,9 +89,3 @@ def test_a_workspace_whose_name_could_lead_elsewhere_is_refused(name: str, monke
     monkeypatch.setenv("MLOPS_WORKSPACE", name)
     with pytest.raises(SettingError, match=r"MLOPS_WORKSPACE=.* Remedy: .*MLOPS_WORKSPACE=demo"):
         read_settings()
-
-
-def test_a_state_folder_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SettingError, match=r"file/state/level2 cannot be written\. Remedy: MLOPS_STATE="):
-        Settings(date(2013, 4, 1), None, tmp_path / "file" / "state").level("level2")

@@ -98,6 +98,8 @@ def test_a_state_that_cannot_be_written_is_refused_with_the_remedy(settings: Set
     settings.state.write_text("a file where the folder should be")
     with pytest.raises(SettingError, match="Remedy: MLOPS_STATE="), at_work(settings, "level2", "make rollback"):
         pytest.fail("it has nowhere to register")
+    with pytest.raises(SettingError, match=r"state/level2 cannot be written\. Remedy: MLOPS_STATE="):
+        settings.level("level2")
 
 
 def test_of_many_that_begin_at_once_one_is_let_in(settings: Settings) -> None:
