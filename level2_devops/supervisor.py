@@ -18,7 +18,7 @@ from shared.files import StateError, keep_json, write_json
 from shared.processes.process_identity import this_process
 from shared.settings import Settings
 
-WAIT = 0.2  # seconds between the end of a worker and the start of the next, which takes longer than that
+WAIT = 0.2  # seconds between the end of a worker and the start of the next; a start itself takes longer
 
 
 class Supervisor:

@@ -92,7 +92,7 @@ class Store:
         lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
         events: list[dict[str, str]] = []
         for number, line in enumerate(lines, 1):
-            with garbled(file, f"remove its line {number}; a release that has no digest left does not serve again"):
+            with garbled(file, f"remove its line {number}; a release or rollback that it held is then unknown"):
                 events.append(_event(**json.loads(line)))
         return events
 
