@@ -73,7 +73,9 @@ async def load(port: int, requests: list[bytes], clients: int, pause: float, sec
     shared, rows = cycle(requests), list[Row]()
     running = [asyncio.create_task(client(port, shared, pause, over, rows)) for _ in range(clients)]
     await over.wait()
-    _, unanswered = await asyncio.wait(running, timeout=LONGEST_ANSWER)
+    ended, unanswered = await asyncio.wait(running, timeout=LONGEST_ANSWER)
+    for one in ended:
+        one.result()  # raises what no client expects
     rows += [[time.time(), LONGEST_ANSWER * 1000, 0, f"no answer after {LONGEST_ANSWER:g} s"] for _ in unanswered]
     return rows
 
