@@ -45,15 +45,16 @@ def wait_until_served(store: Store) -> float | None:
     """
     begun, current = time.monotonic(), store.current()
 
-    def switched_or_gone() -> tuple[ServiceStatus | None] | None:
+    def switched_or_gone() -> bool:
         found = read_service_status(store)
-        return None if found and current and found.change < current.change else (found,)
+        return not (found and current and found.change < current.change)
 
     try:
-        (status,) = wait_until(switched_or_gone, SWITCHED_WITHIN)
+        wait_until(switched_or_gone, SWITCHED_WITHIN)
     except TimeoutError:
         logs = store.home / "logs"
         raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {logs}") from None
+    status = read_service_status(store)
     if status is None:
         return None
     if status.refused:
