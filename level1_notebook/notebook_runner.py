@@ -1,12 +1,13 @@
 """Run the notebook without JupyterLab, from a clean kernel, in a folder of its own."""
 
 import asyncio
+import atexit
 import re
 import shutil
 import sys
-import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
@@ -18,23 +19,16 @@ from nbformat import NotebookNode
 
 from level1_notebook.jupyter_environment import NOTEBOOK, jupyter_environment
 from shared.artefacts import NOTEBOOK_MODEL
-from shared.errors import UserError, interrupt, on_end
+from shared.errors import UserError
 from shared.settings import Settings
 
 SECONDS_PER_CELL = 300
 AT_ONCE = 3  # kernels: each takes 0.5 GB
+Replace = dict[str, str]  # tag of a cell -> its code instead
 
 
 class NotebookError(UserError):
     """The notebook did not run to its end; the message says where it stopped, and the remedy."""
-
-
-@dataclass(frozen=True)
-class RunSpec:
-    """How to run the notebook: in `folder`, which is emptied first; `replace` has new code for tagged cells."""
-
-    folder: Path
-    replace: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,56 +81,47 @@ def code_cells() -> int:
     return sum(cell.cell_type == "code" for cell in read_notebook().cells)
 
 
-def run_notebooks(settings: Settings, specs: list[RunSpec], progress: Callable[[], None]) -> list[Run]:
-    """Run the notebook once per spec, some at once; calls `progress` after each cell. Raises NotebookError."""
-    asked = threading.Event()  # to end
+def run_notebooks(settings: Settings, wanted: dict[Path, Replace], progress: Callable[[], None]) -> list[Run]:
+    """Run the notebook once in each folder, which is emptied first; some at once. Raises NotebookError.
 
-    def refuse(*_: object) -> None:
-        raise NotImplementedError
+    progress is called after each cell.
+    """
+    tasks: list[asyncio.Task[Run]] = []
 
     async def all_of_them() -> list[Run]:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task  # noqa: S101 - this is one
-        # nbclient would take Ctrl-C and SIGTERM for itself, except where a loop has no signals, as on Windows.
-        loop.add_signal_handler = refuse  # type: ignore[method-assign,assignment]
-
-        def end() -> None:
-            asked.set()
-            loop.call_soon_threadsafe(task.cancel)
-
-        on_end(end)
         room = asyncio.Semaphore(AT_ONCE)
 
-        async def when_there_is_room(spec: RunSpec) -> Run:
+        async def when_there_is_room(folder: Path, replace: Replace) -> Run:
             async with room:
-                return await _run(settings, spec, progress)
+                return await _run(settings, folder, replace, progress)
 
-        return await asyncio.gather(*map(when_there_is_room, specs))
+        tasks.extend(asyncio.create_task(when_there_is_room(*one)) for one in wanted.items())
+        return await asyncio.gather(*tasks)
 
-    try:
-        return asyncio.run(all_of_them())
-    except (asyncio.CancelledError, NotebookError):  # a cell that is cancelled says that its kernel died
-        if asked.is_set():
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        on_end(interrupt)
+    with ThreadPoolExecutor(1) as thread:  # in the main thread, nbclient would take Ctrl-C and SIGTERM for itself
+        running = thread.submit(asyncio.run, all_of_them())
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            for one in tasks:
+                one.get_loop().call_soon_threadsafe(one.cancel)  # its kernel ends with it
+            raise
 
 
-async def _run(settings: Settings, spec: RunSpec, progress: Callable[[], None]) -> Run:
-    shutil.rmtree(spec.folder, ignore_errors=True)
-    spec.folder.mkdir(parents=True)
+async def _run(settings: Settings, folder: Path, replace: Replace, progress: Callable[[], None]) -> Run:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     notebook = read_notebook()
     for cell in notebook.cells:
         for tag in cell.metadata.get("tags", []):
-            cell.source = spec.replace.get(tag, cell.source)
+            cell.source = replace.get(tag, cell.source)
     client = NotebookClient(
         notebook,
-        km=_kernel(spec),
+        km=_kernel(folder),
         timeout=SECONDS_PER_CELL,
         record_timing=False,
         shutdown_kernel="immediate",  # a normal shutdown takes three seconds
-        resources={"metadata": {"path": str(spec.folder)}},
+        resources={"metadata": {"path": str(folder)}},
         on_cell_executed=lambda **_: progress(),
     )
     try:
@@ -144,17 +129,18 @@ async def _run(settings: Settings, spec: RunSpec, progress: Callable[[], None]) 
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         raise NotebookError(_where_it_stopped(notebook, error)) from error
     finally:
-        nbformat.write(notebook, spec.folder / NOTEBOOK.name)
-    return Run(notebook, spec.folder / NOTEBOOK_MODEL)
+        atexit.unregister(client._cleanup_kernel)  # noqa: SLF001 - a run that is cancelled leaves it, and it would fail
+        nbformat.write(notebook, folder / NOTEBOOK.name)
+    return Run(notebook, folder / NOTEBOOK_MODEL)
 
 
-def _kernel(spec: RunSpec) -> AsyncKernelManager:
+def _kernel(folder: Path) -> AsyncKernelManager:
     """A kernel on loopback with encrypted messages, so that other users of this machine cannot read them."""
     ours = str(Path(sys.prefix, "share", "jupyter", "kernels"))  # the default also reads and makes folders in HOME
     return AsyncKernelManager(
         kernel_name="python3",
         kernel_spec_manager=KernelSpecManager(kernel_dirs=[ours]),
-        connection_file=str(spec.folder / "kernel.json"),
+        connection_file=str(folder / "kernel.json"),
         transport_encryption="auto",
     )
 

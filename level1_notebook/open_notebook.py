@@ -22,10 +22,6 @@ START_SECONDS = 60
 NO_NEWS = {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True}
 
 
-class LabError(UserError):
-    """JupyterLab did not start."""
-
-
 def own_copy(settings: Settings) -> Path:
     """The user's own copy of the notebook, made if there is none, so that the committed one does not change."""
     copy = settings.level("level1") / "desk" / NOTEBOOK.name
@@ -37,7 +33,7 @@ def own_copy(settings: Settings) -> Path:
 
 @contextmanager
 def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, Process]]:
-    """JupyterLab on `folder` while the block runs: its address with the token, and its process. Raises LabError."""
+    """JupyterLab on `folder` while the block runs: its address with the token, and its process. Raises UserError."""
     environment = {**jupyter_environment(settings), "JUPYTER_TOKEN": secrets.token_hex(16)}
     notices = Path(environment["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/apputils-extension"
     notices.mkdir(parents=True, exist_ok=True)
@@ -48,7 +44,7 @@ def lab(settings: Settings, folder: Path) -> Iterator[tuple[str, Process]]:
     with running(["jupyterlab", *_options(port, folder)], log, environment) as process:
         if not comes_up(f"{address}/api", START_SECONDS, lambda: process.poll() is not None):
             last = (log.read_text().strip().splitlines() or ["nothing was logged"])[-1]
-            raise LabError(f"JupyterLab does not answer at {address} ({last}). Remedy: see {log}.")
+            raise UserError(f"JupyterLab does not answer at {address} ({last}). Remedy: see {log}.")
         yield f"{address}/lab/tree/{NOTEBOOK.name}?token={environment['JUPYTER_TOKEN']}", process
 
 

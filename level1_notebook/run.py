@@ -1,11 +1,12 @@
 """Level 1 from top to bottom: a notebook, a pickle that is handed over, and the flights that came after."""
 
+from pathlib import Path
 from statistics import mean
 
 from level1_notebook.demo import draw_months, manual_steps, score_months
 from level1_notebook.failure_demos import METRIC, export_by_hand, load_as_other_version, load_malicious
 from level1_notebook.jupyter_environment import NOTEBOOK
-from level1_notebook.notebook_runner import RunSpec, code_cells, run_notebooks
+from level1_notebook.notebook_runner import Replace, code_cells, run_notebooks
 from level1_notebook.pickle_audit import questions, read_contents
 from level1_notebook.receiver import columns, difference, hand_over, open_pickle, predict
 from shared.console import bar, closing, console, part, show_by_month, show_manual_steps, show_path, show_table, step
@@ -31,10 +32,11 @@ def main() -> None:
         load_export = export_by_hand(past, place / "export" / "flights.parquet")
 
     part(2, "Train", f"the notebook, {RUNS} times")
-    specs = [RunSpec(place / f"run{number}") for number in range(1, RUNS + 1)]
-    specs.append(RunSpec(place / "metric", {"load": load_export}))
-    with bar(f"Run the notebook: {RUNS} times as it is, and on the export", total=len(specs) * code_cells()) as advance:
-        *runs, metric = run_notebooks(settings, specs, advance)
+    wanted: dict[Path, Replace] = {place / f"run{number}": {} for number in range(1, RUNS + 1)}
+    wanted[place / "metric"] = {"load": load_export}
+    name = f"Run the notebook: {RUNS} times as it is, and on the export"
+    with bar(name, total=len(wanted) * code_cells()) as advance:
+        *runs, metric = run_notebooks(settings, wanted, advance)
     first = runs[0]
 
     part(3, "Evaluate", "what the notebook claims")
@@ -51,7 +53,7 @@ def main() -> None:
     console.print(f"  To load it, Python calls {callables} things that it names; {malicious}")
 
     part(5, "Operate", "the flights that came after")
-    with step(f"Score the {len(specs)} models on the {len(later):,} flights that came after"):
+    with step(f"Score the {len(wanted)} models on the {len(later):,} flights that came after"):
         x = columns(later, past)
         chances = [predict(open_pickle(run.model), x) for run in runs]
         then = [score(later["late"], chance) for chance in chances]

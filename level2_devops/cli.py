@@ -1,11 +1,10 @@
 """`python -m level2_devops [train|release|rollback|serve|load]`: one verb, or without one the whole level."""
 
 import argparse
-import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from shared.console import console, record_output, step
-from shared.errors import UserError, on_end
+from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
 
@@ -23,7 +22,7 @@ def main() -> None:
     name = "level2" if options.run is run_level else options.run.__name__
     settings = read_settings()
     with ExitStack() as stack:
-        stack.enter_context(at_work(settings, "level2", f"make {name}", once=options.run is run_level))
+        stack.enter_context(at_work(settings, "level2", f"make {name}", once=options.run in (run_level, serve)))
         if options.run is run_level:
             title = "Level 2 · DevOps without MLOps"
             stack.enter_context(record_output(title, settings, "level2", quiet=options.quiet))
@@ -74,9 +73,8 @@ def serve(settings: Settings) -> None:
     """Serve the current release until Ctrl-C."""
     from level2_devops import supervisor
 
-    stop = threading.Event()
-    on_end(stop.set)
-    supervisor.serve(settings, stop)
+    with suppress(KeyboardInterrupt):
+        supervisor.serve(settings)
 
 
 def load(settings: Settings) -> None:

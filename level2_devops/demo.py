@@ -41,7 +41,7 @@ def running_service(settings: Settings) -> Iterator[ServiceStatus]:
         yield running
         return
     log = store.home / "logs" / "serve.log"
-    process = start(["level2_devops", "serve"], log, os.environ | {"MLOPS_STATE": str(settings.state)})
+    process = start(["level2_devops", "serve"], log)
     try:
         with step("Start the service"):
             running = wait_ready(process, lambda: read_service_status(store), "the service", log)

@@ -24,78 +24,34 @@ from uvicorn.loops.auto import auto_loop_factory
 LONGEST_ANSWER = 30.0  # seconds after the end of the load
 RETRY_AFTER = 0.01  # seconds after a connection that failed
 
+Row = list[Any]
 
-class Client(asyncio.Protocol):
-    """One client: at most one request on its way, over a connection that it keeps while the service does."""
 
-    def __init__(self, port: int, requests: "cycle[bytes]", pause: float, over: asyncio.Event) -> None:
-        self.port, self.requests, self.pause, self.over = port, requests, pause, over
-        self.loop = asyncio.get_running_loop()
-        self.ended = self.loop.create_future()
-        self.rows: list[list[Any]] = []
-        self.transport: asyncio.Transport | None = None
-        self.asking = self.closing = False
-        self.received = b""
-
-    def send(self) -> None:
-        """Send the next request, if need be over a new connection; stop when the load is over."""
-        if self.over.is_set():
-            if self.transport:
-                self.transport.close()
-            self.ended.set_result(None)
-            return
-        self.begun, self.asking = time.perf_counter(), True
-        if self.transport is None:
-            self.connecting = self.loop.create_task(self._connect())
-        else:
-            self.transport.write(next(self.requests))
-
-    async def _connect(self) -> None:
+async def client(port: int, requests: "cycle[bytes]", pause: float, over: asyncio.Event, rows: list[Row]) -> None:
+    """One request after the other until the load is over, on a connection that is kept while the service does."""
+    connection: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+    while not over.is_set():
+        wait, begun = pause, time.perf_counter()
         try:
-            await self.loop.create_connection(lambda: self, "127.0.0.1", self.port)
-        except OSError as error:
-            self._record(0, repr(error), RETRY_AFTER)
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Send the request that waits for the connection."""
-        self.transport, self.received = transport, b""
-        transport.write(next(self.requests))
-
-    def data_received(self, data: bytes) -> None:
-        """Collect the answer; once it is complete, go on to the next request."""
-        self.received += data
-        head, found, body = self.received.partition(b"\r\n\r\n")
-        if not found:
-            return
-        head = head.lower()
-        if len(body) < int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]):
-            return
-        self.received = b""
-        if b"\r\nconnection: close" in head and self.transport:
-            self.closing = True
-            self.transport.close()
-        self._record(int(head[9:12]), _version(body), 0.0)
-
-    def connection_lost(self, _error: Exception | None) -> None:
-        """An error if an answer is outstanding; in any case the next request opens another connection."""
-        self.transport = None
-        if self.asking:
-            self._record(0, "the connection was closed before the answer was complete", RETRY_AFTER)
-        elif self.closing:
-            self.closing = False
-            self._send_after(self.pause)
-
-    def _record(self, status: int, version: Any, wait: float) -> None:
-        self.asking = False
-        self.rows.append([time.time(), (time.perf_counter() - self.begun) * 1000, status, version])
-        if not self.closing:
-            self._send_after(max(wait, self.pause))
-
-    def _send_after(self, seconds: float) -> None:
-        if seconds:
-            self.loop.call_later(seconds, self.send)
-        else:
-            self.send()
+            if connection is None or connection[0].at_eof():
+                connection = await asyncio.open_connection("127.0.0.1", port)
+            reader, writer = connection
+            writer.write(next(requests))
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+            status, answer = int(head[9:12]), _version(await reader.readexactly(length))
+            if b"\r\nconnection: close" in head:
+                writer.close()
+                connection = None
+        except (OSError, asyncio.IncompleteReadError) as error:
+            closed = isinstance(error, asyncio.IncompleteReadError)
+            status, answer = 0, "the connection was closed before the answer was complete" if closed else repr(error)
+            wait, connection = max(pause, RETRY_AFTER), None
+        rows.append([time.time(), (time.perf_counter() - begun) * 1000, status, answer])
+        if wait:
+            await asyncio.sleep(wait)
+    if connection:
+        connection[1].close()
 
 
 def _version(body: bytes) -> Any:
@@ -104,7 +60,7 @@ def _version(body: bytes) -> Any:
     return json.loads(rest.partition(b",")[0].partition(b"}")[0]) if found else ""
 
 
-async def load(port: int, requests: list[bytes], clients: int, pause: float, seconds: float) -> list[list[Any]]:
+async def load(port: int, requests: list[bytes], clients: int, pause: float, seconds: float) -> list[Row]:
     """Load a port of this machine for `seconds` at most, or until standard input closes; returns all rows."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
@@ -114,16 +70,14 @@ async def load(port: int, requests: list[bytes], clients: int, pause: float, sec
 
     threading.Thread(target=wait_for_close, daemon=True).start()
     loop.call_later(seconds, over.set)
-    shared = cycle(requests)
-    made = [Client(port, shared, pause, over) for _ in range(clients)]
-    for one in made:
-        one.send()
+    shared, rows = cycle(requests), list[Row]()
+    running = [asyncio.create_task(client(port, shared, pause, over, rows)) for _ in range(clients)]
     await over.wait()
-    await asyncio.wait([one.ended for one in made], timeout=LONGEST_ANSWER)
-    for one in made:
-        if not one.ended.done():
-            one.rows.append([time.time(), LONGEST_ANSWER * 1000, 0, f"no answer after {LONGEST_ANSWER:g} s"])
-    return sorted((row for one in made for row in one.rows), key=lambda row: row[0])
+    ended, unanswered = await asyncio.wait(running, timeout=LONGEST_ANSWER)
+    for one in ended:
+        one.result()  # raises what no client expects
+    rows += [[time.time(), LONGEST_ANSWER * 1000, 0, f"no answer after {LONGEST_ANSWER:g} s"] for _ in unanswered]
+    return rows
 
 
 def as_bytes(path: str, body: bytes) -> bytes:

@@ -49,7 +49,7 @@ def main() -> None:
             figures = {month: demo.under_load(service.address, month, requests[month]) for month in requests}
             seen = clients.enter_context(traffic(service.address, requests[spring], pause=0.1))
             two = second.finish(other)
-        back = roll_back(settings, actor=actor, note="too few")
+        back = roll_back(settings, actor=actor)
         time.sleep(0.5)  # answers of the first release again, after the rollback
     unseen = demo.show_figures(figures, months)
     picture = demo.show_switches(seen, settings)

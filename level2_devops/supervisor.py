@@ -9,29 +9,25 @@ import threading
 import time
 from dataclasses import asdict
 
-from filelock import Timeout
-
-from level2_devops.release.service_status import STATE, ServiceStatus, read_service_status, service_lock
+from level2_devops.release.service_status import STATE, ServiceStatus
 from level2_devops.release.store import Current, ReleaseError, Store
-from level2_devops.service.worker_process import Worker, WorkerError, address_of, open_socket, start_worker
+from level2_devops.service.worker_process import Worker, address_of, open_socket, start_worker
 from shared.console import console, step
 from shared.errors import UserError
 from shared.files import StateError, keep_json, write_json
-from shared.processes.process_identity import number_of, this_process
+from shared.processes.process_identity import this_process
 from shared.settings import Settings
 
-LONGEST_WAIT = 5.0  # seconds between the end of a worker and the start of the next
-SETTLED = 30.0  # seconds after which a worker counts as stable, and its end as the first
+WAIT = 0.2  # seconds between the end of a worker and the start of the next; a start itself takes longer
 
 
 class Supervisor:
-    """Follows the pointer to the current release, and restarts a worker that ended unexpectedly."""
+    """Follows what the history says is current, and restarts a worker that ended unexpectedly."""
 
-    def __init__(self, store: Store, listening: socket.socket, stop: threading.Event) -> None:
-        self.store, self.listening, self.stop = store, listening, stop
+    def __init__(self, store: Store, listening: socket.socket) -> None:
+        self.store, self.listening = store, listening
         self.address = address_of(listening)
-        self.unreadable = ""  # why the pointer cannot be read
-        self.ends = 0  # unexpected ends in a row
+        self.unreadable = ""  # why the history cannot be read
         self.started = 0  # workers
         current = store.current()
         if current is None:
@@ -44,9 +40,10 @@ class Supervisor:
         console.print(f"In a browser, {self.address} has pages. In a terminal:\n{example(self.address)}")
 
     def follow(self) -> None:
-        """Check ten times a second whether the release changed or the worker ended, until `stop` is set."""
+        """Check ten times a second whether the release changed or the worker ended, until Ctrl-C."""
         try:
-            while not self.stop.wait(0.1):
+            while True:
+                time.sleep(0.1)
                 wanted = self._wanted()
                 if wanted is not None and wanted.change != self.current.change:
                     self._switch(wanted)
@@ -58,7 +55,7 @@ class Supervisor:
             self.worker.stop()
 
     def _wanted(self) -> Current | None:
-        """The pointer; None, and a line in the log, while neither it nor the history can be read."""
+        """The current release; None, and a line in the log, while the history cannot be read."""
         try:
             wanted, self.unreadable = self.store.current(), ""
         except StateError as error:
@@ -80,15 +77,11 @@ class Supervisor:
         self._publish(to, refused)
 
     def _start_again(self) -> None:
-        """Start the same release again, after a wait that doubles with each end."""
-        lived = time.monotonic() - self.began
-        self.ends = 1 if lived > SETTLED else self.ends + 1
-        wait = min(0.1 * 2**self.ends, LONGEST_WAIT)
+        """Start the same release again, as often as it ends."""
         status = self.worker.process.returncode
         self.worker.stop()  # what is left of it
-        self._log(f"{self.worker.version} ended with {status}; starting it again in {wait:.1f} s")
-        if self.stop.wait(wait):
-            return
+        self._log(f"{self.worker.version} ended with {status}; starting it again in {WAIT:.1f} s")
+        time.sleep(WAIT)
         try:
             self.worker = self._start(self.worker.version)
         except UserError as error:
@@ -100,13 +93,12 @@ class Supervisor:
         """A worker that is ready; raises UserError when its files were changed or it does not become ready."""
         from level2_devops.release.artefact import verify  # with pandas, which takes a moment
 
-        self.began = time.monotonic()
         app = self.store.app(version)
         verify(app, self.store.manifest_digest(version))
         self.started += 1
         worker = start_worker(app, version, self.listening, self.store.home / "logs" / f"serve-{self.started}.log")
         try:
-            worker.wait_ready(self.stop.is_set)
+            worker.wait_ready()
         except BaseException:
             worker.stop()
             raise
@@ -125,21 +117,13 @@ class Supervisor:
         console.print(f"{time.strftime('%H:%M:%S')} {self.address} {event}")
 
 
-def serve(settings: Settings, stop: threading.Event) -> None:
-    """Serve the current release on a free port of 127.0.0.1 until `stop` is set."""
+def serve(settings: Settings) -> None:
+    """Serve the current release on a free port of 127.0.0.1 until Ctrl-C."""
     store = Store(settings.level("level2"))
-    try:
-        lock = service_lock(store).acquire(timeout=1)
-    except Timeout:
-        at = read_service_status(store)
-        where = f"at {at.address} by process {number_of(at.process)}" if at else "by another process"
-        raise UserError(f"a service already runs {where}. Remedy: use that one, or end it with Ctrl-C.") from None
-    with lock, open_socket() as listening:
+    status = store.home / STATE
+    with open_socket() as listening:
         try:
-            (store.home / STATE).unlink(missing_ok=True)
-            Supervisor(store, listening, stop).follow()
-        except WorkerError:
-            if not stop.is_set():  # otherwise it was stopped while it started
-                raise
+            status.unlink(missing_ok=True)  # of a service that was killed
+            Supervisor(store, listening).follow()
         finally:
-            (store.home / STATE).unlink(missing_ok=True)
+            status.unlink(missing_ok=True)

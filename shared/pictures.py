@@ -26,14 +26,6 @@ BASE_RATE = "#000000"
 BETTER = "#009E73"
 WORSE = "#D55E00"
 NEUTRAL = "#555555"
-PALETTE = {
-    "champion": CHAMPION,
-    "challenger": CHALLENGER,
-    "base rate": BASE_RATE,
-    "better": BETTER,
-    "worse": WORSE,
-    "neutral": NEUTRAL,
-}
 
 
 def draw(title: str, height: int, rows: int = 1, **grid: Any) -> tuple["Figure", list["Axes"]]:

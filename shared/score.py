@@ -78,12 +78,12 @@ def log_losses(late: ArrayLike, probability: ArrayLike) -> NDArray[np.float64]:
     return np.where(np.asarray(late, dtype=np.float64) == 1, -np.log(chance), -np.log1p(-chance))
 
 
-def calibration(late: ArrayLike, probability: ArrayLike, bins: int = 10) -> pd.DataFrame:
-    """Mean probability, share late and rows of equally filled bins; equal probabilities share a bin."""
+def calibration(late: ArrayLike, probability: ArrayLike) -> pd.DataFrame:
+    """Mean probability, share late and rows of ten equally filled bins; equal probabilities share a bin."""
     table = pd.DataFrame({"observed": np.asarray(late), "predicted": np.asarray(probability)})
     below = (table["predicted"].rank() - 0.5) / len(table)  # the share of flights with a lower probability
-    bins_of = table.groupby((below * min(bins, len(table))).astype(int))
-    return bins_of[["predicted", "observed"]].mean().assign(rows=bins_of.size())
+    bins = table.groupby((below * min(10, len(table))).astype(int))
+    return bins[["predicted", "observed"]].mean().assign(rows=bins.size())
 
 
 def by_slice(flights: pd.DataFrame, probability: ArrayLike, column: str) -> pd.DataFrame:

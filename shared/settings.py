@@ -70,8 +70,6 @@ class Settings:
 def read_settings() -> Settings:
     """Read the settings from the environment; raises SettingError."""
     data = os.environ.get("FLIGHTS_DATA") or None
-    if old := os.environ.get("MLOPS_WITHIN"):
-        raise SettingError(f"MLOPS_WITHIN={old} is the old name of a setting. Remedy: MLOPS_WORKSPACE={old}")
     return Settings(
         today=parse_today(os.environ.get("TODAY") or "2013-04-01"),
         data=Path(data).resolve() if data else None,

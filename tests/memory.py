@@ -9,7 +9,6 @@ import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 import psutil
 
@@ -22,11 +21,9 @@ EVERY = 1.0  # seconds between two looks
 
 def pss(process: psutil.Process) -> float:
     """MB of a process; 0 when it has ended."""
-    try:
-        lines = Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+    with suppress(psutil.Error):
+        return float(process.memory_full_info().pss / 2**20)
+    return 0.0
 
 
 def name_of(process: psutil.Process) -> str:

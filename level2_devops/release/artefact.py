@@ -4,7 +4,6 @@ import json
 import os
 import platform
 import shutil
-import tarfile
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,16 +55,10 @@ def seal(app: Path, version: str, commit: str | None, actor: str, note: str) -> 
         "files": checksums(app),
     }
     (app / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
-    for file in _files(app):
-        _protect(file)  # folders stay writable, so that `make clean` can remove them
+    if os.name != "nt":  # there, a read-only file could not be removed any more
+        for file in _files(app):
+            file.chmod(0o444)  # folders stay writable, so that `make clean` can remove them
     return file_digest(app / MANIFEST)
-
-
-def pack(app: Path, archive: Path) -> None:
-    """Write the same files as one archive, for use on another machine."""
-    with tarfile.open(archive, "w:gz", compresslevel=1) as tar:
-        tar.add(app, arcname=".")
-    _protect(archive)
 
 
 def verify(app: Path, digest: str) -> int:
@@ -73,27 +66,20 @@ def verify(app: Path, digest: str) -> int:
 
     Raises ReleaseError that names the files that are missing, changed or additional.
     """
-    try:
-        intact = file_digest(app / MANIFEST) == digest
-        recorded = read_json(app / MANIFEST, dict[str, Any], "make release")["files"] if intact else {}
-    except OSError:
-        raise ReleaseError(f"there is no release in {app}. Remedy: make release.") from None
-    found = checksums(app) if intact else {}
+    manifest = app / MANIFEST
+    if not manifest.is_file():
+        raise ReleaseError(f"there is no release in {app}. Remedy: make release.")
+    recorded, found = {MANIFEST: digest}, {MANIFEST: file_digest(manifest)}
+    if found == recorded:
+        recorded |= read_json(manifest, dict[str, Any], "make release")["files"]
+        found |= checksums(app)
     wrong = sorted(name for name in {*recorded, *found} if recorded.get(name) != found.get(name))
-    if not intact:
-        wrong = [MANIFEST]
     if wrong:
         raise ReleaseError(
-            f"{', '.join(wrong[:5])}: {len(wrong)} of {len(recorded) or 1} files in {app} are not what was released. "
+            f"{', '.join(wrong[:5])}: {len(wrong)} of {len(recorded)} files in {app} are not what was released. "
             "Remedy: do not serve this release; roll back, or make a new one: make release."
         )
     return len(recorded)
-
-
-def _protect(file: Path) -> None:
-    """Make a file read-only; not on Windows, where it could not be removed any more."""
-    if os.name != "nt":
-        file.chmod(0o444)
 
 
 def checksums(app: Path) -> dict[str, str]:

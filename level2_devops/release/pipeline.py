@@ -3,13 +3,13 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, pack, seal, verify
+from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, seal, verify
 from level2_devops.release.gates import Tests, smoke_test, tests_running
 from level2_devops.release.service_status import wait_until_served
-from level2_devops.release.store import Current, ReleaseError, Store
+from level2_devops.release.store import ReleaseError, Store
 from shared.console import step
 from shared.errors import UserError
 from shared.files import commit_of
@@ -48,10 +48,9 @@ class Candidate:
         """Add the model in the folder `model`, pass all gates, and switch to it; raises UserError when one fails."""
         store = Store(self.settings.level("level2"))
         gates = self._pass_gates(model, store)
-        now = store.current()
-        before = (*now.before, now.version) if now else ()
-        switched_in = _switch(store, now, Current(self.version, before, now.change + 1 if now else 1))
-        store.record("released", self.version, self.actor)
+        with step(f"Switch to {self.version}"):
+            store.record("released", self.version, self.actor)
+            switched_in = wait_until_served(store)
         return Release(self.version, store.app(self.version), gates, time.monotonic() - self.begun, switched_in)
 
     def _pass_gates(self, model: Path, store: Store) -> dict[str, str]:
@@ -60,13 +59,11 @@ class Candidate:
         with step(f"Build {name}, while its tests run"):
             add_model(model, app)
             digest = seal(app, name, self.commit, self.actor, self.note)
-            pack(app, self.folder / f"level2-{name}.tar.gz")
-            verify(app, digest)
         with step(f"Smoke-test {name}: start it from its own folder and compare its answers"):
             answers = smoke_test(app, name, self.settings, store.home / "logs" / f"smoke-{name}.log")
         with step(f"Wait for the tests of {name}"):
             passed = self.tests.result()
-        files = verify(app, digest)  # again, because the smoke test ran it
+        files = verify(app, digest)  # after the smoke test, which ran it
         store.publish(self.folder, name, digest, self.actor)
         return {"tests": passed, "checksums": f"{files} files", "smoke test": f"{answers} answers, all the model's own"}
 
@@ -87,8 +84,6 @@ def candidate(settings: Settings, *, actor: str, note: str = "", source: Path = 
                 commit = commit_of(source, *SOURCES, REQUIREMENTS)
                 yield Candidate(version, actor, note, commit, workshop / "release", tests, settings, begun)
         except BaseException as error:  # whatever ends it, Ctrl-C and a bug too: no version is "building" for ever
-            if any((event["what"], event["version"]) == ("released", version) for event in store.history()):
-                raise  # what came after the release has failed
             store.record("refused", version, actor, why=str(error) or type(error).__name__)
             if not isinstance(error, UserError):
                 raise
@@ -103,28 +98,21 @@ def release(model: Path, settings: Settings, *, actor: str, source: Path = PROJE
         return made.finish(model)
 
 
-def roll_back(settings: Settings, *, actor: str, note: str = "") -> Release:
+def roll_back(settings: Settings, *, actor: str) -> Release:
     """Switch to the release that served before the current one; raises ReleaseError when there is none."""
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone():
         now = store.current()
         if now is None or not now.before:
             raise ReleaseError("there is no earlier release to go back to. Remedy: make release.")
-        to = Current(now.before[-1], now.before[:-1], now.change + 1)
-        files = verify(store.app(to.version), store.manifest_digest(to.version))
-        switched_in = _switch(store, now, to)
-        store.record("rolled back", to.version, actor, after=now.version, note=note)
+        to = now.before[-1]
+        files = verify(store.app(to), store.manifest_digest(to))
+        with step(f"Switch to {to}"):
+            store.record("rolled back", to, actor, after=now.version)
+            try:
+                switched_in = wait_until_served(store)
+            except BaseException:  # also when it is interrupted
+                store.record("released", now.version, actor)  # again
+                raise
     seconds = time.monotonic() - begun
-    return Release(to.version, store.app(to.version), {"checksums": f"{files} files"}, seconds, switched_in)
-
-
-def _switch(store: Store, now: Current | None, to: Current) -> float | None:
-    """Point to a release and wait until the running service has switched; point back when it refuses."""
-    with step(f"Switch to {to.version}"):
-        store.point_to(to)
-        try:
-            return wait_until_served(store, to)
-        except BaseException:  # also when it is interrupted: the release is then on record as refused
-            if now is not None:
-                store.point_to(replace(now, change=to.change + 1))
-            raise
+    return Release(to, store.app(to), {"checksums": f"{files} files"}, seconds, switched_in)

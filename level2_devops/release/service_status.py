@@ -2,12 +2,10 @@
 
 import time
 
-from filelock import FileLock
 from pydantic.dataclasses import dataclass
 
-from level2_devops.release.store import Current, ReleaseError, Store
-from shared.files import StateError, read_json
-from shared.processes.at_work import is_held
+from level2_devops.release.store import ReleaseError, Store
+from shared.files import read_json
 from shared.processes.process_identity import still_runs
 from shared.waiting import wait_until
 
@@ -30,40 +28,33 @@ class ServiceStatus:
     worker: int
 
 
-def service_lock(store: Store) -> FileLock:
-    """The supervisor holds it as long as it lives."""
-    return FileLock(store.home / "serving.lock")
-
-
 def read_service_status(store: Store) -> ServiceStatus | None:
     """The state of the running service; None when none runs, or when it has only just started."""
+    file = store.home / STATE
     try:
-        state = read_json(store.home / STATE, ServiceStatus, "try again, for the running service has written it anew")
+        state = read_json(file, ServiceStatus, f"try again: a service that runs writes it anew; else remove {file}")
     except FileNotFoundError:
         return None
-    except StateError:
-        if is_held(service_lock(store)):
-            raise
-        return None  # of a service that was killed
     return state if still_runs(state.process) else None
 
 
-def wait_until_served(store: Store, current: Current) -> float | None:
-    """Wait until the running service has switched to `current`; returns the seconds, or None when none runs.
+def wait_until_served(store: Store) -> float | None:
+    """Wait until the running service has switched to the current release; returns the seconds, or None without one.
 
     Raises ReleaseError when it refused to switch, or does not answer.
     """
-    begun = time.monotonic()
+    begun, current = time.monotonic(), store.current()
 
-    def switched_or_gone() -> tuple[ServiceStatus | None] | None:
+    def switched_or_gone() -> bool:
         found = read_service_status(store)
-        return (found,) if found is None or found.change >= current.change else None
+        return not (found and current and found.change < current.change)
 
     try:
-        (status,) = wait_until(switched_or_gone, SWITCHED_WITHIN)
+        wait_until(switched_or_gone, SWITCHED_WITHIN)
     except TimeoutError:
         logs = store.home / "logs"
         raise ReleaseError(f"the service did not switch in {SWITCHED_WITHIN:g} s. Remedy: see {logs}") from None
+    status = read_service_status(store)
     if status is None:
         return None
     if status.refused:

@@ -1,29 +1,27 @@
-"""The store of releases: their version numbers, the pointer to the current one, and the history of changes."""
+"""The store of releases: their folders, and the history, which says what is current and which numbers are taken."""
 
 import json
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from pydantic.dataclasses import dataclass
 
-from shared.console import console, step
+from shared.console import step
 from shared.errors import UserError
-from shared.files import StateError, garbled, read_json, write_json
+from shared.files import garbled
 
 
 class ReleaseError(UserError):
     """A release that failed a gate, or that cannot be rolled back."""
 
 
-@dataclass(frozen=True, config={"extra": "forbid"})
+@dataclass(frozen=True)
 class Current:
     """The release that should serve.
 
@@ -60,30 +58,18 @@ class Store:
         return f"{major}.{minor}.{patch + 1}"
 
     def current(self) -> Current | None:
-        """The release that should serve, or None before the first; a garbled pointer is made again from the history."""
-        try:
-            return read_json(self.home / "current.json", Current, "make release")
-        except FileNotFoundError:
-            return None
-        except StateError as error:
-            if made := self._current_by_history():
-                self.point_to(made)
-                console.print(f"{error.reason} It is made again from the history: {made.version} serves.")
-            return made
-
-    def _current_by_history(self) -> Current | None:
-        """The pointer as the releases and rollbacks on record left it; its `change` is later than any before."""
+        """The release that should serve, by the releases and rollbacks in the history; None before the first."""
         served: list[str] = []
+        change = 0
         for event in self.history():
-            if event["what"] == "released":
-                served.append(event["version"])
-            elif event["what"] == "rolled back":
+            what, version = event["what"], event["version"]
+            if what == "released":
+                served.append(version)
+                change += 1
+            elif what == "rolled back" or (what == "refused" and served[-1:] == [version]):  # by the running service
                 del served[-1:]
-        return Current(served[-1], tuple(served[:-1]), int(time.time())) if served else None
-
-    def point_to(self, current: Current) -> None:
-        """Replace the pointer atomically: every reader sees the old release or the new one."""
-        write_json(self.home / "current.json", asdict(current))
+                change += 1
+        return Current(served[-1], tuple(served[:-1]), change) if served else None
 
     def publish(self, made: Path, version: str, digest: str, actor: str) -> None:
         """Move a finished release to its place by one rename; the history keeps its digest, apart from the files."""
@@ -106,7 +92,7 @@ class Store:
         lines = file.read_bytes().split(b"\n")[:-1] if file.exists() else []
         events: list[dict[str, str]] = []
         for number, line in enumerate(lines, 1):
-            with garbled(file, f"remove its line {number}; a release that has no digest left does not serve again"):
+            with garbled(file, f"remove its line {number}; a release or rollback that it held is then unknown"):
                 events.append(_event(**json.loads(line)))
         return events
 
@@ -131,27 +117,18 @@ class Store:
             with step("Wait for another release to end"):
                 lock.acquire()
         try:
-            self._close_cut_off()
+            last = {event["version"]: event for event in self.history()}
+            for version, event in last.items():
+                if event["what"] in {"building", "published"}:
+                    self.record("cut off", version, event.get("actor", "unknown"))
             yield
         finally:
             lock.release()
-
-    def _close_cut_off(self) -> None:
-        """End each release on record that nobody makes any more; one that was switched to is released."""
-        current = self.current()
-        last = {event["version"]: event for event in self.history()}  # by its last event
-        for version, event in last.items():
-            if event["what"] in {"building", "published"}:
-                served = current is not None and current.version == version
-                self.record("released" if served else "cut off", version, event.get("actor", "unknown"))
 
     @contextmanager
     def workshop(self) -> Iterator[Path]:
         """An empty folder for a release in the making; folders that killed releases left behind are removed."""
         for left in self.home.glob("building-*"):
             shutil.rmtree(left)
-        folder = Path(tempfile.mkdtemp(prefix="building-", dir=self.home))
-        try:
-            yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix="building-", dir=self.home, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi import FastAPI, HTTPException, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.model import ModelCard, ModelError, known_categories, load, predict
 from level2_devops.service.limits import protect
-from level2_devops.service.observability import Metrics, RequestLogMiddleware, request_id
+from level2_devops.service.observability import Metrics, RequestMetricsMiddleware, request_id
 from level2_devops.service.pages import pages
 from level2_devops.service.requests import (
     REFUSALS,
@@ -69,7 +68,7 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
     use_strict_json(app)
     app.state.draining, app.state.reason = False, state.reason
     protect(app)
-    app.add_middleware(RequestLogMiddleware, metrics=state.metrics)
+    app.add_middleware(RequestMetricsMiddleware, metrics=state.metrics, log_requests=True)
 
     # One thread: more would share one processor, and leave the event loop no time to answer or refuse the others.
     thread = ThreadPoolExecutor(1)
@@ -98,9 +97,9 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
     async def ready() -> dict[str, str]:
         """The process can predict, and is not about to stop."""
         if app.state.draining:
-            raise NotReadyError("draining: this process is about to stop")
+            raise _not_ready("draining: this process is about to stop")
         if state.model is None:
-            raise NotReadyError(state.reason)
+            raise _not_ready(state.reason)
         return {"status": "ready", "version": version}
 
     @app.get("/metrics", response_class=Response)
@@ -108,21 +107,17 @@ def create_app(model_folder: Path, version: str) -> FastAPI:
         """Prometheus metrics."""
         return Response(generate_latest(state.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.exception_handler(NotReadyError)
-    async def not_ready(_request: Request, error: NotReadyError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, 503, {"retry-after": "1"})
-
     return app
 
 
-class NotReadyError(RuntimeError):
-    """There is no model that can answer."""
+def _not_ready(why: str) -> HTTPException:
+    return HTTPException(503, why, {"retry-after": "1"})
 
 
 def _predict(state: State, flights: list[Any]) -> list[Prediction]:
     """Probabilities of the model; for a flight with an unknown code, the base rate of its training data, marked."""
     if state.model is None or state.card is None:
-        raise NotReadyError(state.reason)
+        raise _not_ready(state.reason)
     table = as_table(flights)
     known = known_categories(state.model)
     unknown = [[name for name, codes in known.items() if getattr(flight, name) not in codes] for flight in flights]

@@ -39,7 +39,6 @@ class Metrics(RequestMetrics):
 
     def __init__(self) -> None:
         super().__init__()
-        self.in_flight = Gauge("http_requests_in_flight", "Requests being answered", registry=self.registry)
         self.predictions = Counter("predictions", "Flights predicted", registry=self.registry)
         self.fallbacks = Counter("fallbacks", "Flights answered by the base rate", ["unknown"], registry=self.registry)
         self.release = Gauge(
@@ -50,11 +49,11 @@ class Metrics(RequestMetrics):
 class RequestMetricsMiddleware:
     """The outermost ASGI middleware: gives each request an id, counts it, times it, and never lets it end unanswered.
 
-    While the service drains, each reply also closes its connection.
+    While the service drains, each reply also closes its connection. log_requests: write a line for each request.
     """
 
-    def __init__(self, app: ASGIApp, metrics: RequestMetrics) -> None:
-        self.app, self.metrics = app, metrics
+    def __init__(self, app: ASGIApp, metrics: RequestMetrics, *, log_requests: bool = False) -> None:
+        self.app, self.metrics, self.log_requests = app, metrics, log_requests
         self.paths: frozenset[str] = frozenset()
         # Children by their labels: finding one in the library takes longer than counting.
         self.requests: dict[tuple[str, int], Counter] = {}
@@ -88,41 +87,23 @@ class RequestMetricsMiddleware:
             failure = JSONResponse({"detail": "internal error; see the service's log"}, 500, {"connection": "close"})
             await failure(scope, receive, send_with_id)
         finally:
-            self.observe(scope, self._route(scope), status, time.perf_counter() - begun)
+            self._observe(scope, self._route(scope), status, time.perf_counter() - begun)
 
-    def observe(self, scope: Scope, route: str, status: int, seconds: float) -> None:  # noqa: ARG002 - for subclasses
-        """Count one answered request; a subclass may do more."""
+    def _observe(self, scope: Scope, route: str, status: int, seconds: float) -> None:
         if (route, status) not in self.requests:
             self.requests[route, status] = self.metrics.requests.labels(route, str(status))
             self.seconds[route] = self.metrics.seconds.labels(route)
         self.requests[route, status].inc()
         self.seconds[route].observe(seconds)
+        if self.log_requests:
+            figures = {"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)}
+            log.info("request", extra=figures)
 
     def _route(self, scope: Scope) -> str:
         """The path if the service has it; all other paths share one label, so that callers cannot create labels."""
         if not self.paths:
             self.paths = frozenset(getattr(route, "path", "") for route in scope["app"].routes)
         return scope["path"] if scope["path"] in self.paths else "none"
-
-
-class RequestLogMiddleware(RequestMetricsMiddleware):
-    """Level 2's: it also logs a line for each request, and measures how many are being answered."""
-
-    metrics: Metrics
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        if scope["type"] != "http":  # the lifespan of the service is no request
-            await self.app(scope, receive, send)
-            return
-        with self.metrics.in_flight.track_inprogress():
-            await super().__call__(scope, receive, send)
-
-    def observe(self, scope: Scope, route: str, status: int, seconds: float) -> None:
-        """Count and log one answered request."""
-        super().observe(scope, route, status, seconds)
-        figures = {"route": route, "method": scope["method"], "status": status, "ms": round(seconds * 1000, 2)}
-        log.info("request", extra=figures)
 
 
 def _identity(scope: Scope) -> str:

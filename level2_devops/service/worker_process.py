@@ -21,10 +21,6 @@ READY_WITHIN, DRAINED_WITHIN = 90.0, 15.0  # seconds
 Result = TypeVar("Result")
 
 
-class WorkerError(UserError):
-    """A service process that did not become ready."""
-
-
 @dataclass(frozen=True)
 class Worker:
     """A running service of the release `version`; its output goes to the file `log`."""
@@ -38,15 +34,15 @@ class Worker:
         """Whether the process still runs."""
         return self.process.poll() is None
 
-    def wait_ready(self, cancelled: Callable[[], bool] = lambda: False) -> None:
-        """Wait until this very process reports in its log that it is ready; raises WorkerError.
+    def wait_ready(self) -> None:
+        """Wait until this very process reports in its log that it is ready; raises UserError.
 
         On a socket that two processes share, the other one could answer a request to /ready.
         """
         name = f"the service of {self.version}"
-        line = wait_ready(self.process, self._ready_line, name, self.log, cancelled)
+        line = wait_ready(self.process, self._ready_line, name, self.log)
         if line["event"] != "ready":
-            raise WorkerError(f"{name} is not ready: {line['reason']}")
+            raise UserError(f"{name} is not ready: {line['reason']}")
 
     def stop(self) -> None:
         """Stop it gracefully, or kill it."""
@@ -67,26 +63,18 @@ def start_worker(app: Path, version: str, listening: socket.socket, log: Path) -
     return Worker(start(words, log, release_environment(), app), version, log)
 
 
-def wait_ready(
-    process: Process,
-    ready: Callable[[], Result | None],
-    name: str,
-    log: Path,
-    cancelled: Callable[[], bool] = lambda: False,
-) -> Result:
-    """The first true result of `ready`; raises WorkerError when the process ends, takes too long or is cancelled."""
+def wait_ready(process: Process, ready: Callable[[], Result | None], name: str, log: Path) -> Result:
+    """The first true result of `ready`; raises UserError when the process ends or takes too long."""
 
     def running_and_ready() -> Result | None:
-        if cancelled():
-            raise WorkerError(f"{name} was stopped before it was ready")
         if process.poll() is not None:
-            raise WorkerError(f"{name} ended with {process.returncode}. Remedy: see {log}")
+            raise UserError(f"{name} ended with {process.returncode}. Remedy: see {log}")
         return ready()
 
     try:
         return wait_until(running_and_ready, READY_WITHIN, pause=0.02)
     except TimeoutError:
-        raise WorkerError(f"{name} is not ready after {READY_WITHIN:g} s. Remedy: see {log}") from None
+        raise UserError(f"{name} is not ready after {READY_WITHIN:g} s. Remedy: see {log}") from None
 
 
 def open_socket() -> socket.socket:

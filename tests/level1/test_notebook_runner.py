@@ -6,7 +6,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from level1_notebook.notebook_runner import NotebookError, Run, RunSpec, code_cells, read_notebook, run_notebooks
+from level1_notebook.notebook_runner import NotebookError, Run, code_cells, read_notebook, run_notebooks
 from level1_notebook.receiver import columns, open_pickle, predict
 from shared.score import score
 from shared.settings import Settings
@@ -15,9 +15,9 @@ from tests.level1.runs import Chances, Runs
 
 @pytest.mark.slow
 def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(settings: Settings, tmp_path: Path) -> None:
-    spec = RunSpec(tmp_path / "run", {"load": 'df = pd.read_parquet("not-there.parquet")'})
+    replace = {"load": 'df = pd.read_parquet("not-there.parquet")'}
     with pytest.raises(NotebookError, match=r"code cell 2 of 12 stopped with FileNotFoundError: .*not-there.*Remedy"):
-        run_notebooks(settings, [spec], lambda: None)
+        run_notebooks(settings, {tmp_path / "run": replace}, lambda: None)
     assert (tmp_path / "run" / "flight_delays.ipynb").exists()
     assert not (tmp_path / "run" / "model.pkl").exists()
 
@@ -25,7 +25,7 @@ def test_a_cell_that_fails_is_named_and_the_notebook_kept_as_far_as_it_came(sett
 @pytest.mark.slow
 def test_a_kernel_that_dies_is_reported(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(NotebookError, match="Kernel died"):
-        run_notebooks(settings, [RunSpec(tmp_path / "run", {"load": "import os; os._exit(3)"})], lambda: None)
+        run_notebooks(settings, {tmp_path / "run": {"load": "import os; os._exit(3)"}}, lambda: None)
 
 
 @pytest.mark.slow
@@ -38,7 +38,7 @@ def test_a_run_reports_every_cell_honours_today_and_writes_nothing_at_home(
     monkeypatch.setenv("TODAY", "2013-12-24")  # the settings given count, not the environment around
     early = Settings(today=pd.Timestamp("2013-03-01").date(), data=None, state=runs.state)
     cells = []
-    run = run_notebooks(early, [RunSpec(tmp_path / "run")], lambda: cells.append(1))[0]
+    run = run_notebooks(early, {tmp_path / "run": {}}, lambda: cells.append(1))[0]
     assert len(cells) == code_cells()
     known = int((flights["label_known_at"] < early.now).sum())
     assert f"{known:,} flights" in str([cell.get("outputs") for cell in run.notebook.cells])
@@ -95,7 +95,7 @@ def test_the_receivers_copy_of_the_columns_is_what_the_notebook_makes(
     until_there = f'{cell.source}\nX.to_parquet("X.parquet")\nraise RuntimeError("far enough")'
     settings = Settings(today=pd.Timestamp("2013-04-01").date(), data=None, state=runs.state)
     with pytest.raises(NotebookError, match="far enough"):
-        run_notebooks(settings, [RunSpec(tmp_path / "run", {"features": until_there})], lambda: None)
+        run_notebooks(settings, {tmp_path / "run": {"features": until_there}}, lambda: None)
     made = pd.read_parquet(tmp_path / "run" / "X.parquet")
     pd.testing.assert_frame_equal(columns(known, known), made, check_dtype=False)
     assert list(open_pickle(runs.first.model).feature_names_in_) == list(made.columns)

@@ -8,7 +8,8 @@ import pytest
 
 from level1_notebook import open_notebook
 from level1_notebook.jupyter_environment import NOTEBOOK
-from level1_notebook.open_notebook import LabError, has_screen, lab, own_copy
+from level1_notebook.open_notebook import has_screen, lab, own_copy
+from shared.errors import UserError
 from shared.settings import Settings
 
 
@@ -33,7 +34,7 @@ def test_no_browser_is_opened_on_a_linux_without_a_display(monkeypatch: pytest.M
 def test_a_lab_that_does_not_start_says_why(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(open_notebook, "_options", lambda *_: ["--ServerApp.port=no-number"])
     with (
-        pytest.raises(LabError, match=r"does not answer at http://127\.0\.0\.1:\d+ .*jupyterlab\.log"),
+        pytest.raises(UserError, match=r"does not answer at http://127\.0\.0\.1:\d+ .*jupyterlab\.log"),
         lab(settings, own_copy(settings).parent),
     ):
         pytest.fail("there is no lab")

@@ -6,17 +6,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 
 from level2_devops.release.artefact import add_model, copy_source, seal
 from level2_devops.release.service_status import ServiceStatus, read_service_status
-from level2_devops.release.store import Current, Store
+from level2_devops.release.store import Store
 from shared.settings import PROJECT, Settings
-from shared.waiting import wait_until
-from tests.support import eventually
+from tests.support import eventually, living
 
 ACTOR = "tester"
 
@@ -46,29 +45,25 @@ def publish(store: Store, model: Path, *, current: bool = True) -> str:
     add_model(model, made / "app")
     store.publish(made, version, seal(made / "app", version, None, ACTOR, ""), ACTOR)
     if current:
-        make_current(store, version)
+        store.record("released", version, ACTOR)
     return version
 
 
-def make_current(store: Store, version: str) -> Current:
-    """Point to a published release."""
-    now = store.current()
-    before = (*now.before, now.version) if now else ()
-    pointed = Current(version, before, now.change + 1 if now else 1)
-    store.point_to(pointed)
-    return pointed
-
-
-@contextmanager
-def serving(settings: Settings) -> Iterator[tuple["subprocess.Popen[str]", ServiceStatus]]:
-    """`python -m level2_devops serve` as a process, once it serves."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "level2_devops", "serve"],
+def serve(settings: Settings) -> "subprocess.Popen[str]":
+    """`python -m level2_devops serve` as a process."""
+    return subprocess.Popen(
+        [sys.executable, "-u", "-m", "level2_devops", "serve"],
         env=os.environ | {"MLOPS_STATE": str(settings.state)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
+
+
+@contextmanager
+def serving(settings: Settings) -> Iterator[tuple["subprocess.Popen[str]", ServiceStatus]]:
+    """That process, once it serves; it is ended with the block."""
+    process = serve(settings)
     try:
         yield process, wait_for_service(settings, process)
     finally:
@@ -90,18 +85,11 @@ def wait_for_service(settings: Settings, process: "subprocess.Popen[str]", worke
 
 
 def has_ended(pid: int, within: float = 15.0) -> bool:
-    """Whether the process ends within so many seconds; a zombie has ended."""
-
-    def ended() -> bool:
-        try:
-            return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
-        except psutil.NoSuchProcess:
-            return True
-
-    try:
-        return wait_until(ended, within)
-    except TimeoutError:
-        return False
+    """Whether the process ends within so many seconds; fails where it does not."""
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        eventually(lambda: not living([process]), within)
+    return True
 
 
 def published(store: Store) -> list[str]:

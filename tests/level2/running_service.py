@@ -1,5 +1,6 @@
 """A running service of level 2, as its tests see it."""
 
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,6 +26,12 @@ class Service:
         """The value of one line of /metrics."""
         found = [row for row in self.client.get("/metrics").text.splitlines() if row.startswith(line + " ")]
         return float(found[0].split()[-1]) if found else 0.0
+
+
+def connect(address: str) -> socket.socket:
+    """A connection to a server, for what no client sends."""
+    host, _, port = address.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=20)
 
 
 Starter = Callable[[Path], Service]

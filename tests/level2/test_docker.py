@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import PROJECT
+from shared.waiting import free_port
 from tests.support import eventually, without
 
 DOCKERFILE = PROJECT / "level2_devops" / "Dockerfile"
@@ -131,7 +131,7 @@ def test_its_command_runs_from_its_own_files_and_its_health_check_detects_readin
             if (PROJECT / name).is_dir():
                 shutil.copytree(PROJECT / name, app / to, ignore=shutil.ignore_patterns("__pycache__", "*.png"))
     shutil.copytree(small_model, app / "model")
-    port = free_port()
+    port = str(free_port())
     command = json.loads(of("CMD")[0])
     command[command.index("--host") + 1] = "127.0.0.1"  # a container's network is its own, this machine's is not
     command[command.index("--port") + 1] = port
@@ -151,8 +151,3 @@ def test_its_command_runs_from_its_own_files_and_its_health_check_detects_readin
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
     assert not healthy()
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listening:
-        return str(listening.getsockname()[1])

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,17 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from level2_devops import supervisor
 from level2_devops.load_generator import traffic
 from level2_devops.release.gates import post
 from level2_devops.release.pipeline import roll_back
-from level2_devops.release.service_status import ServiceStatus, read_service_status, service_lock, wait_until_served
+from level2_devops.release.service_status import STATE, ServiceStatus, read_service_status, wait_until_served
 from level2_devops.release.store import ReleaseError, Store
 from level2_devops.service.requests import EXAMPLE
-from level2_devops.service.worker_process import open_socket
 from shared.files import StateError
 from shared.settings import Settings
-from tests.level2.releases import ACTOR, has_ended, make_current, publish, serving, wait_for_service
+from tests.level2.releases import ACTOR, has_ended, publish, serve, serving, wait_for_service
 from tests.support import eventually
 
 pytestmark = [
@@ -48,17 +45,14 @@ def running(settings: Settings, store: Store) -> Iterator[Running]:
         yield both
 
 
-def test_releases_change_under_load_and_no_request_fails(
+def test_releases_change_under_load_no_request_fails_and_no_process_is_left(
     running: Running, settings: Settings, store: Store, small_model: Path
 ) -> None:
-    _, service = running
+    process, service = running
     with traffic(service.address, [EXAMPLE], pause=0.02) as seen:
         time.sleep(2)
         publish(store, small_model)
-        current = store.current()
-        assert current
-        took = wait_until_served(store, current)
-        assert took is not None
+        assert wait_until_served(store) is not None
         time.sleep(2)
         back = roll_back(settings, actor=ACTOR)
         assert back.switched_in is not None
@@ -67,113 +61,50 @@ def test_releases_change_under_load_and_no_request_fails(
     assert len(seen.rows) > 50
     versions = [row[3] for row in seen.rows]
     assert (versions[0], versions[-1], set(versions)) == ("1.0.0", "1.0.0", {"1.0.0", "1.0.1"})
+    last = wait_for_service(settings, process)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=30) == 0
+    assert read_service_status(store) is None
+    assert has_ended(last.worker, within=1)
+    assert not (store.home / STATE).exists()
 
 
-def test_a_worker_that_is_killed_is_replaced_at_the_same_address(running: Running, settings: Settings) -> None:
+def test_one_address_stays_served_though_its_worker_is_killed_a_release_tampered_with_and_another_service_started(
+    running: Running, settings: Settings, store: Store, small_model: Path
+) -> None:
     process, service = running
     os.kill(service.worker, signal.SIGKILL)
     again = wait_for_service(settings, process, worker_after=service.worker)
     assert again.address == service.address
-    assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
-
-
-def test_a_tampered_release_is_not_served_and_the_old_one_serves_on(
-    running: Running, store: Store, small_model: Path
-) -> None:
-    _, service = running
     version = publish(store, small_model, current=False)
     card = store.app(version) / "model" / "model.json"
     card.chmod(0o644)
     card.write_text("{}")
+    store.record("released", version, ACTOR)
     with pytest.raises(ReleaseError, match=r"model/model\.json"):
-        wait_until_served(store, make_current(store, version))
+        wait_until_served(store)
+    second = serve(settings)
+    assert f"at work in level2 already: make serve (process {process.pid}, since " in second.communicate()[0]
+    assert second.returncode == 2
     assert post(service.address, "/predict", EXAMPLE)["version"] == "1.0.0"
 
 
-def test_when_stopped_it_leaves_no_process_behind(running: Running, settings: Settings, store: Store) -> None:
-    process, service = running
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
-    assert read_service_status(store) is None
-    assert has_ended(service.worker, within=1)
-    assert not (store.home / "serving.json").exists()
-
-
-def test_a_killed_supervisor_leaves_no_worker_and_no_status_even_while_another_command_holds_its_lock(
-    running: Running, store: Store
-) -> None:
+def test_a_killed_supervisor_leaves_no_worker_and_no_status(running: Running, store: Store) -> None:
     process, service = running
     process.kill()
     process.wait()
-    with service_lock(store).acquire(timeout=30):  # as one who looks holds it, for a moment
-        assert read_service_status(store) is None
     assert read_service_status(store) is None
     assert has_ended(service.worker)
 
 
-STARTS_A_WORKER_AND_DIES = """
-import os, pathlib, sys
-from level2_devops.service.worker_process import open_socket, start_worker
-app, log = map(pathlib.Path, sys.argv[1:])
-print(start_worker(app, "1.0.0", open_socket(), log).process.pid, flush=True)
-os._exit(0)
-"""
-
-
-def test_a_worker_does_not_outlive_a_supervisor_that_died_while_it_was_starting(store: Store, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", STARTS_A_WORKER_AND_DIES, str(store.app("1.0.0")), str(tmp_path / "worker.log")]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    assert has_ended(int(done.stdout), within=30)
-
-
-def test_a_second_supervisor_reports_where_the_first_one_serves(running: Running, settings: Settings) -> None:
-    _, service = running
-    second = start(settings)
-    assert second.returncode == 2
-    assert f"already runs at {service.address}" in second.stderr
-
-
 def test_without_a_release_it_names_the_remedy(settings: Settings) -> None:
-    done = start(settings)
-    assert done.returncode == 2
-    assert done.stderr == "error: nothing is released yet. Remedy: make release.\n"
-
-
-def test_the_wait_grows_with_each_failed_start(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "SETTLED", 1.0)
-    monkeypatch.setattr(supervisor, "LONGEST_WAIT", 0.1)
-    with open_socket() as listening:
-        one = supervisor.Supervisor(store, listening, threading.Event())
-        time.sleep(1.1)  # it has settled
-        one.worker.stop()
-        card = store.app("1.0.0") / "model" / "model.json"
-        card.chmod(0o644)
-        card.write_text("{}")
-        ends = []
-        for _ in range(3):
-            one._start_again()
-            ends.append(one.ends)
-    assert ends == [1, 2, 3]
-
-
-def start(settings: Settings) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "level2_devops", "serve"],
-        env=os.environ | {"MLOPS_STATE": str(settings.state)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    process = serve(settings)
+    assert process.communicate()[0] == "error: nothing is released yet. Remedy: make release.\n"
+    assert process.returncode == 2
 
 
 def test_a_supervisor_stopped_while_it_starts_ends_with_status_0(settings: Settings, store: Store) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-u", "-m", "level2_devops", "serve"],
-        env=os.environ | {"MLOPS_STATE": str(settings.state)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    process = serve(settings)
     assert process.stdout
     output = process.stdout.read(len("Start"))
     process.send_signal(signal.SIGINT)
@@ -194,7 +125,7 @@ def test_garbled_state_files_do_not_end_a_running_service(
     running: Running, settings: Settings, store: Store, small_model: Path
 ) -> None:
     process, service = running
-    contents = {"current.json": b"", "serving.json": b"\x80\x04\xff", "history.jsonl": b'{"version": "1.0.0"}'}
+    contents = {"serving.json": b"\x80\x04\xff", "history.jsonl": b'{"version": "1.0.0"}'}
     for name, content in contents.items():
         whole = (store.home / name).read_bytes()
         (store.home / name).write_bytes(content + b"\n")
@@ -205,7 +136,5 @@ def test_garbled_state_files_do_not_end_a_running_service(
             assert eventually(lambda: status_again(store)) == service, "it is written again"
         (store.home / name).write_bytes(whole)
     second = publish(store, small_model)
-    current = store.current()
-    assert current
-    wait_until_served(store, current)
+    wait_until_served(store)
     eventually(lambda: post(service.address, "/predict", EXAMPLE)["version"] == second, 30)  # the old one still drains

@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="POSI
 # signals that end it, one after the other. The tests of the notebook and of the ui end these two with Ctrl-C.
 COMMANDS = {
     "notebook": (["level1_notebook", "open", "--no-browser"], "This is your copy", 1, ["SIGKILL"]),
+    "level 1": (["level1_notebook"], "and on the export ....", 3, ["SIGTERM"]),
     "level 2": (["level2_devops"], "while its tests run", 1, ["SIGKILL", "SIGHUP"]),
     "ui": (["level3_training_pipeline", "ui"], "End with Ctrl-C", 2, ["SIGKILL"]),
     "training by schedule": (

@@ -130,13 +130,10 @@ def test_every_http_client_reaches_loopback_directly_and_other_hosts_by_the_user
 @pytest.fixture
 def free() -> Iterator[str]:
     """The address of a server on loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make here")

@@ -12,7 +12,7 @@ from shared.settings import FIRST_TODAY, LAST_TODAY, PROJECT, SettingError, Sett
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE", "MLOPS_WORKSPACE", "MLOPS_WITHIN"):
+    for name in ("TODAY", "FLIGHTS_DATA", "MLOPS_STATE", "MLOPS_WORKSPACE"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -76,12 +76,6 @@ def test_in_a_workspace_earlier_levels_have_folders_of_their_own_and_share_the_d
     assert all(folder.is_dir() for folder in folders.values())
 
 
-def test_the_old_name_of_the_workspace_is_refused_with_the_new_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLOPS_WITHIN", "demo")
-    with pytest.raises(SettingError, match=r"MLOPS_WITHIN=demo .* Remedy: MLOPS_WORKSPACE=demo"):
-        read_settings()
-
-
 def test_a_user_without_a_name_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     def nobody() -> str:
         raise KeyError("getpwuid(): uid not found: 4711")
@@ -95,9 +89,3 @@ def test_a_workspace_whose_name_could_lead_elsewhere_is_refused(name: str, monke
     monkeypatch.setenv("MLOPS_WORKSPACE", name)
     with pytest.raises(SettingError, match=r"MLOPS_WORKSPACE=.* Remedy: .*MLOPS_WORKSPACE=demo"):
         read_settings()
-
-
-def test_a_state_folder_that_cannot_be_made_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(SettingError, match=r"file/state/level2 cannot be written\. Remedy: MLOPS_STATE="):
-        Settings(date(2013, 4, 1), None, tmp_path / "file" / "state").level("level2")

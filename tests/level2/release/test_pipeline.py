@@ -14,7 +14,7 @@ import pytest
 
 from level2_devops.features import features
 from level2_devops.model import ModelCard, fit_features, save
-from level2_devops.release import gates
+from level2_devops.release import gates, pipeline
 from level2_devops.release.artefact import copy_source
 from level2_devops.release.pipeline import Release, candidate, release, roll_back
 from level2_devops.release.store import ReleaseError, Store
@@ -101,8 +101,17 @@ def test_a_bug_is_not_released_and_what_was_current_stays_so(
     assert store.next_version() == "1.0.2"
 
 
-def test_a_tampered_release_is_not_rolled_back_to(small_model: Path, settings: Settings, store: Store) -> None:
+def test_a_rollback_that_the_service_refuses_or_to_a_tampered_release_leaves_what_was_current(
+    small_model: Path, settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Store) -> None:
+        raise ReleaseError("it does not start")
+
     first, second = publish(store, small_model), publish(store, small_model)
+    monkeypatch.setattr(pipeline, "wait_until_served", refuse)
+    with pytest.raises(ReleaseError, match="it does not start"):
+        roll_back(settings, actor=ACTOR)
+    assert store.current().version == second  # type: ignore[union-attr]
     card = store.app(first) / "model" / "model.json"
     card.chmod(0o644)
     card.write_text("{}")
@@ -172,7 +181,6 @@ WAYS_OUT = {
     "a bug": (RuntimeError("a bug"), "a bug"),
     "Ctrl-C": (KeyboardInterrupt(), "KeyboardInterrupt"),
     "an error of the user": (UserError("no model"), "no model"),
-    "the end of the process": (SystemExit(1), "1"),
 }
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import logging
 import re
 import shutil
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 from level2_devops.model import load, predict
 from level2_devops.release.gates import golden_flights
+from level2_devops.service import app
 from level2_devops.service.requests import EXAMPLE, flights_as_requests
 from shared.artefacts import MODEL_FILE
 from shared.settings import read_settings
@@ -88,7 +90,6 @@ def test_metrics_count_requests_by_route_and_status(service: Service, small_mode
     service.client.post("/predict", json={})
     assert service.metric(line.format(200)) == before[200] + 3
     assert service.metric(line.format(422)) == before[422] + 1
-    assert service.metric("http_requests_in_flight") == 1, "the one that asks for the metrics"
     digest = hashlib.sha256((small_model / MODEL_FILE).read_bytes()).hexdigest()
     assert service.metric(f'release{{model_sha256="{digest}",version="1.2.3"}}') == 1
 
@@ -105,6 +106,29 @@ def test_its_pages_load_nothing_from_elsewhere(service: Service) -> None:
         loaded = re.findall(r'(?:src|href)="([^"]+)"', service.client.get(page).text)
         assert loaded
         assert all(link.startswith("/") and service.client.get(link).status_code == 200 for link in loaded), loaded
+
+
+def test_an_unexpected_error_is_answered_in_json_with_the_request_id_and_logged(
+    small_model: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("an unexpected error")
+
+    async def ask() -> httpx.Response:
+        transport = httpx.ASGITransport(app.create_app(small_model, "1.2.3"), raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+            return await client.post("/predict", json=EXAMPLE, headers={"x-request-id": "broken-1"})
+
+    monkeypatch.setattr(app, "predict", fail)
+    with caplog.at_level(logging.INFO, "service"):
+        answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.headers["x-request-id"] == "broken-1"
+    assert answer.headers["connection"] == "close"
+    assert set(answer.json()) == {"detail"}
+    assert "an unexpected error" not in answer.text
+    assert "an unexpected error" in caplog.text
+    assert [record.status for record in caplog.records if record.message == "request"] == [500]  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow

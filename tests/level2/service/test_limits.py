@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from level2_devops.service.limits import MAX_BYTES, MAX_ROWS, ROW, protect
 from level2_devops.service.uvicorn_server import MAX_PIPELINED, REPLY_SECONDS, server_config
-from tests.level2.running_service import Service
+from tests.level2.running_service import Service, connect
 from tests.support import eventually
 
 LIVE = b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -65,11 +65,6 @@ def address(slow: Slow) -> Iterator[str]:
         slow.go_on.set()
         server.should_exit = True
         thread.join()
-
-
-def connect(address: str) -> socket.socket:
-    host, _, port = address.removeprefix("http://").partition(":")
-    return socket.create_connection((host, int(port)), timeout=20)
 
 
 def test_beside_large_requests_that_wait_a_small_one_is_answered_and_more_large_ones_are_refused(

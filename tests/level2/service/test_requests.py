@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import pytest
 from level2_devops.service.limits import MAX_IN_FLIGHT
 from level2_devops.service.requests import EXAMPLE, MAX_FLIGHTS, flights_as_requests
 from shared.data.schema import KNOWN_BEFORE
-from tests.level2.running_service import Service
+from tests.level2.running_service import Service, connect
 
 JSON = {"content-type": "application/json"}
 TEXT = json.dumps(EXAMPLE)
@@ -36,19 +37,14 @@ def test_flights_become_requests_without_what_is_missing(flights: pd.DataFrame) 
                 assert (pd.Timestamp(sent) if isinstance(value, pd.Timestamp) else sent) == value
 
 
+Connect = Callable[[], socket.socket]
+
+
 @pytest.fixture
-def connect(service: Service) -> Iterator[Callable[[], socket.socket]]:
-    """Open connections to the service; they are closed at the end."""
-    host, port = service.address.removeprefix("http://").split(":")
-    opened: list[socket.socket] = []
-
-    def open_one() -> socket.socket:
-        opened.append(socket.create_connection((host, int(port)), timeout=20))
-        return opened[-1]
-
-    yield open_one
-    for connection in opened:
-        connection.close()
+def open_connection(service: Service) -> Iterator[Connect]:
+    """Open a connection to the service; all are closed at the end."""
+    with ExitStack() as opened:
+        yield lambda: opened.enter_context(connect(service.address))
 
 
 def without(name: str) -> dict[str, Any]:
@@ -181,11 +177,11 @@ CHUNKED = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chun
     ],
 )
 def test_an_endless_head_or_trailer_is_refused(
-    service: Service, connect: Callable[[], socket.socket], head: bytes, more: bytes
+    service: Service, open_connection: Connect, head: bytes, more: bytes
 ) -> None:
     held = memory(service)
     with pytest.raises(ConnectionError):
-        connect().sendall(head + more * (50_000_000 // len(more)))
+        open_connection().sendall(head + more * (50_000_000 // len(more)))
     assert memory(service) < held + 20_000_000
 
 
@@ -195,16 +191,16 @@ def test_each_request_on_a_connection_has_a_limit_of_its_own(service: Service) -
         assert service.client.post("/predict", content=body, headers=JSON).status_code == 200
 
 
-def test_clients_that_stall_do_not_block_others(service: Service, connect: Callable[[], socket.socket]) -> None:
+def test_clients_that_stall_do_not_block_others(service: Service, open_connection: Connect) -> None:
     for _ in range(MAX_IN_FLIGHT + 4):
-        connect().sendall(HEAD + b"{")
+        open_connection().sendall(HEAD + b"{")
     assert service.client.post("/predict", json=EXAMPLE).status_code == 200
 
 
 @pytest.mark.slow
-def test_clients_that_stall_are_disconnected(service: Service, connect: Callable[[], socket.socket]) -> None:
+def test_clients_that_stall_are_disconnected(service: Service, open_connection: Connect) -> None:
     expected = {HEAD + b"{": b"HTTP/1.1 408", HEAD[:40]: b"", b"": b""}  # in the body, in the head, before it
-    stalled = {sent: connect() for sent in expected}
+    stalled = {sent: open_connection() for sent in expected}
     for sent, connection in stalled.items():
         connection.sendall(sent)
     assert {sent: connection.recv(12) for sent, connection in stalled.items()} == expected

@@ -117,14 +117,3 @@ def test_a_feature_that_knows_the_future_would_be_caught(
         caught |= {name for name in KNOWN_BEFORE if not with_future[[name]].equals(without[[name]])}
     assert caught
     assert caught <= set(columns)
-
-
-def test_the_cut_leaves_what_had_happened_and_nothing_else(raw: Raw) -> None:
-    noon = pd.Timestamp("2013-07-01 12:00", tz=NEW_YORK)
-    cut = known_at(raw, noon)
-    landed = raw.flights["scheduled_arrival"] + pd.to_timedelta(raw.flights["arr_delay"], unit="min")
-    assert cut.flights["arr_delay"].notna().sum() == (landed <= noon).sum()
-    assert len(cut.flights) == len(raw.flights), "the schedule is known all year"
-    assert cut.weather["time_hour"].max() == noon.tz_convert("UTC") - LEAD, (
-        "the hour from eleven is over, noon's is not"
-    )

@@ -48,4 +48,3 @@ def test_nothing_comes_before_or_after_its_hour(stream: list[Tick]) -> None:
 
 def test_a_flight_to_be_predicted_has_no_label(stream: list[Tick]) -> None:
     assert set(stream[0].flights.columns) == {"flight_id", "predicted_at", *KNOWN_BEFORE}
-    assert not {"late", "arrival_delay", "label_known_at"} & set(stream[0].flights.columns)

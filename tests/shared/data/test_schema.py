@@ -4,18 +4,13 @@ import re
 from pathlib import Path
 
 import pandas as pd
-import pandera.pandas as pa
 import pytest
 
 from shared.data.flights import load_flights
-from shared.data.raw import FILES, read_raw
-from shared.data.schema import AIRPORTS_CSV, FLIGHT, FLIGHTS_CSV, WEATHER_CSV, DataError, check
+from shared.data.raw import FILES
+from shared.data.schema import FLIGHT, DataError, check
 from shared.settings import read_settings
 from tests.shared.data.tables import Change, To, one, refusal
-
-
-def test_the_sound_tables_are_accepted(folder: Path) -> None:
-    assert len(read_raw(folder).flights) > 10_000
 
 
 @pytest.mark.parametrize(
@@ -123,26 +118,6 @@ def test_what_fails_its_contract_is_not_cached(change: Change, tmp_path: Path, m
     with pytest.raises(DataError):
         load_flights(read_settings())
     assert not list((tmp_path / "state").rglob("*.parquet"))
-
-
-COLUMNS = [
-    (name, column)
-    for schema in (FLIGHTS_CSV, WEATHER_CSV, AIRPORTS_CSV, FLIGHT)
-    for name, column in schema.columns.items()
-]
-
-
-@pytest.mark.parametrize(("name", "column"), COLUMNS)
-def test_every_column_says_where_it_is_from_and_what_it_may_hold(name: str, column: pa.Column) -> None:
-    about = column.metadata
-    assert about["source"]
-    if str(column.dtype) == "float64":
-        assert about["unit"]
-        assert about["low"] <= about["high"]
-    elif str(column.dtype).startswith("datetime"):
-        assert about["unit"] == "UTC"
-    elif name != "tzone":  # which is checked against the time zones that exist
-        assert about.get("pattern") or about.get("allowed")
 
 
 def test_a_flight_is_late_or_it_is_not(flights: pd.DataFrame) -> None:

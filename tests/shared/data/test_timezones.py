@@ -58,11 +58,6 @@ def test_a_flight_takes_as_long_on_every_day_of_the_year(
     assert hours.between(low, high).all(), hours.describe()
 
 
-def test_an_arrival_after_midnight_is_on_the_next_day(flights: pd.DataFrame) -> None:
-    hours = hours_in_the_air(flights)
-    assert hours.between(0.4, 13).all(), hours.describe()
-
-
 def test_a_prediction_is_asked_for_one_hour_before(flights: pd.DataFrame) -> None:
     lead = flights["scheduled_departure"] - flights["predicted_at"]
     assert (lead == pd.Timedelta(hours=1)).all()

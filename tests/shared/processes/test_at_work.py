@@ -24,51 +24,43 @@ with at_work(read_settings(), *sys.argv[1:3], once="once" in sys.argv, alone="al
 """
 
 
-class Other:
-    """A command of another process, at work while the block runs."""
-
-    def __init__(self, settings: Settings, level: str, command: str, *how: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, level, command, *how],
-            cwd=PROJECT,
-            env={"MLOPS_STATE": str(settings.state), "MLOPS_WORKSPACE": settings.workspace},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-
-    def __enter__(self) -> "subprocess.Popen[str]":
-        assert self.process.stdout
-        assert self.process.stdout.readline() == "begun\n"
-        return self.process
-
-    def __exit__(self, *_: object) -> None:
-        self.process.communicate()
+def start(settings: Settings, level: str, command: str, *how: str) -> "subprocess.Popen[str]":
+    """A process that is at work, once it may, until its input is closed."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HOLD, level, command, *how],
+        cwd=PROJECT,
+        env={"MLOPS_STATE": str(settings.state), "MLOPS_WORKSPACE": settings.workspace},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
-def test_a_second_one_is_refused_at_once_and_names_the_first(settings: Settings) -> None:
-    with Other(settings, "level4", "make level4", "alone") as first:
-        message = rf"at work in level4 already: make level4 \(process {first.pid}, since \d\d:\d\d:\d\d\). Remedy: "
+def other(settings: Settings, level: str, command: str, *how: str) -> "subprocess.Popen[str]":
+    """A command of another process that is at work; the end of a `with` block ends it."""
+    process = start(settings, level, command, *how)
+    assert process.stdout
+    assert process.stdout.readline() == "begun\n"
+    return process
+
+
+def test_alone_is_refused_beside_any_command_of_the_level_and_once_beside_its_own_kind(settings: Settings) -> None:
+    with other(settings, "level4", "make ui") as first:
+        message = rf"at work in level4 already: make ui \(process {first.pid}, since \d\d:\d\d:\d\d\). Remedy: "
         with pytest.raises(UserError, match=message), at_work(settings, "level4", "make level4", alone=True):
-            pytest.fail("two of them")
-        with at_work(settings, "level3", "make level3", once=True), at_work(settings, "level4", "make ui"):
+            pytest.fail("the pages' state would go")
+        with at_work(settings, "level4", "make level4", once=True), at_work(settings, "level3", "make ui", once=True):
             pass
+        with pytest.raises(UserError, match=message), at_work(settings, "level4", "make ui", once=True):
+            pytest.fail("two of them")
     with at_work(settings, "level4", "make level4", alone=True):
         pass
 
 
-def test_alone_is_refused_beside_any_command_and_once_beside_its_own_kind(settings: Settings) -> None:
-    with Other(settings, "level4", "make ui"):
-        with pytest.raises(UserError, match="make ui"), at_work(settings, "level4", "make level4", alone=True):
-            pytest.fail("the pages' state would go")
-        with at_work(settings, "level4", "make platform", once=True):
-            pass
-
-
 def test_all_levels_of_a_workspace_are_one_place(settings: Settings) -> None:
     demo = replace(settings, workspace="demo")
-    with Other(demo, "level3", "make schedule"):
+    with other(demo, "level3", "make schedule"):
         with pytest.raises(UserError, match="in demo already: make schedule"), at_work(demo, "level5", "x", alone=True):
             pytest.fail("its registry would go")
         with at_work(settings, "level3", "make level3", alone=True):
@@ -76,7 +68,7 @@ def test_all_levels_of_a_workspace_are_one_place(settings: Settings) -> None:
 
 
 def test_a_killed_command_is_in_nobodys_way(settings: Settings) -> None:
-    with Other(settings, "level4", "make level4", "alone") as first:
+    with other(settings, "level4", "make level4", "alone") as first:
         first.kill()
         first.wait()
         with at_work(settings, "level4", "make level4", alone=True):
@@ -86,7 +78,7 @@ def test_a_killed_command_is_in_nobodys_way(settings: Settings) -> None:
 def test_a_process_that_got_the_number_of_a_killed_one_is_not_it(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Other(settings, "level4", "make level4", "alone") as first:
+    with other(settings, "level4", "make level4", "alone") as first:
         (file,) = (settings.state / FOLDER / "level4").glob("*.json")
         _, born = this_process().split(":")
         file.write_text(file.read_text().replace(f'"{first.pid}:', f'"{first.pid}:-'))  # born long before
@@ -104,10 +96,12 @@ def test_a_state_that_cannot_be_written_is_refused_with_the_remedy(settings: Set
     settings.state.write_text("a file where the folder should be")
     with pytest.raises(SettingError, match="Remedy: MLOPS_STATE="), at_work(settings, "level2", "make rollback"):
         pytest.fail("it has nowhere to register")
+    with pytest.raises(SettingError, match=r"state/level2 cannot be written\. Remedy: MLOPS_STATE="):
+        settings.level("level2")
 
 
 def test_of_many_that_begin_at_once_one_is_let_in(settings: Settings) -> None:
-    all_ = [Other(settings, "level5", "make up", "once").process for _ in range(6)]
+    all_ = [start(settings, "level5", "make up", "once") for _ in range(6)]
     first = [process.stdout.readline() for process in all_ if process.stdout]
     errors = [process.communicate()[1] for process in all_]
     assert sorted(first) == [""] * 5 + ["begun\n"]
@@ -116,7 +110,7 @@ def test_of_many_that_begin_at_once_one_is_let_in(settings: Settings) -> None:
 
 def test_results_are_not_removed_while_a_command_is_at_work(settings: Settings) -> None:
     (settings.level("level4") / "log.db").write_text("a month's work")
-    with Other(settings, "level4", "make platform", "once") as platform:
+    with other(settings, "level4", "make platform", "once") as platform:
         with pytest.raises(UserError, match=rf"make platform \(process {platform.pid}"):
             remove(settings, ["level1", "level4"])
         assert (settings.level("level4") / "log.db").exists()
