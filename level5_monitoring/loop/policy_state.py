@@ -46,7 +46,7 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     name = running.experiment if running else non_inferior
     return PolicyState(
         alarms=newest.alarms if newest else (),
-        accepted=_accepted(newest.alarms, active.get(newest.day, ())) if newest else (),
+        accepted=tuple(one.target for one in newest.alarms if _is_accepted(one, accepted)) if newest else (),
         first_day=before[0].day if before else "",
         retrainings=tuple(one.day for one in retrained),
         champion_trained=max((one.day for one in retrained if _version(one.result) == champion), default=""),
@@ -65,9 +65,10 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     )
 
 
-def _accepted(alarms: tuple[MonitorResult, ...], others: tuple[MonitorResult, ...]) -> tuple[str, ...]:
-    """The targets of the alarms of data and labels that are not among the others."""
-    return tuple(one.target for one in by_monitor(alarms, *DATA, *LABELS) if one not in others)
+def _is_accepted(alarm: MonitorResult, accepted: list[AcceptedCode]) -> bool:
+    """Whether an alarm is of a code that a person has accepted since."""
+    codes = [one for one in accepted if ("contract", one.name) == (alarm.monitor, alarm.target)]
+    return any(one.since <= alarm.day <= one.until for one in codes)
 
 
 def _version(result: str | None) -> int | None:
@@ -105,11 +106,8 @@ def _suspicions(alarms: str, accepted: list[AcceptedCode]) -> tuple[MonitorResul
     """The alarms of data and labels of a decision, from JSON; not those of a code that was accepted since."""
     if not any(f'"{monitor}"' in alarms for monitor in (*DATA, *LABELS)):  # most days: parsing all takes seconds a year
         return ()
-    return tuple(
-        alarm
-        for alarm in by_monitor((MonitorResult(**one) for one in json.loads(alarms)), *DATA, *LABELS)
-        if not any(alarm.target == one.name and one.since <= alarm.day <= one.until for one in accepted)
-    )
+    suspicious = by_monitor((MonitorResult(**one) for one in json.loads(alarms)), *DATA, *LABELS)
+    return tuple(alarm for alarm in suspicious if not _is_accepted(alarm, accepted))
 
 
 def _in_doubt(log: sa.Engine, active: dict[str, tuple[MonitorResult, ...]]) -> tuple[MonitorResult, ...]:

@@ -21,10 +21,10 @@ from level5_monitoring.monitors.performance import (
     base_rate,
     check_calibration,
     check_calibration_slope,
+    check_champion,
     check_regression,
     check_severe_regression,
     check_skill,
-    compared_with,
     measure,
 )
 
@@ -197,8 +197,9 @@ def test_excluded_days_do_not_count() -> None:
 
 def test_only_days_compared_with_the_same_version_count() -> None:
     both = pd.concat([compared(-0.2, 0.01, 5).assign(previous_version=2), compared(0.0, 0.01, 3)])
-    assert len(compared_with(both, 3)) == 3
-    assert check_severe_regression(DAYS[8], 4, 3, compared_with(both, 3)).state == "ok"
+    *_, severe, regression = check_champion(DAYS[8], 4, both, previous=3)
+    assert (severe.state, severe.rows) == ("ok", 3 * 900)
+    assert "3 of 7 days compared with version 3" in regression.message
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.01])
