@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -125,9 +125,7 @@ def test_the_loop_lives_as_champion_and_while_its_challenger_answers_most_flight
 
 
 def measured(day: str, version: int, previous: int | None, gain: float | None) -> DayPerformance:
-    known = {"day": day, "version": version, "flights": 900, "previous_version": previous, "gain": gain}
-    rest = {field.name: 0.45 for field in fields(DayPerformance)} | {"excluded_reason": ""}
-    return DayPerformance(**rest | known)  # type: ignore[arg-type]
+    return DayPerformance(day, version, 900, 0.2, 0.2, loss=0.45, previous_version=previous, gain=gain)
 
 
 def test_the_interval_of_a_share_comes_from_blocks_of_days() -> None:
