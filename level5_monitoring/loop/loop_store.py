@@ -30,7 +30,8 @@ def record_decision(
     Returns the decision that is on record.
     """
     row = {name: getattr(decision, name) for name in ("day", "kind", "reason", "cause", "experiment", "version")}
-    row |= {name: json.dumps([asdict(one) for one in getattr(decision, name)]) for name in RESULTS} | {"state": OPEN}
+    row |= {name: json.dumps([asdict(one) for one in getattr(decision, name)]) for name in RESULTS}
+    row["state"] = OPEN
     rows = [asdict(one) | {"day": decision.day, "number": i} for i, one in enumerate(results)]
     with log.begin() as connection:
         if connection.execute(insert(log, DECISIONS).returning(DECISIONS.c.day), row).first():
@@ -62,10 +63,11 @@ def decisions(log: sa.Engine, day: str | None = None) -> list[dict[str, Any]]:
 
 def find_decision(log: sa.Engine, day: str) -> Decision | None:
     """The decision of a day, if there is one."""
-    for row in decisions(log, day):
-        found = {field.name: row[field.name] for field in fields(Decision)}
-        return Decision(**found | {name: tuple(MonitorResult(**one) for one in row[name]) for name in RESULTS})
-    return None
+    if not (rows := decisions(log, day)):
+        return None
+    found = {field.name: rows[0][field.name] for field in fields(Decision)}
+    found |= {name: tuple(MonitorResult(**one) for one in found[name]) for name in RESULTS}
+    return Decision(**found)
 
 
 def last_day_done(log: sa.Engine) -> str | None:
