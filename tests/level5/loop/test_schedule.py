@@ -4,6 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from level3_training_pipeline.orchestration import prefect_server
 from level5_monitoring import config
 from level5_monitoring.loop import schedule
 from level5_monitoring.monitors.reference import Reference
@@ -13,9 +14,10 @@ from tests.level5.served import serve_platform
 
 
 def test_without_a_reference_or_beside_a_running_platform_nothing_is_started(
-    level5_settings: Settings, reference: Reference
+    level5_settings: Settings, reference: Reference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """That platform may promote by itself, whatever the policy decides."""
+    monkeypatch.setattr(prefect_server, "prefect_server", lambda _settings: pytest.fail("it starts something"))
     with pytest.raises(UserError, match=r"no reference of normal days.*Remedy: make level5"):
         schedule.monitor(level5_settings)
     reference.save(config.own(level5_settings))
@@ -23,4 +25,3 @@ def test_without_a_reference_or_beside_a_running_platform_nothing_is_started(
         serve_platform(level5_settings, None, stack)
         with pytest.raises(UserError, match=r"a platform runs in .* already\. Remedy: end it"):
             schedule.monitor(level5_settings)
-    assert not (level5_settings.level("level3") / "prefect").exists()
