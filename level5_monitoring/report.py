@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
-import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
@@ -126,10 +125,11 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
         return []
     begin = str(settings.today)
     with config.open_log(settings) as log:
-        decisions = loop_store.decisions(log)
-        spoiled = _spoiled(log, decisions, table, settings)
-    feeds = [_of_feed(one, decisions, settings) for one in feed_faults(begin)]
-    shown = sorted([*feeds, *spoiled], key=lambda one: one.first)
+        decisions, tried = loop_store.decisions(log), experiment_store.find(log)
+    trained = training_nights(settings.now, pd.Timestamp(LAST_TODAY, tz=NEW_YORK) - pd.Timedelta(days=1))
+    nights = {name: trained[name] for name in WITHOUT}
+    feeds = [_of_feed(one, decisions, nights) for one in feed_faults(begin)]
+    shown = sorted([*feeds, *_spoiled(decisions, tried, table, nights)], key=lambda one: one.first)
     rows = []
     day = table["flight_id"].str[:10]
     for number, one in enumerate(shown):
@@ -147,7 +147,8 @@ def show_faults(settings: Settings, table: pd.DataFrame) -> list[ShownFault]:
     return shown
 
 
-def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settings) -> ShownFault:
+def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], nights: dict[str, list[str]]) -> ShownFault:
+    """nights: on which the calendars of WITHOUT train."""
     kinds = policy.DATA if fault is BROKEN_UNIT else policy.LABELS
     active = [
         one["day"]
@@ -159,46 +160,35 @@ def _of_feed(fault: FeedFault, decisions: list[dict[str, Any]], settings: Settin
     if lasts:
         seen = f"on day {(pd.Timestamp(lasts[0]) - pd.Timestamp(fault.first)).days + 1}"
         met = f"alarm {seen}; {len(lasts)} days left out"
-    learnt = {
-        name: f"learnt by {sum(night > fault.first for night in own)} trainings"
-        for name, own in _nights(settings).items()
-    }
+    learnt = {name: f"learnt by {sum(night > fault.first for night in own)} trainings" for name, own in nights.items()}
     days = f"{_short(fault.first)} to {_short(fault.last)}"
     return ShownFault(fault.what, fault.first, days, {LOOP: met, **learnt}, seen)
 
 
 def _spoiled(
-    log: sa.Engine, decisions: list[dict[str, Any]], table: pd.DataFrame, settings: Settings
+    decisions: list[dict[str, Any]],
+    tried: list[experiment_store.Experiment],
+    table: pd.DataFrame,
+    nights: dict[str, list[str]],
 ) -> list[ShownFault]:
     """The spoiled training, if the loop retrained late enough; else nothing."""
-    nights = {
-        str((pd.Timestamp(one["day"]) + CLOSES_AFTER).date()): one for one in decisions if one["kind"] == "retrain"
-    }
-    night = min((night for night in nights if night >= SPOILED_FROM), default=None)
+    retrained = {shift(one["day"], CLOSES_AFTER.days): one["result"] for one in decisions if one["kind"] == "retrain"}
+    night = min((night for night in retrained if night >= SPOILED_FROM), default=None)
     if night is None:
         return []
-    result = nights[night]["result"]
-    version = result.get("version")
-    if policy.REFUSED in result:
+    version = retrained[night].get("version")
+    if policy.REFUSED in retrained[night]:
         met, seen = f"refused by the gates on {_short(night)}", "refused by gates"
     else:
-        one = next((one for one in experiment_store.find(log) if one.challenger == version), None)
+        one = next((one for one in tried if one.challenger == version), None)
         met = seen = f"version {version}: experiment {one.state}" if one else f"version {version}"
     became, first = {LOOP: met}, night
-    for name, nights_of in _nights(settings).items():
-        number, spoiled = next(
-            ((n, own) for n, own in enumerate(nights_of, start=1) if n > 1 and own >= SPOILED_FROM), (0, night)
-        )
+    for name, own in nights.items():
+        number = next((n for n, trained in enumerate(own, start=1) if n > 1 and trained >= SPOILED_FROM), 0)
         days = table["flight_id"].str[:10][table[f"{name} version"] == number].nunique()
         became[name] = f"live for {days} days"
-        first = min(first, spoiled)
+        first = min(first, own[number - 1]) if number else first
     return [ShownFault("a spoiled training", first, "labels of other flights", became, seen)]
-
-
-def _nights(settings: Settings) -> dict[str, list[str]]:
-    """The nights on which the calendars of WITHOUT train."""
-    nights = training_nights(settings.now, pd.Timestamp(LAST_TODAY, tz=NEW_YORK) - pd.Timedelta(days=1))
-    return {name: nights[name] for name in WITHOUT}
 
 
 def _short(day: str) -> str:

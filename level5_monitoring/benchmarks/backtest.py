@@ -171,8 +171,7 @@ def window_of(period: BacktestPeriod, fault: str = "", size: int = 0, seed: int 
         after = requests.assign(probability=predicted).merge(known, how="left", on="flight_id")
     flights = pd.concat([before, after], ignore_index=True)
     closed = pd.to_datetime(flights["day"]).dt.tz_localize(NEW_YORK) + pd.DateOffset(days=1) + labels.LABELS_DUE_AFTER
-    in_time = flights["label_known_at"] <= closed
-    flights = flights.assign(**{name: flights[name].where(in_time) for name in ("late", "label_known_at")})
+    flights["late"] = flights["late"].where(flights["label_known_at"] <= closed)
     return as_window(flights, flights["probability"].to_numpy(), VERSION)
 
 
@@ -183,12 +182,4 @@ def _predictions(champion: Pipeline, requests: pd.DataFrame, before: pd.DataFram
 
 
 def _ratio(detector: str, result: MonitorResult) -> AlarmRatio:
-    """A result's value divided by its threshold, or the other way round where the threshold is a lower one."""
-    value, threshold = result.value, result.threshold
-    alarm = result.state == "alarm"
-    if value is None or not threshold or result.state == "insufficient data":
-        return AlarmRatio(detector, result.monitor, result.target, float("inf") if alarm else 0.0)
-    ratio = value / threshold
-    if (ratio < 1) == alarm:  # a lower threshold
-        ratio = threshold / value if value > 0 else float("inf") if alarm else 0.0
-    return AlarmRatio(detector, result.monitor, result.target, ratio)
+    return AlarmRatio(detector, result.monitor, result.target, result.alarm_ratio)

@@ -5,7 +5,6 @@ lasts FAULT_DAYS, on which the champion of the month in which it begins makes th
 """
 
 import os
-import shutil
 import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -45,7 +44,6 @@ from shared import pictures
 from shared.console import bar, console, show_table, step
 from shared.data.flights import load_flights
 from shared.data.split import future, history
-from shared.files import write_json
 from shared.pictures import CHAMPION, NEUTRAL
 from shared.score import score
 from shared.settings import Settings
@@ -236,27 +234,12 @@ def detection_plot(points: pd.DataFrame, days: int) -> "Figure":
     return figure
 
 
-def keep(settings: Settings, measured: Measured, seconds: float) -> None:
-    """Write the figures and the picture, and put the picture into the README."""
-    folder = config.own(settings) / "benchmark"
-    folder.mkdir(parents=True, exist_ok=True)
-    faulty, clean, days, champions = measured
-    points = curve(faulty[faulty["fault"].map(kind_of) == INPUTS], clean, days)
-    alarms = clean.query("ratio >= 1").groupby(ALARM).size().rename("times").reset_index()
-    figures = {
-        "seconds": round(seconds, 1),
-        "days without a fault": days,
-        "faults": summary(detections(faulty), ["method", "fault", "size"]).to_dict("records"),
-        "false alarms, and days in alarm per 30": false_alarm_rates(clean, days).to_dict("index"),
-        "champions": champions.to_dict("records"),
-        "curve": points.to_dict("records"),
-        "false alerts": alarms.to_dict("records"),
-    }
-    write_json(folder / "monitors.json", figures)
+def keep_picture(settings: Settings, measured: Measured) -> None:
+    """Draw the picture of the README."""
     os.environ.setdefault("MPLCONFIGDIR", str(config.own(settings) / "matplotlib"))
-    pictures.save(detection_plot(points, days), folder / "monitors.png")
-    shutil.copy(folder / "monitors.png", PICTURE)
-    console.print(f"  kept: {folder / 'monitors.json'}, monitors.png beside it")
+    inputs = measured.faulty[measured.faulty["fault"].map(kind_of) == INPUTS]
+    pictures.save(detection_plot(curve(inputs, measured.clean, measured.days), measured.days), PICTURE)
+    console.print(f"  kept: {PICTURE}")
 
 
 def main() -> None:
@@ -265,4 +248,5 @@ def main() -> None:
     flights = load_flights(settings)
     measured = run_benchmark(flights, DATES, list(ALL_FAULTS), min(2, os.cpu_count() or 1))
     show_tables(measured)
-    keep(settings, measured, time.perf_counter() - begun)
+    keep_picture(settings, measured)
+    console.print(f"  {time.perf_counter() - begun:.0f} seconds")

@@ -37,10 +37,6 @@ class Fault:
     sizes: tuple[str, str, str] = PARTS
 
 
-class FaultError(UserError):
-    """A fault or a size that does not exist."""
-
-
 def inject_fault(flights: pd.DataFrame, fault: str, size: int, seed: int = 0) -> pd.DataFrame:
     """Flights as requested (columns REQUEST_COLUMNS, and others, which stay as they are), with the fault in them."""
     change = find_fault(fault, size).apply_to_flights
@@ -54,9 +50,9 @@ def inject_label_fault(labels: pd.DataFrame, fault: str, size: int, seed: int = 
 
 
 def find_fault(fault: str, size: int) -> Fault:
-    """The fault of this name; raises FaultError where there is none, or none of this size."""
+    """The fault of this name; raises UserError where there is none, or none of this size."""
     if fault not in FAULTS or size not in (1, 2, 3):
-        raise FaultError(f"no fault {fault!r} of size {size}. Remedy: one of {', '.join(FAULTS)}; size 1, 2 or 3.")
+        raise UserError(f"no fault {fault!r} of size {size}. Remedy: one of {', '.join(FAULTS)}; size 1, 2 or 3.")
     return FAULTS[fault]
 
 
@@ -116,18 +112,15 @@ def _to_utc(times: pd.Series) -> pd.Series:
     return times.dt.tz_convert("America/New_York").dt.tz_localize(None).dt.tz_localize("UTC").astype(times.dtype)
 
 
-def _half_of(labels: pd.DataFrame, size: int, seed: int) -> NDArray[np.bool_]:
-    """Half of the flights of a carrier, of an airport, or of all."""
-    struck = labels["flight_id"].str[11:13] == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
-    return np.asarray(struck) & (_random(labels, seed) < 0.5)
+def _half_become(late: float) -> Change:
+    """A fault that changes the label of half of the flights of a carrier, of an airport, or of all."""
 
+    def apply(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
+        group = labels["flight_id"].str[11:13] == BIG[seed % 3] if size == 1 else _affected(labels, size, seed)
+        half = np.asarray(group) & (_random(labels, seed) < 0.5)
+        return labels.assign(late=labels["late"].mask(half, late))
 
-def _delayed(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    return labels.assign(late=labels["late"].mask(_half_of(labels, size, seed), 1.0))
-
-
-def _relieved(labels: pd.DataFrame, size: int, seed: int) -> pd.DataFrame:
-    return labels.assign(late=labels["late"].mask(_half_of(labels, size, seed), 0.0))
+    return apply
 
 
 _TEMPERATURES, _WINDS = ("temp", "dewp"), ("wind_speed", "wind_gust")
@@ -155,7 +148,7 @@ _ALL = (
         apply_to_labels=_changed(("label_known_at",), lambda at: at + pd.Timedelta(days=3)),
     ),
     Fault("labels flipped", "labels are inverted", _LABELS, apply_to_labels=_changed(("late",), lambda late: 1 - late)),
-    Fault("strike", "flights are later than before", _QUALITY, apply_to_labels=_delayed, sizes=_STRIKE),
-    Fault("calm", "flights are less late than before", _QUALITY, apply_to_labels=_relieved, sizes=_STRIKE),
+    Fault("strike", "flights are later than before", _QUALITY, apply_to_labels=_half_become(1.0), sizes=_STRIKE),
+    Fault("calm", "flights are less late than before", _QUALITY, apply_to_labels=_half_become(0.0), sizes=_STRIKE),
 )
 FAULTS = {fault.name: fault for fault in _ALL}

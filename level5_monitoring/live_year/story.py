@@ -40,7 +40,7 @@ class Story:
         """Print which alarms begin and end, and what the decision came to; nothing daily."""
         night = pd.Timestamp(decision.day) + CLOSES_AFTER
         self._print_alarms(night, decision)
-        result = next(one for one in loop_store.decisions(self.log)[::-1] if one["day"] == decision.day)["result"]
+        [result] = [one["result"] for one in loop_store.decisions(self.log, decision.day)]
         failed = result.get(REFUSED) or result.get(FAILED)
         if decision.kind == "retrain":
             self._print_training(night, decision, result, failed)

@@ -22,7 +22,7 @@ from level5_monitoring import config
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.accept import accepted_codes, normal_for
 from level5_monitoring.loop.alerts import alerts_of, alerts_of_result
-from level5_monitoring.loop.policy import Decision
+from level5_monitoring.loop.policy import Decision, PolicyState
 from level5_monitoring.loop.policy_state import load_policy_state
 from level5_monitoring.monitors import performance
 from level5_monitoring.monitors.data_quality import check_contract
@@ -55,7 +55,7 @@ class LoopController:
 
     def run_day(self, day: str) -> Decision:
         """Monitor, decide, notify, act; a decision that an earlier process recorded is carried out as it is."""
-        decision = loop_store.find_decision(self.log, day) or self.decide(day, self.run_monitors(day))
+        decision = loop_store.find_decision(self.log, day) or self.decide(day)
         self.deliver_alerts()  # now: a page does not wait for a training
         result = self.act(decision)
         loop_store.close_decision(self.log, day, result, alerts_of_result(decision, result))
@@ -66,14 +66,13 @@ class LoopController:
         """Send the alerts that wait in the outbox."""
         outbox.deliver(self.log, self.sink)
 
-    def run_monitors(self, day: str) -> list[MonitorResult]:
+    def run_monitors(self, day: str, state: PolicyState) -> list[MonitorResult]:
         """Data quality and labels of the day, drift of the week that ends with it, and the champion's performance."""
         window = self._window(day)
         reference = normal_for(day, self.reference, accepted_codes(self.log), self.log)
         results = check_contract(window, reference, day) + check_labels(window, day)
         if is_end_of_week(day):
             results += check_drift(pd.concat([self._window(one) for one in week_of(day)]), reference, day)
-        state = load_policy_state(self.log, day)
         active = policy.active_alarms(day, state.alarms, results, state.accepted)
         return results + self._check_champion(day, window, policy.excluded_reason(active))
 
@@ -114,9 +113,10 @@ class LoopController:
         model = self.models[version]
         return lambda window: model.score(*packages.inputs_of(features(window)))
 
-    def decide(self, day: str, results: list[MonitorResult]) -> Decision:
-        """Decide by policy, and record results, decision and alerts in one transaction."""
+    def decide(self, day: str) -> Decision:
+        """Run the monitors, decide by policy, and record results, decision and alerts in one transaction."""
         state = load_policy_state(self.log, day)
+        results = self.run_monitors(day, state)
         decision = policy.decide(day, results, state)
         alerts = alerts_of(decision, state, self.settings.workspace)
         return loop_store.record_decision(self.log, decision, results, alerts)

@@ -61,14 +61,13 @@ def _in_short(text: str) -> str:
 
 
 def _decision_of(log: sa.Engine, day: str) -> dict[str, Any]:
-    decisions = loop_store.decisions(log)
-    if not decisions:
+    if found := loop_store.decisions(log, day):
+        return found[0]
+    days = [one["day"] for one in loop_store.decisions(log)]
+    if not days:
         raise UserError(f"DECISION={day!r}: no decision is on record yet. Remedy: make level5.")
-    for decision in decisions:
-        if decision["day"] == day:
-            return decision
-    days = f"{len(decisions)} are on record, {decisions[0]['day']} to {decisions[-1]['day']}"
-    raise UserError(f"DECISION={day!r}: no decision; {days}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
+    known = f"{len(days)} are on record, {days[0]} to {days[-1]}"
+    raise UserError(f"DECISION={day!r}: no decision; {known}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
 
 
 def _show_results(evidence: list[MonitorResult], results: list[MonitorResult]) -> None:

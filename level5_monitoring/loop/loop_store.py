@@ -17,6 +17,7 @@ from level5_monitoring.monitors.performance import DayPerformance
 from level5_monitoring.tables import DAILY_PERFORMANCE, DECISIONS, MONITOR_RESULTS
 
 RESULT_COLUMNS = [MONITOR_RESULTS.c[field.name] for field in fields(MonitorResult)]
+RESULTS = ("evidence", "alarms")  # columns of DECISIONS that hold monitor results, as JSON
 OPEN, DONE = "open", "done"  # decided; carried out
 OF_RESULT = 1000  # number of the first alert about a result: after those about the decision
 
@@ -29,7 +30,8 @@ def record_decision(
     Returns the decision that is on record.
     """
     row = {name: getattr(decision, name) for name in ("day", "kind", "reason", "cause", "experiment", "version")}
-    row |= {"evidence": _dump(decision.evidence), "alarms": _dump(decision.alarms), "state": OPEN}
+    row |= {name: json.dumps([asdict(one) for one in getattr(decision, name)]) for name in RESULTS}
+    row["state"] = OPEN
     rows = [asdict(one) | {"day": decision.day, "number": i} for i, one in enumerate(results)]
     with log.begin() as connection:
         if connection.execute(insert(log, DECISIONS).returning(DECISIONS.c.day), row).first():
@@ -48,23 +50,24 @@ def close_decision(log: sa.Engine, day: str, result: dict[str, Any], alerts: Ite
             outbox.put(log, connection, alerts, first=OF_RESULT)
 
 
-def decisions(log: sa.Engine) -> list[dict[str, Any]]:
-    """All decisions, oldest first, as dicts: the columns of DECISIONS; evidence, alarms and result parsed."""
+def decisions(log: sa.Engine, day: str | None = None) -> list[dict[str, Any]]:
+    """The decision of a day, if there is one; without a day, all, oldest first.
+
+    As dicts: the columns of DECISIONS; evidence, alarms and result parsed.
+    """
+    query = sa.select(DECISIONS).where(DECISIONS.c.day == day if day else sa.true()).order_by(DECISIONS.c.day)
     with log.connect() as connection:
-        rows = connection.execute(sa.select(DECISIONS).order_by(DECISIONS.c.day)).mappings().all()
-    parsed = ("evidence", "alarms", "result")
-    return [dict(row) | {name: json.loads(row[name] or "{}") for name in parsed} for row in rows]
+        rows = connection.execute(query).mappings().all()
+    return [dict(row) | {name: json.loads(row[name] or "{}") for name in (*RESULTS, "result")} for row in rows]
 
 
 def find_decision(log: sa.Engine, day: str) -> Decision | None:
     """The decision of a day, if there is one."""
-    names = [field.name for field in fields(Decision)]
-    with log.connect() as connection:
-        query = sa.select(*(DECISIONS.c[name] for name in names)).where(DECISIONS.c.day == day)
-        row = connection.execute(query).mappings().first()
-    if row is None:
+    if not (rows := decisions(log, day)):
         return None
-    return Decision(**dict(row) | {name: _load(row[name]) for name in ("evidence", "alarms")})
+    found = {field.name: rows[0][field.name] for field in fields(Decision)}
+    found |= {name: tuple(MonitorResult(**one) for one in found[name]) for name in RESULTS}
+    return Decision(**found)
 
 
 def last_day_done(log: sa.Engine) -> str | None:
@@ -108,11 +111,3 @@ def last_performance(log: sa.Engine, count: int) -> pd.DataFrame:
     """The last `count` measured days of all champions, oldest first."""
     newest_first = sa.select(DAILY_PERFORMANCE).order_by(DAILY_PERFORMANCE.c.day.desc()).limit(count)
     return pd.read_sql(newest_first, log)[::-1].reset_index(drop=True)
-
-
-def _dump(results: Iterable[MonitorResult]) -> str:
-    return json.dumps([asdict(one) for one in results])
-
-
-def _load(text: str) -> tuple[MonitorResult, ...]:
-    return tuple(MonitorResult(**one) for one in json.loads(text))

@@ -1,60 +1,53 @@
 """The state that the policy decides from: read from the tables alone, so that a restart reads the same."""
 
-import json
+from typing import Any
 
 import sqlalchemy as sa
 
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.experiment_store import APPROVAL, INCONCLUSIVE, RUNNING, Experiment
-from level5_monitoring.loop import loop_store
+from level5_monitoring.loop import loop_store, outbox
 from level5_monitoring.loop.accept import AcceptedCode, accepted_codes
-from level5_monitoring.loop.loop_store import find_decision
 from level5_monitoring.loop.policy import (
     DATA,
     FAILED,
     LABELS,
     EndedExperiment,
     PolicyState,
-    by_monitor,
     evidence_of_doubt,
 )
 from level5_monitoring.monitors.monitor_result import MonitorResult
-from level5_monitoring.tables import ALERTS, DECISIONS, MONITOR_RESULTS
+from level5_monitoring.tables import MONITOR_RESULTS
 
 
 def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     """The state before `day`: from decisions of earlier days, and the experiments as they are now."""
-    table = DECISIONS.c
-    wanted = (table.day, table.kind, table.experiment, table.version, table.result, table.alarms)
-    with log.connect() as connection:
-        before = connection.execute(sa.select(*wanted).where(table.day < day).order_by(table.day)).all()
-        ended = sa.select(ALERTS.c.subject).where(ALERTS.c.kind == "experiment_ended")
-        announced = set(connection.execute(ended).scalars())
-    newest = find_decision(log, before[-1].day) if before else None
+    before = [one for one in loop_store.decisions(log) if one["day"] < day]
+    newest = loop_store.find_decision(log, before[-1]["day"]) if before else None
+    done = [one for one in before if FAILED not in one["result"]]
+    retrained = [one for one in done if one["kind"] == "retrain"]
+    champion = (audit.last_move(log) or {}).get("version", 0)
     accepted = accepted_codes(log)
-    active = {one.day: found for one in before if (found := _suspicions(one.alarms, accepted))}
-    in_doubt = _in_doubt(log, active)
+    in_doubt = _in_doubt(log, before, accepted)
     suspect = {one.day for one in in_doubt}
-    done = [one for one in before if FAILED not in json.loads(one.result or "{}")]
     experiments = experiment_store.find(log)
     running = next((one for one in experiments if one.state in (RUNNING, APPROVAL)), None)
-    retrained = [one for one in done if one.kind == "retrain"]
-    champion = (audit.last_move(log) or {}).get("version", 0)
-    promoted_from = {one.experiment for one in done if one.kind == "promote"}
+    promoted_from = {one["experiment"] for one in done if one["kind"] == "promote"}
     non_inferior = "" if running else _non_inferior(log, experiments, promoted_from)
     name = running.experiment if running else non_inferior
+    announced = {alert.subject for alert in outbox.alerts(log) if alert.kind == "experiment_ended"}
     return PolicyState(
         alarms=newest.alarms if newest else (),
-        accepted=_accepted(newest.alarms, active.get(newest.day, ())) if newest else (),
-        first_day=before[0].day if before else "",
-        retrainings=tuple(one.day for one in retrained),
-        champion_trained=max((one.day for one in retrained if _version(one.result) == champion), default=""),
+        accepted=tuple(one.target for one in newest.alarms if _is_accepted(one, accepted)) if newest else (),
+        first_day=before[0]["day"] if before else "",
+        retrainings=tuple(one["day"] for one in retrained),
+        champion_trained=max((one["day"] for one in retrained if one["result"].get("version") == champion), default=""),
         running_experiment=running.experiment if running else "",
         awaits_approval=running is not None and running.state == APPROVAL,
         non_inferior_experiment=non_inferior,
         suspect_days=_suspect_days(log, name, suspect) if name else (),
-        rolled_back=tuple(one.version for one in done if one.kind == "roll_back"),
+        rolled_back=tuple(one["version"] for one in done if one["kind"] == "roll_back"),
         last_cause=newest.cause if newest else "",
         in_doubt=in_doubt,
         ended=tuple(
@@ -65,15 +58,25 @@ def load_policy_state(log: sa.Engine, day: str) -> PolicyState:
     )
 
 
-def _accepted(alarms: tuple[MonitorResult, ...], others: tuple[MonitorResult, ...]) -> tuple[str, ...]:
-    """The targets of the alarms of data and labels that are not among the others."""
-    return tuple(one.target for one in by_monitor(alarms, *DATA, *LABELS) if one not in others)
+def _is_accepted(alarm: MonitorResult, accepted: list[AcceptedCode]) -> bool:
+    """Whether an alarm is of a code that a person has accepted since."""
+    codes = [one for one in accepted if ("contract", one.name) == (alarm.monitor, alarm.target)]
+    return any(one.since <= alarm.day <= one.until for one in codes)
 
 
-def _version(result: str | None) -> int | None:
-    """The version that came of a retraining, by the decision's result."""
-    found: int | None = json.loads(result or "{}").get("version")
-    return found
+def _in_doubt(
+    log: sa.Engine, decisions: list[dict[str, Any]], accepted: list[AcceptedCode]
+) -> tuple[MonitorResult, ...]:
+    """Of each day with an active alarm of data or labels that was not accepted, the result that shows it."""
+    active = {}
+    for one in decisions:
+        alarms = (MonitorResult(**alarm) for alarm in one["alarms"] if alarm["monitor"] in (*DATA, *LABELS))
+        if suspicious := [alarm for alarm in alarms if not _is_accepted(alarm, accepted)]:
+            active[one["day"]] = suspicious
+    table = MONITOR_RESULTS.c
+    results = loop_store.select_results(log, table.monitor.in_([*DATA, *LABELS]) & table.day.in_([*active]))
+    found = (evidence_of_doubt(active[day], [one for one in results if one.day == day]) for day in active)
+    return tuple(one for one in found if one)
 
 
 def _ended(log: sa.Engine, one: Experiment, day: str, suspect: set[str]) -> EndedExperiment:
@@ -99,24 +102,3 @@ def _non_inferior(log: sa.Engine, experiments: list[Experiment], promoted_from: 
 def _suspect_days(log: sa.Engine, experiment: str, suspect: set[str]) -> tuple[str, ...]:
     """The days that an experiment counted although an alarm of their data or labels was active."""
     return tuple(sorted(suspect & set(experiment_store.days_of(log, experiment)["day"])))
-
-
-def _suspicions(alarms: str, accepted: list[AcceptedCode]) -> tuple[MonitorResult, ...]:
-    """The alarms of data and labels of a decision, from JSON; not those of a code that was accepted since."""
-    if not any(f'"{monitor}"' in alarms for monitor in (*DATA, *LABELS)):  # most days: parsing all takes seconds a year
-        return ()
-    return tuple(
-        alarm
-        for alarm in by_monitor((MonitorResult(**one) for one in json.loads(alarms)), *DATA, *LABELS)
-        if not any(alarm.target == one.name and one.since <= alarm.day <= one.until for one in accepted)
-    )
-
-
-def _in_doubt(log: sa.Engine, active: dict[str, tuple[MonitorResult, ...]]) -> tuple[MonitorResult, ...]:
-    """Of each day with an active alarm of data or labels, the result that shows it, oldest first."""
-    table = MONITOR_RESULTS.c
-    results: dict[str, list[MonitorResult]] = {day: [] for day in active}
-    for one in loop_store.select_results(log, table.monitor.in_([*DATA, *LABELS]) & table.day.in_([*active])):
-        results[one.day].append(one)
-    found = (evidence_of_doubt(active[day], results[day]) for day in active)
-    return tuple(one for one in found if one)

@@ -3,13 +3,12 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import sqlalchemy as sa
 
 from level3_training_pipeline.orchestration import prefect_server
-from level4_deployment.control import client, platform_process
+from level4_deployment.control.client import is_running
+from level4_deployment.control.platform_process import running_platform
 from level5_monitoring import config
 from level5_monitoring.loop import loop_store
 from level5_monitoring.monitors.reference import load_reference
@@ -43,36 +42,26 @@ def emit_closed_days(log: sa.Engine) -> None:
         time.sleep(pause)
 
 
-@contextmanager
-def platform(settings: Settings) -> Iterator[str]:
-    """This level's platform while the block runs: the running one, or a new one. Yields the service's address.
-
-    Raises UserError for a running one that promotes without approval, because the policy would have no effect.
-    """
-    folder = config.platform(settings)
-    if client.is_running(folder):
-        with client.PlatformClient.at(folder, "loop") as there:
-            if not there.get("/status")["approval"]:
-                remedy = "Remedy: end it with Ctrl-C; make monitor starts one that waits for approval."
-                raise UserError(f"the platform in {folder} promotes by itself, whatever the policy decides. {remedy}")
-        yield client.read_addresses(folder)["service"]
-        return
-    with platform_process.running_platform(folder, "--approval") as started:
-        with step("Start the platform"):
-            started.wait_for_control()
-        yield started.service
-
-
 def monitor(settings: Settings, every: float | None = None) -> None:
-    """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight."""
+    """Serve the nightly runs until Ctrl-C; every: seconds from run to run, instead of half past midnight.
+
+    Raises UserError for a platform that runs here already: it may promote by itself, whatever the policy decides.
+    """
     load_reference(config.own(settings))  # every run needs it: an error now is better than one each night
+    folder = config.platform(settings)
+    if is_running(folder):
+        raise UserError(
+            f"a platform runs in {folder} already. Remedy: end it with Ctrl-C; make monitor starts its own."
+        )
     with (
         config.open_log(settings) as log,  # first: a log of an earlier version is refused here, with the remedy
         prefect_server.prefect_server(settings) as server,
-        platform(settings) as service,
+        running_platform(folder, "--approval") as platform,
     ):
         # For the processes that will run the flow.
         os.environ.update({"PREFECT_API_URL": server.api, SERVES: this_process()})
+        with step("Start the platform"):
+            platform.wait_for_control()
         with step("Load the libraries"):
             from prefect.events import DeploymentEventTrigger
             from prefect.schedules import Cron, Interval
@@ -80,7 +69,7 @@ def monitor(settings: Settings, every: float | None = None) -> None:
             from level5_monitoring.loop.flow import turns
         with step("Start the Prefect server"):
             server.wait()
-        console.print(f"Platform: {service} · Prefect: {server.address} · end: Ctrl-C")
+        console.print(f"Platform: {platform.service} · Prefect: {server.address} · end: Ctrl-C")
         console.print("The loop runs by the clock, and for every day that closes.")
         cause = {"cause": "{{ event.payload.cause }}"}
         closed = DeploymentEventTrigger(name="a day is closed", expect={DAY_CLOSED}, parameters=cause)

@@ -3,12 +3,12 @@
 Monitor `contract` has a result for each column, monitor `volume` one for each airport: do its flights still arrive?
 """
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from level5_monitoring.monitors.monitor_result import MonitorResult, State, above, below, insufficient
+from level5_monitoring.monitors.monitor_result import MonitorResult, above, below, insufficient
 from level5_monitoring.monitors.reference import DIGITS, Reference
 from level5_monitoring.monitors.window import CODES, NUMBERS
 from shared.data.consistency_checks import humidity_off
@@ -42,58 +42,40 @@ def _volume(day: str, airport: str, window: pd.DataFrame, usual: float) -> Monit
     return below(half, float(count), day=day, monitor="volume", target=airport, message=message, rows=rows)
 
 
-class _Check(NamedTuple):
-    """A figure and its threshold; ratio: above 1, the threshold is violated."""
-
-    ratio: float
-    value: float
-    threshold: float
-    message: str
-
-
-def _at_most(threshold: float, value: float, message: str) -> _Check:
-    return _Check(_ratio(value, threshold), value, threshold, message)
-
-
-def _at_least(threshold: float, value: float, message: str) -> _Check:
-    return _Check(_ratio(threshold, value), value, threshold, message)
-
-
-def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole else np.inf if part else 0.0
-
-
 def _number(day: str, name: str, window: pd.DataFrame, reference: Reference, contradicting: float) -> MonitorResult:
-    """The check of the column with the largest ratio: missing values, contradictions, and the values themselves."""
+    """The check of a column that is nearest to an alarm: of missing values, contradictions, and the values."""
     values = window[name].replace([np.inf, -np.inf], np.nan).dropna()
-    rows, most = len(window), reference.missing[name]
-    missing = 1 - len(values) / rows
-    checks = [_at_most(most, missing, f"{missing:.0%} of {name} is missing; at most {most:.0%} is normal")]
+    about = {"day": day, "monitor": "contract", "target": name, "rows": len(window)}
+    most, missing = reference.missing[name], 1 - len(values) / len(window)
+    checks = [
+        above(most, missing, message=f"{missing:.0%} of {name} is missing; at most {most:.0%} is normal", **about)
+    ]
     if name in ("temp", "dewp"):
         message = f"{contradicting:.0%} of {name} contradicts the humidity: is it in °F?"
-        checks.append(_at_most(CONTRADICTING, contradicting, message))
+        checks.append(above(CONTRADICTING, contradicting, message=message, **about))
     if len(values) >= MIN_FLIGHTS:
-        checks += _checks_of_values(name, values, reference)
-    worst = max(checks, key=lambda check: check.ratio)
-    if worst.ratio <= 1 and len(values) < MIN_FLIGHTS:
-        message = f"{len(values)} values of {name}"
-        return insufficient(day=day, monitor="contract", target=name, message=message, rows=rows)
-    state: State = "alarm" if worst.ratio > 1 else "ok"
-    return MonitorResult(day, "contract", name, state, worst.message, rows, worst.value, worst.threshold)
+        checks += _checks_of_values(values, reference, about)
+    worst = max(checks, key=lambda check: check.alarm_ratio)
+    if worst.state == "ok" and len(values) < MIN_FLIGHTS:
+        return insufficient(message=f"{len(values)} values of {name}", **about)
+    return worst
 
 
-def _checks_of_values(name: str, values: pd.Series, reference: Reference) -> list[_Check]:
+def _checks_of_values(values: pd.Series, reference: Reference, about: dict[str, Any]) -> list[MonitorResult]:
     """Constant values, other units, or a spread that no day of the history had."""
+    name, spread = about["target"], float(values.std())
     different, fewest, (low, high) = values.nunique(), reference.distinct[name], reference.spread[name]
     constant = f"{name} has {different} different values; at least {fewest:.0f} are normal: is the feed stuck?"
-    spread = float(values.std())
-    message = f"the standard deviation of {name} is {spread:.3g}; {low:.3g} to {high:.3g} is normal"
-    checks = [_at_least(fewest, float(different), constant)]
-    checks += [_at_most(high, spread, message), _at_least(low, spread, message)]
+    wide = f"the standard deviation of {name} is {spread:.3g}; {low:.3g} to {high:.3g} is normal"
+    checks = [
+        below(fewest, float(different), message=constant, **about),
+        above(high, spread, message=wide, **about),
+        below(low, spread, message=wide, **about),
+    ]
     if name in reference.steps:
         off = float((~values.round(DIGITS).isin(reference.steps[name])).mean())
         message = f"{off:.0%} of {name} lie between its instrument's steps ({OFF_STEP:.0%} is normal): other units?"
-        checks.append(_at_most(OFF_STEP, off, message))
+        checks.append(above(OFF_STEP, off, message=message, **about))
     return checks
 
 

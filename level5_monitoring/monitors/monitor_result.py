@@ -1,5 +1,6 @@
 """The result of a monitor: the one kind of evidence that decisions are made from."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -49,6 +50,17 @@ class MonitorResult:
         if self.monitor == "labels":
             return OF_LABELS.get(self.target, self.target)
         return self.target if self.version is None else f"{self.target} (version {self.version})"
+
+    @property
+    def alarm_ratio(self) -> float:
+        """Value / threshold, or the inverse of a lower threshold: how near it is to an alarm, which is above 1."""
+        alarm, value, threshold = self.state == "alarm", self.value, self.threshold
+        if value is None or not threshold or self.state == "insufficient data":
+            return math.inf if alarm else 0.0
+        ratio = value / threshold
+        if (ratio < 1) == alarm:  # a lower threshold
+            return threshold / value if value > 0 else math.inf if alarm else 0.0
+        return ratio
 
 
 def above(threshold: float, value: float, **result: Any) -> MonitorResult:

@@ -114,17 +114,12 @@ def _against_base_rate(late: Floats, chance: Floats, rate: float | None) -> dict
     }
 
 
-def compared_with(days: pd.DataFrame, previous: int) -> pd.DataFrame:
-    """The days of a champion on which it was compared with this previous version."""
-    return days[days["previous_version"] == previous].dropna(subset=["gain"])
-
-
 def base_rate(days: pd.DataFrame) -> float | None:
     """The share late among the flights of the last BASE_DAYS of these days; None after fewer than MIN_BASE_DAYS.
 
     days: columns COLUMNS, oldest first, of all champions; excluded days do not count.
     """
-    last = days[days["excluded_reason"] == NOT_EXCLUDED].tail(BASE_DAYS)
+    last = _counted(days).tail(BASE_DAYS)
     return float(np.average(last["late_share"], weights=last["flights"])) if len(last) >= MIN_BASE_DAYS else None
 
 
@@ -192,7 +187,8 @@ def check_champion(
     """All checks of a champion; days: of all champions. Compared with the previous one in its first COMPARED_DAYS."""
     own = days[days["version"] == version]
     results = [check(day, version, own) for check in QUALITY_CHECKS]
-    if previous and len(both := compared_with(own, previous)) <= COMPARED_DAYS:
+    both = own[own["previous_version"] == previous].dropna(subset=["gain"])
+    if previous and len(both) <= COMPARED_DAYS:
         results.append(check_severe_regression(day, version, previous, both))
         results.append(check_regression(day, version, previous, both, experiment_gains))
     return results
@@ -206,7 +202,7 @@ def check_regression(
     experiment_gains: by day, from the experiment that promoted it; they count as well. The same confidence sequence;
     excluded days do not count.
     """
-    days = days[days["excluded_reason"] == NOT_EXCLUDED]
+    days = _counted(days)
     about = _about(day, "regression_vs_previous", version, days)
     if len(days) < MIN_DAYS // 2:
         message = f"{len(days)} of {MIN_DAYS // 2} days compared with version {previous}"

@@ -15,7 +15,7 @@ from shared.settings import NEW_YORK
 TIMES = ["scheduled_departure", "scheduled_arrival"]
 CODES = ["carrier", "origin", "dest"]
 NUMBERS = [name for name in KNOWN_BEFORE if name not in TIMES + CODES]
-PREDICTED = ["flight_id", "day", "version", "probability", "late", "known_at"]  # columns beside KNOWN_BEFORE
+PREDICTED = ["flight_id", "day", "version", "probability", "late"]  # columns beside KNOWN_BEFORE
 WEEK = 7  # days
 
 
@@ -58,20 +58,15 @@ def read_window(log: sa.Engine, first: str, last: str) -> pd.DataFrame:
     requests = requests.reindex(columns=list(KNOWN_BEFORE)).astype(dict.fromkeys(NUMBERS, float))
     for name in TIMES:
         requests[name] = pd.to_datetime(requests[name], utc=True)
-    numbers = found.astype({"late": float, "known_at": float, "probability": float})
+    numbers = found.astype({"late": float, "probability": float})
     day = _day(requests["scheduled_departure"])
     return pd.concat([numbers.assign(day=day), requests], axis=1)[[*PREDICTED, *KNOWN_BEFORE]].reset_index(drop=True)
 
 
 def as_window(flights: pd.DataFrame, probability: ArrayLike, version: int = 1) -> pd.DataFrame:
     """Flights of the year's table as a window, with a model's probabilities."""
-    known_at = flights["label_known_at"].astype("int64") / 1e6
-    predicted: dict[str, Any] = {
-        "day": _day(flights["scheduled_departure"]),
-        "version": version,
-        "probability": probability,
-        "known_at": known_at.where(flights["label_known_at"].notna()),
-    }
+    day = _day(flights["scheduled_departure"])
+    predicted: dict[str, Any] = {"day": day, "version": version, "probability": probability}
     return flights.assign(**predicted)[[*PREDICTED, *KNOWN_BEFORE]].reset_index(drop=True)
 
 

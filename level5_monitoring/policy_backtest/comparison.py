@@ -3,10 +3,11 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic.dataclasses import dataclass
 
 from level4_deployment.experiment import experiment_store
@@ -26,6 +27,7 @@ RANGE = [0.025, 0.975]  # quantiles of a 95% interval
 BLOCK, RESAMPLED = 7, 2_000  # days of a block, because weather lasts for days; how often the blocks are drawn
 LEAST_SHARE, MAX_TRAININGS = 0.85, 0.2  # the loop's aims: of weekly's gain over never, and of its trainings
 RESULTS_FILE = "policy_comparison.json"
+Interval = tuple[float, float, float]  # an estimate, and its 95% interval
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
@@ -49,8 +51,8 @@ class PolicyResult:
 
     score: Score
     effort: Effort
-    gain: tuple[float, float, float]
-    share: tuple[float, float, float]
+    gain: Interval
+    share: Interval
     worse_days: int
     false_promotions: int
 
@@ -93,15 +95,8 @@ def days_of_loop(settings: Settings) -> pd.DataFrame:
     return found[~found["day"].isin(wrong)].astype({"version": int, "gain": float})
 
 
-class Gained(NamedTuple):
-    """A policy's gain in log loss over never (nats per flight), and its share of weekly's; each with a 95% interval."""
-
-    gain: tuple[float, float, float]
-    share: tuple[float, float, float]
-
-
-def gains(table: pd.DataFrame, policies: list[str]) -> dict[str, Gained]:
-    """What each policy gained.
+def gains(table: pd.DataFrame, policies: list[str]) -> dict[str, tuple[Interval, Interval]]:
+    """`gain` and `share` of each policy's PolicyResult.
 
     The intervals come from circular blocks of BLOCK days, drawn anew with replacement (Politis and Romano 1992);
     percentiles.
@@ -115,12 +110,14 @@ def gains(table: pd.DataFrame, policies: list[str]) -> dict[str, Gained]:
     found = {}
     for name in policies:
         gain, whole = ((days["frozen"] - days[one]).to_numpy() for one in (name, "weekly"))
-        parts = [
-            (float(gain.sum() / part.sum()), *np.quantile(gain[drawn].sum(axis=1) / part[drawn].sum(axis=1), RANGE))
-            for part in (flights, whole)
-        ]
-        found[name] = Gained(*(tuple(map(float, part)) for part in parts))  # type: ignore[arg-type]  # three each
+        found[name] = _ratio(gain, flights, drawn), _ratio(gain, whole, drawn)
     return found
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any], drawn: NDArray[np.intp]) -> Interval:
+    """The ratio of two sums over days, with the interval of the days drawn: (RESAMPLED, n)."""
+    low, high = np.quantile(part[drawn].sum(axis=1) / whole[drawn].sum(axis=1), RANGE)
+    return float(part.sum() / whole.sum()), float(low), float(high)
 
 
 def compare_policies(

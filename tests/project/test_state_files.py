@@ -105,8 +105,8 @@ def _faults(settings: Settings) -> Path:
 
 
 def _comparison(settings: Settings) -> Path:
-    gained = comparison.Gained((0.009, 0.005, 0.012), (0.9, 0.5, 1.2))
-    result = comparison.PolicyResult(SCORE, comparison.Effort(1, 0), *gained, 0, 0)
+    gain, share = (0.009, 0.005, 0.012), (0.9, 0.5, 1.2)
+    result = comparison.PolicyResult(SCORE, comparison.Effort(1, 0), gain, share, 0, 0)
     comparison.keep_results(settings, dict.fromkeys(calendars.POLICIES, result), 0, faults=True)
     return config.own(settings) / comparison.RESULTS_FILE
 

@@ -8,11 +8,12 @@ import pytest
 
 from level2_devops.service.requests import Flight
 from level4_deployment import replay_client
-from level5_monitoring.live_year.fault_injection import FAULTS, FaultError, inject_fault, inject_label_fault
+from level5_monitoring.live_year.fault_injection import FAULTS, inject_fault, inject_label_fault
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor
 from shared.data.replay import LABEL_COLUMNS, REQUEST_COLUMNS
 from shared.data.schema import ORIGINS
+from shared.errors import UserError
 
 ALL = [(fault, size) for fault in FAULTS for size in (1, 2, 3)]
 
@@ -111,5 +112,5 @@ def test_a_strike_makes_flights_late_and_a_calm_makes_them_punctual(
 
 @pytest.mark.parametrize(("fault", "size"), [("no such", 1), ("celsius", 0), ("celsius", 4)])
 def test_an_unknown_fault_or_size_is_refused_with_those_that_exist(fault: str, size: int, days: pd.DataFrame) -> None:
-    with pytest.raises(FaultError, match="celsius, no weather"):
+    with pytest.raises(UserError, match="celsius, no weather"):
         inject_fault(days, fault, size)

@@ -3,11 +3,10 @@
 import json
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 import httpx
 import pandas as pd
 import pytest
+import sqlalchemy as sa
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
@@ -67,17 +67,17 @@ def wait_for(what: Callable[[], object], state: Path, process: "subprocess.Popen
     eventually(done, within=300, shows=lambda: (state / "play.log").read_text()[-3000:])
 
 
-def rows(state: Path, query: str) -> list[Any]:
-    """Rows of the log; none before it exists."""
-    try:
-        with closing(sqlite3.connect(f"file:{state / 'level5' / 'level4' / 'log.db'}?mode=ro", uri=True)) as log:
-            return log.execute(query).fetchall()
-    except sqlite3.OperationalError:
-        return []
+def log_of(state: Path) -> AbstractContextManager[sa.Engine]:
+    return open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}")
+
+
+def rows(state: Path, query: str) -> list[tuple[Any, ...]]:
+    with log_of(state) as log, log.connect() as connection:
+        return [tuple(row) for row in connection.execute(sa.text(query))]
 
 
 def decisions(state: Path) -> list[tuple[Any, ...]]:
-    with open_log(f"sqlite:///{state / 'level5' / 'level4' / 'log.db'}") as log:
+    with log_of(state) as log:
         made = loop_store.decisions(log)
     return [(one["day"], one["kind"], one["cause"], one["evidence"], one["result"].get("version")) for one in made]
 
@@ -157,8 +157,8 @@ def test_a_bad_model_that_an_operator_promoted_is_rolled_back(
 
 
 def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(uninterrupted: Path) -> None:
-    database = uninterrupted / "level5" / "level4" / "log.db"
-    with open_log(f"sqlite:///{database}") as log:
+    platform = uninterrupted / "level5" / "level4"
+    with log_of(uninterrupted) as log:
         watermark = read_watermark(log)
     assert watermark
     before = decisions(uninterrupted)
@@ -170,7 +170,7 @@ def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(u
 
     try:
         wait_for(lambda: by_the_clock() == {True}, uninterrupted, monitor)  # before a day is closed
-        with PlatformClient.at(database.parent, "feed") as feed:
+        with PlatformClient.at(platform, "feed") as feed:
             feed.post("/labels", labels=[], watermark=watermark + DAY)
         wait_for(lambda: by_the_clock() == {True, False}, uninterrupted, monitor)
         causes = {one["name"].split()[-1] for one in turns(uninterrupted)}
@@ -181,7 +181,7 @@ def test_monitor_starts_the_platform_and_runs_by_a_closed_day_and_by_the_clock(u
         monitor.wait(timeout=60)
     closed = str((pd.Timestamp(before[-1][0]) + pd.Timedelta(days=1)).date())
     assert decisions(uninterrupted)[len(before)][0] == closed
-    assert not is_running(database.parent), "it ends the platform that it started"
+    assert not is_running(platform), "it ends the platform that it started"
 
 
 def turns(state: Path) -> list[dict[str, Any]]:

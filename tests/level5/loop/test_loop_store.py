@@ -1,7 +1,6 @@
 """The record of a day is complete, stays as it is, and is all that the next decision needs."""
 
 from dataclasses import replace
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -10,14 +9,13 @@ import sqlalchemy as sa
 from level4_deployment.control import audit
 from level4_deployment.experiment import experiment_store
 from level4_deployment.experiment.design import Plan, Verdict
-from level4_deployment.prediction_log import EXPERIMENT_DAYS, LogError
+from level4_deployment.prediction_log import EXPERIMENT_DAYS
 from level5_monitoring.loop import loop_store, outbox, policy
 from level5_monitoring.loop.alerts import Alert, alerts_of, alerts_of_result
 from level5_monitoring.loop.policy import Decision, PolicyState
 from level5_monitoring.loop.policy_state import load_policy_state
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult, State
 from level5_monitoring.monitors.performance import DayPerformance
-from level5_monitoring.tables import open_log
 from tests.factories import experiment_day, insert, monitor_result
 
 
@@ -182,12 +180,3 @@ def test_a_measured_day_is_written_once_and_read_up_to_a_day(log: sa.Engine) -> 
     assert until["loss"].tolist() == [0.5, 0.5, 0.5]
     assert loop_store.performance_until(log, "2013-04-30").empty
     assert loop_store.last_performance(log, 3)["day"].tolist() == ["2013-05-02", "2013-05-03", "2013-05-04"]
-
-
-def test_tables_of_an_earlier_version_are_refused_with_the_remedy(tmp_path: Path) -> None:
-    """They are made whatever was imported before; a table without a column is never misread."""
-    url = f"sqlite:///{tmp_path / 'log.db'}"
-    with open_log(url) as log, log.begin() as connection:
-        connection.execute(sa.text("ALTER TABLE decisions DROP COLUMN experiment"))
-    with pytest.raises(LogError, match=r"decisions\.experiment\. Remedy: make clean"), open_log(url):
-        pass

@@ -2,11 +2,9 @@
 
 import base64
 import json
-import multiprocessing
-import os
-import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -93,43 +91,36 @@ def hook() -> Iterator[Hook]:
         server.shutdown()
 
 
+class CutOff(BaseException):
+    """The process is gone."""
+
+
 @dataclass
 class Killed:
     """A sink whose process is killed at its n-th alert, before or after it is taken."""
 
     inner: Sink
     at: int
-    after: bool
+    taken: bool
 
     def send(self, alert: Alert) -> None:
-        if short([alert.key]) == [KEYS[self.at]] and not self.after:
-            os.kill(os.getpid(), signal.SIGKILL)
+        last = short([alert.key]) == [KEYS[self.at]]
+        if self.taken or not last:
+            self.inner.send(alert)
+        if last:
+            raise CutOff
+
+
+@dataclass
+class Together:
+    """A sink that sends an alert when another loop is about to send it too."""
+
+    inner: Sink
+    other: threading.Barrier
+
+    def send(self, alert: Alert) -> None:
+        self.other.wait(timeout=30)
         self.inner.send(alert)
-        if short([alert.key]) == [KEYS[self.at]]:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-
-def send_and_die(url: str, target: str, at: int, after: bool) -> None:
-    with open_log(url) as log:
-        deliver(log, Killed(sink_at(target), at, after))
-
-
-def send(url: str, target: str) -> None:
-    with open_log(url) as log:
-        deliver(log, sink_at(target))
-
-
-def sink_at(target: str) -> Sink:
-    if target == "console":
-        return ConsoleSink()
-    return WebhookSink(target) if "://" in target else FileSink(Path(target))
-
-
-def in_process(work: Callable[..., None], *with_: object) -> multiprocessing.process.BaseProcess:
-    """Start it in a process of its own, with nothing of this one."""
-    process = multiprocessing.get_context("spawn").Process(target=work, args=with_)
-    process.start()
-    return process
 
 
 def keys_in(path: Path) -> list[str]:
@@ -158,44 +149,33 @@ def delivery(log: sa.Engine, sink: Sink) -> Delivery:
     return Delivery(before - undelivered(log), undelivered(log), errors[-1] if errors else "")
 
 
-BEFORE_IT_IS_TAKEN, BEFORE_IT_IS_MARKED = False, True
+@pytest.fixture(params=["file", "webhook"])
+def sink(request: pytest.FixtureRequest, tmp_path: Path, hook: Hook) -> Sink:
+    return FileSink(tmp_path / "alerts.jsonl") if request.param == "file" else WebhookSink(hook.url)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("url", "kind", "after"),
-    [
-        ("sqlite", "file", BEFORE_IT_IS_TAKEN),
-        ("sqlite", "file", BEFORE_IT_IS_MARKED),
-        ("postgresql", "webhook", BEFORE_IT_IS_TAKEN),
-        ("postgresql", "webhook", BEFORE_IT_IS_MARKED),
-    ],
-    indirect=["url"],
-)
-def test_a_process_killed_on_the_way_neither_loses_nor_doubles(
-    waiting: sa.Engine, kind: str, after: bool, tmp_path: Path, hook: Hook
+def taken_by(sink: Sink, hook: Hook) -> list[str]:
+    return keys_in(sink.path) if isinstance(sink, FileSink) else short(hook.alerts)
+
+
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_loop_that_is_killed_on_the_way_neither_loses_nor_doubles(
+    waiting: sa.Engine, sink: Sink, hook: Hook, taken: bool
 ) -> None:
-    target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
-    process = in_process(send_and_die, str(waiting.url), target, 3, after)
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-    last = delivery(waiting, sink_at(target))
+    with pytest.raises(CutOff):
+        deliver(waiting, Killed(sink, 3, taken))
+    last = delivery(waiting, sink)
     assert (last.sent, last.waiting) == (3, 0)
-    assert (short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
-    if kind == "webhook":
-        assert hook.requests == 6 + after
-    assert delivery(waiting, sink_at(target)).sent == 0
+    assert taken_by(sink, hook) == KEYS
+    assert hook.requests in (0, 6 + taken)
+    assert delivery(waiting, sink).sent == 0
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("url", "kind"), [("sqlite", "file"), ("postgresql", "webhook")], indirect=["url"])
-def test_two_loops_at_once_do_not_double(waiting: sa.Engine, kind: str, tmp_path: Path, hook: Hook) -> None:
-    target = hook.url if kind == "webhook" else str(tmp_path / "alerts.jsonl")
-    processes = [in_process(send, str(waiting.url), target) for _ in range(2)]
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
-    assert sorted(short(hook.alerts) if kind == "webhook" else keys_in(Path(target))) == KEYS
+def test_two_loops_at_once_do_not_double(waiting: sa.Engine, sink: Sink, hook: Hook) -> None:
+    both = Together(sink, threading.Barrier(2))
+    with open_log(str(waiting.url)) as other, ThreadPoolExecutor(2) as loops:
+        list(loops.map(deliver, (waiting, other), (both, both)))
+    assert taken_by(sink, hook) == KEYS
 
 
 def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path: Path) -> None:
@@ -205,13 +185,15 @@ def test_a_line_that_a_killed_writer_left_is_cut_off(sqlite: sa.Engine, tmp_path
     assert keys_in(path) == KEYS
 
 
-def test_a_file_with_other_content_is_left_as_it_is(sqlite: sa.Engine, tmp_path: Path) -> None:
+def test_a_file_with_other_content_or_a_folder_in_its_place_is_left_as_it_is(sqlite: sa.Engine, tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     for notes in (b"milk, bread", b"milk\nbread\n", b"[1]\n", b"42\n", b'{"key": ["a"]}\n', b"\n", b"\x80\x04\xff\n"):
         path.write_bytes(notes)
         tried = delivery(sqlite, FileSink(path))
         assert (tried.waiting, f"Remedy: move {path} away" in tried.error) == (6, True)
         assert path.read_bytes() == notes
+    failed = delivery(sqlite, FileSink(tmp_path))
+    assert (failed.sent, failed.waiting, str(tmp_path) in failed.error) == (0, 6, True)
 
 
 def test_the_same_days_of_another_log_are_other_alerts(tmp_path: Path, hook: Hook) -> None:
@@ -228,14 +210,6 @@ def test_a_webhook_elsewhere_is_reached_by_the_users_proxy(sqlite: sa.Engine, ho
     assert short(hook.alerts) == KEYS
 
 
-def test_a_webhook_is_tried_again_a_few_times(sqlite: sa.Engine, hook: Hook) -> None:
-    hook.answers = [503, 503]
-    assert delivery(sqlite, WebhookSink(hook.url)).sent == 6
-    assert short(hook.alerts) == KEYS
-    assert {alert["severity"] for alert in hook.alerts.values()} == {"page"}
-    assert hook.requests == 8
-
-
 @pytest.mark.parametrize("status", [408, 429, 503])
 def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook: Hook, status: int) -> None:
     hook.answers = [status] * ATTEMPTS
@@ -243,8 +217,10 @@ def test_a_sink_that_fails_loses_nothing_and_reports_why(sqlite: sa.Engine, hook
     assert (failed.sent, failed.waiting, hook.requests) == (0, 6, ATTEMPTS)
     assert str(status) in failed.error
     assert delivery(sqlite, WebhookSink("http://127.0.0.1:9/")).waiting == 6
+    hook.answers = [status] * (ATTEMPTS - 1)
     assert delivery(sqlite, WebhookSink(hook.url)).sent == 6
     assert short(hook.alerts) == KEYS
+    assert {alert["severity"] for alert in hook.alerts.values()} == {"page"}
 
 
 def test_one_alert_refused_for_good_does_not_keep_the_others_and_is_not_sent_again(
@@ -260,28 +236,14 @@ def test_one_alert_refused_for_good_does_not_keep_the_others_and_is_not_sent_aga
     assert (undelivered(sqlite), hook.requests) == (1, 6), "it counts, and is shown, as not delivered"
 
 
-def test_a_file_that_cannot_be_written_stops_nothing(sqlite: sa.Engine, tmp_path: Path) -> None:
-    """A folder in its place; the error names it."""
-    failed = delivery(sqlite, FileSink(tmp_path))
-    assert (failed.sent, failed.waiting) == (0, 6)
-    assert str(tmp_path) in failed.error
-
-
-def test_the_console_shows_each_alert_once(waiting: sa.Engine, capsys: pytest.CaptureFixture[str]) -> None:
-    """A second delivery shows nothing."""
-    assert [delivery(waiting, ConsoleSink()).sent for _ in range(2)] == [6, 0]
-    assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 6
-
-
 def test_after_a_kill_the_terminal_may_repeat_an_alert_but_loses_none(
-    sqlite: sa.Engine, capfd: pytest.CaptureFixture[str]
+    waiting: sa.Engine, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A terminal cannot report what it has shown."""
-    process = in_process(send_and_die, str(sqlite.url), "console", 1, BEFORE_IT_IS_MARKED)
-    process.join(60)
-    assert process.exitcode == -signal.SIGKILL
-    assert delivery(sqlite, ConsoleSink()).sent == 5
-    assert capfd.readouterr().out.count("contract alarm begins: temp") == 2 + 5
+    """A terminal cannot report what it has shown. A later delivery shows nothing."""
+    with pytest.raises(CutOff):
+        deliver(waiting, Killed(ConsoleSink(), 1, taken=True))
+    assert [delivery(waiting, ConsoleSink()).sent for _ in range(2)] == [5, 0]
+    assert capsys.readouterr().out.count("[page] 2013-05-06 contract alarm begins: temp") == 2 + 5
 
 
 def test_the_setting_names_the_sink(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,17 +154,6 @@ def test_a_challenger_is_trained_on_the_day_on_which_the_labels_have_grown_as_pl
     assert [*found.values()] == [*cases.values()]
 
 
-def test_the_planned_retrainings_last_for_the_period() -> None:
-    for first in ("2013-03-01", "2013-04-01", "2013-07-01"):
-        state, made = PolicyState(first_day=first), []
-        for day in pd.date_range(first, periods=PERIOD).strftime("%Y-%m-%d"):
-            if decide(day, [], state).kind == "retrain":
-                made.append(day)
-                state = replace(state, champion_trained=day, retrainings=tuple(made))
-        assert BUDGET - 1 <= len(made) <= BUDGET
-        assert (pd.Timestamp(first) + pd.Timedelta(days=PERIOD) - pd.Timestamp(made[-1])).days < 80
-
-
 def test_the_plan_of_an_experiment_can_be_carried_out() -> None:
     """It needs fewer days than the cool-down, so that no experiment delays the next training."""
     plan = Plan.of(**PLAN)

@@ -1,7 +1,5 @@
 """Our distances are Evidently's, by its public API, on real weeks."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,33 +9,23 @@ from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import CODES, NUMBERS, as_window
 
 
-@pytest.mark.parametrize("monday", ["2013-05-06", "2013-07-08", "2013-11-04"])
-def test_distances_equal_those_of_an_evidently_report(monday: str, flights: pd.DataFrame, reference: Reference) -> None:
+@pytest.mark.filterwarnings("ignore")  # Evidently's own, and those of its dependencies
+def test_distances_equal_those_of_an_evidently_report(flights: pd.DataFrame, reference: Reference) -> None:
     from evidently import DataDefinition, Dataset, Report
     from evidently.metrics import ValueDrift
 
-    days = pd.date_range(monday, periods=7).strftime("%Y-%m-%d")
+    days = pd.date_range("2013-07-08", periods=7).strftime("%Y-%m-%d")
     week, columns = as_window(flights[flights["flight_id"].str[:10].isin(days)], 0.2), [*NUMBERS, *CODES]
     kinds = DataDefinition(numerical_columns=NUMBERS, categorical_columns=CODES)
     wanted = [ValueDrift(column=name, method="jensenshannon" if name in CODES else "wasserstein") for name in columns]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        samples = [Dataset.from_pandas(table[columns], data_definition=kinds) for table in (week, reference.sample)]
-        metrics = Report(wanted).run(*samples).dict()["metrics"]
+    samples = [Dataset.from_pandas(table[columns], data_definition=kinds) for table in (week, reference.sample)]
+    metrics = Report(wanted).run(*samples).dict()["metrics"]
     assert [metric["config"]["column"] for metric in metrics] == columns
     for name, metric in zip(columns, metrics, strict=True):
         distance = jensen_shannon if name in CODES else normed_wasserstein
         ours = distance(week[name].dropna(), reference.sample[name].dropna())
         assert ours == pytest.approx(metric["value"], rel=1e-12, abs=0), name
         assert ours > 0
-
-
-def test_a_shift_by_one_standard_deviation_is_1_and_disjoint_codes_are_farthest_apart() -> None:
-    """Two figures that one can check by hand: the Jensen-Shannon distance is at most the root of ln 2."""
-    reference = pd.Series([0.0, 2.0] * 10)
-    assert normed_wasserstein(reference + 1, reference) == pytest.approx(1)
-    assert jensen_shannon(pd.Series(["AA"]), pd.Series(["UA", "B6"])) == pytest.approx(np.sqrt(np.log(2)))
-    assert jensen_shannon(reference, reference) == 0
 
 
 def test_a_constant_reference_divides_by_the_least_spread_as_evidently_does() -> None:

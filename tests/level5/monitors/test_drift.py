@@ -39,7 +39,7 @@ def test_a_column_that_is_all_missing_has_no_distance(flights: pd.DataFrame, ref
     assert [one.target for one in results if one.state == "insufficient data"] == ["temp", "dewp"]
 
 
-@pytest.mark.parametrize("rows", [0, 1, 899])
+@pytest.mark.parametrize("rows", [0, 899])
 def test_few_flights_are_insufficient(rows: int, flights: pd.DataFrame, reference: Reference) -> None:
     results: list[MonitorResult] = check_drift(week(flights, "2013-05-06").head(rows), reference, SUNDAY)
     assert {one.state for one in results} == {"insufficient data"}

@@ -21,10 +21,10 @@ from level5_monitoring.monitors.performance import (
     base_rate,
     check_calibration,
     check_calibration_slope,
+    check_champion,
     check_regression,
     check_severe_regression,
     check_skill,
-    compared_with,
     measure,
 )
 
@@ -76,25 +76,23 @@ def test_a_sound_model_is_no_alarm_on_any_day_of_nine_months() -> None:
     assert [first_alarms(month(lambda odds: odds, seed)) for seed in range(9)] == [{}] * 9
 
 
-@pytest.mark.parametrize("factor", [2.7, 1 / 2.7])
-def test_odds_that_are_wrong_in_either_direction_are_an_alarm_of_calibration_within_16_days(factor: float) -> None:
-    """Also predictions that are too high, which observed minus expected loss cannot see."""
-    assert first_alarms(month(lambda odds: odds + np.log(factor), seed=1))["calibration"] <= 16
-
-
-@pytest.mark.parametrize("factor", [2.0, 0.4])
-def test_log_odds_that_are_sharpened_or_squeezed_about_the_base_rate_are_an_alarm_of_the_slope(factor: float) -> None:
-    """Their mean is about right, and they still separate late flights from others."""
-    found = first_alarms(month(lambda odds: logit(BASE) + factor * (odds - logit(BASE)), seed=1))
-    assert found["calibration_slope"] <= 16
-    assert "skill" not in found
-
-
-def test_the_base_rate_for_all_flights_is_an_alarm_of_skill_within_16_days() -> None:
-    """Its mean is right, so calibration in the large cannot see it."""
-    found = first_alarms(month(lambda odds: np.full(len(odds), logit(BASE) + 0.01), seed=1))
-    assert found["skill"] <= 16
-    assert "calibration" not in found
+@pytest.mark.parametrize(
+    ("model", "monitor", "blind"),
+    [
+        (lambda odds: odds + np.log(2.7), "calibration", ""),  # too high, which observed minus expected loss cannot see
+        (lambda odds: odds - np.log(2.7), "calibration", ""),
+        (lambda odds: logit(BASE) + 2.0 * (odds - logit(BASE)), "calibration_slope", "skill"),  # sharpened
+        (lambda odds: logit(BASE) + 0.4 * (odds - logit(BASE)), "calibration_slope", "skill"),  # squeezed
+        (lambda odds: np.full(len(odds), logit(BASE) + 0.01), "skill", "calibration"),  # the base rate for all flights
+    ],
+)
+def test_each_kind_of_bad_model_is_an_alarm_of_its_monitor_within_16_days(
+    model: Callable[[NDArray[Any]], NDArray[Any]], monitor: str, blind: str
+) -> None:
+    """blind: the monitor that cannot see it, because the mean is right or the model still separates late flights."""
+    found = first_alarms(month(model, seed=1))
+    assert found[monitor] <= 16
+    assert blind not in found
 
 
 def test_an_alarm_has_its_figures_and_its_unit() -> None:
@@ -197,8 +195,9 @@ def test_excluded_days_do_not_count() -> None:
 
 def test_only_days_compared_with_the_same_version_count() -> None:
     both = pd.concat([compared(-0.2, 0.01, 5).assign(previous_version=2), compared(0.0, 0.01, 3)])
-    assert len(compared_with(both, 3)) == 3
-    assert check_severe_regression(DAYS[8], 4, 3, compared_with(both, 3)).state == "ok"
+    *_, severe, regression = check_champion(DAYS[8], 4, both, previous=3)
+    assert (severe.state, severe.rows) == ("ok", 3 * 900)
+    assert "3 of 7 days compared with version 3" in regression.message
 
 
 @pytest.mark.parametrize("gain", [0.0, 0.01])
