@@ -24,10 +24,10 @@ from level5_monitoring.loop.policy import excluded_reason
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_backtest.calendars import LOOP, PREDICTIONS_FILE, read_predictions
-from level5_monitoring.policy_backtest.comparison import read_results
+from level5_monitoring.policy_backtest.comparison import PolicyResult, read_results
 from shared.errors import UserError
 from shared.files import StateError
-from shared.score import Score, log_losses
+from shared.score import log_losses
 from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
@@ -81,8 +81,8 @@ class Year:
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
     sound_rows, sound_loss: as of Week, of all weeks. alarms: the active ones. links: by name, an address or a command.
     compared: whether the calendar policies have been trained. answered: predictions that users got.
-    failed_requests: requests of users that got no answer; None where nobody has counted them. scores: by policy, on
-    all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
+    failed_requests: requests of users that got no answer; None where nobody has counted them. policies: the result
+    of each on all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
     """
 
     made: str = ""
@@ -101,7 +101,7 @@ class Year:
     compared: bool = False
     answered: int = 0
     failed_requests: int | None = 0
-    scores: dict[str, Score] = field(default_factory=dict)
+    policies: dict[str, PolicyResult] = field(default_factory=dict)
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
@@ -123,13 +123,13 @@ def read_year(
     settled: days that are complete: they are not read again. The caller keeps it from one call to the next.
     """
     health = list(platform)
-    calendar, scores = None, {}
+    calendar, policies = None, {}
     try:
         calendar = read_calendar(home)
     except StateError as error:  # the page goes on without them
         health.append(Health("calendar policies", str(error), ok=False))
     try:
-        scores = read_scores(home)
+        policies = read_policies(home)
     except StateError as error:
         health.append(Health("scores of all flights", str(error), ok=False))
     days = read_days(log, calendar, {} if settled is None else settled)
@@ -157,14 +157,14 @@ def read_year(
         compared=calendar is not None,
         answered=answered,
         failed_requests=failed,
-        scores=scores,
+        policies=policies,
     )
 
 
-def read_scores(home: Path) -> dict[str, Score]:
+def read_policies(home: Path) -> dict[str, PolicyResult]:
     """What `make level5` has printed at its end, by policy; empty before. Raises StateError."""
     try:
-        return {name: result.score for name, result in read_results(home)[0].items()}
+        return read_results(home)[0]
     except FileNotFoundError:
         return {}
 
@@ -268,12 +268,20 @@ def _drift(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
 
 
 def _states(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
-    """One result for each daily monitor and day: an alarm if there is one, else ok, else insufficient data."""
-    order = ["insufficient data", "ok", "alarm"]  # the later one is written over the earlier one
+    """The most severe result of each daily monitor and day; also a monitor that has none yet keeps its row."""
     table: dict[str, dict[str, MonitorResult]] = {}
-    for one in sorted(results, key=lambda one: order.index(one.state)):
+    for one in sorted(results, key=severity):  # the later one is written over the earlier one
         table.setdefault(one.monitor, {})[one.day] = one
-    return {name: table[name] for name in DAILY_MONITORS if name in table}
+    return {name: table.get(name, {}) for name in DAILY_MONITORS} if table else {}
+
+
+def severity(result: MonitorResult) -> tuple[int, float]:
+    """To order the results of a monitor: the further beyond its threshold, or the nearer to it, the more severe."""
+    distance = 0.0
+    if result.value is not None and result.threshold is not None:
+        distance = abs(result.value - result.threshold)
+    order = ("insufficient data", "ok", "alarm").index(result.state)
+    return order, distance if result.state == "alarm" else -distance
 
 
 def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:

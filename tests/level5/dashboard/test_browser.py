@@ -1,6 +1,7 @@
 """The page in a browser: on one screen, on paper, by eye, keyboard and screen reader."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from level5_monitoring.dashboard import page
 from level5_monitoring.dashboard.data import Year
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.server import LivePage, create_app
+from level5_monitoring.monitors.distances import COLUMNS
+from tests.factories import monitor_result
 from tests.level5.browser import Scheme, opened
 
 pytestmark = pytest.mark.slow
@@ -30,6 +33,49 @@ def test_it_fits_the_screen_and_axe_finds_nothing(full: Year, tmp_path: Path, wi
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(shown)
         assert found.violations_count == 0, found.generate_report()
+
+
+def test_an_experiment_that_is_stopped_in_shadow_has_a_bar(full: Year, tmp_path: Path) -> None:
+    """It ends at the day that was being predicted when it was stopped, two of the 29 days after its begin."""
+    with opened(page.write(full, tmp_path).as_uri()) as shown:
+        lane = shown.locator(".lane.experiment .area").bounding_box()
+        bar = shown.locator(".lane.experiment .span[title='Tue 16 Apr: Version 3 against 2: stopped']").bounding_box()
+        assert (bar["x"] - lane["x"]) / lane["width"] == pytest.approx(13 / 29, abs=0.01)
+        assert bar["width"] / lane["width"] == pytest.approx(2 / 29, abs=0.01)
+        shown.click(".lane.experiment .span")
+        assert shown.locator("details p", has_text="contract in alarm").is_visible()
+
+
+def test_a_cell_of_several_days_names_the_one_that_it_shows(full: Year, tmp_path: Path) -> None:
+    with opened(page.write(full, tmp_path).as_uri()) as shown:
+        shown.click("#contract-2013-04-01")
+        assert "contract, Mon 1 Apr to Tue 9 Apr" in shown.inner_text("#cell")
+        assert "Mon 1 Apr, the nearest to its threshold" in shown.inner_text("#cell")
+        shown.click("#contract-2013-04-10")
+        assert "Wed 10 Apr" in shown.inner_text("#cell")
+        assert "shown" not in shown.inner_text("#cell"), "it is the only day"
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1440])
+def test_nothing_moves_when_something_begins_or_ends(full: Year, tmp_path: Path, width: int) -> None:
+    """An alarm, an excluded day, an event, or a monitor that has its first result leave everything in its place."""
+    excluded = {f"2013-04-{day}": reason for day, reason in ((10, "contract"), (11, "labels"), (12, "labels"))}
+    full = replace(full, health=[])
+    few = {name: days for name, days in full.states.items() if name == "contract"}
+    years = {
+        "nothing": replace(full, alarms=[], weeks=[replace(week, excluded={}) for week in full.weeks]),
+        "drift": replace(full, alarms=[monitor_result("drift", target=name) for name in COLUMNS]),
+        "contract": replace(full, alarms=[monitor_result(target=name) for name in ("temp", "dewp")]),
+        "excluded": replace(full, weeks=[replace(week, excluded=excluded) for week in full.weeks]),
+        "events": replace(full, events=full.events * 3),
+        "monitors": replace(full, states=few | {name: {} for name in full.states if name not in few}),
+    }
+    places = {}
+    for what, year in years.items():
+        with opened(page.write(year, tmp_path).as_uri(), width) as shown:
+            ids = ("#legend", ".panel", "#monitors", "#health")
+            places[what] = [shown.locator(one).bounding_box()["y"] for one in ids]
+    assert places == {what: pytest.approx(places["nothing"], abs=1) for what in places}
 
 
 def test_it_is_printed_with_its_charts(full: Year, tmp_path: Path) -> None:

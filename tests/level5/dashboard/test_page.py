@@ -56,7 +56,10 @@ def test_the_page_shows_the_score_of_the_terminal_beside_its_own(log: sa.Engine,
     kept = PolicyResult(score, Effort(8, 0), nothing, nothing, 0, 0)
     keep_results(level5_settings, dict.fromkeys(POLICIES, kept), 0, faults=True)
     html = " ".join(page.render(read_year(log, config.own(level5_settings), {})).split())
-    assert "All 249,435 flights by their true labels, as the terminal prints: loop 0.458." in html
+    assert (
+        "249,435 flights by their true labels, as the terminal prints: loop 0.458 (trainings, with the first: 8)."
+        in html
+    )
 
 
 def test_without_the_calendar_policies_the_page_says_so(log: sa.Engine, tmp_path: Path) -> None:
@@ -132,14 +135,25 @@ def test_there_is_one_format_of_dates(full: Year) -> None:
 
 
 def test_consecutive_days_in_one_state_are_drawn_as_one(full: Year) -> None:
-    """A day without a result interrupts them."""
-    states: dict[str, State] = {"2013-04-01": "ok", "2013-04-02": "ok", "2013-04-03": "alarm", "2013-04-05": "alarm"}
-    days = {day: monitor_result(day=day, state=state) for day, state in states.items()}
+    """A day without a result interrupts them. Of several days, one shows its values, and says why."""
+    found: dict[State, dict[str, float | None]] = {
+        "ok": {"2013-04-01": 0.01, "2013-04-02": 0.09, "2013-04-03": 0.05},
+        "alarm": {"2013-04-04": 0.2, "2013-04-06": 0.3, "2013-04-07": 0.8},
+        "insufficient data": {"2013-04-08": None, "2013-04-09": None},
+    }
+    days = {
+        day: monitor_result(day=day, state=state, value=value)
+        for state, values in found.items()
+        for day, value in values.items()
+    }
     runs = page.draw(replace(full, states={"contract": days}))["states"]["contract"]
-    assert [(result.state, first, last) for result, first, last in runs] == [
-        ("ok", "2013-04-01", "2013-04-02"),
-        ("alarm", "2013-04-03", "2013-04-03"),
-        ("alarm", "2013-04-05", "2013-04-05"),
+    assert [
+        (result.state, first[-2:], last[-2:], page.cell(result, first, last)["shown"]) for result, first, last in runs
+    ] == [
+        ("ok", "01", "03", "Tue 2 Apr, the nearest to its threshold"),
+        ("alarm", "04", "04", ""),
+        ("alarm", "06", "07", "Sun 7 Apr, the furthest beyond its threshold"),
+        ("insufficient data", "08", "09", "Mon 8 Apr, the first day"),
     ]
 
 
