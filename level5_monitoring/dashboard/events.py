@@ -26,13 +26,9 @@ KINDS = {
     "promotion": "Promotions",
     "note": "Notes",
 }
-STATE_OF = {
-    experiment_store.PROMOTED: "good",
-    experiment_store.REJECTED: "bad",
-    experiment_store.FAILED: "bad",
-}
+STATE_OF = {experiment_store.PROMOTED: "good"} | dict.fromkeys(experiment_store.LOST, "bad")
 NON_INFERIOR = "non-inferior"  # in the reason of a promotion
-ENDS = ("await_approval", "end_experiment", "stop_experiment")  # actions by which an experiment has a result
+ENDS = (audit.AWAIT_APPROVAL, audit.END, audit.STOP)  # by which an experiment has a result
 DUE = {"growth": "planned growth of the data", "performance": "performance of the champion"}  # what a retraining is for
 PLANNED = "No alarm led to this: the policy retrains whenever the days with labels have grown by the same share. "
 
@@ -119,19 +115,16 @@ def _experiments(
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
-    newest = max(asked, default="")
-    begun: dict[str, str] = {}
-    ended: dict[str, str] = {}
-    for act in audit.trail(log, AUDIT.c.experiment.is_not(None)):
-        begun.setdefault(act["experiment"], night_of(act["at"], asked))
-        if act["action"] in ENDS:
-            ended.setdefault(act["experiment"], night_of(act["at"], asked))
+    acts = audit.trail(log, AUDIT.c.experiment.is_not(None))
+    begun = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts)}  # by the first one
+    ended = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts) if act["action"] in ENDS}
     decided = {one["experiment"]: one["day"] for one in decisions if one["experiment"]}  # not by the platform
     found = []
     for one in experiments:
         name, running = one.experiment, one.state == experiment_store.RUNNING
-        until = _after(ended[name], -pd.Timedelta(days=1)) if name in ended else newest
-        first, last, flights = spans.get(name, (begun[name], max(until, begun[name]), 0))
+        first, result = begun[name], ended.get(name, begun[name])
+        last = max(asked, default="") if running else _after(result, -pd.Timedelta(days=1))
+        first, last, flights = spans.get(name, (first, max(first, last), 0))
         facts = {
             "state": one.state,
             "labelled flights with both predictions": f"{flights or 0:,}",
@@ -143,7 +136,7 @@ def _experiments(
         found.append(
             Event(
                 "experiment",
-                first if running else max(ended.get(name, last), last),
+                first if running else max(result, last),
                 *_outcome(one),
                 state=STATE_OF.get(one.state, ""),
                 first=first,
