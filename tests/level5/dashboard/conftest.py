@@ -1,7 +1,6 @@
 """The log of the year that the page shows."""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,9 +8,6 @@ import pytest
 import sqlalchemy as sa
 
 from level4_deployment.control import audit
-from level4_deployment.experiment import experiment_store
-from level4_deployment.experiment.design import Plan
-from level4_deployment.prediction_log import AUDIT
 from level5_monitoring.dashboard.data import Year, read_year
 from level5_monitoring.live_year.year_record import InjectedFault, write_faults
 from level5_monitoring.loop import loop_store
@@ -19,7 +15,7 @@ from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import open_log
 from tests.factories import monitor_result
-from tests.level5.three_weeks import CLOCK, DAYS, fill, write_calendar
+from tests.level5.three_weeks import CLOCK, DAYS, fill, try_version, write_calendar
 
 
 @pytest.fixture
@@ -39,20 +35,9 @@ def full(log: sa.Engine, tmp_path: Path) -> Year:
     write_faults(
         tmp_path, [InjectedFault("celsius", 3, "temperatures in °C", "everywhere", "2013-04-09", "2013-04-12")]
     )
-    stop_in_shadow(log)
+    try_version(log, 3, "stopped", (CLOCK + 100 * 12.5, CLOCK + 100 * 14.5), champion=2)  # before a day was closed
     audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "better"))
     return read_year(log, tmp_path, {"MLflow": "http://127.0.0.1:5000", "Prefect": "make ui"})
-
-
-def stop_in_shadow(log: sa.Engine) -> None:
-    """Version 3 is tried from 14 April on, and stopped in the night to the 16th, before a day of it was closed."""
-    one = experiment_store.new_experiment(log, 2, 3, Plan(), "loop")
-    for day, action in ((12, audit.BEGIN), (14, audit.STOP)):
-        number = audit.begin(log, audit.Action("loop", action, "", 3, one.experiment))
-        with log.begin() as connection:
-            at = CLOCK + 100 * day + 50
-            connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=at, status=audit.DONE))
-    experiment_store.save(log, replace(one, state=experiment_store.STOPPED, reason="contract in alarm"))
 
 
 def decide(log: sa.Engine, day: str) -> None:

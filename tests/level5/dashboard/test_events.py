@@ -3,7 +3,6 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,7 +18,7 @@ from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
 from tests.factories import experiment_day, insert, monitor_result
-from tests.level5.three_weeks import CLOCK, DAYS
+from tests.level5.three_weeks import CLOCK, DAYS, try_version
 
 
 def events(log: sa.Engine, home: Path, kind: str) -> list[Event]:
@@ -46,30 +45,14 @@ def test_a_promotion_belongs_to_the_night_after_the_predicted_day(log: sa.Engine
 
 
 def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_path: Path) -> None:
-    [training] = events(log, tmp_path, "training")
+    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "it is off", (), "performance"), [], [])
+    loop_store.close_decision(log, DAYS[18], {"failed": "the disk is full"})
+    [training, failed] = events(log, tmp_path, "training")
     assert (training.day, training.title) == ("2013-04-14", "Retraining: planned growth of the data")
     assert re.fullmatch(r"No alarm led to this: .* the days with labels have grown .* new labels", training.text)
     assert (training.facts, training.state, training.decision) == ({"version": "2"}, "", "2013-04-12")
-
-
-def test_a_retraining_that_failed_is_bad(log: sa.Engine, tmp_path: Path) -> None:
-    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "it is off", (), "performance"), [], [])
-    loop_store.close_decision(log, DAYS[18], {"failed": "the disk is full"})
-    failed = events(log, tmp_path, "training")[1]
     assert (failed.title, failed.text) == ("Retraining: performance of the champion", "it is off")
     assert failed.state == "bad"
-
-
-def try_version(log: sa.Engine, challenger: int, state: str, at: tuple[float, float], **changes: Any) -> str:
-    """An experiment against version 1 that began, and ended if it does not run, when the machine's clock was `at`."""
-    one = experiment_store.new_experiment(log, 1, challenger, Plan(), "loop")
-    ends = audit.STOP if state == "stopped" else audit.END
-    for moment, action in zip(at, (audit.BEGIN, ends) if state != "running" else (audit.BEGIN,), strict=False):
-        number = audit.begin(log, audit.Action("platform", action, "", challenger, one.experiment))
-        with log.begin() as connection:
-            connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=moment, status="done"))
-    experiment_store.save(log, replace(one, state=state, reason="because", **changes))
-    return one.experiment
 
 
 def test_an_experiment_stands_where_its_result_was_known_and_explains_itself(log: sa.Engine, tmp_path: Path) -> None:
