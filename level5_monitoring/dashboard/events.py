@@ -189,27 +189,25 @@ def _alerts(
     found = []
     for row in rows:
         day, decision = row["day"], decided.get(row["day"])
+        kind, state = ("note", "") if row["severity"] == "info" else ("alert", "bad")
+        title, decided_on = row["title"][:1].upper() + row["title"][1:], day if decision else ""
+        evidence: list[MonitorResult] = []
+        versions: tuple[str, ...] = ()
+        match row["kind"]:
+            case "alarm_begins":
+                evidence = begun.get((day, row["subject"]), [])
+                if row["subject"] == "drift" and kind == "note":
+                    kind, title = "drift", f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
+            case "decision" if decision:
+                evidence = _results(decision["evidence"])
+            case "experiment_ended":
+                one, decided_on = tried[row["subject"]], ""  # an earlier decision has ended it
+                title, versions = f"{title}: version {_rivals(one)}", (str(one.challenger), str(one.champion))
         delivered = ("not yet", "yes", "refused")[row["delivered"]]
-        if row["error"]:
-            delivered += f": {row['error']}"
-        facts = {"severity": row["severity"], "delivered": delivered}
+        facts = {"severity": row["severity"], "delivered": delivered + (f": {row['error']}" if row["error"] else "")}
         if row["severity"] == "page" and decision:
             facts["decision of the day"] = in_words(decision["kind"])
-        informs = "drift" if (row["kind"], row["subject"]) == ("alarm_begins", "drift") else "note"
-        kind = informs if row["severity"] == "info" else "alert"
-        title = row["title"][:1].upper() + row["title"][1:]
-        state = "bad" if kind == "alert" else ""
-        evidence = begun.get((day, row["subject"]), []) if row["kind"] == "alarm_begins" else []
-        if row["kind"] == "decision" and decision:
-            evidence = _results(decision["evidence"])
-        if kind == "drift" and evidence:
-            title = f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
-        night, decided_on = _after(day, CLOSES_AFTER), day if decision else ""
-        versions: tuple[str, ...] = ()
-        if row["kind"] == "experiment_ended":
-            one, decided_on = tried[row["subject"]], ""  # an earlier decision has ended it
-            title, versions = f"{title}: version {_rivals(one)}", (str(one.challenger), str(one.champion))
-        about = (kind, night, title, row["text"], state)
+        about = (kind, _after(day, CLOSES_AFTER), title, row["text"], state)
         found.append(Event(*about, facts=facts, evidence=evidence, versions=versions, decision=decided_on))
     return found
 
