@@ -77,7 +77,8 @@ def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "cell": cell, "words": in_words}
+    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "words": in_words}  # of texts and values
+    made.filters |= {"cell": cell, "kind": kind_of, "height": height, "ratio": ratio}  # of results
     return made
 
 
@@ -108,10 +109,6 @@ def draw(year: Year) -> dict[str, Any]:
         "milder": [one for one in year.alarms if one.monitor not in PAGE_FOR],
         "unwell": [one for one in year.health if not one.ok],
         "states": {name: _runs(days) for name, days in year.states.items()},
-        "shares": year.shares,
-        "height": height,
-        "ratio": ratio,
-        "kind_of": kind_of,
         "counts": Counter(event.kind for event in year.events),
         "kinds": KINDS,
     }
