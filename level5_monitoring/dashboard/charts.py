@@ -1,7 +1,7 @@
 """The charts of the losses by week, and the axes on which the page places everything, in percent of its size."""
 
 from itertools import count, groupby
-from math import ceil, floor
+from math import ceil, floor, isnan
 from typing import Any
 
 import pandas as pd
@@ -10,7 +10,6 @@ from level5_monitoring.dashboard.data import Week
 from level5_monitoring.policy_backtest.calendars import LOOP
 
 TICK, FINE_TICK = 0.05, 0.002  # nats per flight: the smallest distance between two ticks
-Losses = list[float | None]  # by week
 LABEL = 13.0  # percent of a chart's height that a label needs
 
 
@@ -59,51 +58,44 @@ class Scale:
 def charts(weeks: list[Week], drawn: list[str], axis: Axis) -> list[dict[str, Any]]:
     """The difference to the weekly policy's loss by week, then the loss: the weather explains most of it.
 
-    Lines are of the days that are not excluded. Of a week with others, the loop's loss on all days is a mark apart.
+    drawn: the policies, the first one on top. Lines are of the days that are not excluded. Of a week with others, the
+    loop's loss on all days is a mark apart.
     """
-    order = [name for name in ("frozen", "weekly", LOOP) if name in drawn]  # the last one is drawn on top
     middle = [axis.at(week.monday, plus=3.5) for week in weeks]
-    losses = {name: [week.sound_loss.get(name) for week in weeks] for name in order}
-    suspect = [week.loss[LOOP] if week.excluded else None for week in weeks]
-    charts = [_chart(("Log loss by week", "nats per flight"), middle, losses, suspect, TICK)]
+    losses = pd.DataFrame([week.sound_loss for week in weeks], middle, drawn[::-1], dtype=float)
+    suspect = pd.DataFrame(
+        [week.loss if week.excluded else {} for week in weeks], middle, [LOOP, "weekly"], dtype=float
+    )
+    charts = [_chart("Log loss by week", "nats per flight", losses, suspect[LOOP], TICK)]
     if "weekly" in losses:
-        weekly = losses["weekly"]
-        gaps = {name: [_minus(*both) for both in zip(loss, weekly, strict=True)] for name, loss in losses.items()}
-        suspect = [week.loss[LOOP] - week.loss["weekly"] if week.excluded else None for week in weeks]
-        about = "Log loss minus weekly's", "nats per flight; below 0: better than weekly"
-        charts.insert(0, _chart(about, middle, gaps, suspect, FINE_TICK))
+        losses, suspect = (one.sub(one["weekly"], axis="index") for one in (losses, suspect))
+        unit = "nats per flight; below 0: better than weekly"
+        charts.insert(0, _chart("Log loss minus weekly's", unit, losses, suspect[LOOP], FINE_TICK))
     return charts
 
 
-def _minus(one: float | None, other: float | None) -> float | None:
-    return None if one is None or other is None else one - other
+def _chart(title: str, unit: str, rows: pd.DataFrame, suspect: pd.Series, tick: float) -> dict[str, Any]:
+    """A line for each column; the index is the place of a week (percent from the left). A missing value is a gap.
 
-
-def _chart(
-    about: tuple[str, str], at: list[float], rows: dict[str, Losses], suspect: Losses, tick: float
-) -> dict[str, Any]:
-    """A line for each row of values, which stand `at` (percent from the left), with gaps where a value is None.
-
-    about: title and unit. suspect: marks apart; one beyond the scale, which they do not change, stands at its edge.
+    suspect: marks apart; one beyond the scale, which they do not change, stands at its edge.
     """
-    known = {name: [value for value in row if value is not None] for name, row in rows.items()}
+    known = {str(name): row.dropna() for name, row in rows.items()}
     scale = Scale([value for row in known.values() for value in row], tick)
     lines = {}
     for name, row in rows.items():
-        points = ["" if y is None else f"{x:g} {scale.at(y):g}" for x, y in zip(at, row, strict=True)]
+        points = ["" if isnan(y) else f"{x:g} {scale.at(y):g}" for x, y in row.items()]
         parts = (" L".join(part) for there, part in groupby(points, key=bool) if there)
         # an SVG path; a week between two gaps is a line to itself, which is drawn as a dot
         lines[name] = " ".join(f"M{part}" if "L" in part else f"M{part} L{part}" for part in parts)
-    marks = [(x, min(max(scale.at(y), 0), 100), y) for x, y in zip(at, suspect, strict=True) if y is not None]
-    ends = _spread({name: scale.at(row[-1]) for name, row in known.items() if row})
+    ends = _spread({name: scale.at(row.iloc[-1]) for name, row in known.items() if len(row)})
     return {
-        "title": about[0],
-        "unit": about[1],
+        "title": title,
+        "unit": unit,
         "scale": scale,
         "lines": lines,
-        "ranges": {name: (min(row), max(row)) for name, row in known.items() if row},
-        "marks": marks,
-        "ends": {name: (at[-1], y) for name, y in ends.items()},
+        "ranges": {name: (row.min(), row.max()) for name, row in known.items() if len(row)},
+        "marks": [(x, min(max(scale.at(y), 0), 100), y) for x, y in suspect.dropna().items()],
+        "ends": {name: (rows.index[-1], y) for name, y in ends.items()},
     }
 
 

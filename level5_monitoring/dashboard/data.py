@@ -1,11 +1,12 @@
 """Everything that the page shows, read from the tables as plain values: the page itself only draws."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple, TypeVar, get_args
 
 import numpy as np
 import pandas as pd
@@ -24,10 +25,10 @@ from level5_monitoring.loop.policy import excluded_reason
 from level5_monitoring.monitors.distances import COLUMNS
 from level5_monitoring.monitors.monitor_result import Monitor, MonitorResult
 from level5_monitoring.policy_backtest.calendars import LOOP, PREDICTIONS_FILE, read_predictions
-from level5_monitoring.policy_backtest.comparison import read_results
+from level5_monitoring.policy_backtest.comparison import PolicyResult, read_results
 from shared.errors import UserError
 from shared.files import StateError
-from shared.score import Score, log_losses
+from shared.score import log_losses
 from shared.settings import NEW_YORK
 
 DRAWN = ["frozen", "weekly"]  # the calendar policies that the page draws
@@ -35,6 +36,7 @@ DAILY_MONITORS = [monitor for monitor in get_args(Monitor) if monitor != "drift"
 BEGIN = "2013-04-01"  # of the time line before the first prediction
 SETTLED_AFTER = 5 * 86_400.0  # seconds from a day's end until no late label of it is missing
 ANSWERS_WITHIN = 2.0  # seconds for the platform to answer
+Kept = TypeVar("Kept")
 
 
 class Health(NamedTuple):
@@ -61,16 +63,15 @@ class Day(NamedTuple):
 class Week:
     """Flights that departed in the seven days from `monday` on.
 
-    rows, loss: as of Day, over all days; sound_rows, sound_loss: over the days that are not excluded.
+    loss: as of Day, over all days; sound_rows, sound_loss: over the days that are not excluded.
     excluded: by day, why its labels or its inputs are suspect, as the loop has found.
     """
 
     monday: str
-    rows: int
     loss: dict[str, float]
-    excluded: dict[str, str] = field(default_factory=dict)
-    sound_rows: int = 0
-    sound_loss: dict[str, float] = field(default_factory=dict)
+    excluded: dict[str, str]
+    sound_rows: int
+    sound_loss: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,8 @@ class Year:
     drift: the weekly results, by column, then Sunday. states: by monitor and day, its most severe result.
     sound_rows, sound_loss: as of Week, of all weeks. alarms: the active ones. links: by name, an address or a command.
     compared: whether the calendar policies have been trained. answered: predictions that users got.
-    failed_requests: requests of users that got no answer; None where nobody has counted them. scores: by policy, on
-    all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
+    failed_requests: requests of users that got no answer; None where nobody has counted them. policies: the result
+    of each on all flights by their true labels, once `make level5` has ended. shares: see `shares.add_shares`.
     """
 
     made: str = ""
@@ -101,14 +102,8 @@ class Year:
     compared: bool = False
     answered: int = 0
     failed_requests: int | None = 0
-    scores: dict[str, Score] = field(default_factory=dict)
+    policies: dict[str, PolicyResult] = field(default_factory=dict)
     shares: dict[str, dict[str, Any]] = field(default_factory=dict)
-
-
-def _span(asked: dict[str, float]) -> tuple[str, str]:
-    """The first day, and the last one that the time line shows: four weeks at least."""
-    first = min(asked, default=BEGIN)
-    return first, max([*asked, str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())])
 
 
 def read_year(
@@ -123,27 +118,23 @@ def read_year(
     settled: days that are complete: they are not read again. The caller keeps it from one call to the next.
     """
     health = list(platform)
-    calendar, scores = None, {}
-    try:
-        calendar = read_calendar(home)
-    except StateError as error:  # the page goes on without them
-        health.append(Health("calendar policies", str(error), ok=False))
-    try:
-        scores = read_scores(home)
-    except StateError as error:
-        health.append(Health("scores of all flights", str(error), ok=False))
+    calendar = _kept("calendar policies", lambda: _read_calendar(home), health)
+    printed = _kept("scores of all flights", lambda: read_results(home), health)
+    requests = _kept("requests of users", lambda: read_requests(home), health)
     days = read_days(log, calendar, {} if settled is None else settled)
     asked = {name: day.asked for name, day in days.items()}
     results, decisions = loop_store.monitor_results(log), loop_store.decisions(log)
     alarms = {one["day"]: [MonitorResult(**alarm) for alarm in one["alarms"]] for one in decisions}
     excluded = {day: reason for day, active in alarms.items() if (reason := excluded_reason(active))}
     sound_rows, sound_loss = _mean_loss([day for name, day in days.items() if name not in excluded])
-    answered, failed = _requests(log, home, health)
-    first, last = _span(asked)
+    with log.connect() as connection:
+        answered = connection.execute(sa.select(sa.func.count()).select_from(PREDICTIONS)).scalar_one()
+    first = min(asked, default=BEGIN)
+    four_weeks = str((pd.Timestamp(first) + pd.DateOffset(days=28)).date())
     return Year(
         made=f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC",
         first=first,
-        last=last,
+        last=max([*asked, four_weeks]),
         now=max(asked, default=""),
         weeks=weeks_of(days, excluded),
         drift=_drift(results),
@@ -156,25 +147,25 @@ def read_year(
         links=links,
         compared=calendar is not None,
         answered=answered,
-        failed_requests=failed,
-        scores=scores,
+        failed_requests=requests.failed if requests else None if answered else 0,
+        policies=printed[0] if printed else {},
     )
 
 
-def read_scores(home: Path) -> dict[str, Score]:
-    """What `make level5` has printed at its end, by policy; empty before. Raises StateError."""
+def _kept(what: str, read: Callable[[], Kept], health: list[Health]) -> Kept | None:
+    """What a file holds; None if there is none yet, or if it is garbled, which goes to `health`."""
     try:
-        return {name: result.score for name, result in read_results(home)[0].items()}
-    except FileNotFoundError:
-        return {}
-
-
-def read_calendar(home: Path) -> pd.DataFrame | None:
-    """Probabilities of the policies that are drawn, by flight_id; None until they are trained. Raises StateError."""
-    try:
-        return _calendar(home, (home / PREDICTIONS_FILE).stat().st_mtime_ns)
+        return read()
     except FileNotFoundError:
         return None
+    except StateError as error:
+        health.append(Health(what, str(error), ok=False))
+        return None
+
+
+def _read_calendar(home: Path) -> pd.DataFrame:
+    """Probabilities of the policies that are drawn, by flight_id. Raises StateError or FileNotFoundError."""
+    return _calendar(home, (home / PREDICTIONS_FILE).stat().st_mtime_ns)
 
 
 @lru_cache(maxsize=1)
@@ -213,15 +204,12 @@ def _next_day(day: str) -> float:
 
 def weeks_of(days: dict[str, Day], excluded: dict[str, str]) -> list[Week]:
     """The weeks of these days, oldest first; excluded: by day, why."""
-    mondays: dict[str, dict[str, Day]] = {}
-    for name, day in sorted(days.items()):
-        at = pd.Timestamp(name)
-        mondays.setdefault(str((at - pd.Timedelta(days=at.weekday())).date()), {})[name] = day
     weeks = []
-    for monday, own in mondays.items():
-        suspect = {name: excluded[name] for name in own if name in excluded}
-        sound = [day for name, day in own.items() if name not in suspect]
-        weeks.append(Week(monday, *_mean_loss([*own.values()]), suspect, *_mean_loss(sound)))
+    for monday, names in groupby(sorted(days), key=lambda name: str(pd.Period(name, "W").start_time.date())):
+        own = [*names]
+        _, loss = _mean_loss([days[name] for name in own])
+        sound = [days[name] for name in own if name not in excluded]
+        weeks.append(Week(monday, loss, {name: excluded[name] for name in own if name in excluded}, *_mean_loss(sound)))
     return weeks
 
 
@@ -233,18 +221,6 @@ def _mean_loss(days: list[Day]) -> tuple[int, dict[str, float]]:
     rows = [day.rows for day in labelled]
     losses = {name: float(np.average([day.loss[name] for day in labelled], weights=rows)) for name in labelled[0].loss}
     return sum(rows), losses
-
-
-def _requests(log: sa.Engine, home: Path, health: list[Health]) -> tuple[int, int | None]:
-    """How many predictions users got, and how many of their requests failed; a garbled count goes to `health`."""
-    with log.connect() as connection:
-        answered = connection.execute(sa.select(sa.func.count()).select_from(PREDICTIONS)).scalar_one()
-    try:
-        counted = read_requests(home)
-    except StateError as error:
-        health.append(Health("requests of users", str(error), ok=False))
-        counted = None
-    return answered, counted.failed if counted else None if answered else 0
 
 
 def _losses(rows: pd.DataFrame, calendar: pd.DataFrame | None) -> pd.DataFrame:
@@ -268,12 +244,20 @@ def _drift(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
 
 
 def _states(results: list[MonitorResult]) -> dict[str, dict[str, MonitorResult]]:
-    """One result for each daily monitor and day: an alarm if there is one, else ok, else insufficient data."""
-    order = ["insufficient data", "ok", "alarm"]  # the later one is written over the earlier one
+    """The most severe result of each daily monitor and day; also a monitor that has none yet keeps its row."""
     table: dict[str, dict[str, MonitorResult]] = {}
-    for one in sorted(results, key=lambda one: order.index(one.state)):
+    for one in sorted(results, key=severity):  # the later one is written over the earlier one
         table.setdefault(one.monitor, {})[one.day] = one
-    return {name: table[name] for name in DAILY_MONITORS if name in table}
+    return {name: table.get(name, {}) for name in DAILY_MONITORS} if table else {}
+
+
+def severity(result: MonitorResult) -> tuple[int, float]:
+    """To order the results of a monitor: the further beyond its threshold, or the nearer to it, the more severe."""
+    distance = 0.0
+    if result.value is not None and result.threshold is not None:
+        distance = abs(result.value - result.threshold)
+    order = ("insufficient data", "ok", "alarm").index(result.state)
+    return order, distance if result.state == "alarm" else -distance
 
 
 def loop_health(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Health]:

@@ -21,18 +21,16 @@ KINDS = {
     "fault": "Faults",
     "alert": "Alerts",
     "drift": "Drift",
-    "training": "Trainings",
+    "training": "Retrainings",
     "experiment": "Experiments",
     "promotion": "Promotions",
     "note": "Notes",
 }
-STATE_OF = {
-    experiment_store.PROMOTED: "good",
-    experiment_store.REJECTED: "bad",
-    experiment_store.FAILED: "bad",
-}
+STATE_OF = {experiment_store.PROMOTED: "good"} | dict.fromkeys(experiment_store.LOST, "bad")
 NON_INFERIOR = "non-inferior"  # in the reason of a promotion
-ENDS = ("await_approval", "end_experiment", "stop_experiment")  # actions by which an experiment has a result
+ENDS = (audit.AWAIT_APPROVAL, audit.END, audit.STOP)  # by which an experiment has a result
+DUE = {"growth": "planned growth of the data", "performance": "performance of the champion"}  # what a retraining is for
+PLANNED = "No alarm led to this: the policy retrains whenever the days with labels have grown by the same share. "
 
 
 @dataclass(frozen=True)
@@ -58,11 +56,12 @@ class Event:
 
 def read_events(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float], home: Path) -> list[Event]:
     """All events, oldest first. asked: the machine's clock at the first prediction of each day, to date actions."""
+    experiments = experiment_store.find(log)
     found = [
         *_faults(home, today=max(asked, default="")),
-        *_alerts(log, decisions),
+        *_alerts(log, decisions, experiments),
         *_trainings(decisions),
-        *_experiments(log, decisions, asked),
+        *_experiments(log, experiments, decisions, asked),
         *_promotions(log, decisions, asked),
     ]
     return sorted(found, key=lambda event: event.day)
@@ -89,8 +88,8 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
         Event(
             "training",
             _decided(one),
-            f"Retraining: {in_words(one['cause'])}",
-            one["reason"],
+            f"Retraining: {DUE[one['cause']]}",
+            (PLANNED if one["cause"] == "growth" else "") + one["reason"],
             state="bad" if one["result"].keys() & {REFUSED, FAILED} else "",
             facts={str(name): str(value) for name, value in one["result"].items()},
             evidence=_results(one["evidence"]),
@@ -102,21 +101,30 @@ def _trainings(decisions: list[dict[str, Any]]) -> list[Event]:
     ]
 
 
-def _experiments(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float]) -> list[Event]:
-    """The experiments with a closed day, each where its result was known, or where it began while it has none."""
+def _experiments(
+    log: sa.Engine,
+    experiments: list[experiment_store.Experiment],
+    decisions: list[dict[str, Any]],
+    asked: dict[str, float],
+) -> list[Event]:
+    """The experiments, each where its result was known, or where it began while it has none.
+
+    One spans its closed days, or, as long as it has none, the days on which flights were predicted for it.
+    """
     days = EXPERIMENT_DAYS
     query = sa.select(days.c.experiment, sa.func.min(days.c.day), sa.func.max(days.c.day), sa.func.sum(days.c.flights))
     with log.connect() as connection:
         spans = {name: rest for name, *rest in connection.execute(query.group_by(days.c.experiment))}
-    acts = audit.trail(log, AUDIT.c.action.in_(ENDS))
-    ended = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts)}
+    acts = audit.trail(log, AUDIT.c.experiment.is_not(None))
+    begun = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts)}  # by the first one
+    ended = {act["experiment"]: night_of(act["at"], asked) for act in reversed(acts) if act["action"] in ENDS}
     decided = {one["experiment"]: one["day"] for one in decisions if one["experiment"]}  # not by the platform
     found = []
-    for one in experiment_store.find(log):
-        if one.experiment not in spans:
-            continue
-        first, last, flights = spans[one.experiment]
-        running = one.state == experiment_store.RUNNING
+    for one in experiments:
+        name, running = one.experiment, one.state == experiment_store.RUNNING
+        first, result = begun[name], ended.get(name, begun[name])
+        last = max(asked, default="") if running else _after(result, -pd.Timedelta(days=1))
+        first, last, flights = spans.get(name, (first, max(first, last), 0))
         facts = {
             "state": one.state,
             "labelled flights with both predictions": f"{flights or 0:,}",
@@ -128,14 +136,14 @@ def _experiments(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[st
         found.append(
             Event(
                 "experiment",
-                first if running else max(ended.get(one.experiment, last), last),
+                first if running else max(result, last),
                 *_outcome(one),
                 state=STATE_OF.get(one.state, ""),
                 first=first,
                 last=last,
                 facts=facts,
                 versions=(str(one.challenger), str(one.champion)),
-                decision=decided.get(one.experiment, ""),
+                decision=decided.get(name, ""),
             )
         )
     return found
@@ -143,12 +151,16 @@ def _experiments(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[st
 
 def _outcome(one: experiment_store.Experiment) -> tuple[str, str]:
     """What an experiment found, as a title, and in full."""
-    versions = f"Version {one.challenger} against {one.champion}"
+    versions = f"Version {_rivals(one)}"
     if one.state == experiment_store.INCONCLUSIVE and one.verdict and one.verdict.non_inferior:
         rule = "The loop promotes such a version, because it knows newer flights."
         return f"{versions}: not worse", f"{one.reason}. {rule}"
     words = {experiment_store.PROMOTED: "better", experiment_store.APPROVAL: "better, awaiting approval"}
     return f"{versions}: {words.get(one.state, one.state)}", one.reason
+
+
+def _rivals(one: experiment_store.Experiment) -> str:
+    return f"{one.challenger} against {one.champion}"
 
 
 def _promotions(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str, float]) -> list[Event]:
@@ -166,7 +178,10 @@ def _promotions(log: sa.Engine, decisions: list[dict[str, Any]], asked: dict[str
     return found
 
 
-def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
+def _alerts(
+    log: sa.Engine, decisions: list[dict[str, Any]], experiments: list[experiment_store.Experiment]
+) -> list[Event]:
+    tried = {one.experiment: one for one in experiments}
     decided, begun = {one["day"]: one for one in decisions}, _alarms_that_began(decisions)
     query = sa.select(ALERTS).order_by(ALERTS.c.day, ALERTS.c.number)
     with log.connect() as connection:
@@ -174,24 +189,26 @@ def _alerts(log: sa.Engine, decisions: list[dict[str, Any]]) -> list[Event]:
     found = []
     for row in rows:
         day, decision = row["day"], decided.get(row["day"])
+        kind, state = ("note", "") if row["severity"] == "info" else ("alert", "bad")
+        title, decided_on = row["title"][:1].upper() + row["title"][1:], day if decision else ""
+        evidence: list[MonitorResult] = []
+        versions: tuple[str, ...] = ()
+        match row["kind"]:
+            case "alarm_begins":
+                evidence = begun.get((day, row["subject"]), [])
+                if row["subject"] == "drift" and kind == "note":
+                    kind, title = "drift", f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
+            case "decision" if decision:
+                evidence = _results(decision["evidence"])
+            case "experiment_ended":
+                one, decided_on = tried[row["subject"]], ""  # an earlier decision has ended it
+                title, versions = f"{title}: version {_rivals(one)}", (str(one.challenger), str(one.champion))
         delivered = ("not yet", "yes", "refused")[row["delivered"]]
-        if row["error"]:
-            delivered += f": {row['error']}"
-        facts = {"severity": row["severity"], "delivered": delivered}
+        facts = {"severity": row["severity"], "delivered": delivered + (f": {row['error']}" if row["error"] else "")}
         if row["severity"] == "page" and decision:
             facts["decision of the day"] = in_words(decision["kind"])
-        informs = "drift" if (row["kind"], row["subject"]) == ("alarm_begins", "drift") else "note"
-        kind = informs if row["severity"] == "info" else "alert"
-        title = row["title"][:1].upper() + row["title"][1:]
-        state = "bad" if kind == "alert" else ""
-        evidence = begun.get((day, row["subject"]), []) if row["kind"] == "alarm_begins" else []
-        if row["kind"] == "decision" and decision:
-            evidence = _results(decision["evidence"])
-        if kind == "drift" and evidence:
-            title = f"Drift begins: {', '.join(in_words(one.target) for one in evidence)}"
-        night = _after(day, CLOSES_AFTER)
-        decided_on = day if decision and row["kind"] != "experiment_ended" else ""  # which an earlier decision has done
-        found.append(Event(kind, night, title, row["text"], state, facts=facts, evidence=evidence, decision=decided_on))
+        about = (kind, _after(day, CLOSES_AFTER), title, row["text"], state)
+        found.append(Event(*about, facts=facts, evidence=evidence, versions=versions, decision=decided_on))
     return found
 
 

@@ -19,7 +19,7 @@ from pandas.tseries.offsets import Week
 from level3_training_pipeline.tracking.registry import MODEL
 from level5_monitoring import config
 from level5_monitoring.dashboard.charts import Axis, charts
-from level5_monitoring.dashboard.data import Year, read_year
+from level5_monitoring.dashboard.data import Year, read_year, severity
 from level5_monitoring.dashboard.events import KINDS, Event
 from level5_monitoring.dashboard.evidently_reports import page_of_week
 from level5_monitoring.dashboard.shares import add_shares
@@ -36,6 +36,11 @@ DRAWN = {  # the short name of each, and what it does
     "frozen": ("never", "keeps the first model"),
 }
 REASONS = {"labels": "labels in alarm", "contract": "inputs in alarm"}  # why a day is excluded
+WORST = {  # of the days that a cell spans, the one whose values it shows
+    "alarm": "the furthest beyond its threshold",
+    "ok": "the nearest to its threshold",
+    "insufficient data": "the first day",
+}
 MIDDLE = 50  # percent
 TOP = 3.0  # times its threshold: where a bar of drift is cut off
 
@@ -72,7 +77,8 @@ def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "cell": _cell, "words": in_words}
+    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "words": in_words}  # of texts and values
+    made.filters |= {"cell": cell, "kind": kind_of, "height": height, "ratio": ratio}  # of results
     return made
 
 
@@ -103,10 +109,6 @@ def draw(year: Year) -> dict[str, Any]:
         "milder": [one for one in year.alarms if one.monitor not in PAGE_FOR],
         "unwell": [one for one in year.health if not one.ok],
         "states": {name: _runs(days) for name, days in year.states.items()},
-        "shares": year.shares,
-        "height": height,
-        "ratio": ratio,
-        "kind_of": kind_of,
         "counts": Counter(event.kind for event in year.events),
         "kinds": KINDS,
     }
@@ -191,8 +193,9 @@ def event_names(events: list[Event]) -> list[str]:
 
 
 def _runs(days: dict[str, MonitorResult]) -> list[tuple[MonitorResult, str, str]]:
-    """Consecutive days in one state: the result of the first one, the first and the last day."""
-    return [(days[run[0]], run[0], run[-1]) for _, run in _consecutive(days, lambda day: days[day].state)]
+    """Consecutive days in one state: the most severe result, the first and the last day."""
+    runs = _consecutive(days, lambda day: days[day].state)
+    return [(max((days[day] for day in run), key=severity), run[0], run[-1]) for _, run in runs]
 
 
 def _consecutive(days: Iterable[str], of: Callable[[str], str]) -> list[tuple[str, list[str]]]:
@@ -203,10 +206,11 @@ def _consecutive(days: Iterable[str], of: Callable[[str], str]) -> list[tuple[st
     return [(value, [day for day, _ in run]) for (value, _), run in runs]
 
 
-def _cell(result: MonitorResult) -> dict[str, str]:
-    """What a cell opens."""
+def cell(result: MonitorResult, first: str = "", last: str = "") -> dict[str, str]:
+    """What a cell opens. first, last: the days that it spans; of several, it shows the one with this result."""
     return {
         "message": _dated(result.message),
+        "shown": f"{_day(result.day)}, {WORST[result.state]}" if first != last else "",
         "target": result.described_target,
         "value": _figure(result.value),
         "threshold": _figure(result.threshold),

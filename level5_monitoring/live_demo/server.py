@@ -122,17 +122,20 @@ class LivePage:
             thread.join(STOPPED_WITHIN)
 
     def _draw_until(self, stop: threading.Event) -> None:
-        """Draw the year whenever it changes, with pauses that leave most of the time to the stream."""
+        """Draw the year whenever it changes, with pauses that leave most of the processor's time to the stream.
+
+        While models are trained, a drawing waits for the processor: that is no reason for a longer pause.
+        """
         pause = 0.0
         while not stop.wait(pause):
-            begun = time.monotonic()
+            begun, used = time.monotonic(), time.thread_time()
             try:
                 self.draw()
                 self._failure = ""
             except Exception as error:  # noqa: BLE001 - the page shows any error, and goes on
                 self._failure = f"the year cannot be drawn: {error}"
             watched = begun - self._asked < WATCHED
-            pause = max(LOOK_EVERY if watched else WATCHED, 4 * (time.monotonic() - begun))
+            pause = max(LOOK_EVERY if watched else WATCHED, 4 * (time.thread_time() - used))
 
     def year(self) -> str:
         """The part of the page that changes, as it was drawn last."""

@@ -1,13 +1,16 @@
 """Three weeks in the log, for tests of the page and of its server: eight flights a day, seven of them labelled."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import sqlalchemy as sa
 
-from level4_deployment.experiment import labels
-from level4_deployment.prediction_log import LABELS, PREDICTIONS
+from level4_deployment.control import audit
+from level4_deployment.experiment import experiment_store, labels
+from level4_deployment.experiment.design import Plan
+from level4_deployment.prediction_log import AUDIT, LABELS, PREDICTIONS
 from level5_monitoring.policy_backtest.calendars import CALENDAR, PREDICTIONS_FILE
 from shared.files import write_parquet
 from shared.settings import NEW_YORK
@@ -41,3 +44,17 @@ def write_calendar(home: Path, probability: float = 0.4) -> None:
     flights = [row["flight_id"] for day in DAYS for row in day_of_predictions(day)]
     table = pd.DataFrame({"flight_id": flights, **dict.fromkeys(CALENDAR, probability)})
     write_parquet(table, home / PREDICTIONS_FILE)
+
+
+def try_version(log: sa.Engine, challenger: int, state: str, at: tuple[float, float], champion: int = 1) -> str:
+    """An experiment that began, and ended if it does not run, when the machine's clock was `at`; returns its name."""
+    one = experiment_store.new_experiment(log, champion, challenger, Plan(), "loop")
+    ends = audit.STOP if state == "stopped" else audit.END
+    for moment, action in zip(at, (audit.BEGIN, ends), strict=True):
+        if (action, state) == (ends, "running"):
+            continue
+        number = audit.begin(log, audit.Action("platform", action, "", challenger, one.experiment))
+        with log.begin() as connection:
+            connection.execute(AUDIT.update().where(AUDIT.c.number == number).values(at=moment, status="done"))
+    experiment_store.save(log, replace(one, state=state, reason="because"))
+    return one.experiment

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+import httpx
 import pandas as pd
 import pytest
 
@@ -146,6 +147,11 @@ def test_evidently_s_dashboard_draws_the_weeks_of_2013_and_a_week_has_an_address
         page.get_by_text("Count of Drifted Columns").first.wait_for()
         page.get_by_text("Projects", exact=True).click()
         page.get_by_text("The flights and predictions of 2013").first.wait_for()
+    own = addresses["Evidently"].removesuffix(evidently_reports.PAGE)
+    for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
+        foreign = httpx.post(f"{own}/api/projects", json={"name": "a project"}, headers=headers, timeout=60)
+        assert foreign.status_code == 403
+    assert httpx.get(f"{own}/api/projects", headers={"host": "evil.example"}, timeout=60).status_code == 403
 
 
 @pytest.mark.parametrize("name", ["level 2", "level 4", "control plane"])

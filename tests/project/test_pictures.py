@@ -31,6 +31,7 @@ from level5_monitoring.benchmarks.monitors import detection_plot
 from shared import pictures
 from shared.score import calibration, score
 from shared.settings import PROJECT, Settings
+from tests.colours import XYZ, contrast, linear
 from tests.factories import closed_days, day_differences
 
 UNITS = r"nats per flight|%|milliseconds|seconds|days|standard errors|minutes|miles|inches|mph|°F|hour|2013"
@@ -39,7 +40,6 @@ DEUTERANOPIA = [  # linear RGB as seen without M cones (Machado, Oliveira and Fe
     [0.280085, 0.672501, 0.047413],
     [-0.011820, 0.042940, 0.968881],
 ]
-XYZ = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]  # of linear sRGB
 PALETTE = ["CHAMPION", "CHALLENGER", "BASE_RATE", "BETTER", "WORSE", "NEUTRAL"]
 SHOWN = re.compile(r'<img src="([^"]+\.png)" width="(\d+)" alt="([^"]+)">')
 
@@ -221,12 +221,6 @@ def test_the_notebook(known: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.M
     assert checked == 5
 
 
-def linear(colour: str) -> NDArray[np.float64]:
-    """A colour such as #0072B2 in linear RGB."""
-    value = np.array([int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)])
-    return np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)
-
-
 def lab(colour: NDArray[np.float64]) -> NDArray[np.float64]:
     """CIELAB of linear RGB, in which a distance of 10 is seen at a glance."""
     x, y, z = np.array(XYZ) @ colour / [0.9505, 1, 1.089]
@@ -236,8 +230,7 @@ def lab(colour: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @pytest.mark.parametrize("name", PALETTE)
 def test_each_colour_is_seen_on_white(name: str) -> None:
-    luminance = (np.array(XYZ) @ linear(getattr(pictures, name)))[1]
-    assert 1.05 / (luminance + 0.05) >= 3, "WCAG 2.2, 1.4.11: a graphic's contrast"
+    assert contrast(getattr(pictures, name), "#fff") >= 3, "WCAG 2.2, 1.4.11: a graphic's contrast"
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(PALETTE, 2)))

@@ -15,7 +15,7 @@ from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
 from level5_monitoring.tables import open_log
 from tests.factories import monitor_result
-from tests.level5.three_weeks import DAYS, fill, write_calendar
+from tests.level5.three_weeks import CLOCK, DAYS, fill, try_version, write_calendar
 
 
 @pytest.fixture
@@ -35,6 +35,7 @@ def full(log: sa.Engine, tmp_path: Path) -> Year:
     write_faults(
         tmp_path, [InjectedFault("celsius", 3, "temperatures in °C", "everywhere", "2013-04-09", "2013-04-12")]
     )
+    try_version(log, 3, "stopped", (CLOCK + 100 * 12.5, CLOCK + 100 * 14.5), champion=2)  # before a day was closed
     audit.record(log, audit.move("loop", audit.PROMOTE, 1, 2, "better"))
     return read_year(log, tmp_path, {"MLflow": "http://127.0.0.1:5000", "Prefect": "make ui"})
 

@@ -1,6 +1,7 @@
 """The page in a browser: on one screen, on paper, by eye, keyboard and screen reader."""
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from level5_monitoring.dashboard import page
 from level5_monitoring.dashboard.data import Year
 from level5_monitoring.live_demo.clock import Clock
 from level5_monitoring.live_demo.server import LivePage, create_app
+from level5_monitoring.monitors.distances import COLUMNS
+from tests.factories import monitor_result
 from tests.level5.browser import Scheme, opened
 
 pytestmark = pytest.mark.slow
@@ -30,6 +33,45 @@ def test_it_fits_the_screen_and_axe_finds_nothing(full: Year, tmp_path: Path, wi
         assert shown.evaluate("document.documentElement.scrollWidth") <= width
         found = Axe().run(shown)
         assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_bar_and_a_cell_stand_for_their_days(full: Year, tmp_path: Path) -> None:
+    """An experiment that was stopped in shadow has a bar of its two days; a cell of several names the one it shows."""
+    with opened(page.write(full, tmp_path).as_uri()) as shown:
+        lane = shown.locator(".lane.experiment .area").bounding_box()
+        bar = shown.locator(".lane.experiment .span[title='Tue 16 Apr: Version 3 against 2: stopped']").bounding_box()
+        assert (bar["x"] - lane["x"]) / lane["width"] == pytest.approx(13 / 29, abs=0.01)
+        assert bar["width"] / lane["width"] == pytest.approx(2 / 29, abs=0.01)
+        shown.click(".lane.experiment .span")
+        assert shown.locator("details p", has_text="because").is_visible()
+        shown.click("#contract-2013-04-01")
+        assert "contract, Mon 1 Apr to Tue 9 Apr" in shown.inner_text("#cell")
+        assert "Mon 1 Apr, the nearest to its threshold" in shown.inner_text("#cell")
+        shown.click("#contract-2013-04-10")
+        assert "Wed 10 Apr" in shown.inner_text("#cell")
+        assert "shown" not in shown.inner_text("#cell"), "it is the only day"
+
+
+@pytest.mark.parametrize("width", [390, 1280, 1440])
+def test_nothing_moves_when_something_begins_or_ends(full: Year, tmp_path: Path, width: int) -> None:
+    """An alarm, an excluded day, an event, or a monitor that has its first result leave everything in its place."""
+    excluded = {f"2013-04-{day}": reason for day, reason in ((10, "contract"), (11, "labels"), (12, "labels"))}
+    full = replace(full, health=[])
+    few = {name: days for name, days in full.states.items() if name == "contract"}
+    years = {
+        "nothing": replace(full, alarms=[], weeks=[replace(week, excluded={}) for week in full.weeks]),
+        "drift": replace(full, alarms=[monitor_result("drift", target=name) for name in COLUMNS]),
+        "contract": replace(full, alarms=[monitor_result(target=name) for name in ("temp", "dewp")]),
+        "excluded": replace(full, weeks=[replace(week, excluded=excluded) for week in full.weeks]),
+        "events": replace(full, events=full.events * 3),
+        "monitors": replace(full, states=few | {name: {} for name in full.states if name not in few}),
+    }
+    found = {}
+    for what, year in years.items():
+        with opened(page.write(year, tmp_path).as_uri(), width) as shown:
+            of_it = places(shown, ["#legend", ".panel", "#monitors", "#health"])
+            found[what] = [place["y"] for place in of_it.values()]
+    assert found == {what: pytest.approx(found["nothing"], abs=1) for what in found}
 
 
 def test_it_is_printed_with_its_charts(full: Year, tmp_path: Path) -> None:
@@ -59,27 +101,29 @@ def test_one_screen_holds_the_year_and_its_controls(full: Year, log: sa.Engine, 
         assert shown.evaluate("document.getElementById('share').value") == pytest.approx(0.4)
         first = ["#go", "#inject", "#verdict", "#alarms", ".plot:not(.small)", ".plot.small"]
         events = [f".events li:not([hidden]):nth-child({i}) summary" for i in (1, 2)]
-        assert {name: bottom(shown, name) for name in first + events if bottom(shown, name) > 720} == {}
-        before = {name: shown.locator(name).first.bounding_box() for name in first}
+        assert {
+            name: place["bottom"] for name, place in places(shown, first + events).items() if place["bottom"] > 720
+        } == {}
+        before = places(shown, first)
         shown.click("#inject")
         shown.locator("#inject", has_text="Remove").wait_for()
         shown.locator(".struck").nth(1).wait_for()
         shown.click("#go")
         shown.locator("#go", has_text="Pause").wait_for()
-        assert {name: shown.locator(name).first.bounding_box() for name in first} == before
+        assert places(shown, first) == before
         shown.evaluate("scrollTo(0, 1e6)")
         assert shown.evaluate("scrollY") > 0
-        assert shown.locator("#controls").bounding_box()["y"] == pytest.approx(0, abs=1)
+        assert places(shown, ["#controls"])["#controls"]["y"] == pytest.approx(0, abs=1)
         shown.goto(f"{shown.url}?present")
-        assert max(bottom(shown, name) for name in ["#verdict", ".months", *events]) <= 720
+        assert max(one["bottom"] for one in places(shown, ["#verdict", ".months", *events]).values()) <= 720
         assert shown.locator("#inject").bounding_box()["y"] == pytest.approx(before["#go"]["y"], abs=2)
         assert shown.evaluate("parseFloat(getComputedStyle(document.body).fontSize)") > 20
 
 
-def bottom(shown: Any, what: str) -> float:
-    """Where an element ends, in pixels from the top of the screen."""
-    end: float = shown.evaluate("what => document.querySelector(what).getBoundingClientRect().bottom", what)
-    return end
+def places(shown: Any, names: list[str]) -> dict[str, dict[str, float]]:
+    """Where elements are on the screen, in pixels: all at one moment, since the live page is drawn again meanwhile."""
+    boxes = "names => names.map((name) => document.querySelector(name).getBoundingClientRect().toJSON())"
+    return dict(zip(names, shown.evaluate(boxes, names), strict=True))
 
 
 def test_it_can_be_used_by_keyboard_alone(full: Year, tmp_path: Path) -> None:

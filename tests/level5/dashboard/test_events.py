@@ -1,5 +1,6 @@
 """Trainings, promotions, alerts and faults become events of the night in which they happened, with their evidence."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from level5_monitoring.loop import loop_store
 from level5_monitoring.loop.alerts import Alert
 from level5_monitoring.loop.policy import Decision
 from tests.factories import experiment_day, insert, monitor_result
-from tests.level5.three_weeks import CLOCK, DAYS
+from tests.level5.three_weeks import CLOCK, DAYS, try_version
 
 
 def events(log: sa.Engine, home: Path, kind: str) -> list[Event]:
@@ -44,32 +45,24 @@ def test_a_promotion_belongs_to_the_night_after_the_predicted_day(log: sa.Engine
 
 
 def test_a_retraining_has_its_reason_and_what_came_of_it(log: sa.Engine, tmp_path: Path) -> None:
-    [training] = events(log, tmp_path, "training")
-    assert (training.day, training.title, training.text) == ("2013-04-14", "Retraining: growth", "new labels")
-    assert (training.facts, training.state, training.decision) == ({"version": "2"}, "", "2013-04-12")
-
-
-def test_a_retraining_that_failed_is_bad(log: sa.Engine, tmp_path: Path) -> None:
-    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "new labels", (), "growth"), [], [])
+    loop_store.record_decision(log, Decision(DAYS[18], "retrain", "it is off", (), "performance"), [], [])
     loop_store.close_decision(log, DAYS[18], {"failed": "the disk is full"})
-    assert [one.state for one in events(log, tmp_path, "training")] == ["", "bad"]
+    [training, failed] = events(log, tmp_path, "training")
+    assert (training.day, training.title) == ("2013-04-14", "Retraining: planned growth of the data")
+    assert re.fullmatch(r"No alarm led to this: .* the days with labels have grown .* new labels", training.text)
+    assert (training.facts, training.state, training.decision) == ({"version": "2"}, "", "2013-04-12")
+    assert (failed.title, failed.text) == ("Retraining: performance of the champion", "it is off")
+    assert failed.state == "bad"
 
 
 def test_an_experiment_stands_where_its_result_was_known_and_explains_itself(log: sa.Engine, tmp_path: Path) -> None:
-    """It spans its closed days; one without a closed day has no place on the time line."""
+    """It spans its closed days."""
     found = Verdict("inconclusive", 2, 1400, 0.001, 0.8, 1.8, least=-0.002, non_inferior=True)
-    reason = found.reason(Plan())
-    for challenger, state in ((2, "inconclusive"), (3, "rejected"), (4, "running"), (5, "running")):
-        one = experiment_store.new_experiment(log, 1, challenger, Plan(), "loop")
-        one = replace(one, state=state, reason=reason if challenger == 2 else "because")
-        experiment_store.save(log, replace(one, verdict=found) if challenger == 2 else one)
-        for day in DAYS[:2] if challenger < 5 else []:
-            insert(log, EXPERIMENT_DAYS, experiment_day(one.experiment, day, flights=700))
-        if state != "running":
-            ends = audit.Action("platform", "end_experiment", reason, challenger, one.experiment, "running", state)
-            audit.record(log, ends)
-            with log.begin() as connection:
-                connection.execute(AUDIT.update().where(AUDIT.c.version == challenger).values(at=CLOCK + 100 * 3 + 50))
+    for challenger, state in ((2, "inconclusive"), (3, "rejected"), (4, "running")):
+        experiment = try_version(log, challenger, state, (CLOCK - 50, CLOCK + 100 * 3 + 50))
+        insert(log, EXPERIMENT_DAYS, [experiment_day(experiment, day, flights=700) for day in DAYS[:2]])
+    [one] = experiment_store.find(log, "inconclusive")
+    experiment_store.save(log, replace(one, verdict=found, reason=found.reason(Plan())))
     move(log, "promote", 1, 2, CLOCK + 100 * 3 + 60)
     with log.begin() as connection:
         because = "decision of 2013-04-02: its challenger is non-inferior, and it knows newer flights."
@@ -84,6 +77,25 @@ def test_an_experiment_stands_where_its_result_was_known_and_explains_itself(log
     assert shown[1].text.endswith("The loop promotes such a version, because it knows newer flights.")
     [promoted] = events(log, tmp_path, "promotion")
     assert (promoted.title, promoted.day) == ("Version 2 promoted: not worse, and newer", DAYS[4])
+
+
+def test_an_experiment_without_a_closed_day_spans_the_days_on_which_it_ran(log: sa.Engine, tmp_path: Path) -> None:
+    """In the night to the eleventh day it begins, and is stopped two nights later, or within one night, or runs."""
+    for challenger, state, ended in ((2, "stopped", 11.5), (3, "stopped", 9.6), (4, "running", 0)):
+        try_version(log, challenger, state, (CLOCK + 100 * 9.5, CLOCK + 100 * ended))
+    assert [(one.title, one.day, one.first, one.last) for one in events(log, tmp_path, "experiment")] == [
+        ("Version 3 against 1: stopped", DAYS[10], DAYS[10], DAYS[10]),
+        ("Version 4 against 1: running", DAYS[10], DAYS[10], DAYS[20]),
+        ("Version 2 against 1: stopped", DAYS[12], DAYS[10], DAYS[11]),
+    ]
+
+
+def test_the_note_of_an_experiment_that_has_ended_names_both_versions(log: sa.Engine, tmp_path: Path) -> None:
+    experiment = try_version(log, 2, "stopped", (CLOCK + 50, CLOCK + 150))
+    ended = Alert(f"ended-{experiment}", DAYS[18], "info", "experiment stopped", "why", "experiment_ended", experiment)
+    loop_store.record_decision(log, Decision(DAYS[18], "no_action", "all is well"), [], [ended])
+    [note] = events(log, tmp_path, "note")
+    assert (note.title, note.text, note.versions) == ("Experiment stopped: version 2 against 1", "why", ("2", "1"))
 
 
 def test_an_alert_leads_to_its_evidence(log: sa.Engine, tmp_path: Path) -> None:

@@ -4,9 +4,7 @@ import json
 import warnings
 import zlib
 from datetime import date
-from pathlib import Path
 
-import httpx
 import pandas as pd
 import pytest
 
@@ -17,12 +15,9 @@ from level5_monitoring import config
 from level5_monitoring.dashboard import evidently_reports
 from level5_monitoring.monitors.reference import Reference
 from level5_monitoring.monitors.window import CODES, NUMBERS
-from shared.processes.children import running
 from shared.score import score
 from shared.settings import Settings
-from shared.waiting import answers, free_port
 from tests.factories import insert, prediction
-from tests.support import eventually
 
 SUNDAY = date(2013, 4, 14)
 A_DAY = 60  # flights predicted
@@ -62,20 +57,6 @@ def _predicted(sent: dict[str, object]) -> dict[str, object]:
 def _probability(flight: str) -> float:
     """A different one for each flight."""
     return (zlib.crc32(flight.encode()) % 89 + 5) / 100
-
-
-@pytest.mark.slow
-def test_pages_of_other_sites_may_neither_read_nor_post(tmp_path: Path) -> None:
-    port = free_port()
-    address = f"http://127.0.0.1:{port}"
-    with running(evidently_reports.pages(tmp_path, port), tmp_path / "log"):
-        eventually(lambda: answers(f"{address}/api/version"), 120)
-        project = {"name": "a project"}
-        for headers in ({"origin": "http://evil.example"}, {"host": "evil.example"}):
-            assert httpx.post(f"{address}/api/projects", json=project, headers=headers, timeout=60).status_code == 403
-        assert httpx.get(f"{address}/api/projects", headers={"host": "evil.example"}, timeout=60).status_code == 403
-        own = httpx.post(f"{address}/api/projects", json=project, headers={"origin": address}, timeout=60)
-        assert own.is_success, own.text
 
 
 def test_a_closed_week_is_reported_once(played: Settings, week: pd.DataFrame) -> None:

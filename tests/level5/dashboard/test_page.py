@@ -21,6 +21,7 @@ from level5_monitoring.policy_backtest.comparison import Effort, PolicyResult, k
 from level5_monitoring.tables import open_log
 from shared.score import Score
 from shared.settings import Settings
+from tests.colours import contrast
 from tests.factories import monitor_result
 
 
@@ -43,7 +44,7 @@ def test_days_that_are_left_out_are_marked_and_do_not_change_the_axis(full: Year
     assert "Left out (hatched)</b>: 1 day with inputs in alarm." in " ".join(page.render(full).split())
     losses = {"loop": 9.0, "weekly": 0.5, "frozen": 0.5}
     days = {f"2013-04-{day}": "labels" for day in range(22, 29)}
-    after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", 49, losses, days, 0, {})]))
+    after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", losses, days, 0, {})]))
     assert after["excluded"] == "1 day with inputs in alarm, 7 days with labels in alarm"
     for chart, old in zip(after["charts"], before["charts"], strict=True):
         assert chart["scale"].ticks == old["scale"].ticks
@@ -56,11 +57,9 @@ def test_the_page_shows_the_score_of_the_terminal_beside_its_own(log: sa.Engine,
     kept = PolicyResult(score, Effort(8, 0), nothing, nothing, 0, 0)
     keep_results(level5_settings, dict.fromkeys(POLICIES, kept), 0, faults=True)
     html = " ".join(page.render(read_year(log, config.own(level5_settings), {})).split())
-    assert "All 249,435 flights by their true labels, as the terminal prints: loop 0.458." in html
-
-
-def test_without_the_calendar_policies_the_page_says_so(log: sa.Engine, tmp_path: Path) -> None:
-    assert "The loop only" in page.render(read_year(log, tmp_path, {}))
+    assert "249,435 flights by their true labels, as the terminal prints: loop 0.458 " in html
+    assert "(trainings, with the first: 8)." in html
+    assert "The loop only: the policies that retrain by the calendar have not been computed yet." in html
 
 
 def test_the_file_names_the_commands_for_other_pages(level5_settings: Settings) -> None:
@@ -125,35 +124,46 @@ def test_an_event_leads_to_its_version_and_its_decision(full: Year) -> None:
     ]
 
 
-def test_there_is_one_format_of_dates(full: Year) -> None:
-    html = re.sub(r"<(script|style|code).*?</\1>|<[^>]*>", " ", page.render(full), flags=re.DOTALL)
-    assert "Wed 10 Apr" in html
-    assert re.findall(r"2013-\d\d-\d\d", html) == []
-
-
 def test_consecutive_days_in_one_state_are_drawn_as_one(full: Year) -> None:
-    """A day without a result interrupts them."""
-    states: dict[str, State] = {"2013-04-01": "ok", "2013-04-02": "ok", "2013-04-03": "alarm", "2013-04-05": "alarm"}
-    days = {day: monitor_result(day=day, state=state) for day, state in states.items()}
+    """A day without a result interrupts them. Of several days, one shows its values, and says why."""
+    found: dict[State, dict[str, float | None]] = {
+        "ok": {"2013-04-01": 0.01, "2013-04-02": 0.09, "2013-04-03": 0.05},
+        "alarm": {"2013-04-04": 0.2, "2013-04-06": 0.3, "2013-04-07": 0.8},
+        "insufficient data": {"2013-04-08": None, "2013-04-09": None},
+    }
+    days = {
+        day: monitor_result(day=day, state=state, value=value)
+        for state, values in found.items()
+        for day, value in values.items()
+    }
     runs = page.draw(replace(full, states={"contract": days}))["states"]["contract"]
-    assert [(result.state, first, last) for result, first, last in runs] == [
-        ("ok", "2013-04-01", "2013-04-02"),
-        ("alarm", "2013-04-03", "2013-04-03"),
-        ("alarm", "2013-04-05", "2013-04-05"),
+    assert [
+        (result.state, first[-2:], last[-2:], page.cell(result, first, last)["shown"]) for result, first, last in runs
+    ] == [
+        ("ok", "01", "03", "Tue 2 Apr, the nearest to its threshold"),
+        ("alarm", "04", "04", ""),
+        ("alarm", "06", "07", "Sun 7 Apr, the furthest beyond its threshold"),
+        ("insufficient data", "08", "09", "Mon 8 Apr, the first day"),
     ]
 
 
 def test_before_the_first_flight_there_is_a_page_too(tmp_path: Path) -> None:
     with open_log(f"sqlite:///{tmp_path / 'log.db'}") as log:
-        html = page.render(read_year(log, tmp_path, {}))
+        year = read_year(log, tmp_path, {})
+    assert [one.state for one in year.health if not one.ok] == ["none yet", "none yet"]
+    assert year.failed_requests == 0
+    html = page.render(year)
     assert "The first model is being trained." in html
     assert '<h1 id="verdict">The year is being read</h1>' in page.render(Year())
     assert not re.search(r'class="[^"]*\b(good|bad)\b', html)
     assert "No day is closed yet." in html
 
 
-def test_the_file_needs_nothing_but_itself(full: Year) -> None:
+def test_the_file_needs_nothing_but_itself_and_has_one_format_of_dates(full: Year) -> None:
     html = page.render(full)
+    text = re.sub(r"<(script|style|code).*?</\1>|<[^>]*>", " ", html, flags=re.DOTALL)
+    assert "Wed 10 Apr" in text
+    assert re.findall(r"2013-\d\d-\d\d", text) == []
     assert re.findall(r'\bsrc="[^"]*|<link[^>]*', html) == ['<link rel="icon" href="data:,"']
     assert not re.search(r"@import|url\(", html)
 
@@ -201,16 +211,3 @@ def test_colours_stand_out_from_their_ground(scheme: int) -> None:
         if contrast(colours[name], colours[ground]) < least
     }
     assert faint == set()
-
-
-def contrast(one: str, other: str) -> float:
-    """By WCAG 2, of two colours: #rgb or #rrggbb."""
-
-    def light(colour: str) -> float:
-        digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
-        parts = [int(digits[i : i + 2], 16) / 255 for i in (0, 2, 4)]
-        red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
-        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
-
-    low, high = sorted([light(one), light(other)])
-    return (high + 0.05) / (low + 0.05)

@@ -262,6 +262,22 @@ def test_no_request_waits_for_the_year_to_be_read(live: LivePage, monkeypatch: p
         eventually(lambda: "the disk is full" in http.get("/state").json()["stage"], within=20)
 
 
+def test_a_drawing_that_waits_for_the_processor_is_followed_by_the_next_one_at_once(
+    live: LivePage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As while models are trained: the page is not to fall behind the clock."""
+    begun: list[float] = []
+
+    def draw() -> None:
+        begun.append(time.monotonic())
+        time.sleep(1)
+
+    monkeypatch.setattr(live, "draw", draw)
+    with live.drawing():
+        eventually(lambda: len(begun) == 2, within=20)
+    assert begun[1] - begun[0] < 4
+
+
 def test_another_tools_page_starts_when_it_is_opened(live: LivePage, tmp_path: Path) -> None:
     with ExitStack() as started, served(live) as address, httpx.Client(base_url=address) as http:
 
