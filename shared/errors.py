@@ -86,6 +86,7 @@ def command(main: Callable[[], None]) -> None:
             stream.reconfigure(encoding="utf-8")  # the default encoding of a pipe on Windows cannot write ✓
     on_end(interrupt)
     try:
+        _check_words()
         main()
     except UserError as error:
         print(_wrapped(f"error: {printable(str(error))}"), file=sys.stderr)
@@ -102,3 +103,10 @@ def _wrapped(text: str) -> str:
     width = os.get_terminal_size(sys.stderr.fileno()).columns or 80
     wrapper = textwrap.TextWrapper(width, break_long_words=False, break_on_hyphens=False)
     return "\n".join(map(wrapper.fill, text.splitlines()))
+
+
+def _check_words() -> None:
+    """Refuse bytes on the command line that are no text: they can be neither stored nor sent."""
+    for word in sys.argv:
+        if word != word.encode(errors="replace").decode():
+            raise UserError(f"{word!r} on the command line is not UTF-8. Remedy: give it as UTF-8.")

@@ -1,4 +1,4 @@
-"""Every way of asking a command to end is Ctrl-C to it."""
+"""Every way of asking a command to end is Ctrl-C to it; words that are no text are refused."""
 
 import os
 import pty
@@ -73,3 +73,10 @@ def test_under_nohup_a_closed_terminal_is_ignored(tmp_path: Path) -> None:
     process.terminate()
     process.communicate(timeout=30)
     assert process.returncode == 130
+
+
+def test_bytes_that_are_no_text_are_refused_before_the_command_begins() -> None:
+    words = [os.fsencode(sys.executable), b"-c", PROGRAM.encode(), b"a reason \xff"]
+    ended = subprocess.run(words, cwd=PROJECT, capture_output=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert ended.stderr.endswith(b"on the command line is not UTF-8. Remedy: give it as UTF-8.\n")
