@@ -77,6 +77,6 @@ def test_under_nohup_a_closed_terminal_is_ignored(tmp_path: Path) -> None:
 
 def test_bytes_that_are_no_text_are_refused_before_the_command_begins() -> None:
     words = [os.fsencode(sys.executable), b"-c", PROGRAM.encode(), b"a reason \xff"]
-    ended = subprocess.run(words, cwd=PROJECT, capture_output=True, timeout=60)
+    ended = subprocess.run(words, check=False, cwd=PROJECT, capture_output=True, timeout=60)
     assert (ended.returncode, ended.stdout) == (2, b"")
     assert ended.stderr.endswith(b"on the command line is not UTF-8. Remedy: give it as UTF-8.\n")
