@@ -149,9 +149,7 @@ def open_log(url: str) -> Iterator[sa.Engine]:
         check_database(file, f"move {file} away; a new log begins, without its predictions")
     with ExitStack() as opened:
         try:
-            in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
-            shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
-            engine = sa.create_engine(address, **shared)
+            engine = sa.create_engine(address)
             opened.callback(engine.dispose)
             if engine.dialect.name == "sqlite":
                 sa.event.listen(engine, "connect", _set_up_sqlite)

@@ -73,8 +73,10 @@ def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> Inge
         against = [vars(label) | {"received_at": now} for label in labels if label.late != known[label.flight_id]]
         if against:
             connection.execute(QUARANTINED_LABELS.insert(), against)
-        if watermark is not None:
-            _advance(log, connection, watermark)
+        if watermark is not None:  # it never goes back
+            connection.execute(insert(log, WATERMARKS), {"name": "labels", "watermark": watermark})
+            later = WATERMARKS.c.watermark < watermark
+            connection.execute(WATERMARKS.update().where(later).values(watermark=watermark))
     return IngestResult(new, len(labels) - new - len(against), len(against))
 
 
@@ -97,13 +99,6 @@ def _check_clock(connection: sa.Connection, latest: float, watermark: float | No
 def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
     query = sa.select(LABELS.c.flight_id, LABELS.c.late).where(LABELS.c.flight_id.in_(flights))
     return {row.flight_id: row.late for row in connection.execute(query)}
-
-
-def _advance(log: sa.Engine, connection: sa.Connection, watermark: float) -> None:
-    """Move the watermark forward; it never goes back."""
-    connection.execute(insert(log, WATERMARKS), {"name": "labels", "watermark": watermark})
-    later = WATERMARKS.c.watermark < watermark
-    connection.execute(WATERMARKS.update().where(later).values(watermark=watermark))
 
 
 def read_watermark(log: sa.Engine) -> float | None:

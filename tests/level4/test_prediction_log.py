@@ -103,12 +103,6 @@ def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: 
         assert [*four.map(open_it, range(4))] == [None] * 4
 
 
-def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
-    with open_log("sqlite://") as engine:
-        insert(engine, PREDICTIONS, prediction("a"))
-        assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
-
-
 def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_that_counts(log: sa.Engine) -> None:
     rows = [
         prediction("a", request_id="again", asked_at=9.0, probability=0.9),
@@ -136,11 +130,3 @@ def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) ->
     found = first_predictions(log, [PREDICTIONS.c.flight_id], shadow=True)
     assert (len(found), [*found.columns]) == (0, ["flight_id", "late", "known_at", "other_probability"])
     assert pd.api.types.is_float_dtype(found["late"])
-
-
-@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
-def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error, open_log(url):
-        pass
-    assert "Remedy: PREDICTION_LOG=" in str(error.value)
-    assert "secret" not in str(error.value)

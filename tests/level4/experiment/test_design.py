@@ -251,4 +251,4 @@ def test_boundaries_apply_where_the_plan_says() -> None:
 )
 def test_a_plan_that_cannot_be_kept_to_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="cannot be carried out"):
-        Plan(**wrong)
+        Plan.of(**wrong)
