@@ -11,7 +11,6 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.service.worker_process import address_of, open_socket
-from level4_deployment.control import platform_process
 from level4_deployment.control.server import LONGEST_PAUSE, POLL_EVERY, WorkerPool, next_pause
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.serving import worker
@@ -102,18 +101,3 @@ def test_workers_that_hang_are_waited_for_together(tmp_path: Path, monkeypatch: 
     pool.stop()
     assert 1.0 <= time.monotonic() - begun < 3.0, "one after another they take 3 s"
     assert not any(one.alive for one in pool.workers)
-
-
-def deaf(_words: list[str], log: Path, _environment: dict[str, str]) -> "subprocess.Popen[bytes]":
-    with log.open("wb") as output:
-        return subprocess.Popen([sys.executable, "-c", DEAF], stdout=output)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="SIGTERM")
-def test_a_platform_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(platform_process, "DOWN_WITHIN", 0.5)
-    monkeypatch.setattr(platform_process, "start", deaf)
-    with platform_process.running_platform(tmp_path) as running:
-        eventually((tmp_path / "platform.log").read_text, within=30)
-        assert running.process.poll() is None
-    assert running.process.poll() == -9

@@ -2,7 +2,6 @@
 
 import time
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pandas as pd
@@ -15,7 +14,7 @@ from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.batching import LIVE, SHADOW
 from tests.factories import experiment
 from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
-from tests.level4.plane import Plane, of_carrier, package, plane, route
+from tests.level4.plane import of_carrier, package, plane, route
 from tests.level4.serving.load import load
 from tests.support import eventually
 
@@ -113,31 +112,3 @@ def test_a_shadow_challengers_scores_are_logged_and_change_no_answer(
     assert "0.98" not in one.text
     assert str(ALARMED) not in str(one.headers)
     assert {(version, round(chance, 3)) for version, chance in logged} == {(2, ALARMED)}
-
-
-@pytest.mark.slow
-def test_callers_do_not_wait_for_a_shadow_challenger_that_is_ten_times_slower(
-    tmp_path: Path, known_flights: list[dict[str, Any]]
-) -> None:
-    champion, slow = busy(tmp_path, 1, 200), busy(tmp_path, 2, 2_000)
-    route(tmp_path, 1, champion)
-    with plane(tmp_path) as running:
-        ratios = []
-        for number in range(3):  # alternating, so that other load on the machine affects both alike
-            route(tmp_path, 2 * number + 2, champion)
-            without = median_seconds(running, 2 * number + 2, known_flights)
-            route(tmp_path, 2 * number + 3, champion, slow)
-            ratios.append(median_seconds(running, 2 * number + 3, known_flights) / without)
-        ((times,),) = running.rows("SELECT sum(slow) FROM inference_batches WHERE version = 2")
-    assert times > 50, "it was slow"
-    assert median(ratios) < 4, f"{ratios}: a caller that waited for it would take ten times as long"
-
-
-def median_seconds(running: Plane, generation: int, sent: list[dict[str, Any]]) -> float:
-    """The median seconds of an answer under these routes."""
-    running.wait(generation)
-    with load(running.address, sent, clients=2, pause=0.01) as seen:
-        time.sleep(1.0)
-    assert seen.failures == []
-    assert {answer["version"] for answer in seen.answers} == {1}
-    return median(seen.seconds)

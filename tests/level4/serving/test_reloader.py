@@ -110,28 +110,29 @@ def test_of_a_killed_platforms_workers_the_gauges_go_and_the_counters_stay(tmp_p
     assert sorted(file.name for file in counts.iterdir()) == ["counter_4242.db", "histogram_4242.db"]
 
 
-@pytest.mark.parametrize("content", [b"", b'{"generation": 1, "cha', b"\x80\x04\xff", b"[]", b'{"generation": 9}'])
+GARBLED = [b"", b'{"generation": 1, "cha', b"\x80\x04\xff", b"[]", b'{"generation": 9}']
+
+
 def test_garbled_files_of_a_running_worker_change_nothing_for_its_callers(
-    tmp_path: Path, sent: list[dict[str, Any]], content: bytes
+    tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
     """Routes: it keeps what it serves, and reports them. Its status, and the metrics that workers share: made anew."""
-    one, two = (table_of_carriers(tmp_path, number, {"B6": 0.1}) for number in (1, 2))
-    route(tmp_path, 1, one)
+    models = [table_of_carriers(tmp_path, number, {"B6": 0.1}) for number in range(len(GARBLED) + 1)]
+    route(tmp_path, 1, models[0])
     with plane(tmp_path) as running:
-        running.ask(sent[0])
         (worker,) = running.workers
-        (tmp_path / WORKERS / f"{worker.pid}.json").write_bytes(content)
-        counts = (tmp_path / COUNTS / f"counter_{worker.pid}.db").read_bytes()
-        ended = tmp_path / COUNTS / "counter_1.db"  # of a worker that has ended
-        ended.write_bytes(counts.replace(b"{", b"\xff"))
-        running.wait(1)
-        assert running.ready()["workers"] == [running.ready()["workers"][0]]
-        assert 'predictions_total{version="1"} 1.0' in running.client.get("/metrics").text
-        assert not ended.exists()
-        (tmp_path / ROUTES).write_bytes(content)
-        eventually(lambda: str(tmp_path / ROUTES) in running.ready()["refused"])
-        assert "is garbled" in running.ready()["refused"]
-        assert running.ask(sent[0])["version"] == 1
-        route(tmp_path, 2, two)
-        running.wait(2)
-        assert running.ask(sent[0])["version"] == 2
+        for version, content in enumerate(GARBLED):
+            assert running.ask(sent[0])["version"] == version
+            (tmp_path / WORKERS / f"{worker.pid}.json").write_bytes(content)
+            counts = (tmp_path / COUNTS / f"counter_{worker.pid}.db").read_bytes()
+            ended = tmp_path / COUNTS / "counter_1.db"  # of a worker that has ended
+            ended.write_bytes(counts.replace(b"{", b"\xff"))
+            running.wait(version + 1)
+            assert [one["pid"] for one in running.ready()["workers"]] == [worker.pid]
+            assert f'predictions_total{{version="{version}"}} 1.0' in running.client.get("/metrics").text
+            assert not ended.exists()
+            (tmp_path / ROUTES).write_bytes(content)
+            eventually(lambda: f"{tmp_path / ROUTES} is garbled" in running.ready()["refused"])
+            assert running.ask(sent[0])["version"] == version
+            route(tmp_path, version + 2, models[version + 1])
+            running.wait(version + 2)

@@ -1,8 +1,7 @@
-"""Workers as real processes: killed and ended under load, out of disk, on PostgreSQL."""
+"""Workers as real processes: killed and ended under load, out of disk, with a log on SQLite or PostgreSQL."""
 
-import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +17,17 @@ from level4_deployment.control.server import api_server
 from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
 from level4_deployment.serving.package import Package
-from tests.level2.releases import has_ended
 from tests.level4.plane import package, plane, route
-from tests.level4.postgres import new_database
-from tests.level4.serving.full_disk import limit_disk
 from tests.level4.serving.load import load
 from tests.support import eventually
 
 
 def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
-    trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
+    trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]], url: str
 ) -> None:
     made = package(tmp_path, 1, trained)
     route(tmp_path, 1, made, Package(2, made.files))
-    with plane(tmp_path) as running:
+    with plane(tmp_path, log_url=url) as running:
         with load(running.address, sent) as seen:
             eventually(lambda: len(seen.answers) > 50, within=60)
             running.workers[0].process.kill()
@@ -39,10 +35,11 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
             running.start_another()
             eventually(lambda: len(seen.answers) > before + 20, within=60)  # also requests that waited on the socket
         assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
-        assert {answer["request_id"] for answer in seen.answers} <= running.logged()
-        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid], (
-            "the killed one has no file"
-        )
+        with open_log(url) as log, log.connect() as connection:
+            kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
+        assert {answer["request_id"] for answer in seen.answers} <= kept
+        pids = [one["pid"] for one in running.ready()["workers"]]
+        assert pids == [running.workers[1].pid], "the killed one has no file"
 
 
 @pytest.mark.slow
@@ -61,6 +58,23 @@ def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, se
     counted = [float(line.split()[-1]) for line in both.splitlines() if line.startswith("predictions_total")]
     assert sum(counted) == len(rows), "every worker's /metrics counts for all workers"
     assert sum(line.startswith("routes_generation{") for line in both.splitlines()) == 2
+
+
+def limit_disk(log: sa.Engine, pages: int) -> Callable[[], None]:
+    """Let a log on SQLite grow to so many pages; returns a function that gives it more space."""
+    most = pages
+
+    @sa.event.listens_for(log, "connect")
+    def limit(connection: Any, _record: object) -> None:
+        connection.execute(f"PRAGMA max_page_count={most}")
+
+    def give_space() -> None:
+        nonlocal most
+        most = 100_000
+        log.dispose()  # connections that are open keep their limit
+
+    log.dispose()
+    return give_space
 
 
 def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
@@ -103,17 +117,6 @@ def test_a_worker_that_is_stopped_under_load_loses_no_request(
         assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid]
 
 
-def test_a_worker_whose_parent_ends_before_it_is_ready_stops(tmp_path: Path) -> None:
-    script = (
-        "import pathlib, sys\nfrom level2_devops.service.worker_process import open_socket\n"
-        "from level4_deployment.serving.worker import start_worker\n"
-        "print(start_worker(pathlib.Path(sys.argv[1]), open_socket(), sys.argv[2]).pid)"
-    )
-    words = [sys.executable, "-c", script, str(tmp_path), url_of(tmp_path)]
-    pid = int(subprocess.check_output(words, text=True))
-    assert has_ended(pid, within=20)
-
-
 def test_a_worker_is_small_and_brings_no_training_libraries(
     trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
 ) -> None:
@@ -127,21 +130,3 @@ def test_a_worker_is_small_and_brings_no_training_libraries(
         loaded = " ".join(found.path for found in process.memory_maps())
     assert "onnxruntime" in loaded
     assert not [name for name in ("sklearn", "scipy", "matplotlib") if f"/{name}/" in loaded]
-
-
-@pytest.mark.slow
-def test_postgresql_serves_as_the_log(
-    trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]], postgresql: str
-) -> None:
-    url = new_database(postgresql)
-    made = package(tmp_path, 1, trained)
-    route(tmp_path, 1, made, Package(2, made.files), 0.5)
-    with plane(tmp_path, 2, url) as running:
-        with load(running.address, sent) as seen:
-            eventually(lambda: len(seen.answers) > 50, within=60)
-            running.workers[0].process.kill()
-            eventually(lambda: len(seen.answers) > 100, within=60)
-        assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
-        with open_log(url) as log, log.connect() as connection:
-            kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
-        assert {answer["request_id"] for answer in seen.answers} <= kept
