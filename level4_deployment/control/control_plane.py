@@ -1,7 +1,6 @@
 """The control plane: which version serves, which one is tried against it, and what follows from what is measured."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -72,7 +71,6 @@ class ControlPlane:
         with self.mark_degraded_on_error(ROUTES_FILE, "the routes are written again from the registry"):
             self.routes = read_routes(home)
         self.caught_up = False  # whether the actions that a sudden end has cut off are finished
-        self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 
     # Queries
@@ -140,7 +138,6 @@ class ControlPlane:
         serving = f"version {self.routes.champion.version} keeps serving" if self.routes else "nothing serves"
         with self.lock, self.mark_degraded_on_error(ALIASES, serving):
             champion = self.registry.champion()
-            self.registry_seen = time.time()
             if champion is None:
                 remedy = "make promote VERSION=n" if self.routes else "make level3, then make deliver VERSION=1"
                 raise UserError(f"the alias champion names no version. Remedy: {remedy}.")

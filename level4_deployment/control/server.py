@@ -86,15 +86,13 @@ class Shown:
 
     def __init__(self, log: sa.Engine) -> None:
         self.log, self.degraded = log, ""
-        self.last: int | None = None  # the number of the last action, once the log was read
+        self.begun, self.last = time.time(), 0  # last: the number of the newest action that was printed
 
     def update(self, degraded: str) -> None:
         """Print the actions that were done since the last call, and what has become wrong or is right again."""
         with suppress(sa.exc.SQLAlchemyError):  # then the platform is degraded, and the next call prints them
-            if self.last is None:
-                with self.log.connect() as connection:
-                    self.last = connection.execute(sa.select(sa.func.max(AUDIT.c.number))).scalar_one() or 0
-            for one in audit.trail(self.log, AUDIT.c.number > self.last, AUDIT.c.status == audit.DONE):
+            new = AUDIT.c.at > self.begun, AUDIT.c.number > self.last
+            for one in audit.trail(self.log, *new, AUDIT.c.status == audit.DONE):
                 at = time.strftime("%H:%M:%S", time.localtime(one["at"]))
                 console.print(f"{at} {audit.describe(one)}, by {one['actor']}: {one['reason']}")
                 self.last = one["number"]

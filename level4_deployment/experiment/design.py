@@ -81,10 +81,6 @@ class Plan:
         if self.look_every >= self.max_days or self.max_days % self.look_every:
             raise ValueError(f"max_days={self.max_days} is no multiple of look_every={self.look_every}")
 
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.rules}; {self.power}"
-
     @property
     def rules(self) -> str:
         """What decides, for people."""
@@ -131,9 +127,6 @@ def make_plan(history: ArrayLike, **wished: Any) -> Plan:
     wished: fields of Plan. Fewer than three earlier days predict no power.
     """
     plan, days = Plan.of(**wished), np.asarray(history, dtype=float)
-    if not np.isfinite(days).all():
-        wrong = int((~np.isfinite(days)).sum())
-        raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
     if len(days) < 3:
         return plan
     sd, free = float(days.std(ddof=1)), len(days) - 1
@@ -243,9 +236,8 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
 
     Days without evidence (no flight with both scores and a label) do not count. The sample ratio is that of the days
     that the verdict was found on: later days neither block nor release it; in shadow, both arms are empty.
-    Raises UserError for days that cannot be judged.
     """
-    days = _evidence(closed).head(plan.max_days)
+    days = closed[closed["flights"] > 0].head(plan.max_days)
     gains = days["mean_loss_difference"].to_numpy(float)
     if len(days) < 2:
         return Verdict("running", len(days), int(days["flights"].sum()))
@@ -307,7 +299,7 @@ class Trajectory(NamedTuple):
 
 def trajectory(plan: Plan, days: pd.DataFrame, end: int | None = None) -> Trajectory:
     """How the evidence grew, day by day, up to the last planned one or to `end`; days as `judge` has them."""
-    gains = _evidence(days)["mean_loss_difference"].to_numpy(float)[: plan.max_days][:end]
+    gains = days.loc[days["flights"] > 0, "mean_loss_difference"].to_numpy(float)[: plan.max_days][:end]
     mean, error, z = sequential.running_statistics(gains, plan.inflation)
     needed, harm, both = (_in_nats(bound[: len(gains)], error) for bound in plan.bounds)
     return Trajectory(np.arange(1.0, len(gains) + 1), mean, z, mean - both, mean + both, needed, mean + harm)
@@ -317,16 +309,3 @@ def _in_nats(bound: Floats, error: Floats) -> Floats:
     """How far the mean is from 0 when z is at the bound; infinite where the bound is."""
     far = sequential.t_of_z(bound, np.maximum(np.arange(1, len(error) + 1), 2))
     return np.multiply(far, error, out=np.full(len(error), np.inf), where=np.isfinite(far))
-
-
-def _evidence(days: pd.DataFrame) -> pd.DataFrame:
-    """The days that count, checked."""
-    found = days[days["flights"] > 0]
-    wrong = ~np.isfinite(found["mean_loss_difference"].to_numpy(float))
-    if wrong.any():
-        first = found[wrong].iloc[0]
-        raise UserError(
-            f"days: {wrong.sum()} of {len(found)} differences are no finite numbers (first: {first['day']} = "
-            f"{first['mean_loss_difference']}, {first['flights']:,} flights). Remedy: see what was logged on that day."
-        )
-    return found

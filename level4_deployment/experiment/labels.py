@@ -117,8 +117,6 @@ def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
         return []
     last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - LABELS_DUE_AFTER - pd.DateOffset(days=1)
     last_closed, last_written = str(last.date()), _last_written(log, experiment.experiment)
-    if last_written >= last_closed:
-        return []
     closed = [day for day in _days_with_predictions(log, experiment.experiment) if last_written < day <= last_closed]
     for day in closed:
         rows = _rows(log, experiment, day)
@@ -170,8 +168,6 @@ def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
 
     The share on record, and both in the routes, may have been changed since the experiment began.
     """
-    if live.empty:
-        return
     share = experiment.plan.share
     arms = np.array([arm(experiment.salt, share, flight) for flight in live["flight_id"]], dtype=object)
     chances = np.array([propensity(share, one) for one in arms])

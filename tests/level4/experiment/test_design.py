@@ -113,12 +113,6 @@ def test_days_without_evidence_do_not_count() -> None:
     assert judge(PLAN, empty).kind == "running"
 
 
-def test_days_that_cannot_be_judged_are_told() -> None:
-    days = closed_days([*day_differences(0.01, 13), np.inf])
-    with pytest.raises(UserError, match=r"1 of 14 differences are no finite numbers \(first: 2013-04-14"):
-        judge(PLAN, days)
-
-
 def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
     for seed in range(50):
         days = closed_days(np.random.default_rng(seed).normal(-0.006, 0.01, 28))
@@ -175,8 +169,8 @@ def test_power_is_planned_from_the_days_before() -> None:
     assert plan.expected_days is not None
     assert 14 < plan.expected_days < 28
     assert make_plan(day_differences(0.03, 14, sd=0.01), **wished) == plan
-    assert f"power of {plan.power_from:.0%} to {plan.power_to:.0%}" in str(plan)
-    assert "14 earlier days" in str(plan)
+    assert f"power of {plan.power_from:.0%} to {plan.power_to:.0%}" in plan.power
+    assert "14 earlier days" in plan.power
 
 
 def test_where_no_gain_is_required_the_power_is_that_of_showing_non_inferiority() -> None:
@@ -186,15 +180,13 @@ def test_where_no_gain_is_required_the_power_is_that_of_showing_non_inferiority(
     assert narrow.power_from is not None
     assert wide.power_from > 0.8
     assert narrow.power_from < 0.3
-    assert "an equal challenger is found non-inferior" in str(wide)
+    assert "an equal challenger is found non-inferior" in wide.power
 
 
 def test_without_a_history_the_power_is_not_made_up() -> None:
     plan = make_plan([])
     assert (plan.power_from, plan.power_to) == (None, None)
-    assert "no earlier days" in str(plan)
-    with pytest.raises(UserError, match="1 of 3 differences"):
-        make_plan([0.1, float("nan"), 0.2])
+    assert "no earlier days" in plan.power
 
 
 def test_boundaries_apply_where_the_plan_says() -> None:

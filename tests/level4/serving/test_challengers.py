@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.pipeline import Pipeline
 
+from level2_devops.load_generator import traffic
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.prediction_log import open_log, url_of
 from level4_deployment.replay_client import as_requests
@@ -15,7 +16,6 @@ from level4_deployment.serving.batching import LIVE, SHADOW
 from tests.factories import experiment
 from tests.level4.graphs import CARRIERS, busy, ignorant, known_to_graphs, table_of_carriers
 from tests.level4.plane import of_carrier, package, plane, route
-from tests.level4.serving.load import load
 from tests.support import eventually
 
 FOREVER = 2**62  # rounds
@@ -60,7 +60,7 @@ def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_proces
     champion = table_of_carriers(tmp_path, 1, CHANCES)
     route(tmp_path, 1, champion, busy(tmp_path, 2, FOREVER), share)
     with plane(tmp_path) as running:
-        with load(running.address, known_to_tables(sent), clients=4) as seen:
+        with traffic(running.address, known_to_tables(sent)) as seen:
             time.sleep(seconds)
         ((failed, rows),) = running.rows("SELECT sum(failed), sum(rows) FROM inference_batches WHERE version = 2")
         arms = dict(running.rows("SELECT arm, count(*) FROM predictions WHERE version = 1 GROUP BY arm"))
@@ -69,14 +69,14 @@ def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_proces
         running.workers[0].stop()
         assert time.monotonic() - begun < 5
         assert running.workers[0].process.returncode == 0
-    assert seen.failures == []
-    assert {answer["version"] for answer in seen.answers} == {1}
+    assert seen.failed == []
+    assert {version for *_, version in seen.rows} == {1}
     assert failed == rows > 0
     assert all(why.startswith("deadline") for why in failures)
     assert set(arms) == ({"champion", "challenger"} if share else {"champion"})
-    slow = sum(seconds > 0.5 for seconds in seen.seconds)
-    assert slow <= max(8, 0.1 * len(seen.seconds)), "only the first requests have waited, and not for long"
-    assert len(seen.answers) > 50
+    slow = sum(milliseconds > 500 for _, milliseconds, *_ in seen.rows)
+    assert slow <= max(8, 0.1 * len(seen.rows)), "only the first requests have waited, and not for long"
+    assert len(seen.rows) > 50
 
 
 def test_a_caller_with_many_flights_waits_longer_so_that_a_busy_machine_fails_no_challenger(

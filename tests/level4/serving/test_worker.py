@@ -1,7 +1,10 @@
 """Workers as real processes: killed and ended under load, out of disk, with a log on SQLite or PostgreSQL."""
 
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,6 @@ from level4_deployment.prediction_log import PREDICTIONS, open_log, url_of
 from level4_deployment.serving.app import create_app
 from level4_deployment.serving.package import Package
 from tests.level4.plane import package, plane, route
-from tests.level4.serving.load import load
 from tests.support import eventually
 
 
@@ -27,17 +29,33 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
 ) -> None:
     made = package(tmp_path, 1, trained)
     route(tmp_path, 1, made, Package(2, made.files))
-    with plane(tmp_path, log_url=url) as running:
-        with load(running.address, sent) as seen:
-            eventually(lambda: len(seen.answers) > 50, within=60)
+    answered, failures, stop = list[str](), list[object](), threading.Event()
+
+    def ask(address: str) -> None:
+        with httpx.Client(base_url=address, timeout=20) as client:
+            for flight in cycle(sent):
+                if stop.is_set():
+                    return
+                try:
+                    answered.append(client.post("/predict", json=flight).raise_for_status().json()["request_id"])
+                except httpx.HTTPError as error:
+                    failures.append(error)
+
+    with plane(tmp_path, log_url=url) as running, ThreadPoolExecutor(4) as clients:
+        try:
+            for _ in range(4):
+                clients.submit(ask, running.address)
+            eventually(lambda: len(answered) > 50, within=60)
             running.workers[0].process.kill()
-            before = len(seen.answers)
+            before = len(answered)
             running.start_another()
-            eventually(lambda: len(seen.answers) > before + 20, within=60)  # also requests that waited on the socket
-        assert len(seen.failures) <= 4, "at most the requests that the killed worker had read"
+            eventually(lambda: len(answered) > before + 20, within=60)  # also requests that waited on the socket
+        finally:
+            stop.set()
+        clients.shutdown()
+        assert len(failures) <= 4, "at most the requests that the killed worker had read"
         with open_log(url) as log, log.connect() as connection:
-            kept = set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
-        assert {answer["request_id"] for answer in seen.answers} <= kept
+            assert set(answered) <= set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars())
         pids = [one["pid"] for one in running.ready()["workers"]]
         assert pids == [running.workers[1].pid], "the killed one has no file"
 
