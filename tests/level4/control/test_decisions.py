@@ -239,11 +239,18 @@ CUT_OFF = {  # what was on record at the sudden end → champion and state of th
 
 
 @pytest.mark.parametrize("what", CUT_OFF)
-def test_what_a_sudden_end_has_cut_off_is_finished_or_closed(platform: ControlPlane, what: str) -> None:
+def test_what_a_sudden_end_has_cut_off_is_finished_or_closed_as_soon_as_the_registry_can_be_written(
+    platform: ControlPlane, registry: InMemoryRegistry, what: str
+) -> None:
     action, champion, state, status = CUT_OFF[what]
     platform.submit(2, PLAN, "pipeline")
     number = audit.begin(platform.log, action)
+    registry.read_only = True
     again = started_again(platform)
+    assert ("not finished" in again.degraded, routed(again.home)[0]) == (action.action == audit.PROMOTE, 1)
+    registry.read_only = False
+    again.poll()
+    assert again.degraded == ""
     (one,) = experiment_store.find(platform.log)
     assert (routed(again.home)[0], one.state) == (champion, state)
     assert (one.reason == action.reason) == (state == "promoted")
@@ -256,19 +263,6 @@ def test_a_move_that_was_cut_off_is_not_repeated_over_a_later_one(platform: Cont
     platform.promote(2, "operator", "later")
     assert routed(started_again(platform).home)[0] == 2
     assert [row["status"] for row in audit.trail(platform.log, AUDIT.c.number == number)] == ["cut_off"]
-
-
-def test_what_was_cut_off_is_finished_as_soon_as_the_registry_is_back(
-    platform: ControlPlane, registry: InMemoryRegistry
-) -> None:
-    audit.begin(platform.log, audit.move("operator", audit.PROMOTE, 1, 2, "killed"))
-    registry.read_only = True
-    again = started_again(platform)
-    assert ("not finished" in again.degraded, routed(again.home)[0]) == (True, 1)
-    registry.read_only = False
-    again.poll()
-    assert (again.degraded, routed(again.home)[0]) == ("", 2)
-    assert audit.trail(again.log, AUDIT.c.status == audit.OPEN) == []
 
 
 def test_a_registry_that_is_away_degrades_the_platform_until_it_is_back(

@@ -22,6 +22,12 @@ def test_real_flights_are_spread_evenly(names: list[str]) -> None:
     assert stats.kstest(drawn, "uniform").pvalue > 0.001
 
 
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.5])
+def test_the_challenger_gets_its_share(names: list[str], share: float) -> None:
+    got = sum(arm("a salt", share, name) == "challenger" for name in names)
+    assert stats.binomtest(got, len(names), share).pvalue > 0.001
+
+
 def test_another_experiment_is_another_draw(names: list[str]) -> None:
     one = [arm("one", 0.3, name) for name in names]
     two = [arm("two", 0.3, name) for name in names]

@@ -61,7 +61,9 @@ def test_a_worker_killed_under_load_loses_no_acknowledged_answer(
 
 
 @pytest.mark.slow
-def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]) -> None:
+def test_two_workers_agree_on_every_flight_and_one_that_is_stopped_under_load_loses_no_request(
+    trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
+) -> None:
     made = package(tmp_path, 1, trained)
     route(tmp_path, 1, made, Package(2, made.files), 0.5)
     with plane(tmp_path, 2) as running:
@@ -70,6 +72,14 @@ def test_two_workers_agree_on_every_flight(trained: Pipeline, tmp_path: Path, se
                 client.post("/predict/batch", json={"flights": sent}).raise_for_status()
         rows = running.rows("SELECT flight_id, arm, version FROM predictions")
         both = running.client.get("/metrics").text
+        with traffic(running.address, sent, clients=8) as seen:
+            eventually(lambda: len(running.logged()) >= len(rows) + 100, 30)
+            running.workers[0].stop()
+            time.sleep(0.5)
+        assert running.workers[0].process.returncode == 0
+        assert running.workers[0].status() is None, "its file is gone"
+        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid]
+    assert (seen.failed, len(seen.rows) > 30) == ([], True)
     assert len(rows) == 6 * len(sent)
     assert len(set(rows)) == len(sent), "a flight's arm and version never vary"
     assert {(arm, version) for _, arm, version in rows} == {("champion", 1), ("challenger", 2)}
@@ -116,23 +126,6 @@ def test_a_full_disk_gives_503_and_once_there_is_space_predictions_return(
             assert set(connection.execute(sa.select(PREDICTIONS.c.request_id)).scalars()) == acknowledged
         give_space()
         assert client.post("/predict", json=sent[0]).status_code == 200
-
-
-@pytest.mark.slow
-def test_a_worker_that_is_stopped_under_load_loses_no_request(
-    trained: Pipeline, tmp_path: Path, sent: list[dict[str, Any]]
-) -> None:
-    route(tmp_path, 1, package(tmp_path, 1, trained))
-    with plane(tmp_path, 2) as running:
-        with traffic(running.address, sent, clients=8) as seen:
-            eventually(lambda: len(running.logged()) >= 100, 30)
-            running.workers[0].stop()
-            time.sleep(0.5)
-        assert running.workers[0].process.returncode == 0
-        assert running.workers[0].status() is None, "its file is gone"
-        assert seen.failed == []
-        assert len(seen.rows) > 30
-        assert [one["pid"] for one in running.ready()["workers"]] == [running.workers[1].pid]
 
 
 def test_a_worker_is_small_and_brings_no_training_libraries(
