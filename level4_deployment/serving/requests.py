@@ -39,7 +39,7 @@ EXAMPLE = {"flight_id": "2013-04-01-B61018-JFK", **requests.EXAMPLE}
 
 
 class NamedFlight(Flight):  # type: ignore[misc]  # pydantic has made it
-    """Level 2's flight, and its id."""
+    """One flight, with its id."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
     flight_id: FlightId
