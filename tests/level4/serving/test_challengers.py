@@ -76,6 +76,7 @@ def test_when_a_challenger_hangs_callers_get_the_champions_answer_and_the_proces
     assert set(arms) == ({"champion", "challenger"} if share else {"champion"})
     slow = sum(milliseconds > 500 for _, milliseconds, *_ in seen.rows)
     assert slow <= max(8, 0.1 * len(seen.rows)), "only the first requests have waited, and not for long"
+    assert share or all(milliseconds < 1_000 * SHADOW for _, milliseconds, *_ in seen.rows), "in shadow nobody waits"
     assert len(seen.rows) > 50
 
 
