@@ -124,9 +124,11 @@ class LogError(UserError):
 
 def url_of(home: Path) -> str:
     """Where a platform keeps its log: PREDICTION_LOG, which may hold a password, or SQLite in the platform's folder."""
-    if "?" in str(home) and not os.environ.get("PREDICTION_LOG"):
+    if url := os.environ.get("PREDICTION_LOG"):
+        return url
+    if "?" in str(home):
         raise LogError(f"a prediction log in SQLite takes no ? in {home}. Remedy: a folder without one.")
-    return os.environ.get("PREDICTION_LOG") or f"sqlite:///{home / 'log.db'}"
+    return f"sqlite:///{home / 'log.db'}"
 
 
 @contextmanager
@@ -149,9 +151,7 @@ def open_log(url: str) -> Iterator[sa.Engine]:
         check_database(file, f"move {file} away; a new log begins, without its predictions")
     with ExitStack() as opened:
         try:
-            in_memory = address == sa.make_url("sqlite://")  # where each connection would have a database of its own
-            shared = {"poolclass": sa.StaticPool, "connect_args": {"check_same_thread": False}} if in_memory else {}
-            engine = sa.create_engine(address, **shared)
+            engine = sa.create_engine(address)
             opened.callback(engine.dispose)
             if engine.dialect.name == "sqlite":
                 sa.event.listen(engine, "connect", _set_up_sqlite)
@@ -182,20 +182,16 @@ def prepare_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
     if missing:
         raise LogError(
             f"the prediction log at {show_address(str(engine.url))} was begun by an earlier version of this project: "
-            f"it has no {', '.join(missing)}. Remedy: make clean, or an empty database for PREDICTION_LOG."
+            f"it has no column {missing[0]}. Remedy: make clean, or an empty database for PREDICTION_LOG."
         )
 
 
 def _missing(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
-    """The tables and columns that a database does not have, as table or table.column."""
+    """The columns that a database does not have, as table.column."""
     found = sa.inspect(connection).get_multi_columns()
-    there = {table: {column["name"] for column in columns} for (_, table), columns in found.items()}
-    missing = [name for name in metadata.tables if name not in there]
-    for name in metadata.tables.keys() - missing:
-        missing += [
-            f"{name}.{column.name}" for column in metadata.tables[name].columns if column.name not in there[name]
-        ]
-    return sorted(missing)
+    there = {(table, column["name"]) for (_, table), columns in found.items() for column in columns}
+    wanted = [(table.name, column.name) for table in metadata.sorted_tables for column in table.columns]
+    return [f"{table}.{column}" for table, column in wanted if (table, column) not in there]
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:

@@ -199,8 +199,6 @@ def platform_metrics(platform: ControlPlane) -> bytes:
     gauges = CollectorRegistry()
     degraded = Gauge("platform_degraded", "1 while something is wrong; /status says what", registry=gauges)
     degraded.set(bool(platform.degraded))
-    seen = Gauge("registry_seen_timestamp_seconds", "When the registry last answered", registry=gauges)
-    seen.set(platform.registry_seen)
     return generate_latest(gauges)
 
 
@@ -211,7 +209,6 @@ def describe(platform: ControlPlane) -> dict[str, Any]:
         "degraded": platform.degraded,
         "approval": platform.approval,
         "code": platform.code,
-        "registry_seen": platform.registry_seen,
         "watermark": read_watermark(platform.log),
         "experiments": [asdict(one) for one in experiment_store.find(platform.log)],
     }

@@ -81,11 +81,6 @@ def trail(log: sa.Engine, *conditions: sa.ColumnElement[bool]) -> list[dict[str,
         return [dict(row) for row in connection.execute(query).mappings()]
 
 
-def open_actions(log: sa.Engine) -> list[dict[str, Any]]:
-    """The actions that are not closed, oldest first."""
-    return trail(log, AUDIT.c.status == OPEN)
-
-
 def moves(log: sa.Engine) -> list[dict[str, Any]]:
     """The actions that moved the alias champion, oldest first, without those that never took effect."""
     return trail(log, AUDIT.c.action.in_(MOVES), AUDIT.c.status != CUT_OFF)

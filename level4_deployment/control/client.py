@@ -76,8 +76,8 @@ class PlatformClient:
     def submit(self, number: int, plan: Plan | None, champion: int | None = None) -> str | None:
         """Try a version, against the champion that it was compared with; returns the experiment's name."""
         body = {"version": number, "plan": asdict(plan) if plan else None, "champion": champion}
-        made = self.post("/versions", **body)["experiment"]
-        return None if made is None else str(made)
+        made: str | None = self.post("/versions", **body)["experiment"]
+        return made
 
     def _request(self, method: str, path: str, **words: Any) -> Any:
         answer = self._send(method, path, **words)

@@ -1,7 +1,6 @@
 """The control plane: which version serves, which one is tried against it, and what follows from what is measured."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -29,11 +28,10 @@ from level4_deployment.experiment.experiment_store import (
 )
 from level4_deployment.experiment.guardrails import guardrail_violation
 from level4_deployment.experiment.labels import SplitError, close_days, read_watermark
-from level4_deployment.serving.reloader import workers
+from level4_deployment.prediction_log import AUDIT
 from level4_deployment.serving.requests import code_digest
-from level4_deployment.serving.routes import Package, Routes, Split, read_routes, write_routes
+from level4_deployment.serving.routes import ROUTES, Package, Routes, Split, read_routes, write_routes
 from shared.errors import UserError
-from shared.files import StateError
 from shared.settings import NEW_YORK
 
 CHALLENGER = "challenger"  # the alias beside CHAMPION: for people only, the record of the experiment decides
@@ -73,7 +71,6 @@ class ControlPlane:
         with self.mark_degraded_on_error(ROUTES_FILE, "the routes are written again from the registry"):
             self.routes = read_routes(home)
         self.caught_up = False  # whether the actions that a sudden end has cut off are finished
-        self.registry_seen = 0.0  # seconds since 1970
         self.lock = threading.RLock()
 
     # Queries
@@ -98,14 +95,19 @@ class ControlPlane:
         with self.lock:
             if not self.caught_up:
                 with self.mark_degraded_on_error(START, "actions that were cut off are not finished"):
-                    self.finish_what_was_cut_off()
+                    self._finish_what_was_cut_off()
                     self.caught_up = True
             if not self.caught_up:
                 return
-            self._check_routes_file()
+            if self.routes:
+                with self.mark_degraded_on_error(ROUTES_FILE, "the routes were written again"):
+                    if write_routes(self.home, self.routes):
+                        raise UserError(f"{self.home / ROUTES} was garbled, gone, or changed by something else")
             self.follow_alias()
             with self.mark_degraded_on_error(GUARD, "the guardrails are not checked"):
-                self.check_guardrails()
+                running = self.running()
+                if running and (reason := guardrail_violation(self.log, running)):
+                    self.stop(PLATFORM, reason, FAILED)
             if self.problems.keys() == {VERDICT}:
                 self.judge()
 
@@ -119,25 +121,23 @@ class ControlPlane:
         else:
             self.problems.pop(step, None)
 
-    def finish_what_was_cut_off(self) -> None:
+    def _finish_what_was_cut_off(self) -> None:
         """Finish the actions that a sudden end has cut off; a move of the alias only if no other came after it."""
-        with self.lock:
-            last_move = audit.last_move(self.log)
-            experiments = {one.experiment: one for one in experiment_store.find(self.log)}
-            for action in audit.open_actions(self.log):
-                if redo := action == last_move:
-                    self.registry.set_alias(CHAMPION, action["version"])
-                done = redo or audit.took_effect(action, experiments)
-                audit.close(self.log, action["number"], audit.DONE if done else audit.CUT_OFF)
-            self.follow_alias()
-            self.judge(again=True)
+        last_move = audit.last_move(self.log)
+        experiments = {one.experiment: one for one in experiment_store.find(self.log)}
+        for action in audit.trail(self.log, AUDIT.c.status == audit.OPEN):
+            if redo := action == last_move:
+                self.registry.set_alias(CHAMPION, action["version"])
+            done = redo or audit.took_effect(action, experiments)
+            audit.close(self.log, action["number"], audit.DONE if done else audit.CUT_OFF)
+        self.follow_alias()
+        self.judge(again=True)
 
     def follow_alias(self) -> None:
         """Bring record and routes in line with the alias champion."""
         serving = f"version {self.routes.champion.version} keeps serving" if self.routes else "nothing serves"
         with self.lock, self.mark_degraded_on_error(ALIASES, serving):
             champion = self.registry.champion()
-            self.registry_seen = time.time()
             if champion is None:
                 remedy = "make promote VERSION=n" if self.routes else "make level3, then make deliver VERSION=1"
                 raise UserError(f"the alias champion names no version. Remedy: {remedy}.")
@@ -146,29 +146,12 @@ class ControlPlane:
             challenger = self._challenger(champion.number)
             running = self.running()
             split = Split(running.experiment, running.salt, running.share) if running else None
-            known = [self.routes.generation] if self.routes else [one["generation"] for one in workers(self.home)]
-            target = Routes(max(known, default=0), self.registry.pull(champion), challenger, split)
+            generation = self.routes.generation if self.routes else 0
+            target = Routes(generation, self.registry.pull(champion), challenger, split)
             if target != self.routes:
-                self._write_routes(target)
-
-    def _check_routes_file(self) -> None:
-        """Write the routes again where their file is garbled, gone or changed by something else."""
-        if self.routes is None:
-            return
-        with self.mark_degraded_on_error(ROUTES_FILE, "the routes were written again"):
-            try:
-                same = read_routes(self.home) == self.routes
-            except StateError:
-                self._write_routes(self.routes)
-                raise
-            if not same:
-                self._write_routes(self.routes)
-
-    def _write_routes(self, routes: Routes) -> None:
-        """Write the routes as the next generation, so that every worker reads them."""
-        routes = replace(routes, generation=routes.generation + 1)
-        write_routes(self.home, routes)
-        self.routes = routes
+                target = replace(target, generation=generation + 1)
+                write_routes(self.home, target)
+                self.routes = target
 
     def _record_bypass(self, champion: int) -> None:
         """Record a move of the alias that was made in the registry itself, past the platform."""
@@ -179,10 +162,11 @@ class ControlPlane:
             audit.record(self.log, audit.move(REGISTRY, PROMOTE, known, champion, why))
 
     def _end_unreadable(self) -> None:
-        """End the experiments on record whose plan or verdict cannot be read."""
-        for one in experiment_store.unreadable(self.log):
-            with self._on_record(self._action(audit.STOP, one, one.reason, (RUNNING, STOPPED))):
-                experiment_store.end_unreadable(self.log, one)
+        """End the experiments on record whose plan or verdict cannot be read: they are found as stopped."""
+        for one in experiment_store.find(self.log, RUNNING, APPROVAL):
+            if one.state == STOPPED:
+                with self._on_record(self._action(audit.STOP, one, one.reason, (RUNNING, STOPPED))):
+                    experiment_store.save(self.log, one)
 
     def _challenger(self, champion: int) -> Package | None:
         """The package that is tried against this champion, if one is.
@@ -207,13 +191,6 @@ class ControlPlane:
         except UserError as error:
             self._end(running, FAILED, PLATFORM, str(error))
             return None
-
-    def check_guardrails(self) -> None:
-        """Stop the experiment as soon as its challenger fails, or is slow, more often than is tolerated."""
-        with self.lock:
-            running = self.running()
-            if running and (reason := guardrail_violation(self.log, running)):
-                self.stop(PLATFORM, reason, FAILED)
 
     # From labels to what follows: the days are closed, judged, and the verdict is carried out
 
@@ -370,14 +347,13 @@ class ControlPlane:
                 self._end(running, PROMOTED, PLATFORM, reason)
         self.follow_alias()
 
-    def approve(self, actor: str) -> int:
-        """Let the winner that waits for approval become the champion; returns its number."""
+    def approve(self, actor: str) -> None:
+        """Let the winner that waits for approval become the champion."""
         with self.lock:
             waiting = experiment_store.find(self.log, APPROVAL)
             if not waiting:
                 raise UserError("no verdict waits for approval. Remedy: make experiments shows the experiments.")
             self.promote(waiting[0].challenger, actor, waiting[0].reason, expected=waiting[0].champion)
-            return waiting[0].challenger
 
     def stop(self, actor: str, reason: str, state: str = STOPPED) -> None:
         """Stop the running experiment: it ends without a verdict."""

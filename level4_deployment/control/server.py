@@ -33,7 +33,7 @@ from shared.processes.process_identity import this_process
 from shared.settings import Settings
 from shared.waiting import wait_until
 
-STABLE_AFTER, LONGEST_PAUSE = 30.0, 30.0  # seconds
+LONGEST_PAUSE, STABLE_AFTER = 30.0, 60.0  # seconds
 POLL_EVERY = 0.5  # seconds between two looks at aliases, guardrails and workers
 UP_WITHIN = 30.0  # seconds, for the control plane's service
 
@@ -85,15 +85,13 @@ class Shown:
 
     def __init__(self, log: sa.Engine) -> None:
         self.log, self.degraded = log, ""
-        self.last: int | None = None  # the number of the last action, once the log was read
+        self.begun, self.last = time.time(), 0  # last: the number of the newest action that was printed
 
     def update(self, degraded: str) -> None:
         """Print the actions that were done since the last call, and what has become wrong or is right again."""
         with suppress(sa.exc.SQLAlchemyError):  # then the platform is degraded, and the next call prints them
-            if self.last is None:
-                with self.log.connect() as connection:
-                    self.last = connection.execute(sa.select(sa.func.max(AUDIT.c.number))).scalar_one() or 0
-            for one in audit.trail(self.log, AUDIT.c.number > self.last, AUDIT.c.status == audit.DONE):
+            new = AUDIT.c.at > self.begun, AUDIT.c.number > self.last
+            for one in audit.trail(self.log, *new, AUDIT.c.status == audit.DONE):
                 at = time.strftime("%H:%M:%S", time.localtime(one["at"]))
                 console.print(f"{at} {audit.describe(one)}, by {one['actor']}: {one['reason']}")
                 self.last = one["number"]
@@ -104,16 +102,15 @@ class Shown:
 
 @dataclass
 class Place:
-    """A worker's place in the pool. pause: seconds until the next worker; due: when it starts, 0 while one lives."""
+    """A worker's place in the pool. pause: the seconds after its start in which it is not replaced."""
 
     worker: Worker
     begun: float
     pause: float = 0.0
-    due: float = 0.0
 
 
 class WorkerPool:
-    """Keeps workers running: a dead one is replaced, after ever longer pauses if its place keeps dying."""
+    """Keeps workers running: a dead one is replaced at once, and after ever longer pauses if its place keeps dying."""
 
     def __init__(self, start: Callable[[], Worker], count: int) -> None:
         self.start = start
@@ -128,34 +125,26 @@ class WorkerPool:
         """Start the workers that are due, and print it; if one cannot start, on a full disk perhaps, the rest go on."""
         now = time.monotonic()
         for place in self.places:
-            if place.worker.alive:
+            dead, lived = place.worker, now - place.begun
+            if dead.alive or lived < place.pause:
                 continue
-            if ended := not place.due:
-                _wait(place, now, now - place.begun, f"worker {place.worker.pid} has ended")
+            place.pause, place.begun = next_pause(place.pause, lived), now
             try:
-                if ended:
-                    place.worker.stop()  # what is left of it
-                if ended or now >= place.due:
-                    mark_process_dead(place.worker.pid, str(place.worker.home / COUNTS))  # its counters remain
-                if now >= place.due:
-                    place.worker, place.begun, place.due = self.start(), now, 0.0
+                dead.stop()  # what is left of it
+                mark_process_dead(dead.pid, str(dead.home / COUNTS))  # its counters remain
+                place.worker = self.start()
+                console.print(f"worker {dead.pid} has ended; worker {place.worker.pid} takes its place")
             except OSError as error:
-                _wait(place, now, 0.0, f"worker {place.worker.pid} cannot be replaced: {error}")
+                console.print(f"worker {dead.pid} cannot be replaced: {error}; another attempt in {place.pause:g} s")
 
     def stop(self) -> None:
         """End all of them."""
         stop_workers(self.workers)
 
 
-def _wait(place: Place, now: float, lived: float, why: str) -> None:
-    place.pause = next_backoff(place.pause, lived)
-    place.due = now + place.pause
-    console.print(f"{why}; another one in {place.pause:g} s")
-
-
-def next_backoff(last: float, lived: float) -> float:
-    """Seconds before a dead worker is replaced: none if it lived long, else twice as many as the last time."""
-    return 0.0 if lived > STABLE_AFTER else min(2 * last or POLL_EVERY, LONGEST_PAUSE)
+def next_pause(last: float, lived: float) -> float:
+    """Seconds from the start of a worker to that of the next one: twice as many as the last time, unless it lived."""
+    return POLL_EVERY if lived > STABLE_AFTER else min(2 * last or POLL_EVERY, LONGEST_PAUSE)
 
 
 @contextmanager

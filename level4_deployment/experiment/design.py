@@ -3,13 +3,15 @@
 A verdict depends on the plan and the closed days alone: the same days give the same verdict, after any restart.
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Self, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, ValidationError
+from pydantic.dataclasses import dataclass as checked_dataclass
 from scipy import stats
 
 from level4_deployment.experiment import sequential
@@ -21,6 +23,8 @@ SIMULATED = 4000  # experiments, to predict the power of a plan
 YEAR = 366  # days: the longest plan
 MISMATCH = 0.001  # no verdict where the sample ratio is less likely than this
 Kind = Literal["running", "promote", "reject", "inconclusive", "blocked"]
+Nats = Annotated[float, Field(ge=0, lt=1e6)]  # per flight
+Probability = Annotated[float, Field(ge=0, le=1)]
 
 
 class Bounds(NamedTuple):
@@ -31,65 +35,51 @@ class Bounds(NamedTuple):
     both: Floats
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config={"extra": "forbid", "strict": True, "allow_inf_nan": False})
 class Plan:
-    """The plan of an experiment; plain values, so JSON holds all of it. Raises UserError if its parts do not fit.
+    """The plan of an experiment; plain values, so JSON holds all of it. pydantic checks their types and ranges.
 
     All tests are one-sided. alpha: the planned probability of promoting a challenger that is no better, of rejecting as
     harmful one that is no worse, and of calling non-inferior one that is worse by the margin. smallest_gain: the
-    smallest useful gain, in nats per flight. margin: of non-inferiority, in nats per flight. promote_non_inferior:
-    it is enough not to be worse by the margin; for a challenger of the champion's recipe on newer flights. share: of
-    flights that the challenger answers in the live split. inflation: factor of every standard error, because bad days
-    come in rows; `make simulate-ab` shows what 1.5 and 56 days hold. For the smallest gain (or an equal challenger,
-    where non-inferiority counts), simulated with the SD of `history_days` earlier days: expected_days, and the power
-    with the highest and the lowest SD that they leave possible (95%); None without a history.
+    smallest useful gain. margin: of non-inferiority. promote_non_inferior: it is enough not to be worse by the margin;
+    for a challenger of the champion's recipe on newer flights. share: of flights that the challenger answers in the
+    live split. inflation: factor of every standard error, because bad days come in rows; `make simulate-ab` shows what
+    1.5 and 56 days hold. For the smallest gain (or an equal challenger, where non-inferiority counts), simulated with
+    the SD of `history_days` earlier days: expected_days, and the power with the highest and the lowest SD that they
+    leave possible (95%); None without a history.
     """
 
-    alpha: float = 0.05
-    max_days: int = 56
-    look_every: int = 7
+    alpha: float = Field(default=0.05, gt=0, lt=0.5)
+    max_days: int = Field(default=56, le=YEAR)
+    look_every: int = Field(default=7, gt=0)
     first_harm_day: int = 7
-    smallest_gain: float = 0.005
-    margin: float = 0.005
+    smallest_gain: Nats = 0.005
+    margin: Nats = 0.005
     promote_non_inferior: bool = False
-    share: float = 0.1
-    inflation: float = 1.5
+    share: float = Field(default=0.1, gt=0, lt=1)
+    inflation: float = Field(default=1.5, ge=1, lt=1e6)
     history_days: int = 0
-    history_sd: float | None = None
-    power_from: float | None = None
-    power_to: float | None = None
+    history_sd: Nats | None = None
+    power_from: Probability | None = None
+    power_to: Probability | None = None
     expected_days: float | None = None
 
     @classmethod
     def of(cls, **wished: Any) -> Self:
-        """The plan with these fields; raises UserError for a name that is no field."""
-        if unknown := sorted(wished.keys() - {field.name for field in fields(cls)}):
-            known = ", ".join(field.name for field in fields(cls))
-            raise UserError(f"a plan has no {', '.join(unknown)}. Remedy: its fields are {known}.")
-        return cls(**wished)
+        """The plan with these fields; raises UserError for a name that is no field, and a value that does not fit."""
+        try:
+            return cls(**wished)
+        except ValidationError as error:
+            first = error.errors()[0]
+            value = "".join(f"{name}={wished[str(name)]!r}: " for name in first["loc"])
+            raise UserError(
+                f"this plan cannot be carried out: {value}{first['msg']}. Remedy: leave it out, or see Plan."
+            ) from error
 
     def __post_init__(self) -> None:
-        """Check types, ranges, and that whole looks fit into the plan."""
-        for name, kind in get_type_hints(Plan).items():
-            value, allowed = getattr(self, name), kind if kind in (int, bool) else kind | int
-            if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
-                shown = getattr(kind, "__name__", kind)
-                raise UserError(
-                    f"plan: {name}={value!r} is not of its type, {shown}. Remedy: leave it out, or see Plan."
-                )
-        whole = 0 < self.look_every < self.max_days <= YEAR and self.max_days % self.look_every == 0
-        finite = all(abs(one) < 1e6 for one in vars(self).values() if one is not None)  # no NaN either
-        in_range = 0 < self.alpha < 0.5 and 0 < self.share < 1 and self.margin >= 0 and self.inflation >= 1
-        if not (whole and finite and in_range):
-            raise UserError(
-                f"this plan cannot be carried out: {vars(self)}. Remedy: alpha below 0.5, share between 0 and 1, no "
-                "negative margin, an inflation of 1 or more, max_days a multiple of look_every and at most 366, finite "
-                "numbers."
-            )
-
-    def __str__(self) -> str:
-        """For people."""
-        return f"{self.rules}; {self.power}"
+        """Check that whole looks fit into the plan."""
+        if self.look_every >= self.max_days or self.max_days % self.look_every:
+            raise ValueError(f"max_days={self.max_days} is no multiple of look_every={self.look_every}")
 
     @property
     def rules(self) -> str:
@@ -137,9 +127,6 @@ def make_plan(history: ArrayLike, **wished: Any) -> Plan:
     wished: fields of Plan. Fewer than three earlier days predict no power.
     """
     plan, days = Plan.of(**wished), np.asarray(history, dtype=float)
-    if not np.isfinite(days).all():
-        wrong = int((~np.isfinite(days)).sum())
-        raise UserError(f"history: {wrong} of {len(days)} differences are no finite numbers. Remedy: leave them out.")
     if len(days) < 3:
         return plan
     sd, free = float(days.std(ddof=1)), len(days) - 1
@@ -249,9 +236,8 @@ def judge(plan: Plan, closed: pd.DataFrame) -> Verdict:
 
     Days without evidence (no flight with both scores and a label) do not count. The sample ratio is that of the days
     that the verdict was found on: later days neither block nor release it; in shadow, both arms are empty.
-    Raises UserError for days that cannot be judged.
     """
-    days = _evidence(closed).head(plan.max_days)
+    days = closed[closed["flights"] > 0].head(plan.max_days)
     gains = days["mean_loss_difference"].to_numpy(float)
     if len(days) < 2:
         return Verdict("running", len(days), int(days["flights"].sum()))
@@ -313,7 +299,7 @@ class Trajectory(NamedTuple):
 
 def trajectory(plan: Plan, days: pd.DataFrame, end: int | None = None) -> Trajectory:
     """How the evidence grew, day by day, up to the last planned one or to `end`; days as `judge` has them."""
-    gains = _evidence(days)["mean_loss_difference"].to_numpy(float)[: plan.max_days][:end]
+    gains = days.loc[days["flights"] > 0, "mean_loss_difference"].to_numpy(float)[: plan.max_days][:end]
     mean, error, z = sequential.running_statistics(gains, plan.inflation)
     needed, harm, both = (_in_nats(bound[: len(gains)], error) for bound in plan.bounds)
     return Trajectory(np.arange(1.0, len(gains) + 1), mean, z, mean - both, mean + both, needed, mean + harm)
@@ -323,16 +309,3 @@ def _in_nats(bound: Floats, error: Floats) -> Floats:
     """How far the mean is from 0 when z is at the bound; infinite where the bound is."""
     far = sequential.t_of_z(bound, np.maximum(np.arange(1, len(error) + 1), 2))
     return np.multiply(far, error, out=np.full(len(error), np.inf), where=np.isfinite(far))
-
-
-def _evidence(days: pd.DataFrame) -> pd.DataFrame:
-    """The days that count, checked."""
-    found = days[days["flights"] > 0]
-    wrong = ~np.isfinite(found["mean_loss_difference"].to_numpy(float))
-    if wrong.any():
-        first = found[wrong].iloc[0]
-        raise UserError(
-            f"days: {wrong.sum()} of {len(found)} differences are no finite numbers (first: {first['day']} = "
-            f"{first['mean_loss_difference']}, {first['flights']:,} flights). Remedy: see what was logged on that day."
-        )
-    return found

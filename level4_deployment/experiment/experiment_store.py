@@ -8,7 +8,6 @@ import sqlalchemy as sa
 
 from level4_deployment.experiment.design import Plan, Verdict
 from level4_deployment.prediction_log import EXPERIMENT_DAYS, EXPERIMENTS
-from shared.errors import UserError
 
 RUNNING, APPROVAL = "running", "awaiting approval"  # in every other state, the experiment has ended
 PROMOTED, REJECTED, INCONCLUSIVE = "promoted", "rejected", "inconclusive"  # by its verdict
@@ -79,25 +78,13 @@ def _experiment(row: dict[str, object]) -> Experiment:
     try:
         plan = Plan.of(**json.loads(str(row["plan"])))
         verdict = Verdict(**json.loads(str(row["verdict"]))) if row["verdict"] else None
-    except (UserError, TypeError, ValueError) as error:
+    except (TypeError, ValueError) as error:
         plan, verdict = Plan(), None
-        row = row | {"reason": f"its record cannot be read, so no plan is shown: {error}"}
+        row = row | {"reason": f"its record cannot be read, so the standard plan is shown: {error}"}
         if row["state"] in (RUNNING, APPROVAL):
             row["state"] = STOPPED
     reason = verdict.reason(plan) if verdict and row["reason"] is None else row["reason"]
     return Experiment(**row | {"plan": plan, "verdict": verdict, "reason": reason})  # type: ignore[arg-type]
-
-
-def unreadable(log: sa.Engine) -> list[Experiment]:
-    """The experiments that have not ended on record, but cannot be read."""
-    return [one for one in find(log, RUNNING, APPROVAL) if one.state == STOPPED]
-
-
-def end_unreadable(log: sa.Engine, one: Experiment) -> None:
-    """End an experiment on record; its plan stays there as it is."""
-    with log.begin() as connection:
-        own = EXPERIMENTS.c.experiment == one.experiment
-        connection.execute(EXPERIMENTS.update().where(own).values(state=one.state, reason=one.reason))
 
 
 def days_of(log: sa.Engine, experiment: str) -> pd.DataFrame:

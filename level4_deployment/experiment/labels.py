@@ -73,8 +73,10 @@ def ingest(log: sa.Engine, labels: list[Label], watermark: float | None) -> Inge
         against = [vars(label) | {"received_at": now} for label in labels if label.late != known[label.flight_id]]
         if against:
             connection.execute(QUARANTINED_LABELS.insert(), against)
-        if watermark is not None:
-            _advance(log, connection, watermark)
+        if watermark is not None:  # it never goes back
+            connection.execute(insert(log, WATERMARKS), {"name": "labels", "watermark": watermark})
+            later = WATERMARKS.c.watermark < watermark
+            connection.execute(WATERMARKS.update().where(later).values(watermark=watermark))
     return IngestResult(new, len(labels) - new - len(against), len(against))
 
 
@@ -99,13 +101,6 @@ def _known(connection: sa.Connection, flights: list[str]) -> dict[str, int]:
     return {row.flight_id: row.late for row in connection.execute(query)}
 
 
-def _advance(log: sa.Engine, connection: sa.Connection, watermark: float) -> None:
-    """Move the watermark forward; it never goes back."""
-    connection.execute(insert(log, WATERMARKS), {"name": "labels", "watermark": watermark})
-    later = WATERMARKS.c.watermark < watermark
-    connection.execute(WATERMARKS.update().where(later).values(watermark=watermark))
-
-
 def read_watermark(log: sa.Engine) -> float | None:
     """The time before which all labels have been sent, in seconds since 1970; None before the first."""
     with log.connect() as connection:
@@ -122,8 +117,6 @@ def close_days(log: sa.Engine, experiment: Experiment) -> list[str]:
         return []
     last = pd.Timestamp(watermark, unit="s", tz=NEW_YORK) - LABELS_DUE_AFTER - pd.DateOffset(days=1)
     last_closed, last_written = str(last.date()), _last_written(log, experiment.experiment)
-    if last_written >= last_closed:
-        return []
     closed = [day for day in _days_with_predictions(log, experiment.experiment) if last_written < day <= last_closed]
     for day in closed:
         rows = _rows(log, experiment, day)
@@ -175,8 +168,6 @@ def _check_split(live: pd.DataFrame, experiment: Experiment, day: str) -> None:
 
     The share on record, and both in the routes, may have been changed since the experiment began.
     """
-    if live.empty:
-        return
     share = experiment.plan.share
     arms = np.array([arm(experiment.salt, share, flight) for flight in live["flight_id"]], dtype=object)
     chances = np.array([propensity(share, one) for one in arms])

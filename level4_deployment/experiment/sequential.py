@@ -14,8 +14,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import optimize, stats
 
-from shared.errors import UserError
-
 Floats = NDArray[np.float64]
 NODES = 201  # of the quadrature: 601 change no boundary by 1e-9
 
@@ -67,8 +65,6 @@ def boundaries(alpha: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
     Recursion of Armitage, McPherson and Rowe (J. R. Stat. Soc. A 1969): `density` is the density of the sum at the
     last look, over experiments that have not crossed a boundary yet.
     """
-    if not 0 < alpha < 0.5 or not fractions or not np.all(np.diff([0.0, *fractions]) > 0) or fractions[-1] > 1:
-        raise UserError(f"alpha={alpha}, looks at {fractions}: alpha lies between 0 and 0.5, looks rise from 0 to 1.")
     nodes, weights = np.polynomial.legendre.leggauss(NODES)
     sums, density, before = np.zeros(1), np.ones(1), 0.0  # all experiments start at a sum of 0
     found: list[float] = []
@@ -117,11 +113,6 @@ def guardrail(shares: ArrayLike, trials: int, tolerated: float, severe: float, a
     with probability at most alpha (Ville 1939). Only the record matters, so a restart loses nothing.
     """
     found = np.asarray(shares, dtype=float).reshape(-1, 1)
-    if not (len(found) <= trials and ((found > 0) & (found <= 1)).all() and 0 < tolerated < severe < 1):
-        raise UserError(
-            f"{len(found)} shares of {trials} trials, tolerated {tolerated}, severe {severe}: out of order, or a share "
-            "that is not above 0 and at most 1."
-        )
     bets = (np.geomspace(tolerated, severe, 9)[1:] - tolerated) / (tolerated * (1 - tolerated))
     none = (trials - len(found)) * np.log1p(-bets * tolerated)
     gained = np.log1p(bets * (found - tolerated)).sum(axis=0) + none

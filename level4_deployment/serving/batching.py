@@ -53,15 +53,23 @@ class ChallengerResult:
 
 @dataclass
 class ChallengerJob:
-    """One batch for a challenger. settle: called once, in the event loop, after which it is `settled`."""
+    """One batch for a challenger. champion_seconds: what it took the champion; wait: seconds, see `_longest_wait`.
+
+    settle: called once, in the event loop, after which it is `settled`.
+    """
 
     strings: Strings
     numbers: Numbers
     champion_seconds: float
-    within: float
+    wait: float
     settle: Callable[[ChallengerResult], None]
     timer: asyncio.TimerHandle | None = None
     settled: bool = False
+
+    @property
+    def within(self) -> float:
+        """Seconds until the deadline."""
+        return self.wait + TIMES * self.champion_seconds
 
 
 class ChallengerRunner:
@@ -78,16 +86,8 @@ class ChallengerRunner:
         self.thread = threading.Thread(target=self._run, name=f"challenger {model.version}", daemon=True)
         self.thread.start()
 
-    def submit(
-        self,
-        strings: Strings,
-        numbers: Numbers,
-        champion_seconds: float,
-        wait: float,
-        settle: Callable[[ChallengerResult], None],
-    ) -> None:
-        """Score a batch that took the champion `champion_seconds`; wait: seconds, see `_longest_wait`."""
-        job = ChallengerJob(strings, numbers, champion_seconds, wait + TIMES * champion_seconds, settle)
+    def submit(self, job: ChallengerJob) -> None:
+        """Score a batch, unless the present run is past its deadline."""
         over_at = self.over_at  # read once, because the thread may set it to None at any time
         if over_at is not None and time.monotonic() > over_at:
             self._give_up(job, BUSY)
@@ -207,9 +207,8 @@ class MicroBatcher:
         answered, held = _split_by_arm(requests)
         self._log(answered, {})
         settle = partial(self._use_challenger, experiment, flights, held)
-        experiment.challenger.submit(
-            strings, numbers, seconds, _longest_wait(held or requests) if share else SHADOW, settle
-        )
+        wait = _longest_wait(held or requests) if share else SHADOW
+        experiment.challenger.submit(ChallengerJob(strings, numbers, seconds, wait, settle))
 
     def _use_challenger(
         self,

@@ -73,22 +73,19 @@ class ServedModel:
 def load_served(home: Path, package: Package) -> ServedModel:
     """Load a version from its folder in `home`; raises PackageError when it was altered or has another signature."""
     folder = home / MODELS / package.digest
-    if missing := {GRAPH, MODEL_CARD} - set(package.files):
-        raise PackageError(f"version {package.version} has no {' and no '.join(sorted(missing))} on record.")
     files = read_verified(folder, package.files)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # parallel work is done by several workers
     options.log_severity_level = FATAL
     try:
         session = onnxruntime.InferenceSession(files[GRAPH], options, providers=["CPUExecutionProvider"])
-        _check_signature(session, folder)
-        return ServedModel(package, session, json.loads(files[MODEL_CARD]))
-    except PackageError:
-        raise
+        served = ServedModel(package, session, json.loads(files[MODEL_CARD]))
     except Exception as error:  # onnxruntime's own errors have no common ancestor below Exception
         raise PackageError(
             f"{folder} cannot be loaded: {type(error).__name__}: {str(error)[:300]}. Remedy: publish another version."
         ) from error
+    _check_signature(session, folder)
+    return served
 
 
 def _check_signature(session: onnxruntime.InferenceSession, folder: Path) -> None:

@@ -28,8 +28,7 @@ class ModelReloader:
     def __init__(self, home: Path, metrics: Metrics) -> None:
         self.home, self.metrics = home, metrics
         self.now: ServingState | None = None
-        self.refused = ""
-        self.publish_error = self.poll_error = ""
+        self.refused = self.error = ""  # error: that of the last poll
         self.models: dict[tuple[int, str], ServedModel] = {}  # in use, by version and digest
         self.routes_stamp: tuple[int, int] | None = None  # of the routes file when it was last read
         self.read_at = 0.0
@@ -41,32 +40,28 @@ class ModelReloader:
         return self.now
 
     async def poll_forever(self) -> None:
-        """Poll until cancelled, whatever happens: an error is logged, and part of the status until a poll succeeds."""
+        """Poll until cancelled."""
         while True:
             await asyncio.sleep(POLL_EVERY)
-            try:
-                await self.poll()
-            except Exception as error:  # the next poll may succeed
-                if repr(error) != self.poll_error:
-                    log.exception("cannot follow the routes")
-                self.poll_error, self.routes_stamp = repr(error), None
-                self.refused = f"the routes cannot be followed: {error!r}"
-                self.metrics.refused.set(1)
-            else:
-                self.poll_error = ""
+            await self.poll()
 
     async def poll(self) -> None:
-        """Load new versions in the routes and publish what is served; refused routes are tried again."""
+        """Load new versions in the routes and publish what is served; what fails is tried again at the next poll.
+
+        An error, such as a full disk, ends nothing: it is logged, and part of the status until a poll succeeds.
+        """
         self.metrics.routes_read.set_to_current_time()
-        await self._load_new_routes()
         try:
+            await self._load_new_routes()
             self._publish()
-        except OSError as error:  # a full disk, perhaps: the next poll tries again
-            if str(error) != self.publish_error:
-                log.warning("cannot publish what is served", extra={"reason": str(error)})
-            self.publish_error = str(error)
+        except Exception as error:
+            if repr(error) != self.error:
+                log.exception("cannot follow the routes")
+            self.error, self.routes_stamp = repr(error), None
+            self.refused = f"the routes cannot be followed: {error!r}"
+            self.metrics.refused.set(1)
         else:
-            self.publish_error = ""
+            self.error = ""
 
     async def _load_new_routes(self) -> None:
         stamp = _stamp(self.home / ROUTES)
@@ -78,7 +73,7 @@ class ModelReloader:
             routes = read_routes(self.home)
             self.refused = await self._switch(routes) if routes else ""
         except (OSError, UserError) as error:
-            self.refused = str(error) if isinstance(error, UserError) else f"{ROUTES} cannot be read: {error!r}"
+            self.refused = str(error)
 
     async def _switch(self, routes: Routes) -> str:
         """Serve the routes; returns why it serves them without their challenger, or nothing. Raises PackageError."""
@@ -90,8 +85,8 @@ class ModelReloader:
             except UserError as error:
                 refused = str(error)
         self.models = models
-        experiment = self._experiment(routes)
         old = self.now.experiment if self.now else None
+        experiment = self._experiment(routes, old)
         self.now = ServingState(routes.generation, models[_key(routes.champion)], experiment)
         if old and (experiment is None or experiment.challenger is not old.challenger):
             old.challenger.close()
@@ -103,11 +98,10 @@ class ModelReloader:
             return found
         return await asyncio.to_thread(load_served, self.home, package)
 
-    def _experiment(self, routes: Routes) -> ActiveExperiment | None:
+    def _experiment(self, routes: Routes, old: ActiveExperiment | None) -> ActiveExperiment | None:
         model = self.models.get(_key(routes.challenger)) if routes.challenger else None
         if model is None or routes.split is None:
             return None
-        old = self.now.experiment if self.now else None
         if old and old.challenger.model is model:
             return ActiveExperiment(old.challenger, routes.split)
         return ActiveExperiment(ChallengerRunner(model, asyncio.get_running_loop()), routes.split)

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from fastapi import HTTPException
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -19,7 +18,6 @@ from pydantic import (
     FailFast,
     Field,
     ValidationError,
-    create_model,
     model_validator,
 )
 
@@ -40,11 +38,14 @@ FlightId = Annotated[str, Field(strict=True, pattern=f"^{_PATTERN}$")]
 EXAMPLE = {"flight_id": "2013-04-01-B61018-JFK", **requests.EXAMPLE}
 
 
-class _Consistent(Flight):  # type: ignore[misc]  # pydantic has made it
+class NamedFlight(Flight):  # type: ignore[misc]  # pydantic has made it
+    """One flight, with its id."""
+
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
+    flight_id: FlightId
 
     @model_validator(mode="after")
-    def _is_the_flight_of_its_id(self) -> "_Consistent":
+    def _is_the_flight_of_its_id(self) -> "NamedFlight":
         """The id is made of the date in New York, the carrier, its number and the origin."""
         day = self.scheduled_departure.astimezone(_ZONE).date().isoformat()
         known = self.flight_id
@@ -55,7 +56,6 @@ class _Consistent(Flight):  # type: ignore[misc]  # pydantic has made it
         return self
 
 
-NamedFlight: Any = create_model("NamedFlight", __base__=_Consistent, flight_id=(FlightId, ...))
 _TEXTS = sum(field.annotation in {str, AwareDatetime} for field in NamedFlight.model_fields.values())
 _LONGEST_KEPT = 2_000  # bytes; a longer body is logged as the validated flight, without padding
 
@@ -149,18 +149,7 @@ def _read(model: Any, body: bytes) -> Any:
     try:
         return model.model_validate_json(body)
     except ValidationError:
-        return model.model_validate(parse_json(_utf8(body)))
-
-
-def _utf8(body: bytes) -> bytes:
-    """The body, if it is UTF-8 without a byte order mark (RFC 8259, 8.1); Python would also read UTF-16 and UTF-32."""
-    try:
-        plain = not body.decode().startswith("\ufeff") and b"\0" not in body
-    except UnicodeDecodeError:
-        plain = False
-    if not plain:
-        raise HTTPException(400, "the body is not JSON: it must be UTF-8, without a byte order mark")
-    return body
+        return model.model_validate(parse_json(body))
 
 
 def _quotes(flight: Any) -> int:

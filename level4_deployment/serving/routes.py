@@ -7,7 +7,7 @@ from typing import Any
 from pydantic.dataclasses import dataclass
 
 from level4_deployment.serving.package import Package
-from shared.files import StateError, read_json, write_json
+from shared.files import StateError, keep_json, read_json
 
 ROUTES, MODELS, WORKERS = "routes.json", "models", "workers"  # in the platform's folder
 
@@ -43,9 +43,9 @@ def _status(*, pid: int, process: str, generation: int, refused: str, **more: An
     return {"pid": int(pid), "process": process.strip(), "generation": int(generation), "refused": refused, **more}
 
 
-def write_routes(home: Path, routes: Routes) -> None:
-    """Replace the routes atomically."""
-    write_json(home / ROUTES, asdict(routes))
+def write_routes(home: Path, routes: Routes) -> bool:
+    """Replace the routes atomically, unless the file holds just these; returns whether it was written."""
+    return keep_json(home / ROUTES, asdict(routes))
 
 
 def read_routes(home: Path) -> Routes | None:

@@ -5,7 +5,6 @@ import gc
 import os
 import socket
 import sys
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,8 +80,6 @@ def main() -> None:
     options = parser.parse_args()
 
     os.environ.update({SHARED_FOLDER: str(options.home / COUNTS), "ORT_DISABLE_TELEMETRY": "1"})
-    from filelock import FileLock
-
     from level2_devops.service.observability import log_as_json
     from level2_devops.service.uvicorn_server import GracefulServer
     from level4_deployment.prediction_log import open_log, url_of
@@ -90,9 +87,7 @@ def main() -> None:
 
     log_as_json()
     on_end(lambda: None)  # uvicorn raises the signal again once it has stopped
-    with ExitStack() as opened:
-        with FileLock(options.home / "log.lock"):  # one worker creates the tables, the others wait
-            log = opened.enter_context(open_log(url_of(options.home)))
+    with open_log(url_of(options.home)) as log:
         server = GracefulServer(create_app(options.home, log), "platform")
         gc.collect()
         gc.freeze()  # the libraries' objects stay until the end: searching them takes 50 ms at each collection

@@ -13,19 +13,12 @@ from shared.artefacts import MODEL_CARD
 from tests.level4.plane import keep
 
 CARRIERS = ("9E", "AA", "AS", "B6", "DL", "EV", "F9", "FL", "HA", "MQ", "OO", "UA", "US", "VX", "WN", "YV")
-DESTINATIONS = (  # of the year
-    "ABQ ACK ALB ANC ATL AUS AVL BDL BGR BHM BNA BOS BQN BTV BUF BUR BWI BZN CAE CAK CHO CHS CLE CLT CMH CRW "
-    "CVG DAY DCA DEN DFW DSM DTW EGE EYW FLL GRR GSO GSP HDN HNL HOU IAD IAH ILM IND JAC JAX LAS LAX LEX LGA "
-    "LGB MCI MCO MDW MEM MHT MIA MKE MSN MSP MSY MTJ MVY MYR OAK OKC OMA ORD ORF PBI PDX PHL PHX PIT PSE PSP "
-    "PVD PWM RDU RIC ROC RSW SAN SAT SAV SBN SDF SEA SFO SJC SJU SLC SMF SNA SRQ STL STT SYR TPA TUL TVC TYS "
-    "XNA"
-)
+DESTINATIONS = ("BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO")
 
 
 def known_to_graphs(flights: pd.DataFrame) -> pd.DataFrame:
     """The flights whose codes the hand-made models know."""
-    places = flights["dest"].isin(["BOS", "LAX", "ORD", "ATL", "MCO", "FLL", "CLT", "SFO"])
-    return flights[places & flights["carrier"].isin(CARRIERS)]
+    return flights[flights["dest"].isin(DESTINATIONS) & flights["carrier"].isin(CARRIERS)]
 
 
 def graph_package(
@@ -40,7 +33,7 @@ def graph_package(
     made = home / f"made-{version}"
     made.mkdir(parents=True)
     (made / GRAPH).write_bytes(model.SerializeToString())
-    categories = {"carrier": [*carriers], "origin": ["EWR", "JFK", "LGA"], "dest": DESTINATIONS.split()}
+    categories = {"carrier": [*carriers], "origin": ["EWR", "JFK", "LGA"], "dest": DESTINATIONS}
     card = {"base_rate": 0.25, "rows": 1, "trained_as_of": "2013-04-01", "categories": categories}
     (made / MODEL_CARD).write_text(json.dumps(card))
     return keep(home, version, made)

@@ -57,10 +57,11 @@ class Plane:
     workers: list[Worker]
     client: httpx.Client
     listening: socket.socket
+    log_url: str
 
     def start_another(self) -> None:
         """One more worker on the same socket."""
-        made = start_worker(self.home, self.listening, url_of(self.home))
+        made = start_worker(self.home, self.listening, self.log_url)
         self.workers.append(made)
         made.wait_ready()
 
@@ -93,13 +94,14 @@ class Plane:
 
 @contextmanager
 def plane(home: Path, count: int = 1, log_url: str = "") -> Iterator[Plane]:
+    log_url = log_url or url_of(home)
     with open_socket() as listening:
-        workers = [start_worker(home, listening, log_url or url_of(home)) for _ in range(count)]
+        workers = [start_worker(home, listening, log_url) for _ in range(count)]
         try:
             for one in workers:
                 one.wait_ready()
             with httpx.Client(base_url=address_of(listening), timeout=20) as client:
-                yield Plane(home, address_of(listening), workers, client, listening)
+                yield Plane(home, address_of(listening), workers, client, listening, log_url)
         finally:
             for one in workers:
                 one.stop()

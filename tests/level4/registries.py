@@ -115,11 +115,13 @@ DOWN = {
 class InMemoryRegistry(ModelRegistry):
     """Versions 1 to 5; 4 has failed a gate, and 5 was never at the gates.
 
-    broken: versions without a whole package. away: nothing can be read or written. read_only: no alias can be moved.
+    broken: versions without a whole package. pulled: versions whose package was verified, in this order.
+    away: nothing can be read or written. read_only: no alias can be moved.
     """
 
     aliases: dict[str, int] = field(default_factory=dict)
     broken: set[int] = field(default_factory=set)
+    pulled: list[int] = field(default_factory=list)
     away: bool = False
     read_only: bool = False
 
@@ -146,6 +148,7 @@ class InMemoryRegistry(ModelRegistry):
         self._check()
         if version.number in self.broken:
             raise PackageError(f"version {version.number}: its file is not the one on record")
+        self.pulled.append(version.number)
         return Package(version.number, {"model.onnx": str(version.number)})
 
     def _check(self, *, writes: bool = False) -> None:

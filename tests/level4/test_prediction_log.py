@@ -53,7 +53,7 @@ EARLIER = {
         "ALTER TABLE predictions RENAME COLUMN request_payload TO features",
         r"predictions\.request_payload",
     ),
-    "tables of other names": ("ALTER TABLE inference_batches RENAME TO scoring", "inference_batches"),
+    "tables of other names": ("ALTER TABLE inference_batches RENAME TO scoring", r"inference_batches\.number"),
 }
 
 
@@ -64,7 +64,7 @@ def test_a_log_of_an_earlier_version_is_refused_with_the_remedy_and_left_as_it_i
         with engine.begin() as connection:
             connection.execute(sa.text(statement))
         before = set(sa.inspect(engine).get_table_names())
-        why = rf"earlier version .* no {missing}\. Remedy: make clean, or an empty database"
+        why = rf"earlier version .* no column {missing}\. Remedy: make clean, or an empty database"
         with pytest.raises(LogError, match=why), open_log(url):
             pass
         assert set(sa.inspect(engine).get_table_names()) == before
@@ -86,7 +86,7 @@ def test_tables_of_a_later_level_are_prepared_and_refused_by_themselves(log: sa.
     for _ in range(2):
         prepare_tables(log, later)
     sa.Table("alerts", later, sa.Column("key", sa.Text, primary_key=True))
-    with pytest.raises(LogError, match="no alerts"):
+    with pytest.raises(LogError, match=r"no column alerts\.key"):
         prepare_tables(log, later)
     assert TABLES | {"decisions"} == set(sa.inspect(log).get_table_names())
 
@@ -101,12 +101,6 @@ def test_of_several_that_open_a_new_log_at_once_the_first_makes_the_tables(url: 
 
     with ThreadPoolExecutor(4) as four:
         assert [*four.map(open_it, range(4))] == [None] * 4
-
-
-def test_a_log_in_memory_is_one_database_for_all_connections() -> None:
-    with open_log("sqlite://") as engine:
-        insert(engine, PREDICTIONS, prediction("a"))
-        assert len(first_predictions(engine, [PREDICTIONS.c.flight_id])) == 1
 
 
 def test_the_first_prediction_of_each_flight_comes_with_its_label_if_it_has_one_that_counts(log: sa.Engine) -> None:
@@ -136,11 +130,3 @@ def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) ->
     found = first_predictions(log, [PREDICTIONS.c.flight_id], shadow=True)
     assert (len(found), [*found.columns]) == (0, ["flight_id", "late", "known_at", "other_probability"])
     assert pd.api.types.is_float_dtype(found["late"])
-
-
-@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
-def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error, open_log(url):
-        pass
-    assert "Remedy: PREDICTION_LOG=" in str(error.value)
-    assert "secret" not in str(error.value)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -49,43 +50,28 @@ def test_an_answer_of_other_code_is_named_with_the_remedy(missing: str) -> None:
         ask(platform)
 
 
-def answering(
-    monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, str]
-) -> tuple[PlatformClient, list[float], list[Any]]:
-    """A client of a platform that answers so, by status and Retry-After; its pauses, and the requests it has sent."""
-    waiting, sent = list(answers), list[Any]()
-    pauses: list[float] = []
+RETRIED = {  # the answers, by status and Retry-After, and the pauses before the next attempt
+    "as long as the platform asks for": ([(503, "1"), (503, "2"), (200, "")], [1.0, 2.0]),
+    "neither for ever nor for long": ([(503, "3600")] * (RETRIES + 1), [client.LONGEST_PAUSE] * RETRIES),
+    "not at all for what is refused": ([(409, "")], []),
+}
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        sent.append(request)
+
+@pytest.mark.parametrize("case", RETRIED)
+def test_it_waits_and_asks_again(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
+    answers, wanted = RETRIED[case]
+    waiting, pauses = list(answers), list[float]()
+
+    def answer(_request: httpx.Request) -> httpx.Response:
         status, after = waiting.pop(0)
         return httpx.Response(status, json={"detail": "not now"}, headers={"retry-after": after} if after else {})
 
     monkeypatch.setattr(client.time, "sleep", pauses.append)
-    made = PlatformClient("http://platform", "token")
-    made.http = httpx.Client(base_url="http://platform", transport=httpx.MockTransport(answer))
-    return made, pauses, sent
-
-
-def test_it_waits_as_long_as_the_platform_asks_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    platform, pauses, sent = answering(monkeypatch, (503, "1"), (503, "2"), (200, ""))
-    with platform:
-        assert platform.post("/labels", labels=[]) == {"detail": "not now"}
-    assert (pauses, len(sent)) == ([1.0, 2.0], 3)
-
-
-def test_it_waits_neither_for_ever_nor_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    platform, pauses, _ = answering(monkeypatch, *[(503, "3600")] * (RETRIES + 1))
-    with platform, pytest.raises(UserError, match="not now"):
-        platform.get("/status")
-    assert pauses == [client.LONGEST_PAUSE] * RETRIES
-
-
-def test_what_is_refused_is_not_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    platform, pauses, sent = answering(monkeypatch, (409, ""))
-    with platform, pytest.raises(UserError, match="not now"):
-        platform.post("/rollback", reason="a drill")
-    assert (pauses, len(sent)) == ([], 1)
+    with PlatformClient("http://platform", "token") as platform:
+        platform.http = httpx.Client(base_url="http://platform", transport=httpx.MockTransport(answer))
+        with nullcontext() if answers[-1][0] == 200 else pytest.raises(UserError, match="not now"):
+            platform.post("/labels", labels=[])
+    assert (pauses, waiting) == (wanted, [])
 
 
 def test_many_who_look_whether_a_platform_runs_all_find_it_and_none_when_it_was_killed(tmp_path: Path) -> None:

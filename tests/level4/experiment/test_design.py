@@ -14,7 +14,6 @@ from level4_deployment.experiment.design import (
     BETTER,
     HARM,
     Plan,
-    Verdict,
     decide,
     judge,
     make_plan,
@@ -38,16 +37,8 @@ def test_a_better_challenger_is_promoted_at_a_planned_look() -> None:
     assert "day 14 of 28, 12,600 flights" in verdict.reason(PLAN)
 
 
-def test_nobody_is_promoted_between_the_looks() -> None:
-    days = closed_days(day_differences(0.01, 28))
-    kinds = [judge(PLAN, days.head(n)).kind for n in range(29)]
-    assert kinds.index("promote") in (7, 14, 21, 28)
-    assert set(kinds[: kinds.index("promote")]) == {"running"}
-    assert set(kinds[kinds.index("promote") :]) == {"promote"}
-
-
 @pytest.mark.parametrize("mean", [-0.02, -0.005, 0.0, 0.004, 0.01])
-def test_a_day_more_never_changes_what_was_decided(mean: float) -> None:
+def test_promotion_waits_for_a_look_and_a_day_more_never_changes_what_was_decided(mean: float) -> None:
     for seed in range(6):
         days = closed_days(np.random.default_rng(seed).normal(mean, 0.01, 28))
         verdicts = [judge(PLAN, days.head(n)) for n in range(29)]
@@ -55,6 +46,7 @@ def test_a_day_more_never_changes_what_was_decided(mean: float) -> None:
         assert decided, "the last day decides at the latest"
         assert all(verdict == decided[0] for verdict in decided)
         assert len(decided) == 29 - decided[0].day
+        assert decided[0].kind != "promote" or decided[0].day in (7, 14, 21, 28)
 
 
 def test_harm_is_seen_on_any_day_but_not_before_the_first_harm_day() -> None:
@@ -65,14 +57,6 @@ def test_harm_is_seen_on_any_day_but_not_before_the_first_harm_day() -> None:
     assert "worse" in verdicts[day].reason(PLAN)
     bad = closed_days(day_differences(-0.1, 28))
     assert [judge(PLAN, bad.head(n)).kind for n in (5, 6, 7)] == ["running", "running", "reject"]
-
-
-def test_the_end_without_proof_is_inconclusive_or_not_worth_having() -> None:
-    assert judge(PLAN, closed_days(day_differences(0.002, sd=0.02))).kind == "inconclusive"
-    verdict = judge(PLAN, closed_days(day_differences(-0.0005, sd=0.005)))
-    assert verdict.kind == "reject"
-    assert "too small" in verdict.reason(PLAN)
-    assert judge(PLAN, closed_days(day_differences(0.0, days=27, sd=0.02))).kind == "running"
 
 
 @pytest.mark.parametrize(("mean", "shown"), [(0.002, True), (-0.001, True), (-0.003, False), (-0.005, False)])
@@ -102,14 +86,6 @@ def test_a_challenger_worse_by_the_margin_passes_with_probability_alpha() -> Non
     assert non_inferiority(replace(PLAN, margin=0.3), units).mean() == pytest.approx(0.05, abs=0.004)
 
 
-def test_a_sample_ratio_mismatch_blocks_even_a_promotion() -> None:
-    days = closed_days(day_differences(0.02), champion_arm=[9000] + [0] * 27, challenger_arm=[1200] + [0] * 27)
-    verdict = judge(PLAN, days)
-    assert verdict.kind == "blocked"
-    assert "1,200 of 10,200 flights where 10% was planned" in verdict.reason(PLAN)
-    assert judge(PLAN, days.assign(challenger_arm=[1020] + [0] * 27)).kind == "promote"
-
-
 @pytest.mark.parametrize(("good_days", "kind"), [(range(7), "promote"), (range(7, 28), "blocked")])
 def test_a_verdict_stands_or_falls_with_the_split_of_its_own_days(good_days: range, kind: str) -> None:
     """Found after a week: neither do flights that are lost later block it, nor do whole days later release it."""
@@ -117,22 +93,16 @@ def test_a_verdict_stands_or_falls_with_the_split_of_its_own_days(good_days: ran
     challenger = [100 if day in good_days else 50 for day in range(28)]
     verdict = judge(PLAN, closed_days(gains, champion_arm=900, challenger_arm=challenger))
     assert (verdict.kind, verdict.day) == (kind, 7)
-
-
-def test_the_same_days_give_the_same_verdict_after_a_restart() -> None:
-    plan, days = make_plan(day_differences(0.004, 14)), closed_days(day_differences(0.006))
-    again = Plan(**json.loads(json.dumps(asdict(plan), allow_nan=False)))
-    assert again == plan
-    assert judge(again, days.copy()) == judge(plan, days)
+    assert ("350 of 6,650 flights where 10% was planned" in verdict.reason(PLAN)) == (kind == "blocked")
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.01, -0.05])
 @pytest.mark.parametrize("days", [0, 1, 2, 6, 7, 28])
-def test_a_verdict_is_plain_json_from_the_first_day_on(days: int, mean: float) -> None:
+def test_plan_and_verdict_are_plain_json_from_the_first_day_on(days: int, mean: float) -> None:
     spread = day_differences(mean, days) if days > 1 else np.full(days, mean)
     for values in (spread, np.full(days, mean)):
-        verdict = judge(PLAN, closed_days(values))
-        assert Verdict(**json.loads(json.dumps(asdict(verdict), allow_nan=False))) == verdict
+        for made in (make_plan(values), judge(PLAN, closed_days(values))):
+            assert type(made)(**json.loads(json.dumps(asdict(made), allow_nan=False))) == made
 
 
 def test_days_without_evidence_do_not_count() -> None:
@@ -141,12 +111,6 @@ def test_days_without_evidence_do_not_count() -> None:
     with_empty = pd.concat([empty, days])
     assert judge(PLAN, with_empty) == judge(PLAN, days)
     assert judge(PLAN, empty).kind == "running"
-
-
-def test_days_that_cannot_be_judged_are_told() -> None:
-    days = closed_days([*day_differences(0.01, 13), np.inf])
-    with pytest.raises(UserError, match=r"1 of 14 differences are no finite numbers \(first: 2013-04-14"):
-        judge(PLAN, days)
 
 
 def test_the_interval_and_the_bound_agree_with_the_verdict() -> None:
@@ -205,8 +169,8 @@ def test_power_is_planned_from_the_days_before() -> None:
     assert plan.expected_days is not None
     assert 14 < plan.expected_days < 28
     assert make_plan(day_differences(0.03, 14, sd=0.01), **wished) == plan
-    assert f"power of {plan.power_from:.0%} to {plan.power_to:.0%}" in str(plan)
-    assert "14 earlier days" in str(plan)
+    assert f"power of {plan.power_from:.0%} to {plan.power_to:.0%}" in plan.power
+    assert "14 earlier days" in plan.power
 
 
 def test_where_no_gain_is_required_the_power_is_that_of_showing_non_inferiority() -> None:
@@ -216,15 +180,13 @@ def test_where_no_gain_is_required_the_power_is_that_of_showing_non_inferiority(
     assert narrow.power_from is not None
     assert wide.power_from > 0.8
     assert narrow.power_from < 0.3
-    assert "an equal challenger is found non-inferior" in str(wide)
+    assert "an equal challenger is found non-inferior" in wide.power
 
 
 def test_without_a_history_the_power_is_not_made_up() -> None:
     plan = make_plan([])
     assert (plan.power_from, plan.power_to) == (None, None)
-    assert "no earlier days" in str(plan)
-    with pytest.raises(UserError, match="1 of 3 differences"):
-        make_plan([0.1, float("nan"), 0.2])
+    assert "no earlier days" in plan.power
 
 
 def test_boundaries_apply_where_the_plan_says() -> None:
@@ -251,4 +213,4 @@ def test_boundaries_apply_where_the_plan_says() -> None:
 )
 def test_a_plan_that_cannot_be_kept_to_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UserError, match="cannot be carried out"):
-        Plan(**wrong)
+        Plan.of(**wrong)

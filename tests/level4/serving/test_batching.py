@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from level4_deployment.serving.batching import LIVE, SHADOW, ChallengerResult, ChallengerRunner
+from level4_deployment.serving.batching import LIVE, SHADOW, ChallengerJob, ChallengerResult, ChallengerRunner
 from level4_deployment.serving.model import Prediction, load_served
 from level4_deployment.serving.package import Package
 from tests.level4.graphs import busy, table_of_carriers
@@ -28,7 +28,7 @@ async def tried(
 ) -> ChallengerResult:
     """Ask once, and wait for what comes of it."""
     heard: asyncio.Future[ChallengerResult] = asyncio.get_running_loop().create_future()
-    challenger.submit(*inputs(*carriers), champion, wait, heard.set_result)
+    challenger.submit(ChallengerJob(*inputs(*carriers), champion, wait, heard.set_result))
     return await heard
 
 

@@ -4,14 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from sklearn.pipeline import Pipeline
 
 from level2_devops.features import features
 from level4_deployment.serving.model import Prediction, load_served
-from level4_deployment.serving.package import GRAPH, Package, PackageError, inputs_of
+from level4_deployment.serving.package import GRAPH, PackageError, inputs_of
 from shared.artefacts import MODEL_CARD
 from tests.level4.graphs import graph_package, table_of_carriers
-from tests.level4.plane import keep, package
+from tests.level4.plane import keep
 
 CHANCES = {"B6": 0.1, "UA": 0.2, "WN": 0.3}
 
@@ -35,12 +34,6 @@ def test_a_score_outside_0_and_1_is_a_failure(tmp_path: Path, flights: pd.DataFr
     answers = served.answers(*inputs_of(features(some)))
     assert answers[:2] == ["no probability: 1.5", "no probability: nan"]
     assert isinstance(answers[2], Prediction)
-
-
-def test_files_that_are_not_on_record_are_not_read(trained: Pipeline, tmp_path: Path) -> None:
-    made = package(tmp_path, 1, trained)
-    with pytest.raises(PackageError, match=r"no model\.json on record"):
-        load_served(tmp_path, Package(1, {GRAPH: made.files[GRAPH]}))
 
 
 def test_a_graph_with_another_signature_is_refused(tmp_path: Path) -> None:
