@@ -7,8 +7,9 @@ import pytest
 
 from level2_devops.features import features
 from level3_training_pipeline.pipeline import data, tune
+from level3_training_pipeline.pipeline.data import windows
 from level3_training_pipeline.pipeline.evaluate import Champion, evaluate
-from level3_training_pipeline.pipeline.tune import Trial, windows
+from level3_training_pipeline.pipeline.tune import Trial
 
 NOW = pd.Timestamp("2013-04-01", tz="America/New_York")
 
