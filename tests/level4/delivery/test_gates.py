@@ -53,20 +53,16 @@ def test_a_copy_that_another_process_has_pulled_meanwhile_is_as_good(
     assert load_served(home, package_of(version)).version == 2
 
 
-def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registry, home: Path) -> None:
-    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
-    report = gates.run_gates(registry_.client, registry.get(registry_.client, "3"), registry_.settings, home)
-    assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
-    assert report.digest == package_of(registry.get(registry_.client, "3")).digest
-    assert report.plan
-    assert (report.champion, bool(report.plan.power_to)) == (1, True)
-
-
-def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Registry, home: Path) -> None:
+def test_a_better_candidate_passes_every_gate_and_gets_a_plan_with_what_was_wished(
+    registry_: Registry, home: Path
+) -> None:
     registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
     version = registry.get(registry_.client, "3")
     wish = {"look_every": 1, "max_days": 14, "share": 0.3}
-    plan = gates.run_gates(registry_.client, version, registry_.settings, home, wish).plan
+    report = gates.run_gates(registry_.client, version, registry_.settings, home, wish)
+    assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
+    assert (report.digest, report.champion) == (package_of(version).digest, 1)
+    plan = report.plan
     assert plan
     assert (plan.look_every, plan.max_days, plan.share) == (1, 14, 0.3)
     assert plan.power_to, "the rest is planned as ever"
