@@ -31,7 +31,6 @@ from shared.settings import PROJECT, Settings
 from shared.waiting import comes_up, free_port
 
 GUARDED = "level2_devops.service.guarded"  # the module that runs a library's server with checks of its callers
-THIS_MODULE = "level3_training_pipeline.orchestration.prefect_server"
 RECORD = "server.json"  # the server's process and address, as long as commands may join it
 POLL_EVERY = 1.0  # seconds
 START_LIMIT = 90  # seconds; the first start makes the server's database, which takes about 15 s on two cores
@@ -117,7 +116,7 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", THIS_MODULE, str(folder), "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", __name__, str(folder), "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,

@@ -7,9 +7,10 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from level2_devops.load_generator import CLIENTS  # each waits for its response before it sends the next request
 from level4_deployment.control.client import is_running
 from level4_deployment.demo.console_view import STAGES, Digests
-from level4_deployment.demo.drills import CLIENTS, KillDrill, RollbackDrill
+from level4_deployment.demo.drills import KillDrill, RollbackDrill
 from level4_deployment.experiment.design import judge
 from level4_deployment.experiment.experiment_store import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.experiment.plots import verdict_plot

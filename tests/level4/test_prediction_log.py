@@ -135,11 +135,3 @@ def test_without_predictions_there_are_the_columns_and_no_row(log: sa.Engine) ->
     found = first_predictions(log, [PREDICTIONS.c.flight_id], shadow=True)
     assert (len(found), [*found.columns]) == (0, ["flight_id", "late", "known_at", "other_probability"])
     assert pd.api.types.is_float_dtype(found["late"])
-
-
-@pytest.mark.parametrize("url", ["nonsense", "me:secret@somewhere"])
-def test_an_invalid_log_url_is_refused_with_the_remedy_and_without_the_password(url: str) -> None:
-    with pytest.raises(LogError, match="no URL of a database") as error, open_log(url):
-        pass
-    assert "Remedy: PREDICTION_LOG=" in str(error.value)
-    assert "secret" not in str(error.value)
