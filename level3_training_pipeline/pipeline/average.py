@@ -24,8 +24,9 @@ def average(new: Pipeline, old: Pipeline) -> Pipeline:
     """
     mean = copy.deepcopy(new)
     trees, others = mean.named_steps["trees"], copy.deepcopy(old.named_steps["trees"])
-    known = [one.named_steps["columns"].named_transformers_["codes"].categories_ for one in (old, new)]  # sorted
-    for code, (before, after) in enumerate(zip(*known, strict=True)):  # its place is the number that trees split on
+    # The codes of each column, sorted: a code's place is the number that the trees split on.
+    known = [one.named_steps["columns"].named_transformers_["codes"].categories_ for one in (old, new)]
+    for code, (before, after) in enumerate(zip(*known, strict=True)):
         for (tree,) in others._predictors:
             _translate(tree.nodes, code, before, after)
     trees._predictors += others._predictors
