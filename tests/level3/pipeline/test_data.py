@@ -56,6 +56,14 @@ def test_days_in_doubt_are_left_out_and_again_when_a_version_is_rebuilt(
     assert data.gather_again(settings, {"today": "2013-04-01"}).rows == len(known)
 
 
+def test_no_flight_that_judges_was_known_when_its_model_was_fitted(known: pd.DataFrame) -> None:
+    fit_on, validate_on, before_test, test = data.windows(known.iloc[::6], NOW)
+    assert fit_on["label_known_at"].max() < validate_on["predicted_at"].min()
+    assert before_test["label_known_at"].max() < test["predicted_at"].min()
+    assert not set(validate_on["flight_id"]) & set(test["flight_id"])
+    assert min(map(len, (fit_on, validate_on, before_test, test))) > 1_000
+
+
 def snapshot_of(flights: pd.DataFrame, folder: Path) -> data.Snapshot:
     file = folder / "history.parquet"
     write_parquet(flights, file)
