@@ -9,27 +9,28 @@ from contextlib import ExitStack, suppress
 from level3_training_pipeline.library_setup import set_up_libraries
 from shared import arguments
 from shared.console import bar, console, record_output, step
-from shared.errors import UserError
 from shared.processes.at_work import at_work
 from shared.settings import Settings, read_settings, user
 
 
 def main() -> None:
     """Run the verb on the command line, or the whole level when there is none."""
-    parser = argparse.ArgumentParser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
+    parser = arguments.Parser(prog="python -m level3_training_pipeline", description="Run the level, or a verb.")
     parser.add_argument("--again", action="store_true", help="train also where nothing has changed")
-    parser.set_defaults(run=run_level, target="make level3")
     parser.add_argument("--quiet", action="store_true", help="of the level, print only the screen that ends it")
+    parser.set_defaults(run=run_level, target="make level3")
     verbs = parser.add_subparsers(title="verbs")
 
-    def verb(run: Callable[..., None], target: str = "") -> argparse.ArgumentParser:
+    def verb(run: Callable[..., None], target: str = "") -> arguments.Parser:
         name = run.__name__.replace("_", "-")
         one = verbs.add_parser(name, help=run.__doc__)
         one.set_defaults(run=run, target=target or f"make {name}")
         return one
 
     for run in (deploy, reproduce, seeds):
-        verb(run).add_argument("version", type=version, nargs="?", default="", metavar="VERSION")
+        of_a_version = verb(run)
+        of_a_version.add_argument("version", type=arguments.version, metavar="VERSION")
+        of_a_version.example = f"make {run.__name__} VERSION=1, for example"
     verb(ui).add_argument("--level", choices=["3", "4", "5"], help="whose store to open")
     verb(score).add_argument("--keep", action="store_true", help="compare later codes with this one")
     timed = verb(schedule)
@@ -38,11 +39,6 @@ def main() -> None:
     timed.add_argument("--trials", type=arguments.count, help="tuning trials per training")
     verb(emit_data_event, "make data-arrives").add_argument("month", nargs="?", default="", help="such as 2013-04")
     options = parser.parse_args()
-    if getattr(options, "version", None) == "":
-        name = options.run.__name__
-        raise UserError(
-            f"{name} needs a value. Remedy: make {name} VERSION=1, for example (make ui shows all versions)."
-        )
     if getattr(options, "level", None) in {"4", "5"}:  # they have a store of their own
         os.environ["MLOPS_WORKSPACE"] = f"level{options.level}"
     settings = read_settings()
@@ -53,11 +49,6 @@ def main() -> None:
         if options.run in (run_level, deploy):  # they put a version into level 2's service
             stack.enter_context(at_work(settings, "level2", options.target, once=once))
         options.run(settings, options)
-
-
-def version(text: str) -> int | str:
-    """The number of a version, or nothing where none is given, as by `make deploy`."""
-    return arguments.version(text) if text else text
 
 
 def run_level(settings: Settings, options: argparse.Namespace) -> None:
@@ -91,10 +82,10 @@ def reproduce(settings: Settings, options: argparse.Namespace) -> None:
 def seeds(settings: Settings, options: argparse.Namespace) -> None:
     """Train as a version was, with other seeds, and print how far the scores spread."""
     with step("Load the libraries"):
-        from level3_training_pipeline.pipeline import seed_spread
-    with bar("Train with other seeds", 2 * len(seed_spread.SEEDS)) as advance:
-        scores = seed_spread.scores_by_seed(str(options.version), settings, advance)
-    seed_spread.show_spread(scores)
+        from level3_training_pipeline.pipeline import seeds
+    with bar("Train with other seeds", 2 * len(seeds.SEEDS)) as advance:
+        scores = seeds.scores_by_seed(str(options.version), settings, advance)
+    seeds.show_spread(scores)
 
 
 def ui(settings: Settings, _options: argparse.Namespace) -> None:
@@ -113,20 +104,20 @@ def score(settings: Settings, options: argparse.Namespace) -> None:
     with step("Load the libraries"):
         from dataclasses import asdict
 
-        from level3_training_pipeline.pipeline import score_change
+        from level3_training_pipeline.pipeline import seeds
         from level3_training_pipeline.tracking import lineage
         from shared.files import short_commit, write_json
-    kept, file = score_change.read_kept(settings), score_change.file_of(settings)
+    kept, file = seeds.read_kept(settings), seeds.file_of(settings)
     if kept and not options.keep and kept.code == lineage.code_digest():
         write_json(file, asdict(kept) | {"commit": lineage.commit()})  # it may have been committed since
         console.print(f"The code that makes a model is the one whose score was kept: {kept}.")
         console.print("Next: change features or model in level2_devops, then make score.")
         return
-    with bar("Train with several seeds, score on the later flights", len(score_change.SEEDS)) as advance:
-        now = score_change.measure(settings, advance)
+    with bar("Train with several seeds, score on the later flights", len(seeds.COMPARED)) as advance:
+        now = seeds.measure(settings, advance)
     console.print(f"This code: {now}.")
     if kept and not options.keep:
-        console.print(f"{score_change.compare(kept, now)}.")
+        console.print(f"{seeds.compare(kept, now)}.")
         return
     write_json(file, asdict(now))
     edited = " It contains edits that are not committed." if now.commit.endswith("-dirty") else ""
@@ -142,8 +133,8 @@ def schedule(settings: Settings, options: argparse.Namespace) -> None:
 
 def emit_data_event(settings: Settings, options: argparse.Namespace) -> None:
     """Send the event that a month of data is complete."""
-    from level3_training_pipeline.orchestration import emit_data_event
+    from level3_training_pipeline.orchestration import schedule
 
     with step("Send the event"):
-        today = emit_data_event.emit(options.month, settings)
+        today = schedule.emit(options.month, settings)
     console.print(f"The pipeline trains as of {today}, with the data of {options.month}; make ui shows the run.")

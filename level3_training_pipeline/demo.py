@@ -36,7 +36,7 @@ MODELS = {  # on the test flights: the name of the model, and the prefix of its 
 }
 LINEAGE = [
     *("today", "trials", "data_digest", "commit", "code_digest", "requirements_sha256", "python", "model_sha256"),
-    *("days_left_out", "rows_left_out", "prefect_flow_run", "deployed_by", "deployed_at", "release"),
+    *("prefect_flow_run", "deployed_by", "deployed_at", "release"),
 ]
 DIGESTS = ("data_digest", "code_digest", "requirements_sha256", "model_sha256")
 

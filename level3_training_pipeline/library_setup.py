@@ -12,7 +12,6 @@ from shared.files import check_database
 from shared.processes.reset import DEMO, LEVELS
 from shared.settings import Settings, read_settings
 
-RESET = [*LEVELS, DEMO]  # what `make reset` clears
 STORE, ARTEFACTS = "mlflow.db", "artifacts"  # the tracking store and its files, in level 3's state folder
 
 
@@ -78,7 +77,7 @@ def refuse_moved_state(settings: Settings) -> None:
             copy = (there / STORE).exists()
             place = settings.workspace or folder.name
             target = f"make reset LEVEL={place.removeprefix('level')}"
-            anew = target if place in RESET else f"delete {settings.state / place}"
+            anew = target if place in (*LEVELS, DEMO) else f"delete {settings.state / place}"
             raise UserError(
                 f"{folder} {'is a copy of' if copy else 'was moved from'} {there}; its records name files by their "
                 f"full paths, so this command would write there. Remedy: {anew}, to begin anew"

@@ -2,9 +2,10 @@
 
 from contextlib import ExitStack
 
+from level2_devops.model import predict
 from level3_training_pipeline.orchestration.prefect_server import prefect_server
 from level3_training_pipeline.orchestration.run_flow import run_flow
-from level3_training_pipeline.tracking import mlflow_runs
+from level3_training_pipeline.tracking import mlflow_runs, registry
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import running_platform
 from level4_deployment.delivery.flow import delivery, show_report
@@ -16,6 +17,7 @@ from shared.data.flights import load_flights
 from shared.data.replay import replay
 from shared.data.split import future
 from shared.progress import keep_summary
+from shared.score import score
 from shared.settings import read_settings
 
 TRIALS = 4
@@ -48,7 +50,9 @@ def main() -> None:
         part(3, "Evaluate", "the gates, and two candidates that must not pass")
         show_report(challenger.version, challenger.report)
         refusals = candidates.try_bad_candidates(server, client, settings, home)
-        overall = report.score_version(client, challenger.version, later)
+        with step(f"Score version {challenger.version} on the {len(later):,} flights that came after"):
+            version = registry.get(client, str(challenger.version))
+            overall = score(later["late"], predict(registry.load_version(client, version), later))
 
         part(4, "Release", f"live flights of {settings.today} to {in_three_months.today}, hour by hour, unattended")
         operator = stack.enter_context(PlatformClient.at(home, "operator"))
@@ -68,10 +72,11 @@ def main() -> None:
 
     part(6, "Report", "what holds, and what still hurts")
     keep_summary(settings, "level4", overall, steps=0)  # no manual step from new data to the users
+    refused = sum(map(bool, refusals.values()))
     adds = {
         "Deployment is a stage": f"version {challenger.version}, from data to {challenger.experiment}, in one flow",
         "One package everywhere": digests_in_a_line(stages),
-        "Gates": report.gates_in_a_line(challenger.report.gates, refusals),
+        "Gates": f"{len(challenger.report.gates)} gates; {refused} of {len(refusals)} bad candidates refused",
         "A/B test": report.verdict_in_a_line(better),
         "Live labels overrule": report.verdict_in_a_line(worse),
         "No request is lost": str(replayed),

@@ -13,8 +13,6 @@ from typing import Any
 import numpy as np
 from sklearn.pipeline import Pipeline
 
-from level2_devops.features import CATEGORIES
-
 HALF = 0.5
 
 
@@ -26,7 +24,9 @@ def average(new: Pipeline, old: Pipeline) -> Pipeline:
     """
     mean = copy.deepcopy(new)
     trees, others = mean.named_steps["trees"], copy.deepcopy(old.named_steps["trees"])
-    for code, (before, after) in enumerate(zip(_known(old), _known(new), strict=True)):
+    # The codes of each column, sorted: a code's place is the number that the trees split on.
+    known = [one.named_steps["columns"].named_transformers_["codes"].categories_ for one in (old, new)]
+    for code, (before, after) in enumerate(zip(*known, strict=True)):
         for (tree,) in others._predictors:
             _translate(tree.nodes, code, before, after)
     trees._predictors += others._predictors
@@ -34,12 +34,6 @@ def average(new: Pipeline, old: Pipeline) -> Pipeline:
         tree.nodes["value"] *= HALF
     trees._baseline_prediction = HALF * (trees._baseline_prediction + others._baseline_prediction)
     return mean
-
-
-def _known(model: Pipeline) -> list[Any]:
-    """The codes of each column of CATEGORIES, sorted: a code's place is the number that the trees split on."""
-    known = model.named_steps["columns"].named_transformers_["codes"].categories_
-    return [known[i] for i in range(len(CATEGORIES))]
 
 
 def _translate(nodes: Any, code: int, before: Any, after: Any) -> None:

@@ -10,7 +10,7 @@ from scipy import stats
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import ModelError, predict_features
-from level3_training_pipeline.pipeline import data, tune
+from level3_training_pipeline.pipeline import data
 from level3_training_pipeline.tracking import registry
 from level3_training_pipeline.tracking.registry import RegistryError, Version
 from shared.score import by_slice
@@ -60,7 +60,7 @@ def _days_since(client: MlflowClient, version: Version, champion: Version, setti
     if champion.tags["today"] >= version.tags["today"]:
         return none
     then = data.gather_again(settings, version.tags)
-    test = tune.windows(data.read(data.build_features(then)), then.now)[3]
+    test = data.windows(data.read(data.build_features(then)), then.now)[3]
     test = test[test["predicted_at"] >= pd.Timestamp(champion.tags["today"], tz=NEW_YORK)]
     if test.empty:
         return none

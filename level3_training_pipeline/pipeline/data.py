@@ -17,9 +17,8 @@ from shared.files import read_parquet, write_parquet
 from shared.settings import NEW_YORK, Settings, parse_today
 
 MOST_ROWS = 80_000  # three months; with more rows the model is no better, and by December takes three times as long
-TEST_DAYS, VALIDATION_DAYS = 14, 28  # the last days before today: tune.windows
-TEST = pd.Timedelta(days=TEST_DAYS)
-WHOLE = pd.Timedelta(days=VALIDATION_DAYS) + TEST  # every flight of these days is kept, to validate and test
+TEST = pd.Timedelta(days=14)  # the last days before today
+WHOLE = pd.Timedelta(days=28) + TEST  # every flight of these days is kept, to validate and test
 FEWEST_ROWS = 1_000  # of each part: the one to test on has 10,892 or more, with the labels of the whole year
 LATE_FACTOR = 3.0  # between the shares late of two parts: 2.5 at most, of all parts of 14 or 28 days of the year
 STALE_AFTER = pd.Timedelta(days=2)
@@ -89,6 +88,17 @@ def sample(known: pd.DataFrame, now: pd.Timestamp, without: Sequence[str] = ()) 
     return known[recent | known.index.isin(drawn)].reset_index(drop=True)
 
 
+def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Split a history in time: to tune on, to validate on (28 days), both together, to test on (the last 14 days).
+
+    The parts to fit on hold only labels that were known when the part to validate or test on begins.
+    """
+    test_from, validate_from = now - TEST, now - WHOLE
+    before_test = history(table, test_from)
+    validation = before_test[before_test["predicted_at"] >= validate_from]
+    return history(table, validate_from), validation, before_test, table[table["predicted_at"] >= test_from]
+
+
 def validate(snapshot: Snapshot) -> None:
     """The data gate: raises DataError unless the snapshot keeps the contract, is fresh, and each part is sound.
 
@@ -101,30 +111,26 @@ def validate(snapshot: Snapshot) -> None:
             f"{snapshot.file}: the newest label is {age} old, at most {STALE_AFTER} is allowed. "
             "Remedy: repair the label feed."
         )
-    test_from, validate_from = snapshot.now - TEST, snapshot.now - WHOLE
-    windows = {
-        "to tune on": flights[flights["label_known_at"] < validate_from],
-        "to validate on": flights[(flights["predicted_at"] >= validate_from) & (flights["label_known_at"] < test_from)],
-        "to test on": flights[flights["predicted_at"] >= test_from],
-    }
-    if few := [f"{len(one):,} {use}" for use, one in windows.items() if len(one) < FEWEST_ROWS]:
+    tune_on, validate_on, _, test_on = windows(flights, snapshot.now)
+    parts = {"to tune on": tune_on, "to validate on": validate_on, "to test on": test_on}
+    if few := [f"{len(one):,} {use}" for use, one in parts.items() if len(one) < FEWEST_ROWS]:
         raise DataError(
             f"{snapshot.file}: too few labelled flights: {', '.join(few)}, at least {FEWEST_ROWS:,} are needed: "
-            f"validation is from {validate_from:%Y-%m-%d}, the test from {test_from:%Y-%m-%d}, to {snapshot.today}; "
-            f"the flights are of {flights['predicted_at'].min():%Y-%m-%d} to {flights['predicted_at'].max():%Y-%m-%d}. "
-            "Remedy: complete flights.csv, or choose another TODAY."
+            f"validation is from {snapshot.now - WHOLE:%Y-%m-%d}, the test from {snapshot.now - TEST:%Y-%m-%d}, to "
+            f"{snapshot.today}; the flights are of {flights['predicted_at'].min():%Y-%m-%d} to "
+            f"{flights['predicted_at'].max():%Y-%m-%d}. Remedy: complete flights.csv, or choose another TODAY."
         )
-    _check_labels(windows, snapshot)
+    _check_labels(parts, snapshot)
 
 
-def _check_labels(windows: dict[str, pd.DataFrame], snapshot: Snapshot) -> None:
-    """Each window has both labels, and about as many late flights as the history before it."""
-    shares = {use: float(one["late"].mean()) for use, one in windows.items()}
+def _check_labels(parts: dict[str, pd.DataFrame], snapshot: Snapshot) -> None:
+    """Each part has both labels, and about as many late flights as the history before it."""
+    shares = {use: float(one["late"].mean()) for use, one in parts.items()}
     before = shares["to tune on"]
     for use, share in shares.items():
         if not 0 < share < 1 or not before / LATE_FACTOR <= share <= before * LATE_FACTOR:
             raise DataError(
-                f"{snapshot.file}: {share:.2%} of the {len(windows[use]):,} flights {use} are late, {before:.2%} of "
+                f"{snapshot.file}: {share:.2%} of the {len(parts[use]):,} flights {use} are late, {before:.2%} of "
                 f"those to tune on; both labels must occur, and the share be within {LATE_FACTOR:g} times that one. "
                 "Remedy: look at arr_delay in flights.csv."
             )

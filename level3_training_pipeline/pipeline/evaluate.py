@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import fit_features, predict_features
-from level3_training_pipeline.pipeline.tune import windows
+from level3_training_pipeline.pipeline.data import windows
 from shared.data.schema import DataError
 from shared.score import Score, by_slice, calibration, log_losses, score
 

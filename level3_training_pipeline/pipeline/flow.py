@@ -108,7 +108,7 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
     """
     kept = snapshot.file.with_name(f"tuned-{key[:16]}.json")
     try:
-        best, tuned_by = read_json(kept, tuned, "give the command again")
+        best, tuned_by = read_json(kept, lambda best, run_id: (Trial(**best), run_id), "give the command again")
         if mlflow_runs.runs(MlflowClient(), f"attributes.run_id = '{tuned_by}'"):  # else the store is a new one
             return best, tuned_by
     except FileNotFoundError:
@@ -124,11 +124,6 @@ def tune_step(snapshot: Snapshot, features: Path, trials: int, run_id: str, key:
         best = tune.tune(data.read(features), snapshot.now, trials, report)
     write_json(kept, {"best": asdict(best), "run_id": run_id})
     return best, run_id
-
-
-def tuned(best: dict[str, Any], run_id: str) -> tuple[Trial, str]:
-    """What a training before has tuned."""
-    return Trial(**best), run_id
 
 
 @task(name="train", **RETRIED)
@@ -220,8 +215,9 @@ def training(  # noqa: PLR0913, PLR0917
     if not again and (made := registry.find(client, key)):
         report_unchanged(made)
         return made.number
-    for error in registry.faults(client, key):
-        say(f"{error.reason} It is trained again, as a new version.")
+    for earlier in registry.made_with(client, key):
+        if error := registry.fault(client, earlier):
+            say(f"{error.reason} It is trained again, as a new version.")
     tags = {
         "training_key": key,
         "today": snapshot.today,

@@ -12,9 +12,8 @@ from pydantic.dataclasses import dataclass
 
 from level2_devops.features import CATEGORIES, NUMBERS
 from level2_devops.model import SEED, fit_features, predict_features
-from level3_training_pipeline.pipeline.data import TEST_DAYS, VALIDATION_DAYS
+from level3_training_pipeline.pipeline.data import windows
 from shared.console import console
-from shared.data.split import future, history
 from shared.score import Score, score
 
 BATCH = 4  # trials proposed together: a constant, so that the number of cores cannot change the result
@@ -35,17 +34,6 @@ class Trial:
     number: int
     parameters: dict[str, Any]
     score: Score | None
-
-
-def windows(table: pd.DataFrame, now: pd.Timestamp) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Split in time: to tune on, to validate on (28 days), both together, and to test on (the last 14 days).
-
-    The parts to fit on hold only labels that were known when the part to validate or test on begins.
-    """
-    test_from = now - pd.Timedelta(days=TEST_DAYS)
-    validate_from = test_from - pd.Timedelta(days=VALIDATION_DAYS)
-    before_test = history(table, test_from)
-    return history(table, validate_from), future(before_test, validate_from), before_test, future(table, test_from)
 
 
 def propose(trial: optuna.Trial) -> dict[str, Any]:

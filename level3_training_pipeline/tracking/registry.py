@@ -104,15 +104,11 @@ def register(client: MlflowClient, model_uri: str, run_id: str, tags: dict[str, 
 
 def find(client: MlflowClient, key: str) -> Version | None:
     """The version that a training with this key has made, if there is one whose files are as they were registered."""
-    return next((version for version in _made_with(client, key) if fault(client, version) is None), None)
+    return next((version for version in made_with(client, key) if fault(client, version) is None), None)
 
 
-def faults(client: MlflowClient, key: str) -> list[RegistryError]:
-    """Of each damaged version that a training with this key has made, what is wrong."""
-    return [error for version in _made_with(client, key) if (error := fault(client, version))]
-
-
-def _made_with(client: MlflowClient, key: str) -> list[Version]:
+def made_with(client: MlflowClient, key: str) -> list[Version]:
+    """All versions that trainings with this key have made."""
     return [*map(_version, client.search_model_versions(f"name = '{MODEL}' and tags.training_key = '{key}'"))]
 
 
@@ -168,11 +164,10 @@ def fetch(client: MlflowClient, version: Version, into: Path) -> Path:
     except OSError as error:
         raise RegistryError(f"version {version.number}: a file cannot be read: {error}. {remedy}") from error
     for name, tag in FILES.items():
-        registered = version.tags.get(tag, found[name])  # of an earlier version's card there is no digest
-        if found[name] != registered:
+        if found[name] != version.tags.get(tag):
             raise RegistryError(
                 f"version {version.number}: {kept / name} has SHA-256 {found[name]}, but the registered one "
-                f"has {registered}. {remedy}"
+                f"has {version.tags.get(tag)}. {remedy}"
             )
     return into
 

@@ -4,7 +4,7 @@ The simulation draws experiments from the real year, so that the true gain is kn
 models, each pair in both orientations: as it was, and mirrored, where the older model is the challenger.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import product
 from typing import Any
@@ -14,10 +14,10 @@ import pandas as pd
 from scipy import stats
 
 from level2_devops.features import features
-from level2_devops.model import fit
+from level2_devops.model import fit, predict_features
 from level3_training_pipeline.pipeline import tune
 from level3_training_pipeline.pipeline.data import sample
-from level4_deployment.benchmarks.real_days import Days, losses, real_blocks, real_days, symmetric_days
+from level4_deployment.benchmarks.real_days import Days, real_blocks, real_days, symmetric_days
 from level4_deployment.config import configure
 from level4_deployment.experiment import guardrails, sequential
 from level4_deployment.experiment.design import BETTER, HARM, MISMATCH, UNDECIDED, Plan, decide, non_inferiority
@@ -26,6 +26,7 @@ from shared.console import bar, console, headline, show_table
 from shared.data.flights import load_flights
 from shared.data.split import history
 from shared.pictures import save
+from shared.score import log_losses
 from shared.settings import NEW_YORK
 
 # Days as of which models are trained, and how many of these days lie between the two models of a pair.
@@ -110,7 +111,14 @@ METHODS: dict[str, Method] = {
 }
 
 
-def simulate(pairs: dict[str, Days], methods: Iterable[str] = METHODS, seed: int = 0) -> pd.DataFrame:
+def equal_models(pairs: dict[str, Days]) -> Iterator[tuple[str, bool, Days, np.random.Generator]]:
+    """Each pair as it was and mirrored: its name, whether mirrored, its centred days, and random numbers of its own."""
+    for pair, mirrored in product(pairs, (False, True)):
+        days = pairs[pair].centred().replayed(-1.0 if mirrored else 1.0, 0.0)
+        yield pair, mirrored, days, np.random.default_rng([0, *pair.encode(), mirrored])
+
+
+def simulate(pairs: dict[str, Days], methods: Iterable[str] = METHODS) -> pd.DataFrame:
     """The rates of every method, as shares of REPLAYS, by `method`, `pair` and `mirrored`.
 
     symmetric, false: promotions where neither model is better, of symmetric independent days, and of real blocks.
@@ -118,52 +126,47 @@ def simulate(pairs: dict[str, Days], methods: Iterable[str] = METHODS, seed: int
     """
     rows, size = [], (REPLAYS, PLAN.max_days)
     with bar(f"{2 * len(pairs) * REPLAYS:,} experiments", 2 * len(pairs)) as advance:
-        for pair, real in pairs.items():
-            for mirrored in (False, True):
-                rng = np.random.default_rng([seed, *pair.encode(), mirrored])
-                same = real.centred().replayed(-1.0 if mirrored else 1.0, 0.0)
-                symmetric, blocks = symmetric_days(real, size, rng), real_blocks(same, size, rng)
-                better = blocks.replayed(1.0, EFFECT * float(real.mean.std(ddof=1)))
-                for name, method in ((name, METHODS[name]) for name in methods):
-                    kinds, (found, ends) = method(blocks)[0], method(better)
-                    rates = [(method(symmetric)[0] == BETTER).mean(), (kinds == BETTER).mean(), (kinds == HARM).mean()]
-                    rows.append([name, pair, mirrored, *rates, (found == BETTER).mean(), ends.mean()])
-                advance()
+        for pair, mirrored, same, rng in equal_models(pairs):
+            real = pairs[pair]
+            symmetric, blocks = symmetric_days(real, size, rng), real_blocks(same, size, rng)
+            better = blocks.replayed(1.0, EFFECT * float(real.mean.std(ddof=1)))
+            for name in methods:
+                method = METHODS[name]
+                kinds, (found, ends) = method(blocks)[0], method(better)
+                rates = [(method(symmetric)[0] == BETTER).mean(), (kinds == BETTER).mean(), (kinds == HARM).mean()]
+                rows.append([name, pair, mirrored, *rates, (found == BETTER).mean(), ends.mean()])
+            advance()
     return pd.DataFrame(rows, columns=["method", "pair", "mirrored", "symmetric", "false", "harm", "power", "days"])
 
 
-def non_inferior_rates(pairs: dict[str, Days], seed: int = 0) -> pd.DataFrame:
+def non_inferior_rates(pairs: dict[str, Days]) -> pd.DataFrame:
     """How often a challenger `passed`, by `rule`, `days`, `worse` (what it truly loses, nats), `pair` and `mirrored`.
 
     rule: the test of non-inferiority by its margin; "gain > 0": a mean gain above 0, which is no test.
     """
     rows = []
-    for pair, real in pairs.items():
-        for mirrored in (False, True):
-            rng = np.random.default_rng([seed, *pair.encode(), mirrored])
-            same = real.centred().replayed(-1.0 if mirrored else 1.0, 0.0)
-            blocks = real_blocks(same, (REPLAYS, max(TRIALS)), rng).mean
-            for days, worse in product(TRIALS, WORSE):
-                gains = blocks[:, :days] - worse
-                plans = [Plan(max_days=days, look_every=1, margin=margin) for margin in MARGINS]
-                passed = {f"margin {plan.margin:g}": non_inferiority(plan, gains).mean() for plan in plans}
-                passed["gain > 0"] = (gains.mean(axis=1) > 0).mean()
-                rows += [[rule, days, worse, pair, mirrored, rate] for rule, rate in passed.items()]
+    for pair, mirrored, same, rng in equal_models(pairs):
+        blocks = real_blocks(same, (REPLAYS, max(TRIALS)), rng).mean
+        for days, worse in product(TRIALS, WORSE):
+            gains = blocks[:, :days] - worse
+            plans = [Plan(max_days=days, look_every=1, margin=margin) for margin in MARGINS]
+            passed = {f"margin {plan.margin:g}": non_inferiority(plan, gains).mean() for plan in plans}
+            passed["gain > 0"] = (gains.mean(axis=1) > 0).mean()
+            rows += [[rule, days, worse, pair, mirrored, rate] for rule, rate in passed.items()]
     return pd.DataFrame(rows, columns=["rule", "days", "worse", "pair", "mirrored", "passed"])
 
 
-def burst_rates(seed: int = 0, records: int = 500) -> dict[int, float]:
+def burst_rates(records: int = 500) -> dict[int, float]:
     """By batches in a trial: how often a guardrail ever stops a challenger that fails as often as is tolerated.
 
     The batches fail in bursts of BURST; the record has BATCHES of them, and is looked at after each trial.
     """
-    rng, rates = np.random.default_rng(seed), {}
+    rng, rates = np.random.default_rng(0), {}
     starts = rng.random((records, BATCHES)) < guardrails.FAILED[0] / BURST
     failed = np.stack([np.convolve(one, np.ones(BURST))[:BATCHES] > 0 for one in starts])
     for trial in (1, guardrails.BLOCK):
         shares = failed.reshape(records, -1, trial).mean(axis=2)
-        stopped = [_ever_stopped(one) for one in shares]
-        rates[trial] = float(np.mean(stopped))
+        rates[trial] = float(np.mean([_ever_stopped(one) for one in shares]))
     return rates
 
 
@@ -282,11 +285,13 @@ def main() -> None:
 def successive_pairs(flights: pd.DataFrame, days: list[str], apart: int) -> dict[str, Days]:
     """By the day of the newer model: the days from then to the end of the year, on which both are compared."""
     labelled = flights[flights["late"].notna()]
-    table, loss = features(labelled), []
+    table, loss = features(labelled), []  # of each model, the loss of every flight; NaN before its day
     with bar(f"Train {len(days)} models, as of {days[0]} to {days[-1]}", len(days)) as advance:
         for now in (pd.Timestamp(day, tz=NEW_YORK) for day in days):
             model = fit(sample(history(flights, now), now), **tune.START)
-            loss.append(losses(model, table, labelled["late"], (labelled["predicted_at"] >= now).to_numpy()))
+            since = (labelled["predicted_at"] >= now).to_numpy()
+            loss.append(np.full(len(table), np.nan))
+            loss[-1][since] = log_losses(labelled["late"][since], predict_features(model, table[since]))
             advance()
     pairs = {}
     for day, champion, challenger in zip(days[apart:], loss, loss[apart:], strict=False):

@@ -5,12 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
-from level2_devops.model import predict_features
 from level4_deployment.experiment.sequential import Floats
-from shared.score import log_losses
 
 BLOCK = 7  # days: longer than the spells of weather that make days alike
 
@@ -48,13 +44,6 @@ def real_days(flight_ids: pd.Series, gain: Floats) -> Days:
     table = pd.DataFrame({"total": gain, "squares": gain**2, "flights": 1.0})
     sums = table.groupby(flight_ids.str[:10].to_numpy()).sum()
     return Days(*(sums[name].to_numpy() for name in ("total", "squares", "flights")))
-
-
-def losses(model: Pipeline, table: pd.DataFrame, late: pd.Series, since: NDArray[np.bool_]) -> Floats:
-    """The model's loss on each flight of `since`, from the features of all; NaN before."""
-    found = np.full(len(table), np.nan)
-    found[since] = log_losses(late[since], predict_features(model, table[since]))
-    return found
 
 
 def symmetric_days(real: Days, size: tuple[int, int], rng: np.random.Generator) -> Days:

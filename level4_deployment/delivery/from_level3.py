@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import mlflow
-from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from level3_training_pipeline.library_setup import STORE
@@ -38,8 +37,9 @@ def import_version(number: int, settings: Settings) -> Version:
             version, run, files = _export(number, replace(settings, workspace=""), Path(folder))
         finally:
             client = mlflow_runs.open_tracking(settings)
-        if made := _imported_before(client, version):
-            return made
+        for made in registry.made_with(client, version.tags["training_key"]):
+            if made.tags["model_sha256"] == version.tags["model_sha256"] and registry.fault(client, made) is None:
+                return made
         origin = {FROM: f"level 3's version {number}, run {version.run_id}"}
         about = f"Level 3's version {number}, as it is."
         with mlflow_runs.tracked(run.info.run_name or "", about, {"kind": "training", **origin}) as copy:
@@ -51,21 +51,11 @@ def import_version(number: int, settings: Settings) -> Version:
             return registry.register(client, f"runs:/{copy.info.run_id}/model", copy.info.run_id, tags | origin)
 
 
-def _imported_before(client: MlflowClient, version: Version) -> Version | None:
-    """The version here whose model has the same bytes, if there is one that is whole."""
-    same_key = f"name = '{registry.MODEL}' and tags.training_key = '{version.tags['training_key']}'"
-    for found in client.search_model_versions(same_key):
-        made = registry.get(client, found.version)
-        if made.tags["model_sha256"] == version.tags["model_sha256"] and registry.fault(client, made) is None:
-            return made
-    return None
-
-
 def _export(number: int, settings: Settings, folder: Path) -> tuple[Version, Run, list[Path]]:
     """The version, its run, and folders below `folder` with the run's files and, below `model`, the model's."""
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(number))
-    if version.tags.get("code_digest", lineage.code_digest()) != lineage.code_digest():
+    if version.tags["code_digest"] != lineage.code_digest():
         raise UserError(
             f"VERSION={number}: the code that makes a model was changed since this version was trained (of commit "
             f"{short_commit(version.tags['commit'])}), so the service could ask it with other features than it has "

@@ -1,10 +1,11 @@
 """The gates: what a version must pass before it scores a user's flight."""
 
 import json
-import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from timeit import timeit
 from typing import Any
 
 import numpy as np
@@ -173,12 +174,7 @@ def parity_gate(model: Any, served: ServedModel, flights: pd.DataFrame) -> Gate:
 def latency_gate(served: ServedModel, rival: ServedModel, flights: pd.DataFrame) -> Gate:
     """One flight at a time, alternating with the champion: the ratio of the median times."""
     row = inputs_of(features(flights.head(1)))
-    times: dict[int, list[float]] = {0: [], 1: []}
-    for _ in range(LATENCY_ROUNDS):
-        for which, model in enumerate((served, rival)):
-            begun = time.perf_counter()
-            model.score(*row)
-            times[which].append(time.perf_counter() - begun)
-    ours, theirs = (float(np.median(seconds)) for seconds in times.values())
+    calls = [partial(model.score, *row) for model in (served, rival)]
+    ours, theirs = np.median([[timeit(call, number=1) for call in calls] for _ in range(LATENCY_ROUNDS)], axis=0)
     seen = f"{ours / theirs:.1f} times the champion's {theirs * 1e6:.0f} µs a flight, median of {LATENCY_ROUNDS}"
-    return Gate("latency", ours <= theirs * SLOWER_BY, seen)
+    return Gate("latency", bool(ours <= theirs * SLOWER_BY), seen)

@@ -1,7 +1,6 @@
 """Packaging: a registered pipeline becomes an ONNX graph with its card, published with the digests of both files."""
 
 import copy
-import hashlib
 import json
 import tempfile
 from dataclasses import asdict
@@ -18,6 +17,7 @@ from level4_deployment.delivery.splits import with_float32_thresholds
 from level4_deployment.serving.package import GRAPH, NUMBERS_INPUT, OUTPUT, STRINGS_INPUT
 from level4_deployment.serving.routes import Package
 from shared.artefacts import MODEL_CARD
+from shared.files import file_digest
 
 
 def publish(client: MlflowClient, version: registry.Version) -> Package:
@@ -45,7 +45,7 @@ def convert(model: Any, card: ModelCard, folder: Path) -> dict[str, str]:
     categories = {name: list(map(str, known)) for name, known in zip(CATEGORIES, codes.categories_, strict=True)}
     (folder / GRAPH).write_bytes(_graph(model))
     (folder / MODEL_CARD).write_text(json.dumps(asdict(card) | {"categories": categories}, indent=2) + "\n")
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (GRAPH, MODEL_CARD)}
+    return {name: file_digest(folder / name) for name in (GRAPH, MODEL_CARD)}
 
 
 def _graph(model: Any) -> bytes:

@@ -26,20 +26,15 @@ def round_down(thresholds: NDArray[np.float64]) -> Numbers:
 
 def with_float32_thresholds(trees: Any) -> Any:
     """A copy of fitted boosted trees whose thresholds are float32 values, so that a conversion rounds none of them."""
-    copied = copy.copy(trees)
-    copied._predictors = [[_rounded(tree) for tree in each] for each in _trees(trees)]  # noqa: SLF001 - see `_trees`
+    copied = copy.deepcopy(trees)
+    for nodes in _nodes(copied):
+        nodes["num_threshold"] = round_down(nodes["num_threshold"])
     return copied
 
 
-def _trees(trees: Any) -> list[list[Any]]:
-    """The trees of each round; scikit-learn, and the converter to ONNX, have no public name for them."""
-    return trees._predictors  # noqa: SLF001
-
-
-def _rounded(tree: Any) -> Any:
-    nodes = tree.nodes.copy()
-    nodes["num_threshold"] = round_down(nodes["num_threshold"])
-    return type(tree)(nodes, tree.raw_left_cat_bitsets, tree.binned_left_cat_bitsets)
+def _nodes(trees: Any) -> list[Any]:
+    """The nodes of each tree; scikit-learn has no public name for them."""
+    return [tree.nodes for (tree,) in trees._predictors]  # noqa: SLF001
 
 
 def rows_at_splits(model: Any, flights: pd.DataFrame) -> pd.DataFrame:
@@ -51,11 +46,10 @@ def rows_at_splits(model: Any, flights: pd.DataFrame) -> pd.DataFrame:
     """
     encoder = model.named_steps["columns"].named_transformers_["codes"]
     inputs = model.named_steps["columns"].transform(flights).astype(np.float32)  # (n, codes then numbers)
-    trees = [tree for each in _trees(model.named_steps["trees"]) for tree in each]
     found = [
         rows
-        for i, tree in enumerate(trees)
-        for rows in _rows_of_tree(tree.nodes, inputs[i % len(inputs)], [len(codes) for codes in encoder.categories_])
+        for i, nodes in enumerate(_nodes(model.named_steps["trees"]))
+        for rows in _rows_of_tree(nodes, inputs[i % len(inputs)], [len(codes) for codes in encoder.categories_])
     ]
     table = np.array(found, dtype=np.float32).reshape(-1, inputs.shape[1])
     codes = zip(CATEGORIES, encoder.categories_, table.T, strict=False)

@@ -48,9 +48,15 @@ def register_by_hand(
     known = change(history(load_flights(settings), settings.now).reset_index(drop=True))
     table = pd.concat([known[data.KEPT], features(known)], axis=1)
     inputs = CATEGORIES + NUMBERS
-    _, _, fit_on, test = tune.windows(table, settings.now)
+    _, _, fit_on, test = data.windows(table, settings.now)
     chance = predict_features(fit_features(fit_on[inputs], fit_on["late"], **parameters), test[inputs])
-    tags = {"today": str(settings.today), "cause": cause, "commit": lineage.commit(), "training_key": cause}
+    tags = {
+        "today": str(settings.today),
+        "cause": cause,
+        "commit": lineage.commit(),
+        "code_digest": lineage.code_digest(),
+        "training_key": cause,
+    }
     with mlflow_runs.tracked(
         cause, "Trained without the pipeline, and evaluated as it does.", {"kind": "by hand", **tags}
     ) as run:

@@ -16,7 +16,6 @@ from shared.console import console, step
 from shared.errors import UserError
 from shared.waiting import wait_until
 
-CLIENTS = 4  # each waits for its response before it sends the next request
 REPLACED_WITHIN = 30.0  # seconds
 
 
@@ -43,7 +42,7 @@ def roll_back_under_load(
     with step("Roll back under load"):
         operator.post(f"/versions/{challenger}/promote", reason="a drill needs a champion to roll back from")
         wait_for_workers(home)
-        with traffic(service, as_requests(flights), clients=CLIENTS) as load:
+        with traffic(service, as_requests(flights)) as load:
             time.sleep(3.0)  # the clients are a process that has to start
             begun = time.time()
             restored = operator.post("/rollback", reason="a drill, under load")["routes"]["champion"]["version"]
@@ -79,7 +78,7 @@ class KillDrill:
 
 def kill_a_worker_under_load(service: str, flights: pd.DataFrame, home: Path) -> KillDrill:
     """Kill one of the workers while clients send requests, and wait until another one has replaced it."""
-    with step("Kill a worker under load"), traffic(service, as_requests(flights), clients=CLIENTS) as load:
+    with step("Kill a worker under load"), traffic(service, as_requests(flights)) as load:
         time.sleep(2.0)  # the clients are a process that has to start
         before = _pids(home)
         begun = time.monotonic()

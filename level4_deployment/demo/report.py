@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
-from mlflow import MlflowClient
 
-from level2_devops.model import predict
-from level3_training_pipeline.tracking import registry
+from level2_devops.load_generator import CLIENTS  # each waits for its response before it sends the next request
 from level4_deployment.control.client import is_running
-from level4_deployment.delivery.gates import Gate
 from level4_deployment.demo.console_view import STAGES, Digests
-from level4_deployment.demo.drills import CLIENTS, KillDrill, RollbackDrill
+from level4_deployment.demo.drills import KillDrill, RollbackDrill
 from level4_deployment.experiment.design import judge
 from level4_deployment.experiment.experiment_store import INCONCLUSIVE, PROMOTED, REJECTED, Experiment, days_of, find
 from level4_deployment.experiment.plots import verdict_plot
@@ -25,7 +22,7 @@ from shared.errors import UserError
 from shared.files import short_commit, short_digest
 from shared.pictures import save
 from shared.processes.reset import set_aside
-from shared.score import Score, by_month, score
+from shared.score import by_month
 from shared.settings import FIRST_TODAY, LAST_TODAY, Settings
 
 STORY_TODAY = date(2013, 4, 1)  # both verdicts are known in advance only as of this day
@@ -52,11 +49,6 @@ def months_around(settings: Settings) -> tuple[date, Settings, Settings]:
             "Remedy: a TODAY from 2013-04-01 to 2013-10-01."
         )
     return before, replace(settings, today=two), replace(settings, today=three)
-
-
-def gates_in_a_line(passed: list[Gate], refusals: dict[str, str]) -> str:
-    """One line of evidence. refusals: by bad candidate why it was refused, or "" if it was let through."""
-    return f"{len(passed)} gates; {sum(map(bool, refusals.values()))} of {len(refusals)} bad candidates refused"
 
 
 def draw_experiments(home: Path, *versions: int) -> list[Experiment]:
@@ -113,12 +105,6 @@ def show_explanation(settings: Settings, home: Path, request: str) -> str:
     return traced
 
 
-def score_version(client: MlflowClient, number: int, later: pd.DataFrame) -> Score:
-    """A registered version on the flights that came after."""
-    with step(f"Score version {number} on the {len(later):,} flights that came after"):
-        return score(later["late"], predict(registry.load_version(client, registry.get(client, str(number))), later))
-
-
 class Claim(NamedTuple):
     """Something that this level claims, whether this run showed it, and the figures."""
 
@@ -148,6 +134,8 @@ def release_claims(
     today: date, refusals: dict[str, str], better: Experiment, worse: Experiment, stages: Digests
 ) -> list[Claim]:
     """What must hold of the gates, of both experiments, and of the package of the first one's challenger.
+
+    refusals: by bad candidate why it was refused, or "" if it was let through.
 
     As of STORY_TODAY both verdicts are known. As of another day, eight weeks may be too few to prove what a month of
     data more is worth; but the model with the leak must never win.

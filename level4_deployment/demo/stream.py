@@ -20,8 +20,6 @@ from shared.data.replay import replay
 from shared.errors import UserError
 from shared.settings import LAST_TODAY, NEW_YORK, Settings
 
-FIRST = date(2013, 1, 1)
-
 
 def earliest(client: PlatformClient, settings: Settings, home: Path) -> tuple[date, str]:
     """The first day that may be sent, and why no day before it; raises UserError where no version serves."""
@@ -46,13 +44,14 @@ def earliest(client: PlatformClient, settings: Settings, home: Path) -> tuple[da
 def span(begin: str, end: str, first: tuple[date, str]) -> tuple[date, date]:
     """The first day that is meant, and the day after the last: without a begin, the first possible; else a month.
 
-    Raises UserError for dates that are none, lie outside 2013, in the wrong order, or before the first day possible.
+    It ends with the year. Raises UserError for dates that are none, in the wrong order, or before the first possible.
     """
     day, why = first
     start = _day("FROM", begin) if begin else day
-    stop = _day("TO", end) if end else min((pd.Timestamp(start) + pd.DateOffset(months=1)).date(), LAST_TODAY)
+    stop = _day("TO", end) if end else (pd.Timestamp(start) + pd.DateOffset(months=1)).date()
+    stop = min(stop, LAST_TODAY)
     if start >= LAST_TODAY:
-        raise UserError(f"FROM={start}: the year is over. Remedy: make reset LEVEL=4 begins anew.")
+        raise UserError(f"FROM={start}: the year is over. Remedy: a day of 2013, or make reset LEVEL=4 to begin anew.")
     if stop <= start:
         raise UserError(f"TO={stop} is not after FROM={start}. Remedy: a later TO, such as TO={LAST_TODAY}.")
     if start < day:
@@ -64,14 +63,9 @@ def span(begin: str, end: str, first: tuple[date, str]) -> tuple[date, date]:
 
 def _day(name: str, text: str) -> date:
     try:
-        day = date.fromisoformat(text)
+        return date.fromisoformat(text)
     except ValueError as error:
         raise UserError(f"{name}={text!r} is not a date. Remedy: YYYY-MM-DD, such as {name}=2013-05-01.") from error
-    if not FIRST <= day <= LAST_TODAY:
-        raise UserError(
-            f"{name}={day} is outside {FIRST} … {LAST_TODAY}. Remedy: a day of 2013, when the flights were."
-        )
-    return day
 
 
 def stream(settings: Settings, home: Path, begin: str, end: str) -> ReplayStats:

@@ -128,7 +128,7 @@ class Models:
 
     def test_rows(self, night: str, without: Sequence[str] = ()) -> pd.DataFrame:
         """The flights of the last 14 days, by which a training is evaluated."""
-        return tune.windows(self._known(night, without), midnight(night))[3]
+        return data.windows(self._known(night, without), midnight(night))[3]
 
     def _once(self, make: Callable[..., Any], *of: object) -> Any:
         key = make.__name__, *of
@@ -154,7 +154,7 @@ class Models:
         return found
 
     def _evaluate(self, night: str, without: Sequence[str], spoiled: bool) -> pd.DataFrame:  # noqa: FBT001
-        _, _, fit_on, test = tune.windows(self._known(night, without, spoiled), midnight(night))
+        _, _, fit_on, test = data.windows(self._known(night, without, spoiled), midnight(night))
         return losses_by_day(test, predict_features(_fit(fit_on), test[INPUTS]))
 
 

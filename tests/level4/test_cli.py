@@ -13,20 +13,6 @@ from shared.console import console
 from shared.errors import UserError
 from tests.factories import experiment
 
-
-def test_the_verbs_are_those_that_the_make_targets_use(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("sys.argv", ["level4_deployment", "--help"])
-    with pytest.raises(SystemExit):
-        cli.main()
-    shown = capsys.readouterr().out
-    names = (
-        "platform deliver stream submit status audit promote rollback approve traffic-split stop explain simulate-ab"
-    )
-    assert re.findall(r"^    (\S+)", shown, re.MULTILINE) == [*names.split(), "benchmark-serving"]
-
-
 NUMBER, SHARE = "is not the number of a version, such as VERSION=1", "is not a share between 0 and 1"
 
 

@@ -48,7 +48,6 @@ def test_all_tables_of_the_level_are_made_whatever_was_imported_before(tmp_path:
 
 # Changes that make a log of this version one of an earlier version, and what is missing then.
 EARLIER = {
-    "a column": ("ALTER TABLE inference_batches DROP COLUMN fell_back", r"inference_batches\.fell_back"),
     "a column of another name": (
         "ALTER TABLE predictions RENAME COLUMN request_payload TO features",
         r"predictions\.request_payload",

@@ -43,6 +43,7 @@ def test_an_address_is_shown_without_what_is_secret(address: str, shown: str) ->
         ("postgresql+psycopg://me:s3cr3t@part@127.0.0.1:9/log", "Remedy: in a password, write @ as %40"),
         ("postgresql+psycopg://me:x@127.0.0.1:s3cr3t/log", "Remedy: PREDICTION_LOG="),
         ("nothing://me:s3cr3t@127.0.0.1:9/log", "Remedy: PREDICTION_LOG="),
+        ("me:s3cr3t@somewhere", "no URL of a database. Remedy: PREDICTION_LOG="),
     ],
 )
 def test_a_log_that_cannot_be_opened_is_named_without_its_password(address: str, remedy: str) -> None:

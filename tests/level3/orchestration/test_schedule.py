@@ -8,8 +8,8 @@ import pytest
 from mlflow.entities.model_registry import ModelVersion
 from prefect.utilities.callables import cloudpickle_wrapped_call
 
-from level3_training_pipeline.orchestration.emit_data_event import emit
 from level3_training_pipeline.orchestration.prefect_server import prefect_server, running_server
+from level3_training_pipeline.orchestration.schedule import emit
 from level3_training_pipeline.pipeline.flow import training
 from shared.errors import UserError
 from shared.settings import Settings

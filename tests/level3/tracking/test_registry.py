@@ -28,15 +28,7 @@ np.save("predicted.npy", model.predict(pd.read_parquet("features.parquet"))[:, 1
 """
 
 
-def test_an_unknown_version_is_named_with_those_that_exist(world: World, trained: int) -> None:
-    with pytest.raises(
-        RegistryError,
-        match=rf"VERSION=99: level 3 has no such version; known there: {trained}\b.*Remedy: one of these, or make",
-    ):
-        registry.get(world.client, "99")
-
-
-@pytest.mark.parametrize(("moved", "status"), [(0.0, "RUNNING"), (20.0, "RUNNING"), (-3600.0, "KILLED")])
+@pytest.mark.parametrize(("moved", "status"), [(20.0, "RUNNING"), (-3600.0, "KILLED")])
 def test_a_clock_that_was_set_makes_no_crash_of_a_training_that_runs(world: World, moved: float, status: str) -> None:
     experiment = world.client.get_experiment_by_name(mlflow_runs.EXPERIMENT)
     assert experiment

@@ -1,6 +1,7 @@
 """The gates, on real versions: what each lets pass, and what it refuses with which reason."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,23 @@ from level4_deployment.delivery import gates, served_features
 from level4_deployment.delivery.packaging import publish
 from level4_deployment.serving.model import ServedModel, load_served
 from shared.errors import UserError
-from tests.level4.registries import Registry, run_folder
+from tests.level4.registries import MODEL, Registry, run_folder
 
 
 @pytest.fixture
 def served(registered: Registry, home: Path) -> ServedModel:
     return load_served(home, pull(registry.get(registered.client, "3"), home))
+
+
+@pytest.fixture
+def tags_return(registered: Registry) -> Iterator[None]:
+    """After the test, the versions have the tags on record that they had before."""
+    client = registered.client
+    before = client.search_model_versions(f"name = '{MODEL}'")
+    yield
+    for version in before:
+        for name, value in version.tags.items():
+            client.set_model_version_tag(MODEL, version.version, name, value)
 
 
 def test_the_digest_is_the_same_wherever_a_version_goes(registered: Registry, home: Path) -> None:
@@ -53,20 +65,16 @@ def test_a_copy_that_another_process_has_pulled_meanwhile_is_as_good(
     assert load_served(home, package_of(version)).version == 2
 
 
-def test_a_better_candidate_passes_every_gate_and_gets_a_plan(registry_: Registry, home: Path) -> None:
-    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
-    report = gates.run_gates(registry_.client, registry.get(registry_.client, "3"), registry_.settings, home)
-    assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
-    assert report.digest == package_of(registry.get(registry_.client, "3")).digest
-    assert report.plan
-    assert (report.champion, bool(report.plan.power_to)) == (1, True)
-
-
-def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Registry, home: Path) -> None:
-    registry_.client.set_registered_model_alias("flight-delays", "champion", "1")
+def test_a_better_candidate_passes_every_gate_and_gets_a_plan_with_what_was_wished(
+    registry_: Registry, home: Path
+) -> None:
+    registry_.client.set_registered_model_alias(MODEL, "champion", "1")
     version = registry.get(registry_.client, "3")
     wish = {"look_every": 1, "max_days": 14, "share": 0.3}
-    plan = gates.run_gates(registry_.client, version, registry_.settings, home, wish).plan
+    report = gates.run_gates(registry_.client, version, registry_.settings, home, wish)
+    assert [gate.name for gate in report.gates if gate.passed] == ["digest, signature", "quality", "parity", "latency"]
+    assert (report.digest, report.champion) == (package_of(version).digest, 1)
+    plan = report.plan
     assert plan
     assert (plan.look_every, plan.max_days, plan.share) == (1, 14, 0.3)
     assert plan.power_to, "the rest is planned as ever"
@@ -74,47 +82,38 @@ def test_a_wish_for_the_plan_is_kept_to_and_a_wrong_one_is_told(registry_: Regis
         gates.run_gates(registry_.client, version, registry_.settings, home, {"share": 3})
 
 
+@pytest.mark.usefixtures("tags_return")
 def test_a_worse_candidate_is_refused_with_both_losses(registry_: Registry, home: Path) -> None:
-    registry_.client.set_registered_model_alias("flight-delays", "champion", "3")
+    registry_.client.set_registered_model_alias(MODEL, "champion", "3")
     version = registry.get(registry_.client, "1")
-    try:
-        with pytest.raises(gates.GateError, match=r"version 1 is refused: quality: log loss 0\.\d+, version 3 0\.\d+"):
-            gates.run_gates(registry_.client, version, registry_.settings, home)
-        assert '"passed": false' in registry.get(registry_.client, "1").tags["gates"]
-        assert not_passed(registry.get(registry_.client, "1")) == "was refused by the gate quality"
-    finally:
-        registry_.client.set_model_version_tag("flight-delays", "1", "gates", version.tags["gates"])
+    with pytest.raises(gates.GateError, match=r"version 1 is refused: quality: log loss 0\.\d+, version 3 0\.\d+"):
+        gates.run_gates(registry_.client, version, registry_.settings, home)
+    assert not_passed(registry.get(registry_.client, "1")) == "was refused by the gate quality"
 
 
+@pytest.mark.usefixtures("tags_return")
 @pytest.mark.parametrize("damage", ["changed", "never packaged"])
 def test_a_package_that_cannot_be_opened_is_refused_on_record(registry_: Registry, home: Path, damage: str) -> None:
-    client, version = registry_.client, registry.get(registry_.client, "2")
-    manifest = version.tags["package"]
-    if damage == "changed":
-        client.set_model_version_tag("flight-delays", "2", "package", json.dumps({"model.onnx": "0" * 64}))
-    else:
-        client.delete_model_version_tag("flight-delays", "2", "package")
-    try:
-        with pytest.raises(gates.GateError, match="version 2 is refused: digest, signature: version 2"):
-            gates.run_gates(client, registry.get(client, "2"), registry_.settings, home)
-        assert not_passed(registry.get(client, "2"))
-    finally:
-        client.set_model_version_tag("flight-delays", "2", "package", manifest)
-        client.set_model_version_tag("flight-delays", "2", "gates", version.tags["gates"])
+    client = registry_.client
     assert not not_passed(registry.get(client, "2"))
+    if damage == "changed":
+        client.set_model_version_tag(MODEL, "2", "package", json.dumps({"model.onnx": "0" * 64}))
+    else:
+        client.delete_model_version_tag(MODEL, "2", "package")
+    with pytest.raises(gates.GateError, match="version 2 is refused: digest, signature: version 2"):
+        gates.run_gates(client, registry.get(client, "2"), registry_.settings, home)
+    assert not_passed(registry.get(client, "2"))
 
 
+@pytest.mark.usefixtures("tags_return")
 def test_a_champion_whose_package_is_damaged_is_reported_with_the_commands_that_help(
     registry_: Registry, home: Path
 ) -> None:
-    client, one = registry_.client, registry.get(registry_.client, "1")
-    client.set_registered_model_alias("flight-delays", "champion", "1")
-    client.set_model_version_tag("flight-delays", "1", "package", json.dumps({"model.onnx": "0" * 64}))
-    try:
-        with pytest.raises(gates.GateError, match=r"champion: .*not the one on record.*Remedy: make platform-rollback"):
-            gates.run_gates(client, registry.get(client, "3"), registry_.settings, home)
-    finally:
-        client.set_model_version_tag("flight-delays", "1", "package", one.tags["package"])
+    client = registry_.client
+    client.set_registered_model_alias(MODEL, "champion", "1")
+    client.set_model_version_tag(MODEL, "1", "package", json.dumps({"model.onnx": "0" * 64}))
+    with pytest.raises(gates.GateError, match=r"champion: .*not the one on record.*Remedy: make platform-rollback"):
+        gates.run_gates(client, registry.get(client, "3"), registry_.settings, home)
 
 
 def test_a_champion_whose_model_is_damaged_counts_by_its_own_evaluation_and_that_is_said(

@@ -8,12 +8,10 @@ import pytest
 from sklearn.pipeline import Pipeline
 
 from level2_devops.features import CATEGORIES, features
-from level2_devops.model import predict_features
 from level4_deployment.delivery import packaging
 from level4_deployment.delivery.gates import parity_gate
 from level4_deployment.delivery.splits import round_down, rows_at_splits
 from level4_deployment.serving.model import load_served
-from level4_deployment.serving.package import inputs_of
 from tests.level4.plane import package
 
 
@@ -23,15 +21,6 @@ def test_a_float32_is_on_the_same_side_of_a_threshold_and_of_the_rounded_one() -
     assert (rounded <= thresholds).all()
     for value in (rounded, np.nextafter(rounded, np.float32(np.inf)), np.nextafter(rounded, np.float32(-np.inf))):
         np.testing.assert_array_equal(value.astype(float) <= thresholds, value <= rounded)
-
-
-def test_rainfall_that_no_training_flight_had_gets_the_trained_models_probability(
-    trained: Pipeline, tmp_path: Path, flights: pd.DataFrame
-) -> None:
-    served = load_served(tmp_path, package(tmp_path, 1, trained))
-    table = features(flights.sample(3_000, random_state=1)).assign(precip=np.float32(0.035))
-    apart = np.abs(predict_features(trained, table) - served.score(*inputs_of(table)))
-    assert apart.max() < 1e-6
 
 
 def test_three_rows_reach_each_split_of_a_number_and_stand_at_its_threshold(

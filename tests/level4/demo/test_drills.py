@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from level2_devops.load_generator import traffic
+from level2_devops.load_generator import CLIENTS, traffic
 from level4_deployment.control.client import PlatformClient
 from level4_deployment.control.platform_process import RunningPlatform
-from level4_deployment.demo.drills import CLIENTS, kill_a_worker_under_load, roll_back_under_load, switch_times
+from level4_deployment.demo.drills import kill_a_worker_under_load, roll_back_under_load, switch_times
 from level4_deployment.replay_client import as_requests
 from level4_deployment.serving.reloader import wait_for_workers
 from tests.level4.registries import DOWN, Registry

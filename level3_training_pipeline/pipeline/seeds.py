@@ -1,10 +1,12 @@
-"""`make score`: did a change to the features or to the model help? Two codes are scored on the same flights.
+"""What chance does to a score: the same training with other seeds, scored on the flights that came after.
 
-The first run keeps the score of the code as it is; each later one compares the code as it is now with that, flight by
-flight. Trained as of TODAY with `tune.START`, without a search, by several seeds; scored on the later flights.
+`make seeds` prints how far the scores of a version spread. `make score` answers whether a change to the features or to
+the model helped: the first run keeps the score of the code as it is, and each later one compares the code as it is now
+with that. It trains as of TODAY with `tune.START`, without a search.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,23 +17,58 @@ import pandas as pd
 from pydantic.dataclasses import dataclass
 from scipy import stats
 
-from level2_devops.features import features
+from level2_devops.features import CATEGORIES, NUMBERS, features
 from level2_devops.model import SEED, fit_features, predict_features
 from level3_training_pipeline.pipeline import data, tune
-from level3_training_pipeline.tracking import lineage
+from level3_training_pipeline.tracking import lineage, mlflow_runs, registry
+from shared.console import show_table
 from shared.data.flights import load_flights
 from shared.data.split import future, history
 from shared.errors import UserError
 from shared.files import read_json, short_commit
-from shared.score import log_losses
+from shared.score import Score, log_losses, plus_minus, score
 from shared.settings import NEW_YORK, Settings
 
-SEEDS = (SEED, 0, 1, 2)
+SEEDS = (SEED, *range(7))  # the levels' own, and seven others
+COMPARED = SEEDS[:4]  # by which `make score` compares two codes
+
+
+def scores_by_seed(number: str, settings: Settings, report: Callable[[], None]) -> dict[str, list[Score]]:
+    """The scores of a version's training, and of level 2's on the same flights, one for each of SEEDS.
+
+    Calls `report` after each training. Raises RegistryError where there is no such version.
+    """
+    client = mlflow_runs.open_tracking(settings)
+    version = registry.get(client, number)
+    snapshot = data.gather_again(settings, version.tags)
+    table = data.read(data.build_features(snapshot))
+    later = future(load_flights(settings), snapshot.now)
+    inputs = features(later)
+    recipes = {f"version {number}": json.loads(version.tags["parameters"]), "level 2's parameters": {}}
+
+    def trained(parameters: dict[str, float], seed: int) -> Score:
+        model = fit_features(table[CATEGORIES + NUMBERS], table["late"], **parameters, random_state=seed)
+        report()
+        return score(later["late"], predict_features(model, inputs))
+
+    return {name: [trained(parameters, seed) for seed in SEEDS] for name, parameters in recipes.items()}
+
+
+def show_spread(scores: dict[str, list[Score]]) -> None:
+    """Print mean ± SD, lowest and highest of log loss and AUC."""
+    rows = []
+    for name, found in scores.items():
+        for figure, title in (("log_loss", "log loss"), ("auc", "AUC")):
+            values = [getattr(one, figure) for one in found]
+            rows.append([name, title, plus_minus(values, 4), f"{min(values):.4f}", f"{max(values):.4f}"])
+    flights, seeds = next(iter(scores.values()))[0].rows, len(SEEDS)
+    title = f"{seeds} seeds, scored on the {flights:,} flights that came after"
+    show_table(title, ["", "", "mean ± SD", "lowest", "highest"], rows)
 
 
 @dataclass(frozen=True, config={"extra": "forbid"})
 class Scored:
-    """What a code scores. rows: flights of each week; losses: nats per flight of each week, for each of SEEDS.
+    """What a code scores. rows: flights of each week; losses: nats per flight of each week, for each of COMPARED.
 
     flights: digest of the flights and their labels, which two scores must have in common.
     """
@@ -49,8 +86,8 @@ class Scored:
 
     def __str__(self) -> str:
         """As part of a sentence."""
-        mean, sd = np.mean(self.by_seed), np.std(self.by_seed, ddof=1)
-        return f"log loss {mean:.4f} ± {sd:.4f} (mean ± SD of {len(SEEDS)} seeds) on {sum(self.rows):,} later flights"
+        loss, seeds = plus_minus(self.by_seed, 4), len(self.losses)
+        return f"log loss {loss} (mean ± SD of {seeds} seeds) on {sum(self.rows):,} later flights"
 
 
 def file_of(settings: Settings) -> Path:
@@ -67,7 +104,7 @@ def read_kept(settings: Settings) -> Scored | None:
 
 
 def measure(settings: Settings, report: Callable[[], None]) -> Scored:
-    """Train the code as it is with each of SEEDS, and score it; calls `report` after each training."""
+    """Train the code as it is with each of COMPARED, and score it; calls `report` after each training."""
     flights = load_flights(settings)
     known = data.sample(history(flights, settings.now), settings.now)
     later = future(flights, settings.now)
@@ -82,8 +119,8 @@ def measure(settings: Settings, report: Callable[[], None]) -> Scored:
         report()
         return [float(loss) for loss in found.groupby(week).mean()]
 
-    with ThreadPoolExecutor(min(len(SEEDS), os.cpu_count() or 1)) as pool:
-        found = list(pool.map(losses, SEEDS))
+    with ThreadPoolExecutor(min(len(COMPARED), os.cpu_count() or 1)) as pool:
+        found = list(pool.map(losses, COMPARED))
     digest = hashlib.sha256(pd.util.hash_pandas_object(later[["flight_id", "late"]]).to_numpy().tobytes()).hexdigest()
     return Scored(lineage.commit(), lineage.code_digest(), digest, rows.tolist(), found)
 

@@ -1,14 +1,21 @@
-"""`make score` finds a change that helps, says so only beyond chance, and never compares unlike flights."""
+"""`make seeds` prints the spread of real trainings; `make score` calls a change better or worse only beyond chance."""
 
 from dataclasses import replace
+from statistics import stdev
 
 import numpy as np
 import pytest
 
-from level3_training_pipeline.pipeline import score_change, tune
-from level3_training_pipeline.pipeline.score_change import Scored, compare, measure
+from level2_devops.model import predict
+from level3_training_pipeline.pipeline import seeds, tune
+from level3_training_pipeline.pipeline.seeds import Scored, compare, measure, scores_by_seed, show_spread
+from level3_training_pipeline.tracking import registry
+from shared.data.flights import load_flights
+from shared.data.split import future
 from shared.errors import UserError
+from shared.score import score
 from shared.settings import Settings
+from tests.level3.world import World
 from tests.support import lend_flights
 
 ROWS = [6_000] * 39
@@ -49,7 +56,7 @@ def test_other_flights_are_not_compared() -> None:
 @pytest.mark.usefixtures("flights")
 def test_a_model_of_few_trees_is_worse_on_the_real_year(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     lend_flights(settings.state)
-    monkeypatch.setattr(score_change, "SEEDS", (0, 1))
+    monkeypatch.setattr(seeds, "COMPARED", (0, 1))
     done: list[int] = []
     monkeypatch.setattr(tune, "START", tune.START | {"max_iter": 20})
     kept = measure(settings, lambda: done.append(1))
@@ -57,3 +64,22 @@ def test_a_model_of_few_trees_is_worse_on_the_real_year(settings: Settings, monk
     now = measure(settings, lambda: done.append(1))
     assert (len(done), sum(now.rows), len(now.rows)) == (4, 249_435, 40)
     assert compare(kept, now).startswith("Worse: ")
+
+
+@pytest.mark.slow
+def test_the_first_seed_is_the_versions_own_and_the_others_spread(
+    world: World, trained: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(seeds, "SEEDS", seeds.SEEDS[:3])
+    done: list[int] = []
+    scores = scores_by_seed(str(trained), world.settings, lambda: done.append(1))
+    ours, level2s = scores.values()
+    assert (len(done), len(ours), len(level2s)) == (6, 3, 3)
+    later = future(load_flights(world.settings), world.settings.now)
+    model = registry.load_version(world.client, registry.get(world.client, str(trained)))
+    assert ours[0] == score(later["late"], predict(model, later))
+    assert 0 < stdev(one.log_loss for one in ours) < 0.003
+    show_spread(scores)
+    printed = capsys.readouterr().out
+    assert f"3 seeds, scored on the {len(later):,} flights that came after" in printed
+    assert f"{max(one.auc for one in ours):.4f}" in printed
