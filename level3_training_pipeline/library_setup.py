@@ -40,7 +40,7 @@ def set_up_libraries(settings: Settings) -> None:
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # it evaluates language models, with 8 processes in 600 MB
             "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
             "DO_NOT_TRACK": "1",
-            "MALLOC_MMAP_THRESHOLD_": str(1 << 23),  # bytes: a large table's memory is returned when it is freed
+            "MALLOC_MMAP_THRESHOLD_": str(1 << 20),  # bytes: the memory of a year's column is returned when it is freed
             "MALLOC_ARENA_MAX": "2",
             "ARROW_DEFAULT_MEMORY_POOL": "system",  # its own one keeps 140 MB after reading the year
             "OMP_NUM_THREADS": "1",  # on shared cores, threads of scikit-learn that wait for each other cost more

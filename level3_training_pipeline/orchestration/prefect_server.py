@@ -1,18 +1,8 @@
-"""A Prefect server on loopback, which commands share: it runs as long as one of them needs it.
-
-    python -m level3_training_pipeline.orchestration.prefect_server FOLDER WORDS…
-
-is its process: `prefect server start WORDS…`, which ends when no command uses it any more, even if all of them were
-killed. Its users are the processes in the files of FOLDER/users.
-"""
+"""A Prefect server on loopback, which commands share: it runs as long as one of them needs it."""
 
 import os
-import runpy
-import signal
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -20,9 +10,8 @@ from pathlib import Path
 from uuid import uuid4
 
 import psutil
-from filelock import FileLock
 
-from level2_devops.service.guarded import guard
+from level3_training_pipeline.orchestration.shared_server import RECORD, is_used, users_lock
 from shared.console import step
 from shared.errors import UserError
 from shared.files import StateError, read_json, write_json
@@ -31,8 +20,7 @@ from shared.settings import PROJECT, Settings
 from shared.waiting import comes_up, free_port
 
 GUARDED = "level2_devops.service.guarded"  # the module that runs a library's server with checks of its callers
-RECORD = "server.json"  # the server's process and address, as long as commands may join it
-POLL_EVERY = 1.0  # seconds
+SHARED_SERVER = "level3_training_pipeline.orchestration.shared_server"
 START_LIMIT = 90  # seconds; the first start makes the server's database, which takes about 15 s on two cores
 
 
@@ -71,12 +59,15 @@ class PrefectServer:
 def prefect_server(settings: Settings) -> Iterator[PrefectServer]:
     """Start a server, or join the one that another command has started; the last command to leave stops it.
 
+    When all commands are killed, it ends by itself.
+
     The block gets it while it still starts, and can do other work before `wait()`.
     """
     folder = settings.level("level3") / "prefect"
     mine = folder / "users" / uuid4().hex
     mine.parent.mkdir(parents=True, exist_ok=True)
-    lock, process = _users_lock(folder), None
+    lock = users_lock(folder)
+    process = None
     with lock:
         server = running_server(settings)
         if server is None:
@@ -116,7 +107,7 @@ def _start(folder: Path) -> tuple[PrefectServer, "subprocess.Popen[bytes]"]:
     }
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, str(folder), "--host", "127.0.0.1", "--port", str(port)],
+            [sys.executable, "-m", SHARED_SERVER, str(folder), "--host", "127.0.0.1", "--port", str(port)],
             stdout=output,
             stderr=output,
             stdin=subprocess.DEVNULL,
@@ -137,41 +128,3 @@ def _stop(server: PrefectServer) -> None:
                 process.wait(timeout=15)
             except psutil.TimeoutExpired:
                 process.kill()
-
-
-def _users_lock(folder: Path) -> FileLock:
-    """Held while a command joins or leaves, and while the server looks whether one is left."""
-    return FileLock(folder / "server.lock")
-
-
-def is_used(folder: Path) -> bool:
-    """Whether a command uses the server now; the files of commands that were killed are removed.
-
-    All users run on this machine, whose name may change with the network.
-    """
-    for file in (folder / "users").iterdir():
-        if not still_runs(file.read_text()):
-            file.unlink()
-    return any((folder / "users").iterdir())
-
-
-def _end_with_users(folder: Path) -> None:
-    used = True
-    while used:
-        time.sleep(POLL_EVERY)
-        with _users_lock(folder):
-            if not (used := is_used(folder)):
-                (folder / RECORD).unlink(missing_ok=True)  # so that the next command starts another one
-    os.kill(os.getpid(), signal.SIGTERM)
-
-
-def main() -> None:
-    """Run the server."""
-    threading.Thread(target=_end_with_users, args=[Path(sys.argv[1])], daemon=True).start()
-    sys.argv = ["prefect", "server", "start", *sys.argv[2:]]
-    guard()
-    runpy.run_module("prefect", run_name="__main__", alter_sys=True)
-
-
-if __name__ == "__main__":
-    main()

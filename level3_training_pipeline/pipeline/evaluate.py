@@ -105,6 +105,6 @@ def check_plausible(evaluation: Evaluation, on_record: list[float]) -> None:
 def logistic_regression() -> Pipeline:
     """The simpler model that the trees must beat."""
     numbers = make_pipeline(SimpleImputer(strategy="median", add_indicator=True), StandardScaler())
-    codes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=50)
+    codes = OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=50, dtype=np.float32)  # as the numbers
     columns = ColumnTransformer([("numbers", numbers, NUMBERS), ("codes", codes, CATEGORIES)])
     return make_pipeline(columns, LogisticRegression(C=0.1, solver="newton-cholesky"))

@@ -4,6 +4,7 @@ Each model learns from what was known on its night, by the recipe of level 3's p
 one policy tries it first, as the loop does. `calendar_training` trains them all, in a thread beside the replayed year.
 """
 
+import gc
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -129,6 +130,8 @@ class CalendarTraining:
         try:
             table = predict_by_calendar(load_flights(self.settings), self.settings.now, self._keep, faults=self.faults)
             write_parquet(table, config.own(self.settings) / PREDICTIONS_FILE)
+            del table
+            gc.collect()  # platforms and their versions refer to each other: 200 MB
         except _GivenUpError:
             pass
         except Exception as error:

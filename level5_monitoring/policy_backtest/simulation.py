@@ -257,7 +257,9 @@ class Loop:
         previous = None if self.moved_by_rollback else platform.predecessor.get(champion)
         before = None
         if previous:
-            before = performance.Previous(previous.number, lambda own: previous.probability[rows[own.index]])
+            before = performance.Previous(
+                previous.number, lambda own: previous.probability[rows[own.index]].astype(float)
+            )
         rate = performance.base_rate(pd.DataFrame(self.measured, columns=performance.COLUMNS))
         if measured := performance.measure(window, champion, before, rate=rate, excluded_reason=excluded):
             self.measured.append(measured)

@@ -44,7 +44,7 @@ def source_of(name: str) -> str:
 
 STARTED = (  # by commands of ours, with the settings that they have made for the library
     "level2_devops.service.guarded",
-    "level3_training_pipeline.orchestration.prefect_server",
+    "level3_training_pipeline.orchestration.shared_server",
 )
 ENTRIES = [
     name.removesuffix(".__main__")

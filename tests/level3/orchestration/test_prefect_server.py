@@ -11,7 +11,8 @@ import pytest
 
 from level3_training_pipeline.library_setup import set_up_libraries
 from level3_training_pipeline.orchestration import prefect_server as servers
-from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError, is_used
+from level3_training_pipeline.orchestration.prefect_server import PrefectServer, ServerError
+from level3_training_pipeline.orchestration.shared_server import is_used
 from shared.processes.process_identity import identity, this_process
 from shared.settings import Settings
 from tests.level3.world import World
