@@ -86,7 +86,8 @@ class Plan:
         """What decides, for people."""
         return (
             f"up to {self.max_days} days, a look every {self.look_every}, one-sided alpha {self.alpha:g}, standard "
-            f"errors x {self.inflation:g}, non-inferiority margin {self.margin:g} nats per flight"
+            f"errors x {self.inflation:g}, non-inferiority margin {self.margin:g} nats per flight, which alone "
+            f"{'may promote' if self.non_inferior_counts else 'never promotes'}"
         )
 
     @property

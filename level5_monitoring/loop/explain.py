@@ -34,7 +34,7 @@ def show_decision(day: str) -> None:
         if experiment:
             facts["experiment"] = f"{experiment.experiment}, {experiment.state}: {experiment.reason}"
         show_table(f"Decision of {day}", ["", ""], [[name, value] for name, value in facts.items()])
-        _show_results([MonitorResult(**one) for one in decision["evidence"]], loop_store.monitor_results(log, day))
+        _show_results(day, [MonitorResult(**one) for one in decision["evidence"]], loop_store.monitor_results(log, day))
         if alerts := [[alert.severity, alert.title, _text_of(alert)] for alert in outbox.alerts(log, day)]:
             show_table("Alerts", ["severity", "alert", "text"], alerts)
         versions = {result.get("version"), decision["version"], experiment and experiment.challenger} - {None}
@@ -70,14 +70,15 @@ def _decision_of(log: sa.Engine, day: str) -> dict[str, Any]:
     raise UserError(f"DECISION={day!r}: no decision; {known}. Remedy: DECISION=YYYY-MM-DD, one of these days.")
 
 
-def _show_results(evidence: list[MonitorResult], results: list[MonitorResult]) -> None:
+def _show_results(day: str, evidence: list[MonitorResult], results: list[MonitorResult]) -> None:
     """The results that led to the decision, then all of the day."""
     if evidence:
         rows = []
         for one in evidence:
+            state = one.state if one.day == day else f"{one.state} on {one.day}"
             figures = figure(one.value), figure(one.threshold), f"{one.rows:,}"
-            rows.append([one.day, in_words(one.monitor), one.described_target, one.state, *figures])
-        show_table("Evidence", ["day", "monitor", "target", "state", "value", "threshold", "rows"], rows)
+            rows.append([in_words(one.monitor), one.described_target, state, *figures])
+        show_table("Evidence", ["monitor", "target", "state", "value", "threshold", "rows"], rows)
     if results:
         show_table("All monitors of the day", ["monitor", *STATES, "in alarm"], _by_monitor(results))
     if not evidence:

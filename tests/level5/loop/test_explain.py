@@ -13,6 +13,7 @@ from level5_monitoring import config
 from level5_monitoring.loop import explain, loop_store, policy
 from level5_monitoring.loop.alerts import alerts_of
 from level5_monitoring.loop.policy import PolicyState
+from shared.console import console
 from shared.errors import UserError
 from shared.settings import Settings
 from tests.factories import monitor_result
@@ -50,15 +51,16 @@ def test_a_retraining_is_followed_to_its_promotion(own_log: sa.Engine, capsys: p
 
 
 def test_a_reason_of_many_alarms_is_cut_and_the_evidence_has_each(
-    own_log: sa.Engine, capsys: pytest.CaptureFixture[str]
+    own_log: sa.Engine, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    results = [monitor_result("contract", day=DAY, target=f"column_{n}", value=n / 8) for n in range(8)]
+    results = [monitor_result("contract", day=DAY, target=f"dest_en_route_delay_{n}h", value=n / 8) for n in range(8)]
     decision = policy.decide(DAY, results, PolicyState())
     loop_store.record_decision(own_log, decision, results, alerts_of(decision, PolicyState(), "level5"))
+    monkeypatch.setattr(console, "width", 80)
     text = shown(capsys)
-    assert text.count("contract of column_0") == 2, "in the reason, and in the alert"
-    assert "contract of column_7" not in text
-    for one in ("column_7 alarm 0.875", "column_0 and 7 more"):
+    assert text.count("contract of dest_en_route_delay_0h") == 2, "in the reason, and in the alert"
+    assert "contract of dest_en_route_delay_7h" not in text
+    for one in ("dest_en_route_delay_7h alarm 0.875", "dest_en_route_delay_0h and 7 more"):
         assert one in text
 
 

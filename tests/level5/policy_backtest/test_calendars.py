@@ -22,7 +22,7 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
     spring = flights[flights["predicted_at"] < START + pd.Timedelta(days=50)]
     monkeypatch.setattr(models.data, "sample", lambda known, _day, _without: known.reset_index(drop=True))
     monkeypatch.setattr(models, "fit_features", lambda inputs, _late, **_plan: len(inputs))
-    monkeypatch.setattr(models, "predict_features", lambda rows, inputs: np.full(len(inputs), rows / 1e6))
+    monkeypatch.setattr(models, "predict_features", lambda rows, inputs: np.full(len(inputs), rows / 2**20))
     found = calendars.predict_by_calendar(spring, START)
     known = {
         day: int((spring["late"].notna() & (spring["label_known_at"] < pd.Timestamp(day, tz=NEW_YORK))).sum())
@@ -37,12 +37,12 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
     }.items():
         rows = found[found["flight_id"].str.startswith(day)]
         for policy, one in zip(("frozen", "six_weeks", "monthly", "weekly"), trained, strict=True):
-            assert {*rows[policy]} == {known[one] / 1e6}, (day, policy)
-    assert {*found["weekly before"].dropna().unique()} >= {known["2013-04-01"] / 1e6}
+            assert {*rows[policy]} == {known[one] / 2**20}, (day, policy)
+    assert {*found["weekly before"].dropna().unique()} >= {known["2013-04-01"] / 2**20}
     after = found[found["flight_id"].str.startswith("2013-05-08")]
-    assert {*after["weekly before"]} == {known["2013-04-29"] / 1e6}
+    assert {*after["weekly before"]} == {known["2013-04-29"] / 2**20}
     tried = found[found["flight_id"].str.startswith("2013-05-15")]["six_weeks_tried"]
-    assert {*tried} == {known["2013-04-01"] / 1e6}, "in shadow, the champion answers"
+    assert {*tried} == {known["2013-04-01"] / 2**20}, "in shadow, the champion answers"
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
