@@ -6,7 +6,7 @@ import re
 import shutil
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +101,8 @@ def run_notebooks(settings: Settings, wanted: dict[Path, Replace], progress: Cal
     with ThreadPoolExecutor(1) as thread:  # in the main thread, nbclient would take Ctrl-C and SIGTERM for itself
         running = thread.submit(asyncio.run, all_of_them())
         try:
+            while wait([running], timeout=0.2).not_done:  # Ctrl-C ends no longer wait on Windows
+                pass
             return running.result()
         except KeyboardInterrupt:
             for one in tasks:

@@ -18,7 +18,7 @@ from shared.files import StateError, keep_json, write_json
 from shared.processes.process_identity import this_process
 from shared.settings import Settings
 
-WAIT = 0.2  # seconds between the end of a worker and the start of the next; a start itself takes longer
+SHORTEST_WAIT, LONGEST_WAIT = 0.2, 5.0  # seconds between the end of a worker and the start of the next
 
 
 class Supervisor:
@@ -29,6 +29,7 @@ class Supervisor:
         self.address = address_of(listening)
         self.unreadable = ""  # why the history cannot be read
         self.started = 0  # workers
+        self.wait = SHORTEST_WAIT
         current = store.current()
         if current is None:
             raise ReleaseError("nothing is released yet. Remedy: make release.")
@@ -77,16 +78,18 @@ class Supervisor:
         self._publish(to, refused)
 
     def _start_again(self) -> None:
-        """Start the same release again, as often as it ends."""
+        """Start the same release again, as often as it ends; the wait doubles as long as it does not start."""
         status = self.worker.process.returncode
         self.worker.stop()  # what is left of it
-        self._log(f"{self.worker.version} ended with {status}; starting it again in {WAIT:.1f} s")
-        time.sleep(WAIT)
+        self._log(f"{self.worker.version} ended with {status}; starting it again in {self.wait:.1f} s")
+        time.sleep(self.wait)
         try:
             self.worker = self._start(self.worker.version)
         except UserError as error:
+            self.wait = min(2 * self.wait, LONGEST_WAIT)
             self._log(str(error))
         else:
+            self.wait = SHORTEST_WAIT
             self._publish(self.current, None)
 
     def _start(self, version: str) -> Worker:

@@ -68,7 +68,7 @@ def explain(settings: Settings, home: Path, request: str) -> Explanation:
         "package": package_of(version).digest,
         "model": version.tags["model_sha256"],
         "MLflow run": version.run_id,
-        "cause": version.tags["cause"],
+        "cause": version.tags.get("cause", "not on record"),
         "parameters": json.dumps(client.get_run(version.run_id).data.params),
         "commit": version.tags["commit"],
         "data digest": known or "not on record: it was not trained by the pipeline",

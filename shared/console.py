@@ -302,8 +302,14 @@ def record_output(title: str, settings: "Settings", level: str, *, quiet: bool) 
     print_styled((title, "bold"), f" · today is {settings.today}")
     try:
         yield
-    except BaseException as error:
-        story.print(f"error: {error}" if isinstance(error, UserError) else traceback.format_exc())
+    except UserError as error:
+        story.print(f"error: {error}")
+        raise
+    except KeyboardInterrupt:
+        story.print("interrupted")
+        raise
+    except BaseException:
+        story.print(traceback.format_exc())
         raise
     finally:
         console.quiet, console.story, console.story_file = False, None, None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from level2_devops.release.artefact import REQUIREMENTS, SOURCES, add_model, copy_source, seal, verify
 from level2_devops.release.gates import Tests, smoke_test, tests_running
-from level2_devops.release.service_status import wait_until_served
+from level2_devops.release.service_status import read_service_status, wait_until_served
 from level2_devops.release.store import ReleaseError, Store
 from shared.console import step
 from shared.errors import UserError
@@ -76,6 +76,7 @@ def candidate(settings: Settings, *, actor: str, note: str = "", source: Path = 
     """
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone(), store.workshop() as workshop:
+        read_service_status(store)  # one that is garbled is reported before the work
         version = store.next_version()
         store.record("building", version, actor, note=note)
         copy_source(source, workshop / "release" / "app")
@@ -102,6 +103,7 @@ def roll_back(settings: Settings, *, actor: str) -> Release:
     """Switch to the release that served before the current one; raises ReleaseError when there is none."""
     begun, store = time.monotonic(), Store(settings.level("level2"))
     with store.alone():
+        read_service_status(store)
         now = store.current()
         if now is None or not now.before:
             raise ReleaseError("there is no earlier release to go back to. Remedy: make release.")

@@ -55,7 +55,7 @@ def _export(number: int, settings: Settings, folder: Path) -> tuple[Version, Run
     """The version, its run, and folders below `folder` with the run's files and, below `model`, the model's."""
     client = mlflow_runs.open_tracking(settings)
     version = registry.get(client, str(number))
-    if version.tags["code_digest"] != lineage.code_digest():
+    if version.tags.get("code_digest") != lineage.code_digest():
         raise UserError(
             f"VERSION={number}: the code that makes a model was changed since this version was trained (of commit "
             f"{short_commit(version.tags['commit'])}), so the service could ask it with other features than it has "

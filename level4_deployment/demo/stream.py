@@ -48,10 +48,10 @@ def span(begin: str, end: str, first: tuple[date, str]) -> tuple[date, date]:
     """
     day, why = first
     start = _day("FROM", begin) if begin else day
-    stop = _day("TO", end) if end else (pd.Timestamp(start) + pd.DateOffset(months=1)).date()
-    stop = min(stop, LAST_TODAY)
     if start >= LAST_TODAY:
         raise UserError(f"FROM={start}: the year is over. Remedy: a day of 2013, or make reset LEVEL=4 to begin anew.")
+    stop = _day("TO", end) if end else (pd.Timestamp(start) + pd.DateOffset(months=1)).date()
+    stop = min(stop, LAST_TODAY)
     if stop <= start:
         raise UserError(f"TO={stop} is not after FROM={start}. Remedy: a later TO, such as TO={LAST_TODAY}.")
     if start < day:

@@ -72,14 +72,15 @@ class Plan:
         except ValidationError as error:
             first = error.errors()[0]
             value = "".join(f"{name}={wished[str(name)]!r}: " for name in first["loc"])
+            why = first["msg"].removeprefix("Value error, ")
             raise UserError(
-                f"this plan cannot be carried out: {value}{first['msg']}. Remedy: leave it out, or see Plan."
+                f"this plan cannot be carried out: {value}{why}. Remedy: leave it out, or see Plan."
             ) from error
 
     def __post_init__(self) -> None:
         """Check that whole looks fit into the plan."""
         if self.look_every >= self.max_days or self.max_days % self.look_every:
-            raise ValueError(f"max_days={self.max_days} is no multiple of look_every={self.look_every}")
+            raise ValueError(f"max_days={self.max_days} must be a larger multiple of look_every={self.look_every}")
 
     @property
     def rules(self) -> str:

@@ -89,8 +89,8 @@ def predict_by_calendar(
 ) -> pd.DataFrame:
     """The calendar policies' table, as of `simulate_policies`.
 
-    keep_share: is called with the share of the trainings that are done. faults: in the year with faults; the columns
-    `clean NAME`, of CLEAN and the loop, are then of the year without.
+    keep_share: is called with the share of the trainings that are done, then in each night of each policy. faults: in
+    the year with faults; the columns `clean NAME`, of CLEAN and the loop, are then of the year without.
     """
     nights = training_nights(start, flights["predicted_at"].max())
     first, last = nights["weekly"][0], str(flights["predicted_at"].max().tz_convert(NEW_YORK).date())
@@ -102,13 +102,21 @@ def predict_by_calendar(
     for done, (of, night) in enumerate(trainings):
         keep_share(done / every)
         of.train(night)
-    keep_share(len(trainings) / every)
-    table, _ = simulate_policies(models, first, last, calendar_turns(nights))
+
+    def reported(turn: Turn) -> Turn:
+        def report_and_turn(platform: Platform, night: str) -> None:
+            keep_share(len(trainings) / every)  # gates and the loop train as well
+            turn(platform, night)
+
+        return report_and_turn
+
+    turns = {name: reported(turn) for name, turn in calendar_turns(nights).items()}
+    table, _ = simulate_policies(models, first, last, turns)
     if not faults:
         return table
-    turns = {name: turn for name, turn in calendar_turns(nights).items() if name in CLEAN} | {LOOP: Loop(clean, first)}
-    answers, _ = simulate_policies(clean, first, last, turns)
-    columns = answers[["flight_id", *turns]].rename(columns={name: f"clean {name}" for name in turns})
+    clean_turns = {name: turns[name] for name in CLEAN} | {LOOP: reported(Loop(clean, first))}
+    answers, _ = simulate_policies(clean, first, last, clean_turns)
+    columns = answers[["flight_id", *clean_turns]].rename(columns={name: f"clean {name}" for name in clean_turns})
     return table.merge(columns, on="flight_id", how="left", validate="1:1")
 
 
@@ -176,7 +184,9 @@ def calendar_training(
         yield training
     finally:
         training.given_up = True
-        training.thread.join()  # seconds: until the model is done that is being trained
+        if not training.over():
+            with step("End the training of the other policies"):
+                training.thread.join()  # seconds: until the model is done that is being trained
 
 
 def collect_predictions(settings: Settings) -> pd.DataFrame:

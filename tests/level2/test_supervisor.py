@@ -1,12 +1,14 @@
 """One address stays served while releases change, workers crash and files are tampered with."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -95,6 +97,17 @@ def test_a_killed_supervisor_leaves_no_worker_and_no_status(running: Running, st
     process.wait()
     assert read_service_status(store) is None
     assert has_ended(service.worker)
+
+
+def test_a_release_that_does_not_start_is_tried_again_after_ever_longer_waits(running: Running, store: Store) -> None:
+    process, service = running
+    card = store.app("1.0.0") / "model" / "model.json"
+    card.chmod(0o644)
+    card.write_text("{}")
+    os.kill(service.worker, signal.SIGKILL)
+    assert process.stdout
+    waits = (re.search(r"starting it again in (.+) s", line) for line in process.stdout)
+    assert [found[1] for found in islice(filter(None, waits), 4)] == ["0.2", "0.4", "0.8", "1.6"]
 
 
 def test_without_a_release_it_names_the_remedy(settings: Settings) -> None:

@@ -17,8 +17,10 @@ from level2_devops.model import ModelCard, fit_features, save
 from level2_devops.release import gates, pipeline
 from level2_devops.release.artefact import copy_source
 from level2_devops.release.pipeline import Release, candidate, release, roll_back
+from level2_devops.release.service_status import STATE
 from level2_devops.release.store import ReleaseError, Store
 from shared.errors import UserError
+from shared.files import StateError
 from shared.settings import Settings
 from shared.waiting import wait_until
 from tests.level2.releases import ACTOR, copy_project, has_ended, publish, published, seed_bug
@@ -204,3 +206,14 @@ def test_a_model_of_other_columns_is_refused_in_one_line(
         release(settings.state / "model", settings, actor=ACTOR, source=project)
     assert "\n" not in str(error.value)
     assert store.history()[-1]["what"] == "refused"
+
+
+def test_a_garbled_status_of_a_service_stops_a_release_before_its_work(
+    make: Callable[[], Release], settings: Settings, store: Store
+) -> None:
+    before = store.history()
+    (store.home / STATE).write_text("{")
+    for act in (make, lambda: roll_back(settings, actor=ACTOR)):
+        with pytest.raises(StateError, match=rf"{STATE}.*else remove"):
+            act()
+    assert store.history() == before

@@ -1,4 +1,4 @@
-"""The store of releases: numbers that are used once, a pointer that is never half written, a history."""
+"""The store of releases: numbers that are used once, a history of which no half line is read, a history."""
 
 import shutil
 import subprocess

@@ -23,7 +23,9 @@ def test_each_prediction_comes_from_the_newest_model_of_its_policy(
     monkeypatch.setattr(models.data, "sample", lambda known, _day, _without: known.reset_index(drop=True))
     monkeypatch.setattr(models, "fit_features", lambda inputs, _late, **_plan: len(inputs))
     monkeypatch.setattr(models, "predict_features", lambda rows, inputs: np.full(len(inputs), rows / 2**20))
-    found = calendars.predict_by_calendar(spring, START)
+    shares: list[float] = []
+    found = calendars.predict_by_calendar(spring, START, shares.append)
+    assert shares.count(1.0) > 5 * 45, "each night of each policy, so that it can be given up"
     known = {
         day: int((spring["late"].notna() & (spring["label_known_at"] < pd.Timestamp(day, tz=NEW_YORK))).sum())
         for day in ("2013-04-01", "2013-04-08", "2013-04-29", "2013-05-06", "2013-05-13")
