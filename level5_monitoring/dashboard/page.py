@@ -24,6 +24,7 @@ from level5_monitoring.dashboard.events import KINDS, Event
 from level5_monitoring.dashboard.evidently_reports import page_of_week
 from level5_monitoring.dashboard.shares import add_shares
 from level5_monitoring.loop.alerts import PAGE_FOR
+from level5_monitoring.loop.policy import FAILED
 from level5_monitoring.monitors.monitor_result import MonitorResult, in_words
 from level5_monitoring.policy_backtest.calendars import LOOP
 from shared.settings import Settings
@@ -121,7 +122,8 @@ def verdict(year: Year) -> list[str]:
     counts = Counter(event.kind for event in year.events)
     if not counts["promotion"]:
         return ["No model is in production yet: the first one is being trained"]
-    losses, trainings = year.sound_loss, counts["training"]
+    losses = year.sound_loss
+    trainings = sum(one.kind == "training" and FAILED not in one.facts for one in year.events)
     mondays = f", not {max(len(year.weeks) - 1, 0)} (every Monday)" if year.compared else ""
     found = [f"Retrained {_times(trainings, 'time')}{mondays}"]
     if "weekly" in losses:

@@ -124,7 +124,7 @@ class Demo:
             calendars.read_predictions(self.own)
         except (FileNotFoundError, StateError):
             training = self.opened.enter_context(calendars.calendar_training(self.settings, busy=self.trains))
-            self.live.activities.begin("training the calendar policies", training.over, lambda: training.share)
+            self.live.activities.begin("training other policies", training.over, lambda: training.share)
 
         about = "Live flights by the demo's clock, and a turn of the loop each night."
 

@@ -13,7 +13,7 @@ Monitor precedence: the first step that applies decides, because bad data makes 
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Literal
@@ -26,6 +26,9 @@ BUDGET, PERIOD = 7, 274  # retrainings in so many days (nine months); the first 
 # A fault may pass a monitor for some days: on humid days °C fit the humidity. With °C in a fifth of the flights, or in
 # all, January to March have at most 3 such days in a row. So an alarm of data or labels is over after 4 days without.
 CLEAN_DAYS = 4
+# The ages of the first and the last day on which level 3 validates a model that is trained for this day. If fewer than
+# two of them are left, so are too few flights: the training would fail, night after night.
+VALIDATED, FEWEST_DAYS = (40, 13), 2
 COOL_DOWN = 21  # days from one retraining to the next: a new model needs labels before it can be judged
 # How a retrained version is tried (fields of Plan): two weeks, on nine flights of ten after the days in shadow. It is
 # promoted if it is better, or shown to be worse by less than `margin`, in nats per flight: a hundredth of the loss.
@@ -35,7 +38,7 @@ LABELS: tuple[Monitor, ...] = ("labels",)
 QUALITY: tuple[Monitor, ...] = ("calibration", "calibration_slope", "skill")  # of a champion by itself: retrain
 PERFORMANCE: tuple[Monitor, ...] = (*QUALITY, "regression_vs_previous", "severe_regression")  # of a champion
 Kind = Literal["no_action", "notify", "stop_experiment", "defer", "retrain", "promote", "roll_back"]
-Limit = Literal["", "experiment", "budget", "cool-down"]  # that defers a retraining
+Limit = Literal["", "experiment", "budget", "cool-down", "doubt"]  # that defers a retraining
 Alarm = Literal["contract", "labels", "regression_vs_previous", "performance", "drift"]
 Cause = Limit | Alarm | Literal["verdict", "non_inferior", "growth"]
 REFUSED, FAILED = "refused", "failed"  # results: the platform refused the act; it was not done and may be tried again
@@ -245,9 +248,20 @@ def _train(decision: Decision, state: PolicyState) -> Decision:
     if not state.in_doubt:
         return decision
     evidence = (*decision.evidence, *state.in_doubt)
-    days = ", ".join(one.day for one in state.in_doubt)
+    days = _in_spans([one.day for one in state.in_doubt])
     reason = f"{decision.reason} Left out of the training, because data or labels were in alarm: {days}."
     return replace(decision, reason=reason, evidence=evidence)
+
+
+def _in_spans(days: Sequence[str]) -> str:
+    """Days in words, such as `2013-05-12 to 2013-08-14, 2013-09-02`."""
+    spans: list[list[str]] = []
+    for day in sorted(days):
+        if spans and _days_between(spans[-1][-1], day) <= 1:
+            spans[-1].append(day)
+        else:
+            spans.append([day])
+    return ", ".join(" to ".join(dict.fromkeys((span[0], span[-1]))) for span in spans)
 
 
 def days_left_out(decision: Decision) -> list[str]:
@@ -272,6 +286,11 @@ def _retraining_limit(day: str, state: PolicyState) -> tuple[Limit, str]:
         return "budget", f"all {BUDGET} retrainings of {PERIOD} days are used"
     if state.retrainings and (age := _days_between(max(state.retrainings), day)) < COOL_DOWN:
         return "cool-down", f"the last retraining is {age} days ago, and {COOL_DOWN} must pass"
+    first, last = VALIDATED
+    days = first - last + 1
+    doubtful = sum(last <= _days_between(one.day, day) <= first for one in state.in_doubt)
+    if days - doubtful < FEWEST_DAYS:
+        return "doubt", f"{doubtful} of the {days} days to validate a model on are in doubt"
     return "", ""
 
 

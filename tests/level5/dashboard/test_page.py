@@ -31,6 +31,9 @@ def test_the_verdict_names_effort_loss_and_failed_requests(full: Year) -> None:
     assert page.verdict(replace(full, failed_requests=3)) == expected
     worse = replace(full, sound_loss={"loop": 0.5, "weekly": 0.4, "frozen": 0.6}, events=[*full.events, *full.events])
     assert page.verdict(worse) == ["Retrained 2 times, not 2 (every Monday)", "log loss 25.00% higher"]
+    (trained,) = (one for one in full.events if one.kind == "training")
+    failed = replace(trained, facts={"failed": "too few labelled flights"})
+    assert page.verdict(replace(full, events=[*full.events, failed]))[0] == expected[0]
     html = " ".join(page.render(full).split())
     assert '<p class="big">Version 2</p> <p>since Mon 22 Apr, after version 1</p>' in html
     assert "weekly {weekly:.4f} · never {frozen:.4f}".format(**full.sound_loss) in html

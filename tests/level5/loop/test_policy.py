@@ -120,18 +120,29 @@ def test_each_monitor_of_a_champions_quality_leads_to_a_retraining_that_names_it
     assert monitor in decision.reason
 
 
+def in_doubt(first: str, last: str) -> PolicyState:
+    days = pd.date_range(first, last).strftime("%Y-%m-%d")
+    return PolicyState(in_doubt=tuple(monitor_result("contract", day=day) for day in days))
+
+
 def test_each_limit_defers_a_retraining_with_its_own_reason() -> None:
     broken = [result("calibration")]
     held = {
         "experiment": PolicyState(running_experiment="2-against-3"),
         "budget": PolicyState(retrainings=("2013-04-01",) * BUDGET),
         "cool-down": PolicyState(retrainings=("2013-06-24",)),
+        "doubt": in_doubt("2013-06-04", "2013-06-30"),
     }
     for cause, state in held.items():
         decision = decide(DAY, broken, state)
         assert (decision.kind, decision.cause) == ("defer", cause)
     assert "20 days ago" in decide(DAY, broken, held["cool-down"]).reason
+    assert "27 of the 28 days to validate a model on are in doubt" in decide(DAY, broken, held["doubt"]).reason
     assert decide(DAY, broken, PolicyState(retrainings=("2013-06-23",))).kind == "retrain"
+    for first, last in (("2013-06-04", "2013-06-29"), ("2013-06-06", "2013-07-13")):
+        enough = decide(DAY, broken, in_doubt(first, last))
+        assert enough.kind == "retrain"
+        assert f"in alarm: {first} to {last}." in enough.reason
 
 
 def test_a_challenger_is_trained_on_the_day_on_which_the_labels_have_grown_as_planned() -> None:
