@@ -39,7 +39,7 @@ level2: $(READY) ## DevOps without MLOps: service, releases (34 s)
 level3: $(READY) ## Automated training; TODAY=2013-07-01 (32 s)
 	@$(BIN)/python -m level3_training_pipeline $(if $(AGAIN),--again) $(if $(QUIET),--quiet)
 
-level4: $(READY) ## Automated deployment: gates, A/B test (1.5 minutes)
+level4: $(READY) ## Automated deployment: gates, A/B test (72 s)
 	@$(BIN)/python -m level4_deployment $(if $(QUIET),--quiet)
 
 level5: $(READY) ## Full MLOps: nine months unattended (3.5 minutes)
@@ -128,8 +128,8 @@ benchmark-serving: $(READY) ## Compare level 4's service with other services
 	@$(BIN)/python -m level4_deployment benchmark-serving
 
 ##@ Level 5 · monitoring
-up: $(READY) ## Start level 5's live demo, with a clock to control
-	@$(BIN)/python -m level5_monitoring up
+up: $(READY) ## Start the live demo, with a clock (FRESH=1: anew)
+	@$(BIN)/python -m level5_monitoring up $(if $(FRESH),--fresh)
 
 down: $(READY) ## End the live demo
 	@$(BIN)/python -m level5_monitoring down

@@ -119,12 +119,12 @@ def act(options: argparse.Namespace) -> None:
             body["expected"] = now["routes"] and now["routes"]["champion"]["version"]
         done = platform.post(f"/{path}", **body)
         console.print(f"done after {time.perf_counter() - begun:.1f} s")
+        print_status(platform)
         if options.name == "promote" and done["against"]:
             console.print(
                 f"Warning: version {options.value} serves now, although it {done['against']}. This is on record; "
                 "make platform-rollback goes back."
             )
-        print_status(platform)
 
 
 def submit(options: argparse.Namespace) -> None:
@@ -195,8 +195,9 @@ def show_status(_options: argparse.Namespace) -> None:
 
 
 def print_status(platform: "PlatformClient") -> None:
-    """Print what serves, and the experiments."""
+    """Print what serves, the experiments, and the plan of the one that has not ended."""
     from level4_deployment.experiment.design import Plan
+    from level4_deployment.experiment.experiment_store import APPROVAL, RUNNING
 
     now = platform.get("/status")
     if now["routes"]:
@@ -206,12 +207,10 @@ def print_status(platform: "PlatformClient") -> None:
         console.print(f"degraded: {now['degraded']}")
     if rows := [[one["experiment"], one["state"], one["reason"]] for one in now["experiments"]]:
         show_table("Experiments", ["challenger-against-champion", "state", "reason"], rows)
-    plans = {one["experiment"]: Plan.of(**one["plan"]) for one in now["experiments"]}
-    for rules in dict.fromkeys(plan.rules for plan in plans.values()):
-        console.print(f"The plan: {rules}.")
-        for name, plan in plans.items():
-            if plan.rules == rules:
-                console.print(f"  {name}: {plan.power}")
+    for one in now["experiments"]:
+        if one["state"] in {RUNNING, APPROVAL}:
+            plan = Plan.of(**one["plan"])
+            console.print(f"The plan: {plan.rules}.\n  {one['experiment']}: {plan.power}")
 
 
 def show_audit(_options: argparse.Namespace) -> None:

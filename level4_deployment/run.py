@@ -79,7 +79,7 @@ def main() -> None:
         "Gates": f"{len(challenger.report.gates)} gates; {refused} of {len(refusals)} bad candidates refused",
         "A/B test": report.verdict_in_a_line(better),
         "Live labels overrule": report.verdict_in_a_line(worse),
-        "No request is lost": str(replayed),
+        "Live requests": str(replayed),
         "Rollback by one command": str(rollback),
         "A worker is killed": str(kill),
         "A prediction is traced": traced,

@@ -78,7 +78,13 @@ def _templates() -> jinja2.Environment:
     loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
     made = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     made.policies["json.dumps_kwargs"] = {"separators": (",", ":")}
-    made.filters |= {"day": _day, "dated": _dated, "figure": _figure, "words": in_words}  # of texts and values
+    made.filters |= {
+        "day": _day,
+        "dated": _dated,
+        "figure": _figure,
+        "times": _times,
+        "words": in_words,
+    }  # of texts and values
     made.filters |= {"cell": cell, "kind": kind_of, "height": height, "ratio": ratio}  # of results
     return made
 

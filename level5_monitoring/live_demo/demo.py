@@ -138,8 +138,7 @@ class Demo:
         run_flow.run_flow(server, live_year)
         self.playing = False
         if not self.live.clock.stopped:
-            again = "`python -m level5_monitoring up --fresh`"
-            self.live.stage = f"the year is over; make down, then {again} begins it again"
+            self.live.stage = "the year is over: make down, then make up FRESH=1"
             self.report_rest()
 
     def report(self, day: str | None = None) -> None:

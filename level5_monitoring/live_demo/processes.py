@@ -67,11 +67,15 @@ def running_demo(settings: Settings) -> psutil.Process | None:
 def up(settings: Settings, *, fresh: bool = False) -> str:
     """Start the demo unless it runs, and return the address at which its page answers; it goes on where it stopped.
 
-    fresh: forget the year that was played, and begin anew.
+    fresh: forget the year that was played, and begin anew; raises UserError while a demo runs.
     """
     with at_work(settings, config.LEVEL, "make up", once=True):
         own = config.own(settings)
         if running_demo(settings):
+            if fresh:
+                raise UserError(
+                    "the demo is up, and its year is not begun anew. Remedy: make down, then make up FRESH=1."
+                )
             console.print("The demo is up already.")
             return _wait_for_page(own)
         if fresh:

@@ -227,7 +227,7 @@ def check_severe_regression(day: str, version: int, previous: int, days: pd.Data
         return insufficient(message=f"{len(days)} of {IN_A_ROW} days compared with version {previous}", **about)
     least = float((-days["gain"].to_numpy(float)[-IN_A_ROW:]).min())
     message = (
-        f"its loss exceeds that of version {previous} by at least {least:+.4f} nats per flight on each of the last "
+        f"its loss minus that of version {previous} is {least:+.4f} nats per flight or more on each of the last "
         f"{IN_A_ROW} days; {SEVERE:g} is severe"
     )
     return above(SEVERE, least, message=message, **about)

@@ -47,14 +47,15 @@ def test_without_a_verb_the_level_runs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 class Platform:
-    """Version 4 has lost to version 2, and version 3 was refused by a gate."""
+    """Version 4 has lost to version 2, and version 3 was refused by a gate; newest: the state of version 5's trial."""
+
+    newest = "rejected"
 
     def get(self, path: str) -> Any:
         if path == "/status":
-            lost = [
-                asdict(experiment(experiment=name, state="rejected")) for name in ("4-against-2-no2", "5-against-2-no3")
-            ]
-            return {"routes": None, "degraded": "", "experiments": lost}
+            states = {"4-against-2-no2": "rejected", "5-against-2-no3": self.newest}
+            made = [asdict(experiment(experiment=name, state=state)) for name, state in states.items()]
+            return {"routes": None, "degraded": "", "experiments": made}
         moved = {"at": 0.0, "actor": "operator", "version": 3, "experiment": None, "reason": "no better one was there"}
         return [moved | {"action": "promote", "old_value": "2", "new_value": "3", "status": "cut_off"}]
 
@@ -78,14 +79,20 @@ def told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
 def test_nothing_to_stop_and_a_promotion_against_a_gate_are_told(told: Callable[..., str]) -> None:
     assert "No experiment is running: there is nothing to stop." in told("stop")
-    assert "Warning: version 3 serves now, although it was refused by the gate quality." in told("promote", "3")
+    shown = told("promote", "3")
+    warning = shown.index("Warning: version 3 serves now, although it was refused by the gate quality.")
+    assert shown.index("5-against-2-no3 rejected") < warning
     assert "Warning" not in told("promote", "2")
 
 
-def test_in_80_columns_every_name_is_whole_and_a_plan_that_experiments_share_comes_once(
-    told: Callable[..., str],
+def test_in_80_columns_every_name_is_whole_and_an_experiment_that_has_ended_needs_no_plan(
+    monkeypatch: pytest.MonkeyPatch, told: Callable[..., str]
 ) -> None:
     assert told("audit").endswith("operator: promote 2 → 3 (cut off) no better one was there")
-    shown = told("status")
-    assert (shown.count("a look every 7"), shown.count("5-against-2-no3: power unknown")) == (1, 1)
-    assert "4-against-2-no2 rejected" in shown
+    assert "The plan:" not in told("status")
+    for state in ("running", "awaiting approval"):
+        monkeypatch.setattr(Platform, "newest", state)
+        shown = told("status")
+        assert (shown.count("a look every 7"), shown.count("5-against-2-no3: power unknown")) == (1, 1)
+        assert "4-against-2-no2 rejected" in shown
+        assert "4-against-2-no2: power" not in shown

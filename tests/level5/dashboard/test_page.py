@@ -45,6 +45,7 @@ def test_days_that_are_left_out_are_marked_and_do_not_change_the_axis(full: Year
     before = page.draw(full)
     assert before["excluded"] == "1 day with inputs in alarm"
     assert "Left out (hatched)</b>: 1 day with inputs in alarm." in " ".join(page.render(full).split())
+    assert "<td>1 day; with all days the loop has 0." in page.render(full)
     losses = {"loop": 9.0, "weekly": 0.5, "frozen": 0.5}
     days = {f"2013-04-{day}": "labels" for day in range(22, 29)}
     after = page.draw(replace(full, weeks=[*full.weeks, Week("2013-04-22", losses, days, 0, {})]))

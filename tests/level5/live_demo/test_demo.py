@@ -41,6 +41,12 @@ def test_the_state_of_all_levels_is_never_removed(settings: Settings) -> None:
     assert (settings.state / "level1").exists()
 
 
+def test_a_fresh_demo_is_refused_while_one_runs(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "running_demo", lambda _: psutil.Process())
+    with pytest.raises(UserError, match=r"demo is up.* Remedy: make down, then make up FRESH=1"):
+        processes.up(replace(settings, workspace="demo"), fresh=True)
+
+
 @pytest.mark.parametrize("name", ["..", "../other"])
 def test_a_fresh_demo_removes_nothing_outside_the_state(
     settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch

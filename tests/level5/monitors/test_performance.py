@@ -173,6 +173,8 @@ def test_a_severe_regression_is_an_alarm_on_the_second_day() -> None:
     assert (result.state, result.version) == ("alarm", 4)
     assert "version 3" in result.message
     assert check_severe_regression(DAYS[1], 4, 3, compared(-0.1, 0.01, 2)).state == "ok", "sound models differ by that"
+    better = check_severe_regression(DAYS[1], 4, 3, compared(0.02, 0.001, 2))
+    assert "its loss minus that of version 3 is -0.02" in better.message
 
 
 def test_a_new_champion_that_is_a_little_worse_is_an_alarm_in_time() -> None:
