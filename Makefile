@@ -42,7 +42,7 @@ level3: $(READY) ## Automated training; TODAY=2013-07-01 (32 s)
 level4: $(READY) ## Automated deployment: gates, A/B test (72 s)
 	@$(BIN)/python -m level4_deployment $(if $(QUIET),--quiet)
 
-level5: $(READY) ## Full MLOps: nine months unattended (3.5 minutes)
+level5: $(READY) ## Full MLOps: nine months unattended (4 minutes)
 	@$(BIN)/python -m level5_monitoring $(if $(QUIET),--quiet)
 
 ##@ Level 1 · notebook
