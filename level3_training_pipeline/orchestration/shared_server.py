@@ -2,8 +2,8 @@
 
     python -m level3_training_pipeline.orchestration.shared_server FOLDER WORDS…
 
-runs `prefect server start WORDS…`. Its users are the processes in the files of FOLDER/users. What starts it would bring
-pandas along, which takes 50 MB; so it is a module of its own.
+runs `prefect server start WORDS…`. Its users are the processes in the files of FOLDER/users. This module is apart from
+`prefect_server.py`, because that one imports pandas, which takes 50 MB.
 """
 
 import os
